@@ -1,0 +1,6 @@
+"""The four services.
+
+source -> extractor --RAW--> transformer --MAPPED--> loader -> Pipedrive, and beside them the ledger, the only truth: whatever another
+service or a stream holds is derived again from the ledger and the staging store. Services never import each other; they speak the
+contracts of `transload.v1` and stand on `services.common`.
+"""

@@ -1,0 +1,1 @@
+"""The loader: all HTTP to Pipedrive, the central quota, claims and outcomes."""

@@ -1,0 +1,1 @@
+"""The transformer: maps frozen pages to records as Pipedrive shall hold them."""
