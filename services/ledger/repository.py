@@ -1,0 +1,417 @@
+"""What the ledger's rules ask of its storage.
+
+`Ledger.transaction()` is the unit of work: all writes of one decision and the events that tell of them stand in one transaction, or none does.
+There is one writer at a time; a transaction sees everything committed before it, so read-modify-write inside it is safe. After a commit the
+listeners hear which migrations changed.
+
+Errors of the database arrive as `UnavailableError`; a caller repeats the whole transaction.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from services.ledger.domain import (
+    Batch,
+    BatchState,
+    EntityCount,
+    Event,
+    EventDraft,
+    Extraction,
+    ExtractionEntity,
+    Manifest,
+    Mapping,
+    Migration,
+    OutboxMessage,
+    Page,
+    PageWork,
+    PhaseProgress,
+    Record,
+    RecordFilter,
+    Report,
+    ReportKind,
+    Resolution,
+    ReviewFilter,
+    ReviewItem,
+    Run,
+    RunState,
+    SourceIssue,
+    SourceRecord,
+    TargetCount,
+    UndoCount,
+    WorkState,
+)
+
+
+class Reader(Protocol):
+    """Queries on one consistent view of the ledger."""
+
+    # migrations and runs
+    async def get_migration(self, migration_id: str) -> Migration | None:
+        """Answer one migration."""
+        ...
+
+    async def list_migrations(self, *, after: str = "", limit: int = 500) -> Sequence[Migration]:
+        """List migrations newest first; `after` is the id of the last one of the page before."""
+        ...
+
+    async def get_run(self, run_id: str) -> Run | None:
+        """Answer one run."""
+        ...
+
+    async def list_runs(self, migration_id: str) -> Sequence[Run]:
+        """List the runs of a migration, oldest first."""
+        ...
+
+    async def latest_run(self, migration_id: str) -> Run | None:
+        """Answer the run that began last."""
+        ...
+
+    async def list_runs_by_state(self, state: RunState) -> Sequence[Run]:
+        """List runs of all migrations in a state, oldest first."""
+        ...
+
+    # extraction
+    async def get_extraction(self, extraction_id: str) -> Extraction | None:
+        """Answer one extraction."""
+        ...
+
+    async def list_extractions(self, migration_id: str) -> Sequence[Extraction]:
+        """List the extractions of a migration, oldest first."""
+        ...
+
+    async def list_extraction_entities(self, extraction_id: str) -> Sequence[ExtractionEntity]:
+        """List the entities of an extraction that were begun."""
+        ...
+
+    async def get_pages(self, migration_id: str, page_ids: Collection[str]) -> Sequence[Page]:
+        """Answer pages by id, ordered by sequence."""
+        ...
+
+    async def list_pages(
+        self, migration_id: str, *, after_sequence: int = 0, until_sequence: int = 0, limit: int = 1000, entity: str = ""
+    ) -> Sequence[Page]:
+        """List pages by sequence, above `after_sequence` and up to `until_sequence` (0: all)."""
+        ...
+
+    async def page_sequence(self, migration_id: str) -> int:
+        """Answer the sequence of the last page; 0: none."""
+        ...
+
+    async def source_calls_used(self, connection: str, day: str) -> int:
+        """Answer the calls taken from a source connection's budget of a day."""
+        ...
+
+    # work
+    async def get_page_work(self, run_id: str, page_id: str, phase: int) -> PageWork | None:
+        """Answer the work on one page in one phase of a run."""
+        ...
+
+    async def list_page_work(self, run_id: str, phase: int, states: Collection[WorkState] = (), *, limit: int = 1000) -> Sequence[PageWork]:
+        """List the work of a phase in the order of the pages; no states: all."""
+        ...
+
+    async def get_batch(self, batch_id: str) -> Batch | None:
+        """Answer one batch."""
+        ...
+
+    async def list_batches(self, run_id: str, phase: int, states: Collection[BatchState] = (), *, limit: int = 1000) -> Sequence[Batch]:
+        """List batches of a phase by id; no states: all."""
+        ...
+
+    async def phase_progress(self, run_id: str, phase: int) -> PhaseProgress:
+        """Count the work of a phase."""
+        ...
+
+    # records
+    async def get_records(self, migration_id: str, keys: Collection[str]) -> dict[str, Record]:
+        """Answer mapped records by key; unknown keys are left out."""
+        ...
+
+    async def list_records(self, migration_id: str, which: RecordFilter, *, after_key: str = "", limit: int = 1000) -> Sequence[Record]:
+        """List mapped records by key."""
+        ...
+
+    async def list_records_of_source(self, migration_id: str, source_entity: str, source_id: str) -> Sequence[Record]:
+        """List what a source record became, by phase and key."""
+        ...
+
+    async def list_records_of_sources(self, migration_id: str, phase: int, source_entity: str, source_ids: Collection[str]) -> Sequence[Record]:
+        """List what several source records of one entity became in a phase."""
+        ...
+
+    async def list_records_to_undo(self, migration_id: str, phase: int, target_entity: str, *, limit: int = 1000) -> Sequence[Record]:
+        """List records with something to take back (created, changed, in doubt), the latest first. Undone ones drop out, so repeat from the start."""
+        ...
+
+    async def count_records_to_undo(self, migration_id: str) -> Sequence[UndoCount]:
+        """Count what a rollback would do, by phase and target entity, last phase first."""
+        ...
+
+    async def find_targets(self, target_connection: str, target_entity: str, target_ids: Collection[str]) -> dict[str, str]:
+        """Say to which keys target ids belong, over all migrations into this connection."""
+        ...
+
+    async def count_records(self, migration_id: str, which: RecordFilter) -> int:
+        """Count mapped records."""
+        ...
+
+    # source records
+    async def get_source_record(self, migration_id: str, entity: str, source_id: str) -> SourceRecord | None:
+        """Answer one source record."""
+        ...
+
+    async def get_source_records(self, migration_id: str, entity: str, source_ids: Collection[str]) -> dict[str, SourceRecord]:
+        """Answer source records of one entity by source id."""
+        ...
+
+    async def list_source_ids(self, migration_id: str, page_id: str) -> Sequence[str]:
+        """List source ids whose latest version stands in this page."""
+        ...
+
+    async def list_source_issues(
+        self, migration_id: str, *, entity: str = "", source_id: str = "", state: str = "", reason: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[SourceIssue]:
+        """List issues of source records as a whole, ordered by source key; `after` is the last source key of the page before."""
+        ...
+
+    async def summarize_sources(self, migration_id: str) -> Sequence[EntityCount]:
+        """Count source records by entity and state (X-04), ordered by entity."""
+        ...
+
+    async def summarize_targets(self, migration_id: str) -> Sequence[TargetCount]:
+        """Count mapped records by target entity and state, in phase order."""
+        ...
+
+    async def source_state(self, migration_id: str, entity: str, source_id: str) -> str:
+        """Answer the X-04 state of one source record (`SourceState`); empty: unknown record."""
+        ...
+
+    # review
+    async def list_review_items(self, migration_id: str, which: ReviewFilter, *, after_order: int = 0, limit: int = 1000) -> Sequence[ReviewItem]:
+        """List review items, oldest first."""
+        ...
+
+    async def count_open_review_items(self, migration_id: str, *, is_blocking: bool | None = None) -> int:
+        """Count open review items."""
+        ...
+
+    # audit trail
+    async def event_sequence(self, migration_id: str) -> int:
+        """Answer the sequence of the last event; 0: none."""
+        ...
+
+    async def list_events(self, migration_id: str, *, after_sequence: int = 0, limit: int = 1000) -> Sequence[Event]:
+        """List events in order, with payloads."""
+        ...
+
+    async def list_events_of_source(self, migration_id: str, source_key: str, *, limit: int = 1000) -> Sequence[Event]:
+        """List events that concern a source record or what it became, in order."""
+        ...
+
+    # documents
+    async def get_mapping(self, migration_id: str, version: int = 0) -> Mapping | None:
+        """Answer a version of the mapping; 0: the latest."""
+        ...
+
+    async def get_manifest(self, digest: str) -> Manifest | None:
+        """Answer a manifest."""
+        ...
+
+    async def get_report(self, migration_id: str, kind: ReportKind) -> Report | None:
+        """Answer the latest report of a kind."""
+        ...
+
+    async def list_report_rows(self, migration_id: str, kind: ReportKind, *, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, bytes]]:
+        """List rows of a report as (position from 1, content)."""
+        ...
+
+    async def count_report_rows(self, migration_id: str, kind: ReportKind) -> int:
+        """Count rows of a report."""
+        ...
+
+    # plumbing
+    async def list_outbox(self, *, limit: int = 256) -> Sequence[OutboxMessage]:
+        """List messages that are not published yet, in order."""
+        ...
+
+    async def get_response(self, request_id: str) -> bytes | None:
+        """Answer what was answered to a request before."""
+        ...
+
+
+class Transaction(Reader, Protocol):
+    """Queries and writes of one decision."""
+
+    # audit trail
+    async def append_event(self, migration_id: str, event: EventDraft) -> int:
+        """Append one event and answer its sequence."""
+        ...
+
+    async def append_events(self, migration_id: str, events: Sequence[EventDraft]) -> int:
+        """Append events in order and answer the last sequence."""
+        ...
+
+    # migrations and runs
+    async def save_migration(self, migration: Migration) -> None:
+        """Write a migration, new or changed."""
+        ...
+
+    async def save_run(self, run: Run) -> None:
+        """Write a run, new or changed; its `token_count` is left alone."""
+        ...
+
+    async def add_run_tokens(self, run_id: str, token_count: int) -> None:
+        """Add tokens spent to a run."""
+        ...
+
+    # extraction
+    async def save_extraction(self, extraction: Extraction) -> None:
+        """Write an extraction, new or changed; its `source_call_count` is left alone."""
+        ...
+
+    async def save_extraction_entity(self, entity: ExtractionEntity) -> None:
+        """Write how far an entity has been read."""
+        ...
+
+    async def add_page(self, page: Page) -> int:
+        """Write a new page and answer the sequence given to it."""
+        ...
+
+    async def save_source_records(self, records: Sequence[SourceRecord]) -> None:
+        """Write source records, new or with a newer page."""
+        ...
+
+    async def debit_source_calls(self, connection: str, day: str, call_count: int) -> None:
+        """Add calls to the used budget of a day."""
+        ...
+
+    async def add_source_calls(self, extraction_id: str, call_count: int) -> None:
+        """Add calls to an extraction's count; an unknown extraction is no error."""
+        ...
+
+    # work
+    async def save_page_work(self, work: Sequence[PageWork]) -> None:
+        """Write page work, new or changed."""
+        ...
+
+    async def add_batches(self, batches: Sequence[Batch]) -> None:
+        """Write new batches; known ones are left as they are."""
+        ...
+
+    async def set_batch_state(self, batch_id: str, state: BatchState) -> None:
+        """Move a batch on. Once all batches of a transformed page's work are final, that work is final, too."""
+        ...
+
+    async def finish_page_work(self, run_id: str, page_id: str, phase: int) -> bool:
+        """Make transformed page work final if all its batches are; answer whether it is final."""
+        ...
+
+    # records
+    async def add_records(self, records: Sequence[Record]) -> None:
+        """Write new mapped records; known keys are left as they are."""
+        ...
+
+    async def save_records(self, records: Sequence[Record]) -> None:
+        """Write mapped records, new or changed."""
+        ...
+
+    async def delete_records(self, migration_id: str, keys: Collection[str]) -> None:
+        """Forget mapped records that never had an effect."""
+        ...
+
+    async def next_create_orders(self, migration_id: str, count: int) -> int:
+        """Reserve consecutive creation orders and answer the first."""
+        ...
+
+    async def replace_source_issues(
+        self, migration_id: str, phase: int, entity: str, source_ids: Collection[str], issues: Sequence[SourceIssue]
+    ) -> None:
+        """Replace the issues a phase has with source records of one entity."""
+        ...
+
+    async def skip_entity(self, migration_id: str, entity: str, reason: str, now: datetime) -> int:
+        """Skip all source records of an entity that no phase takes (issue of phase 0); answer how many were new."""
+        ...
+
+    # review
+    async def open_review_items(self, items: Sequence[ReviewItem]) -> None:
+        """Open review items. A resolved blocking item opens again, a resolved flag stays resolved; open ones get the new message."""
+        ...
+
+    async def resolve_review_items(
+        self, migration_id: str, review_item_ids: Collection[str], resolution: Resolution, actor: str, resolve_time: datetime
+    ) -> int:
+        """Resolve open items by id and answer how many were."""
+        ...
+
+    async def close_review_items(self, migration_id: str, keys: Collection[str], actor: str, resolve_time: datetime) -> int:
+        """Resolve (`retry`) open blocking items of records that are no longer held up; answer how many were."""
+        ...
+
+    # documents
+    async def add_mapping(self, mapping: Mapping) -> None:
+        """Write a new version of the mapping."""
+        ...
+
+    async def save_manifest(self, manifest: Manifest) -> None:
+        """Write a manifest; a known one is left as it is."""
+        ...
+
+    async def save_report(self, report: Report) -> None:
+        """Write a report; the one of the same kind before is replaced."""
+        ...
+
+    async def replace_report_rows(self, migration_id: str, kind: ReportKind, rows: Sequence[bytes]) -> None:
+        """Replace all rows of a report."""
+        ...
+
+    async def add_report_rows(self, migration_id: str, kind: ReportKind, rows: Sequence[bytes]) -> None:
+        """Add rows to a report."""
+        ...
+
+    async def erase_payloads(self, migration_id: str) -> None:
+        """Erase all personal data of a migration: event payloads, images, messages, reports. The chain still verifies."""
+        ...
+
+    # plumbing
+    async def add_outbox(self, messages: Sequence[OutboxMessage]) -> None:
+        """Queue messages; an id that is queued already is left as it is."""
+        ...
+
+    async def remove_outbox(self, orders: Collection[int]) -> None:
+        """Remove messages that were published."""
+        ...
+
+    async def save_response(self, request_id: str, response: bytes, now: datetime) -> None:
+        """Remember what was answered to a request."""
+        ...
+
+
+Listener = Callable[[str], None]
+"""Hears the id of a migration that changed; must not block and must not raise."""
+
+
+class Ledger(Protocol):
+    """The storage of the ledger."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Begin a unit of work: commits at the end of the block, rolls back when it raises."""
+        ...
+
+    def read(self) -> AbstractAsyncContextManager[Reader]:
+        """Begin a consistent read that does not wait for the writer."""
+        ...
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` after every commit that changed a migration; answers how to stop it."""
+        ...
+
+    def on_change(self, migration_id: str) -> None:
+        """Tell the listeners that a migration changed. Transactions do this themselves after their commit."""
+        ...
+
+    async def ping(self) -> None:
+        """Raise `UnavailableError` unless the database answers."""
+        ...
