@@ -1,0 +1,79 @@
+"""Credentials of sources and targets, by connection name.
+
+A connection `crm` is looked for in `TRANSLOAD_CONNECTION_CRM_URL` with `_KEY` or `_KEY_FILE`, then in the folder
+`{TRANSLOAD_CONNECTIONS_DIR}/crm/{url,key}`. It is read at each use, so that a corrected key works without a restart.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from services.common.errors import ConfigurationError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where a system is and the secret that opens it.
+
+    Attributes:
+        name: `[a-z0-9-]+`.
+        url: base URL without a trailing slash.
+        key: API key or token; never printed.
+    """
+
+    name: str
+    url: str
+    key: str = field(repr=False)
+
+
+class Connections:
+    """Finds connections in the environment and in the connections folder."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Keeps a reference to `environ`; nothing is read yet."""
+        return cls(environ)
+
+    def get(self, name: str) -> Connection:
+        """Reads a connection now.
+
+        Raises:
+            InvalidRequestError: `name` is not a connection name.
+            ConfigurationError: its URL or key is missing or cannot be read; the message names the variable and the file.
+        """
+        if not _NAME.fullmatch(name):
+            raise InvalidRequestError(f"connection name {name!r}: lower-case letters, digits and dashes are allowed, at most 63")
+        return Connection(name=name, url=self._part(name, "url").rstrip("/"), key=self._part(name, "key"))
+
+    def _part(self, name: str, part: str) -> str:
+        variable = f"TRANSLOAD_CONNECTION_{name.upper().replace('-', '_')}_{part.upper()}"
+        if value := self._environ.get(variable, "").strip():
+            return value
+        if file_name := self._environ.get(f"{variable}_FILE", ""):
+            return _read(Path(file_name), f"{variable}_FILE", name)
+        folder = self._environ.get("TRANSLOAD_CONNECTIONS_DIR", "")
+        if folder and (path := Path(folder) / name / part).exists():
+            return _read(path, variable, name)
+        places = f"set {variable} or {variable}_FILE" + (f", or write it to {Path(folder) / name / part}" if folder else "")
+        raise ConfigurationError(f"connection {name!r} has no {part}: {places}", metadata={"setting": variable, "connection": name})
+
+
+def _read(path: Path, variable: str, name: str) -> str:
+    try:
+        value = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {type(error).__name__}", metadata={"setting": variable, "connection": name}) from error
+    if not value:
+        raise ConfigurationError(f"{path} is empty", metadata={"setting": variable, "connection": name})
+    return value

@@ -1,0 +1,205 @@
+"""Environment to frozen dataclasses: one reader with clear messages, and the groups every service shares."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
+
+from services.common.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# The reader's methods are named after the types they read and would hide the built-in names in annotations below them.
+Text: TypeAlias = str
+Whole: TypeAlias = int
+Real: TypeAlias = float
+Truth: TypeAlias = bool
+Number = TypeVar("Number", int, float)
+
+PREFIX: Final = "TRANSLOAD_"
+
+SHARED_NAMES: Final = frozenset(
+    {
+        "NATS_URL",
+        "GRPC_LISTEN",
+        "ADDRESS_FILE",
+        "LEDGER_ADDRESS",
+        "EXTRACTOR_ADDRESS",
+        "TRANSFORMER_ADDRESS",
+        "LOADER_ADDRESS",
+        "QUOTA_ADDRESS",
+        "STAGING_URL",
+        "DATA_DIR",
+        "REPLICA",
+        "LEDGER_DATABASE_URL",
+        "CONNECTIONS_DIR",
+        "LOG_LEVEL",
+        "DRAIN_SECONDS",
+    }
+)
+"""Names (without prefix) any process may find in its environment, whether or not it reads them."""
+
+# Groups of names that belong to one program; every other program passes over them, because all may share one environment.
+_OWNERS: Final = ("EXTRACTOR_", "TRANSFORMER_", "LOADER_", "LEDGER_", "QUOTA_", "CONNECTION_", "SANDBOX_", "CLI_", "TEST_", "BENCH_", "ACTOR")
+
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+
+
+class EnvReader:
+    """Reads typed settings and remembers which names it was asked for. Names are given without the prefix.
+
+    Every method raises ConfigurationError naming the variable when the value is missing (no default) or malformed.
+    """
+
+    def __init__(self, environ: Mapping[Text, Text], prefix: Text = PREFIX) -> None:
+        self.environ = environ
+        self._prefix = prefix
+        self._read: set[Text] = set()
+
+    def str(self, name: Text, default: Text | None = None) -> Text:
+        """Reads text; surrounding blanks are cut off, and empty counts as not set."""
+        self._read.add(name)
+        value = self.environ.get(self._prefix + name, "").strip()
+        if value:
+            return value
+        if default is None:
+            raise self._error(name, "is not set")
+        return default
+
+    def int(self, name: Text, default: Whole | None = None, *, minimum: Whole | None = None, maximum: Whole | None = None) -> Whole:
+        """Reads a whole number within the bounds, both included."""
+        return self._number(name, default, (minimum, maximum), Whole)
+
+    def float(self, name: Text, default: Real | None = None, *, minimum: Real | None = None, maximum: Real | None = None) -> Real:
+        """Reads a number within the bounds, both included."""
+        return self._number(name, default, (minimum, maximum), Real)
+
+    def bool(self, name: Text, default: Truth | None = None) -> Truth:
+        """Reads 1/true/yes/on or 0/false/no/off."""
+        text = self.str(name, None if default is None else ("1" if default else "0")).lower()
+        if text not in _TRUE | _FALSE:
+            raise self._error(name, "must be true or false")
+        return text in _TRUE
+
+    def secret(self, name: Text, default: Text | None = None) -> Text:
+        """Reads a secret from the variable, or from the file that `{name}_FILE` names. Its value never enters a message."""
+        self._read.add(f"{name}_FILE")
+        if value := self.str(name, ""):
+            return value
+        file_name = self.environ.get(f"{self._prefix}{name}_FILE", "").strip()
+        if file_name:
+            try:
+                return Path(file_name).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise self._error(f"{name}_FILE", f"names a file that cannot be read ({type(error).__name__})") from error
+        if default is None:
+            raise self._error(name, f"is not set (nor {self._prefix}{name}_FILE)")
+        return default
+
+    def path(self, name: Text, default: Path | None = None) -> Path:
+        """Reads a path and makes it absolute."""
+        return Path(self.str(name, None if default is None else str(default))).expanduser().absolute()
+
+    def refuse_unknown(self, service: Text = "") -> None:
+        """Raises ConfigurationError when a variable with our prefix was neither read nor is known to belong to another program.
+
+        Call it after all settings were read; `service` is the name of this service, whose own group of names is then checked too.
+        """
+        own = f"{service.upper()}_"
+        for variable in sorted(self.environ):
+            name = variable.removeprefix(self._prefix)
+            if name == variable or name in self._read or name in SHARED_NAMES:
+                continue
+            if name.startswith(_OWNERS) and not (service and name.startswith(own)):
+                continue
+            close = difflib.get_close_matches(name, self._read | SHARED_NAMES, n=1)
+            hint = f"; did you mean {self._prefix}{close[0]}?" if close else ""
+            raise self._error(name, f"is not a setting{hint}")
+
+    def _number(self, name: Text, default: Number | None, bounds: tuple[Number | None, Number | None], kind: Callable[[Text], Number]) -> Number:
+        words = "a whole number" if kind is Whole else "a number"
+        text = self.str(name, None if default is None else repr(default))
+        try:
+            value = kind(text)
+        except ValueError as error:
+            raise self._error(name, f"must be {words}") from error
+        low, high = bounds
+        if (low is not None and value < low) or (high is not None and value > high) or not math.isfinite(value):
+            raise self._error(name, f"must be {words} from {'any' if low is None else low} to {'any' if high is None else high}")
+        return value
+
+    def _error(self, name: Text, problem: Text) -> ConfigurationError:
+        variable = self._prefix + name
+        return ConfigurationError(f"{variable} {problem}", metadata={"setting": variable})
+
+
+@dataclass(frozen=True, slots=True)
+class NatsSettings:
+    """How to reach NATS."""
+
+    url: str = "nats://127.0.0.1:4222"
+    """`TRANSLOAD_NATS_URL`: one address or several with commas; credentials may stand in it, so it is never logged."""
+
+    @classmethod
+    def from_env(cls, reader: EnvReader) -> Self:
+        """Reads the group."""
+        return cls(url=reader.str("NATS_URL", "nats://127.0.0.1:4222"))
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcSettings:
+    """Where the service listens."""
+
+    listen: str = "127.0.0.1:0"
+    """`TRANSLOAD_GRPC_LISTEN`: host:port; port 0 takes a free one."""
+    address_file: Path | None = None
+    """`TRANSLOAD_ADDRESS_FILE`: the bound host:port is written here once the service listens; unset: nowhere."""
+    drain_seconds: float = 10.0
+    """`TRANSLOAD_DRAIN_SECONDS`: how long running calls and messages may take to end on stop, 0 to 600; below the pod's termination time."""
+
+    @classmethod
+    def from_env(cls, reader: EnvReader) -> Self:
+        """Reads the group."""
+        file_name = reader.str("ADDRESS_FILE", "")
+        return cls(
+            listen=reader.str("GRPC_LISTEN", "127.0.0.1:0"),
+            address_file=Path(file_name) if file_name else None,
+            drain_seconds=reader.float("DRAIN_SECONDS", 10.0, minimum=0, maximum=600),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """Who we are in traces, metrics and logs. The collector's address is OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT`."""
+
+    replica: str = "local"
+    """`TRANSLOAD_REPLICA`: name of this process, unique among replicas and the same after a restart."""
+    log_level: str = "INFO"
+    """`TRANSLOAD_LOG_LEVEL`: DEBUG, INFO, WARNING or ERROR."""
+
+    @classmethod
+    def from_env(cls, reader: EnvReader) -> Self:
+        """Reads the group."""
+        level = reader.str("LOG_LEVEL", "INFO").upper()
+        if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ConfigurationError("TRANSLOAD_LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR", metadata={"setting": "TRANSLOAD_LOG_LEVEL"})
+        return cls(replica=reader.str("REPLICA", "local"), log_level=level)
+
+
+@dataclass(frozen=True, slots=True)
+class StagingSettings:
+    """Where pages and files are kept."""
+
+    url: str
+    """`TRANSLOAD_STAGING_URL`: file:///..., s3://bucket/prefix, gs://..., az://...; default: `staging/` in `TRANSLOAD_DATA_DIR`."""
+
+    @classmethod
+    def from_env(cls, reader: EnvReader) -> Self:
+        """Reads the group."""
+        folder = reader.path("DATA_DIR", Path(".transload")) / "staging"
+        return cls(url=reader.str("STAGING_URL", folder.as_uri()))
