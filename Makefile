@@ -54,7 +54,7 @@ test-all: $(STAMP)  ## All tests, no static checks
 test: lint types imports proto-check test-all  ## Everything CI runs
 
 run: $(STAMP)  ## Move a generated STEL Order account into the Pipedrive sandbox (ROLLBACK=1 takes it back again)
-	@$(BIN)/python -m sandbox.rehearsal --seed $(SEED) $(if $(filter 1,$(ROLLBACK)),--rollback)
+	@$(BIN)/transload rehearse --seed $(SEED) $(if $(filter 1,$(ROLLBACK)),--rollback)
 
 bench: $(STAMP)  ## Measure against a baseline in the same run
 	$(BIN)/python -m bench

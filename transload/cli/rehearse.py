@@ -1,0 +1,60 @@
+"""`transload rehearse`: the whole way of a migration between the simulators, on one machine, in about a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from transload.cli import output, views
+from transload.cli.rehearsal import Rehearsal, RehearsalFailedError, RehearsalOptions, RehearsalResult
+
+
+def rehearse(
+    *,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the generated account.")] = 1,
+    clients: Annotated[int, typer.Option("--clients", help="Clients in the generated account; everything else in proportion.")] = 150,
+    plan: Annotated[str, typer.Option("--plan", help="Plan of the simulated Pipedrive: lite, growth, premium, ultimate.")] = "ultimate",
+    source_plan: Annotated[str, typer.Option("--source-plan", help="Plan of the simulated STEL Order: lite, business, pro.")] = "pro",
+    rollback: Annotated[bool, typer.Option("--rollback", help="Take everything back at the end and compare with the state before.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="Folder for all run data; emptied first.")] = Path(".transload/rehearsal"),
+    result_file: Annotated[Path, typer.Option("--result", help="Where the result goes as JSON.")] = Path(".transload/last-run.json"),
+) -> None:
+    """Move a generated STEL Order account into the Pipedrive simulator: audit, confirm, sample, approve, load, reconcile, delta."""
+    options = RehearsalOptions(
+        seed=seed, client_count=clients, target_plan=plan, source_plan=source_plan, takes_back=rollback, is_kept=keep, data_dir=data_dir.resolve()
+    )
+    if options.data_dir.exists():
+        shutil.rmtree(options.data_dir)
+    result_file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        result = asyncio.run(
+            Rehearsal(options, say=lambda line: output.stderr.print(line, markup=False)).run(on_result=lambda r: _show(r, result_file))
+        )
+    except RehearsalFailedError as error:
+        output.stderr.print(f"[bold red]failed[/bold red]: {error}", markup=True)
+        output.stderr.print(f"Logs: {options.data_dir / 'logs'}", markup=False)
+        result_file.write_text(json.dumps({"is_ok": False, "problems": [str(error)]}, indent=2) + "\n", encoding="utf-8")
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    sys.exit(0 if result.is_ok else 1)
+
+
+def _show(result: RehearsalResult, result_file: Path) -> None:
+    """Prints the end of a rehearsal and writes it as JSON."""
+    result_file.write_text(json.dumps(result.as_data(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    output.stdout.print(views.summary_table(result.summary))
+    output.stdout.print(views.targets_table(result.summary))
+    output.stdout.print(
+        output.table("Time and tokens", ("step", "seconds", "tokens"), [(s.name, f"{s.seconds:.1f}", s.token_count) for s in result.steps])
+    )
+    for line in result.lines():
+        output.stdout.print(line, markup=False)
+    output.stdout.print(f"Result as JSON: {result_file}", markup=False)

@@ -1,0 +1,160 @@
+"""Tables of the messages people look at most: migrations, sums, audit report, plan, record."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from transload.cli import output
+from transload.cli.progress import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+    from transload.v1 import migration_service_pb2 as pb
+    from transload.v1.transformer_service_pb2 import MappingFinding
+
+STATE_COLUMNS = ("extracted", "loaded", "matched", "skipped", "rejected", "waiting", "pending")
+
+
+def migrations_table(migrations: Iterable[pb.Migration]) -> Table:
+    """One line per migration."""
+    rows = [
+        (
+            migration.migration_id,
+            output.enum_word(migration, "state"),
+            f"{migration.connector}: {migration.source_connection} → {migration.target_connection}",
+            describe(migration),
+            migration.open_review_count,
+        )
+        for migration in migrations
+    ]
+    return output.table("", ("migration", "state", "from → to", "doing", "in review"), rows, right_from=4)
+
+
+def summary_table(summary: pb.Summary) -> Table:
+    """X-04: per source entity extracted = loaded + matched + skipped + rejected + waiting (+ pending)."""
+    rows = [
+        (
+            entity.source_entity + (" (look-up)" if entity.is_reference_data else ""),
+            *(getattr(entity, f"{column}_count") for column in STATE_COLUMNS),
+        )
+        for entity in summary.entities
+    ]
+    totals = [sum(int(row[index]) for row in rows) for index in range(1, len(STATE_COLUMNS) + 1)]
+    footer = ("sum", *(f"{total:,}" for total in totals))
+    return output.table("Source records", ("entity", *STATE_COLUMNS), rows, right_from=1, footer=footer)
+
+
+def targets_table(summary: pb.Summary) -> Table:
+    """What stands in Pipedrive, per target entity."""
+    columns = ("expected", "loaded", "matched", "skipped", "rejected", "waiting", "undone", "pending")
+    rows = [(target.target_entity, *(getattr(target, f"{column}_count") for column in columns)) for target in summary.targets]
+    return output.table("Records in Pipedrive", ("target", *columns), rows, right_from=1)
+
+
+def sums_agree(summary: pb.Summary) -> bool:
+    """Whether every entity's sums add up and nothing is pending."""
+    return all(
+        entity.extracted_count
+        == entity.loaded_count + entity.matched_count + entity.skipped_count + entity.rejected_count + entity.waiting_count + entity.pending_count
+        and entity.pending_count == 0
+        for entity in summary.entities
+    )
+
+
+def findings_table(findings: Iterable[MappingFinding]) -> Table:
+    """What the mapping linter says."""
+    rows = [(output.enum_word(finding, "severity"), finding.requirement, finding.path, finding.message) for finding in findings]
+    return output.table("Findings", ("severity", "id", "where", "what"), rows)
+
+
+def review_table(items: Iterable[pb.ReviewItem]) -> Table:
+    """Review items, one line each."""
+    rows = [
+        (
+            item.review_item_id,
+            item.reason,
+            item.source_key,
+            "waits" if item.is_blocking else "flag",
+            item.message,
+            item.resolution or " | ".join(item.resolutions),
+        )
+        for item in items
+    ]
+    return output.table("Review", ("id", "reason", "record", "", "what", "resolution"), rows)
+
+
+def plan_table(plan: pb.PlanRollbackResponse) -> Table:
+    """The steps of a rollback."""
+    rows = [(output.enum_word(step, "phase"), step.target_entity, step.delete_count, step.restore_count, step.token_count) for step in plan.steps]
+    footer = ("sum", "", sum(step.delete_count for step in plan.steps), sum(step.restore_count for step in plan.steps), plan.token_count)
+    return output.table("Rollback plan", ("phase", "target", "delete", "restore", "tokens"), rows, right_from=2, footer=footer)
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """The audit report, section by section, as far as tables serve; `--json` has all of it."""
+    for section, content in report.items():
+        if isinstance(content, dict) and content and all(isinstance(value, dict) for value in content.values()):
+            columns = list(dict.fromkeys(key for value in content.values() for key, entry in value.items() if not isinstance(entry, dict | list)))
+            if columns:
+                rows = [(name, *(value.get(column, "") for column in columns)) for name, value in content.items()]
+                output.stdout.print(output.table(_title(section), ("", *columns), rows))
+        elif isinstance(content, list) and content and all(isinstance(entry, dict) for entry in content):
+            columns = list(dict.fromkeys(key for entry in content for key in entry))
+            rows = [tuple(_compact(entry.get(column, "")) for column in columns) for entry in content]
+            output.stdout.print(output.table(_title(section), columns, rows))
+        elif isinstance(content, dict):
+            output.stdout.print(output.table(_title(section), ("", ""), [(name, _compact(value)) for name, value in content.items()]))
+        else:
+            output.stdout.print(f"{_title(section)}: {_compact(content)}", markup=False)
+
+
+def print_record(record: pb.GetRecordResponse) -> None:
+    """The whole journey of one record: source, pages, mapped values, calls, outcomes, events."""
+    output.stdout.print(f"Source record {record.source_key}: {record.source_state}", markup=False)
+    page_rows = [(page.page_id, page.record_count, page.digest[:16], page.read_time.ToJsonString()) for page in record.pages]
+    output.stdout.print(output.table("Read in", ("page", "records", "digest", "time"), page_rows))
+    for lineage in record.lineage:
+        field_rows = [
+            (
+                field.label or field.target_field,
+                field.source_path,
+                _json_text(field.source_value_json),
+                _json_text(field.mapped_value_json),
+                field.rule,
+            )
+            for field in lineage.fields
+        ]
+        title = f"{lineage.key}" + (f" · {lineage.reason}: {lineage.message}" if lineage.reason else "")
+        output.stdout.print(output.table(title, ("target field", "from", "source value", "mapped value", "rule"), field_rows))
+    record_rows = [(view.key, view.state, view.target_id, view.reason, view.message) for view in record.records]
+    output.stdout.print(output.table("In Pipedrive", ("record", "state", "id", "reason", "message"), record_rows))
+    event_rows = [
+        (event.sequence, event.event_time.ToJsonString(), event.kind, event.actor, event.target_id, _calls(event.payload_json))
+        for event in record.events
+    ]
+    output.stdout.print(output.table("Events", ("#", "time", "kind", "actor", "target id", "calls"), event_rows))
+    if record.review_items:
+        output.stdout.print(review_table(record.review_items))
+
+
+def _calls(payload_json: bytes) -> str:
+    """The Pipedrive calls in an event's payload, one per line."""
+    payload = json.loads(payload_json) if payload_json else {}
+    calls = payload.get("calls", []) if isinstance(payload, dict) else []
+    return "\n".join(f"{call.get('method')} {call.get('path')} → {call.get('status')} ({call.get('token_count')} tokens)" for call in calls)
+
+
+def _title(section: str) -> str:
+    return section.replace("_", " ").capitalize()
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+
+
+def _json_text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")
