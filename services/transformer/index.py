@@ -1,0 +1,373 @@
+"""The snapshot index: every record of a migration's frozen pages, on disk, for look-ups.
+
+Mapping a record needs other records (the name of a state, the contacts of a client, the document before this one). The index is derived from
+the pages the ledger lists and the content staging holds; it may be deleted at any instant and is built again. A record read again by a later page
+has several versions; a view sees the newest one up to the view's sequence, so that the same snapshot gives the same answers for ever.
+Memory does not grow with the number of records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sqlite3
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from transload.v1 import records_pb2
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS page (sequence INTEGER PRIMARY KEY, page_id TEXT NOT NULL, entity TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS record (
+  row INTEGER PRIMARY KEY, entity TEXT NOT NULL, source_id TEXT NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL,
+  envelope BLOB NOT NULL, UNIQUE (entity, source_id, sequence));
+CREATE INDEX IF NOT EXISTS record_by_entity ON record (entity, row);
+CREATE TABLE IF NOT EXISTS link (
+  entity TEXT NOT NULL, field TEXT NOT NULL, parent_id TEXT NOT NULL, source_id TEXT NOT NULL, sequence INTEGER NOT NULL,
+  PRIMARY KEY (entity, field, parent_id, source_id, sequence)) WITHOUT ROWID;
+"""
+# Every query sees, of each record, the version with the highest sequence up to the view's own (`:until`).
+_GET = """
+SELECT r.entity, r.source_id, r.sequence, r.position, r.envelope FROM record r
+WHERE r.entity = :entity AND r.source_id = :source_id AND r.sequence <= :until ORDER BY r.sequence DESC LIMIT 1
+"""
+_CHILDREN = """
+SELECT r.entity, r.source_id, r.sequence, r.position, r.envelope
+FROM link l JOIN record r ON r.entity = l.entity AND r.source_id = l.source_id AND r.sequence = l.sequence
+WHERE l.entity = :entity AND l.field = :field AND l.parent_id = :parent_id AND l.sequence <= :until
+AND NOT EXISTS (SELECT 1 FROM record n WHERE n.entity = r.entity AND n.source_id = r.source_id AND n.sequence > r.sequence AND n.sequence <= :until)
+ORDER BY CAST(r.source_id AS INTEGER), r.source_id
+"""
+_ITERATE = """
+SELECT r.entity, r.source_id, r.sequence, r.position, r.envelope, r.row FROM record r
+WHERE r.entity = :entity AND r.row > :after AND r.sequence <= :until
+AND NOT EXISTS (SELECT 1 FROM record n WHERE n.entity = r.entity AND n.source_id = r.source_id AND n.sequence > r.sequence AND n.sequence <= :until)
+ORDER BY r.row LIMIT :limit
+"""
+_ENTITIES = "SELECT DISTINCT entity FROM page WHERE sequence <= :until ORDER BY entity"
+_COUNT = "SELECT COUNT(DISTINCT source_id) FROM record WHERE entity = :entity AND sequence <= :until"
+_ITERATE_ROWS = 200
+_CACHE_RECORDS = 4096
+_LINK_FIELD = re.compile(r"(?:[-_]id|Id)$")
+_CHILD_ID = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One raw record as a page holds it.
+
+    `data` is the record exactly as the source gave it and must not be changed; `file` is set for file entities only.
+    """
+
+    entity: str
+    id: str
+    data: Mapping[str, Any]
+    is_deleted: bool = False
+    is_archived: bool = False
+    file: Mapping[str, Any] | None = None
+    sequence: int = 0
+    position: int = 0
+
+    @property
+    def source_key(self) -> str:
+        """The record as `{entity}/{id}`."""
+        return f"{self.entity}/{self.id}"
+
+
+def parse_envelopes(entity: str, sequence: int, content: bytes) -> Iterator[Envelope]:
+    """Read the envelopes of a page's uncompressed content, in order."""
+    for position, raw in enumerate(orjson.loads(content)):
+        yield envelope_of(entity, raw, sequence=sequence, position=position)
+
+
+def envelope_of(entity: str, raw: Mapping[str, Any], *, sequence: int = 0, position: int = 0) -> Envelope:
+    """Make an envelope from its JSON form."""
+    return Envelope(
+        entity=entity,
+        id=str(raw["id"]),
+        data=raw["data"],
+        is_deleted=bool(raw.get("is_deleted", False)),
+        is_archived=bool(raw.get("is_archived", False)),
+        file=raw.get("file"),
+        sequence=sequence,
+        position=position,
+    )
+
+
+class Lookup(Protocol):
+    """What mapping, profile, sample and exports may ask of a snapshot. All answers leave deleted records in; callers look at `is_deleted`."""
+
+    def get(self, entity: str, source_id: str) -> Envelope | None:
+        """Answer the newest version of a record, None when the snapshot has no such record."""
+
+    def children(self, entity: str, field_name: str, parent_id: str) -> list[Envelope]:
+        """Answer the records of `entity` whose `field_name` holds `parent_id`, ordered by id (as a number where it is one)."""
+
+    def iterate(self, entity: str) -> Iterator[Envelope]:
+        """Go through the newest versions of all records of `entity` in the order they were read."""
+
+
+class PageSource(Protocol):
+    """Where the index learns which pages there are (the ledger)."""
+
+    def list_pages(self, migration_id: str, *, after_sequence: int, until_sequence: int) -> AsyncIterator[records_pb2.Page]:
+        """Go through pages by sequence."""
+
+
+class PageStore(Protocol):
+    """Where the content of pages is (staging)."""
+
+    async def get_page(self, digest: str) -> bytes:
+        """Answer the uncompressed content of a page."""
+
+
+def link_values(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Find the references a raw record holds, as (field, id).
+
+    A field whose name ends in `-id`, `_id` or `Id` is one. So is a list of ids or of objects with an `id` (field = the list's name), and a
+    reference field inside the objects of a list (field = `{list}.{field}`).
+    """
+    seen: set[tuple[str, str]] = set()
+    for name, value in data.items():
+        if isinstance(value, (str, int)) and not isinstance(value, bool):
+            if value != "" and _LINK_FIELD.search(name):
+                seen.add((name, str(value)))
+        elif isinstance(value, list):
+            for element in value:
+                seen.update(_list_links(name, element))
+    yield from sorted(seen)
+
+
+def _list_links(name: str, element: object) -> Iterator[tuple[str, str]]:
+    if isinstance(element, int) and not isinstance(element, bool):
+        yield name, str(element)
+    elif isinstance(element, dict):
+        for inner, value in element.items():
+            if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+                if inner == _CHILD_ID:
+                    yield name, str(value)
+                elif _LINK_FIELD.search(inner):
+                    yield f"{name}.{inner}", str(value)
+
+
+class SnapshotView:
+    """The records of one migration as the pages up to `sequence` tell them. Safe to use from several threads."""
+
+    def __init__(self, path: Path, *, migration_id: str, sequence: int) -> None:
+        self.migration_id = migration_id
+        self.sequence = sequence
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.execute("PRAGMA query_only = ON")
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[tuple[str, str], Envelope | None] = OrderedDict()
+
+    def close(self) -> None:
+        """Give the file handle back."""
+        with self._lock:
+            self._connection.close()
+
+    def get(self, entity: str, source_id: str) -> Envelope | None:
+        """Answer the newest version of a record, None when the snapshot has no such record."""
+        key = (entity, source_id)
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+            row = self._connection.execute(_GET, {"entity": entity, "source_id": source_id, "until": self.sequence}).fetchone()
+            envelope = None if row is None else _from_row(row)
+            self._cache[key] = envelope
+            if len(self._cache) > _CACHE_RECORDS:
+                self._cache.popitem(last=False)
+            return envelope
+
+    def is_current(self, envelope: Envelope) -> bool:
+        """Say whether no later page of the snapshot (and no later place of the page) holds the record again."""
+        newest = self.get(envelope.entity, envelope.id)
+        return newest is None or (newest.sequence, newest.position) == (envelope.sequence, envelope.position)
+
+    def children(self, entity: str, field_name: str, parent_id: str) -> list[Envelope]:
+        """Answer the records of `entity` whose `field_name` holds `parent_id`, ordered by id (as a number where it is one).
+
+        Fields that can be asked for are those `link_values` finds.
+        """
+        rows = self._query(_CHILDREN, {"entity": entity, "field": field_name, "parent_id": parent_id, "until": self.sequence})
+        return [_from_row(row) for row in rows]
+
+    def iterate(self, entity: str) -> Iterator[Envelope]:
+        """Go through the newest versions of all records of `entity` in the order they were read; reads a few hundred rows at a time."""
+        after = 0
+        while True:
+            rows = self._query(_ITERATE, {"entity": entity, "after": after, "until": self.sequence, "limit": _ITERATE_ROWS})
+            for row in rows:
+                yield _from_row(row)
+            if len(rows) < _ITERATE_ROWS:
+                return
+            after = rows[-1][5]
+
+    def entities(self) -> list[str]:
+        """Answer the names of all entities with at least one page, sorted."""
+        return [row[0] for row in self._query(_ENTITIES, {"until": self.sequence})]
+
+    def count(self, entity: str) -> int:
+        """Answer how many different records of `entity` the snapshot holds."""
+        rows = self._query(_COUNT, {"entity": entity, "until": self.sequence})
+        return int(rows[0][0])
+
+    def _query(self, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(statement, values).fetchall()
+
+
+def _from_row(row: tuple[Any, ...]) -> Envelope:
+    return envelope_of(row[0], orjson.loads(row[4]), sequence=row[2], position=row[3])
+
+
+@dataclass(slots=True)
+class _Migration:
+    path: Path
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    sequence: int = 0
+    is_open: bool = False
+    views: OrderedDict[int, SnapshotView] = field(default_factory=OrderedDict)
+
+
+class SnapshotIndex:
+    """Keeps the index files of the migrations in work, one SQLite file each; the longest unused file goes when there are too many.
+
+    Args:
+        folder: where the files are; created when missing.
+        pages: lists the pages (the ledger).
+        store: holds their content (staging).
+        migrations_max: files kept, at least 1.
+        views_max: snapshots of one migration kept open, at least 1.
+    """
+
+    def __init__(self, folder: Path, *, pages: PageSource, store: PageStore, migrations_max: int = 16, views_max: int = 4) -> None:
+        self._folder = folder
+        self._pages = pages
+        self._store = store
+        self._migrations_max = migrations_max
+        self._views_max = views_max
+        self._migrations: OrderedDict[str, _Migration] = OrderedDict()
+
+    async def ensure(self, migration_id: str, sequence: int) -> SnapshotView:
+        """Answer a view of the pages up to `sequence`, taking in those that are missing. 0 means all there are now.
+
+        Raises:
+            UnavailableError: the ledger or staging does not answer; what was taken in stays.
+        """
+        migration = self._migration(migration_id)
+        async with migration.lock:
+            if not migration.is_open:
+                migration.sequence = await asyncio.to_thread(_open_file, migration.path)
+                migration.is_open = True
+            if sequence == 0 or migration.sequence < sequence:
+                async for page in self._pages.list_pages(migration_id, after_sequence=migration.sequence, until_sequence=sequence):
+                    content = await self._store.get_page(page.digest)
+                    await asyncio.to_thread(_take_in, migration.path, page.sequence, page.page_id, page.entity, content)
+                    migration.sequence = page.sequence
+            return self._view(migration, migration_id, sequence or migration.sequence)
+
+    async def evict(self, migration_id: str) -> None:
+        """Forget a migration and delete its file; the next `ensure` builds it again."""
+        migration = self._migrations.pop(migration_id, None)
+        if migration is not None:
+            async with migration.lock:
+                self._drop(migration)
+
+    def close(self) -> None:
+        """Close every view; files stay."""
+        for migration in self._migrations.values():
+            _close_views(migration)
+        self._migrations.clear()
+
+    def _migration(self, migration_id: str) -> _Migration:
+        migration = self._migrations.get(migration_id)
+        if migration is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            migration = self._migrations[migration_id] = _Migration(path=self._folder / f"{migration_id}.db")
+        self._migrations.move_to_end(migration_id)
+        idle = [name for name, other in self._migrations.items() if name != migration_id and not other.lock.locked()]
+        for name in idle[: max(0, len(self._migrations) - self._migrations_max)]:
+            self._drop(self._migrations.pop(name))
+        return migration
+
+    def _view(self, migration: _Migration, migration_id: str, sequence: int) -> SnapshotView:
+        view = migration.views.get(sequence)
+        if view is None:
+            view = migration.views[sequence] = SnapshotView(migration.path, migration_id=migration_id, sequence=sequence)
+            if len(migration.views) > self._views_max:
+                # Only forgotten, not closed: another task may be reading it. The handle goes with the last reference.
+                migration.views.popitem(last=False)
+        migration.views.move_to_end(sequence)
+        return view
+
+    @staticmethod
+    def _drop(migration: _Migration) -> None:
+        _close_views(migration)
+        _delete_file(migration.path)
+        migration.is_open = False
+
+
+def _close_views(migration: _Migration) -> None:
+    for view in migration.views.values():
+        view.close()
+    migration.views.clear()
+
+
+def _delete_file(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    # NORMAL keeps the file whole across a power cut; the newest pages may be missing then and are taken in again.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def _open_file(path: Path) -> int:
+    """Open or create an index file and answer the sequence it reaches. A file that cannot be read or is of another version is built anew."""
+    with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(_connect(path)) as connection:
+        connection.executescript(_SCHEMA)
+        version = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
+        if version is not None and version[0] == _SCHEMA_VERSION:
+            return int(connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM page").fetchone()[0])
+    _delete_file(path)
+    with contextlib.closing(_connect(path)) as connection:
+        connection.executescript(_SCHEMA)
+        connection.execute("INSERT INTO meta VALUES ('version', ?)", (_SCHEMA_VERSION,))
+    return 0
+
+
+def _take_in(path: Path, sequence: int, page_id: str, entity: str, content: bytes) -> None:
+    """Write one page, its records and their links in one transaction."""
+    records: list[tuple[object, ...]] = []
+    links: list[tuple[object, ...]] = []
+    for position, raw in enumerate(orjson.loads(content)):
+        source_id = str(raw["id"])
+        records.append((entity, source_id, sequence, position, orjson.dumps(raw)))
+        links.extend((entity, name, parent_id, source_id, sequence) for name, parent_id in link_values(raw["data"]))
+    with contextlib.closing(_connect(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT OR REPLACE INTO page VALUES (?, ?, ?)", (sequence, page_id, entity))
+        _replace(connection, records, links)
+        connection.execute("COMMIT")
+
+
+def _replace(connection: sqlite3.Connection, records: Iterable[tuple[object, ...]], links: Iterable[tuple[object, ...]]) -> None:
+    connection.executemany("INSERT OR REPLACE INTO record (entity, source_id, sequence, position, envelope) VALUES (?, ?, ?, ?, ?)", records)
+    connection.executemany("INSERT OR REPLACE INTO link VALUES (?, ?, ?, ?, ?)", links)

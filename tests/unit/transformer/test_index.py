@@ -1,0 +1,132 @@
+"""The snapshot index sees the newest version of every record and nothing later than its snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from services.transformer.index import SnapshotIndex, link_values
+from transload.v1 import records_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@dataclass
+class Pages:
+    """A ledger and a staging store in memory."""
+
+    pages: list[records_pb2.Page] = field(default_factory=list)
+    content: dict[str, bytes] = field(default_factory=dict)
+    read_count: int = 0
+
+    def add(self, entity: str, *records: dict[str, Any], **flags: bool) -> records_pb2.Page:
+        body = orjson.dumps([{"id": str(record["id"]), "is_deleted": False, "is_archived": False, "data": record, **flags} for record in records])
+        digest = hashlib.sha256(body).hexdigest()
+        self.content[digest] = body
+        page = records_pb2.Page(
+            page_id=f"x/{entity}/{len(self.pages)}", entity=entity, digest=digest, sequence=len(self.pages) + 1, record_count=len(records)
+        )
+        self.pages.append(page)
+        return page
+
+    async def list_pages(self, migration_id: str, *, after_sequence: int, until_sequence: int) -> AsyncIterator[records_pb2.Page]:
+        assert migration_id
+        for page in self.pages:
+            if page.sequence > after_sequence and (until_sequence == 0 or page.sequence <= until_sequence):
+                yield page
+
+    async def get_page(self, digest: str) -> bytes:
+        self.read_count += 1
+        return self.content[digest]
+
+
+@pytest.fixture
+def pages() -> Pages:
+    return Pages()
+
+
+@pytest.fixture
+def index(tmp_path: Path, pages: Pages) -> Any:
+    snapshot_index = SnapshotIndex(tmp_path / "index", pages=pages, store=pages, migrations_max=2)
+    yield snapshot_index
+    snapshot_index.close()
+
+
+async def test_a_later_page_replaces_an_earlier_version_only_in_later_snapshots(pages: Pages, index: SnapshotIndex) -> None:
+    pages.add("client", {"id": 1, "name": "old"}, {"id": 2, "name": "same"})
+    pages.add("client", {"id": 1, "name": "new"})
+    later = await index.ensure("m1", 2)
+    earlier = await index.ensure("m1", 1)
+    newest, oldest = later.get("client", "1"), earlier.get("client", "1")
+    assert newest is not None
+    assert oldest is not None
+    assert (newest.data["name"], oldest.data["name"]) == ("new", "old")
+    assert not later.is_current(oldest)
+    assert earlier.is_current(oldest)
+    assert [(record.id, record.data["name"]) for record in later.iterate("client")] == [("2", "same"), ("1", "new")]
+    assert later.count("client") == 2
+    assert later.entities() == ["client"]
+
+
+async def test_children_follow_reference_fields_lists_and_lines(pages: Pages, index: SnapshotIndex) -> None:
+    pages.add("contact", {"id": 10, "account-id": 1}, {"id": 9, "account-id": 1}, {"id": 11, "account-id": 2})
+    pages.add("work_order", {"id": 5, "assets": [{"id": 7}, 8], "lines": [{"item-id": 58, "id": 1}]})
+    pages.add("contact", {"id": 9, "account-id": 2})
+    view = await index.ensure("m1", 0)
+    assert [record.id for record in view.children("contact", "account-id", "1")] == ["10"]
+    assert [record.id for record in view.children("contact", "account-id", "2")] == ["9", "11"]
+    assert [record.id for record in view.children("work_order", "assets", "8")] == ["5"]
+    assert [record.id for record in view.children("work_order", "lines.item-id", "58")] == ["5"]
+    before = await index.ensure("m1", 2)
+    assert [record.id for record in before.children("contact", "account-id", "1")] == ["9", "10"]
+
+
+async def test_iterating_goes_on_past_one_read(pages: Pages, index: SnapshotIndex) -> None:
+    pages.add("client", *({"id": number} for number in range(450)))
+    pages.add("client", {"id": 3, "name": "again"})
+    view = await index.ensure("m1", 0)
+    seen = [record.id for record in view.iterate("client")]
+    assert len(seen) == len(set(seen)) == 450
+    assert seen[-1] == "3"
+
+
+async def test_a_lost_or_broken_file_is_built_again(tmp_path: Path, pages: Pages, index: SnapshotIndex) -> None:
+    pages.add("client", {"id": 1, "name": "x"})
+    assert (await index.ensure("m1", 1)).get("client", "1")
+    index.close()
+    (tmp_path / "index" / "m1.db").write_bytes(b"not a database at all" * 400)
+    fresh = SnapshotIndex(tmp_path / "index", pages=pages, store=pages)
+    record = (await fresh.ensure("m1", 1)).get("client", "1")
+    assert record is not None
+    assert record.data["name"] == "x"
+    fresh.close()
+
+
+async def test_pages_are_read_once_and_survive_a_restart(tmp_path: Path, pages: Pages, index: SnapshotIndex) -> None:
+    pages.add("client", {"id": 1})
+    await index.ensure("m1", 1)
+    await index.ensure("m1", 1)
+    index.close()
+    again = SnapshotIndex(tmp_path / "index", pages=pages, store=pages)
+    await again.ensure("m1", 1)
+    assert pages.read_count == 1
+    again.close()
+
+
+async def test_the_longest_unused_migration_is_evicted(tmp_path: Path, pages: Pages, index: SnapshotIndex) -> None:
+    pages.add("client", {"id": 1})
+    for migration_id in ("m1", "m2", "m1", "m3"):
+        await index.ensure(migration_id, 1)
+    assert sorted(path.name for path in (tmp_path / "index").glob("*.db")) == ["m1.db", "m3.db"]
+    await index.evict("m3")
+    assert sorted(path.name for path in (tmp_path / "index").glob("*.db")) == ["m1.db"]
+
+
+def test_empty_and_boolean_values_are_no_links() -> None:
+    assert list(link_values({"account-id": None, "x-id": "", "is-id": True, "ownerId": 4, "rows": [True, {"id": ""}]})) == [("ownerId", "4")]
