@@ -56,6 +56,10 @@ class Reader(Protocol):
         """List migrations newest first; `after` is the id of the last one of the page before."""
         ...
 
+    async def list_migrations_of_target(self, target_connection: str) -> Sequence[Migration]:
+        """List migrations into a target connection."""
+        ...
+
     async def get_run(self, run_id: str) -> Run | None:
         """Answer one run."""
         ...
@@ -202,6 +206,10 @@ class Reader(Protocol):
         """Answer the sequence of the last event; 0: none."""
         ...
 
+    async def chain_head(self, migration_id: str) -> tuple[int, str]:
+        """Answer sequence and hash of the last event; (0, 64 zeros): none."""
+        ...
+
     async def list_events(self, migration_id: str, *, after_sequence: int = 0, limit: int = 1000) -> Sequence[Event]:
         """List events in order, with payloads."""
         ...
@@ -298,6 +306,10 @@ class Transaction(Reader, Protocol):
 
     async def add_batches(self, batches: Sequence[Batch]) -> None:
         """Write new batches; known ones are left as they are."""
+        ...
+
+    async def drop_batches(self, run_id: str, page_id: str, phase: int, keep: Collection[str]) -> None:
+        """Forget batches of a page's work that no longer come; final ones stay."""
         ...
 
     async def set_batch_state(self, batch_id: str, state: BatchState) -> None:

@@ -1,0 +1,102 @@
+"""One open transaction and the statements both databases share; the topics' mixins stand on it."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Executable, RowMapping, Table, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel
+
+from services.ledger.sql import tables
+
+Item = TypeVar("Item")
+Rows = Sequence[dict[str, Any]]
+
+METADATA = tables.RecordRow.metadata
+"""All tables of the ledger."""
+IN_MAX = 500
+"""Values of one IN list; longer ones are split, so that statements stay cached and within SQLite's limit."""
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """Answer the table of a model."""
+    table: Table = SQLModel.metadata.tables[str(model.__tablename__)]
+    return table
+
+
+def chunks(values: Iterable[Item], size: int = IN_MAX) -> Iterator[list[Item]]:
+    """Split into lists of at most `size`."""
+    part: list[Item] = []
+    for value in values:
+        part.append(value)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+class Statements:
+    """Inserts with conflict rules, built once per table."""
+
+    def __init__(self, dialect: str) -> None:
+        self._dialect = dialect
+        self._built: dict[tuple[Any, ...], Executable] = {}
+
+    def insert_new(self, table: Table) -> Executable:
+        """Insert rows; where the key is there already, leave the old row."""
+        return self._build(("new", table.name), lambda: self._insert(table).on_conflict_do_nothing())
+
+    def upsert(self, table: Table, *, keep: Collection[str] = ()) -> Executable:
+        """Insert rows or change those with the same key, all columns but `keep`."""
+        return self._build(("upsert", table.name, tuple(keep)), lambda: self._upsert(table, keep))
+
+    def _build(self, key: tuple[Any, ...], make: Any) -> Executable:
+        if key not in self._built:
+            self._built[key] = make()
+        return self._built[key]
+
+    def _insert(self, table: Table) -> Any:
+        return postgresql.insert(table) if self._dialect == "postgresql" else sqlite.insert(table)
+
+    def _upsert(self, table: Table, keep: Collection[str]) -> Executable:
+        statement = self._insert(table)
+        key = [column.name for column in table.primary_key]
+        changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key and column.name not in keep}
+        built: Executable = statement.on_conflict_do_update(index_elements=key, set_=changed)
+        return built
+
+
+class Session:
+    """A connection inside a transaction."""
+
+    def __init__(self, connection: AsyncConnection, statements: Statements) -> None:
+        self._connection = connection
+        self._statements = statements
+
+    async def _all(self, statement: Executable) -> Sequence[RowMapping]:
+        return (await self._connection.execute(statement)).mappings().all()
+
+    async def _first(self, statement: Executable) -> RowMapping | None:
+        return (await self._connection.execute(statement)).mappings().first()
+
+    async def _count(self, table: Table, *where: ColumnElement[bool]) -> int:
+        return int((await self._connection.execute(select(func.count()).select_from(table).where(*where))).scalar_one())
+
+    async def _run(self, statement: Executable, rows: Rows | None = None) -> int:
+        """Execute a statement, once for each row if rows are given, and answer how many rows it touched."""
+        if rows is None:
+            return max(0, (await self._connection.execute(statement)).rowcount)
+        if rows:
+            await self._connection.execute(statement, rows)
+        return len(rows)
+
+    async def _upsert(self, table: Table, rows: Rows, *, keep: Collection[str] = ()) -> None:
+        await self._run(self._statements.upsert(table, keep=keep), rows)
+
+    async def _insert_new(self, table: Table, rows: Rows) -> None:
+        await self._run(self._statements.insert_new(table), rows)
+
+    async def _delete(self, table: Table, *where: ColumnElement[bool]) -> int:
+        return await self._run(delete(table).where(*where))

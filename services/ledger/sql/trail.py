@@ -1,0 +1,118 @@
+"""The audit trail and everything that is numbered without gaps."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.ledger.audit import FIRST_PREVIOUS_HASH, ChainHead, chain
+from services.ledger.domain import Event, EventDraft
+from services.ledger.sql.rows import RowCodec
+from services.ledger.sql.session import Session, Statements, table_of
+from services.ledger.sql.tables import EventPayloadRow, EventRow, HeadRow
+
+_HEADS, _EVENTS, _PAYLOADS = table_of(HeadRow), table_of(EventRow), table_of(EventPayloadRow)
+_NEW_HEAD: dict[str, int | str] = {"event_sequence": 0, "event_hash": FIRST_PREVIOUS_HASH, "page_sequence": 0, "create_order": 0, "review_order": 0}
+_EVENT = RowCodec(Event, without=("payload", "salt"))
+_EVENT_OUT = RowCodec(Event)
+
+
+class TrailReader(Session):
+    """Queries of the audit trail."""
+
+    async def event_sequence(self, migration_id: str) -> int:
+        """Answer the sequence of the last event; 0: none."""
+        return (await self.chain_head(migration_id))[0]
+
+    async def chain_head(self, migration_id: str) -> tuple[int, str]:
+        """Answer sequence and hash of the last event; (0, 64 zeros): none."""
+        row = await self._first(select(_HEADS).where(_HEADS.c.migration_id == migration_id))
+        return (row["event_sequence"], row["event_hash"]) if row else (0, FIRST_PREVIOUS_HASH)
+
+    async def page_sequence(self, migration_id: str) -> int:
+        """Answer the sequence of the last page; 0: none."""
+        row = await self._first(select(_HEADS.c.page_sequence).where(_HEADS.c.migration_id == migration_id))
+        return int(row["page_sequence"]) if row else 0
+
+    async def list_events(self, migration_id: str, *, after_sequence: int = 0, limit: int = 1000) -> Sequence[Event]:
+        """List events in order, with payloads."""
+        return await self._events(_EVENTS.c.migration_id == migration_id, _EVENTS.c.sequence > after_sequence, limit=limit)
+
+    async def list_events_of_source(self, migration_id: str, source_key: str, *, limit: int = 1000) -> Sequence[Event]:
+        """List events that concern a source record or what it became, in order."""
+        # The second condition is the index's own: without it SQLite does not use it.
+        return await self._events(_EVENTS.c.migration_id == migration_id, _EVENTS.c.source_key == source_key, _EVENTS.c.source_key != "", limit=limit)
+
+    async def _events(self, *where: object, limit: int) -> Sequence[Event]:
+        joined = _EVENTS.outerjoin(_PAYLOADS, (_PAYLOADS.c.migration_id == _EVENTS.c.migration_id) & (_PAYLOADS.c.sequence == _EVENTS.c.sequence))
+        statement = select(_EVENTS, _PAYLOADS.c.salt, _PAYLOADS.c.payload).select_from(joined).where(*where).order_by(_EVENTS.c.sequence)  # type: ignore[arg-type]
+        rows = await self._all(statement.limit(limit))
+        return [_EVENT_OUT.from_row({**row, "salt": row["salt"] or "", "payload": row["payload"] or b""}) for row in rows]
+
+
+class TrailWriter(TrailReader):
+    """Appends to the audit trail. Heads are read once a transaction and written back once, by `_flush_heads`."""
+
+    def __init__(self, connection: AsyncConnection, statements: Statements, now: Callable[[], datetime], salt: Callable[[], bytes]) -> None:
+        super().__init__(connection, statements)
+        self._now = now
+        self._salt = salt
+        self._heads: dict[str, dict[str, int | str]] = {}
+        self.touched: set[str] = set()
+        """Migrations this transaction wrote events of."""
+
+    async def append_event(self, migration_id: str, event: EventDraft) -> int:
+        """Append one event and answer its sequence."""
+        return await self.append_events(migration_id, [event])
+
+    async def append_events(self, migration_id: str, events: Sequence[EventDraft]) -> int:
+        """Append events in order and answer the last sequence."""
+        head = await self._head(migration_id)
+        before = ChainHead(int(head["event_sequence"]), str(head["event_hash"]))
+        chained, after = chain(migration_id, before, events, self._now(), self._salt)
+        await self._run(_EVENTS.insert(), [_EVENT.to_row(event) for event in chained])
+        payloads = [
+            {"migration_id": migration_id, "sequence": event.sequence, "salt": event.salt, "payload": event.payload}
+            for event in chained
+            if event.salt
+        ]
+        await self._run(_PAYLOADS.insert(), payloads)
+        head["event_sequence"], head["event_hash"] = after.sequence, after.hash
+        self.touched.add(migration_id)
+        return after.sequence
+
+    async def event_sequence(self, migration_id: str) -> int:
+        """Answer the sequence of the last event, those of this transaction included."""
+        return (await self.chain_head(migration_id))[0]
+
+    async def chain_head(self, migration_id: str) -> tuple[int, str]:
+        """Answer sequence and hash of the last event, those of this transaction included."""
+        head = self._heads.get(migration_id)
+        return (int(head["event_sequence"]), str(head["event_hash"])) if head else await super().chain_head(migration_id)
+
+    async def page_sequence(self, migration_id: str) -> int:
+        """Answer the sequence of the last page, those of this transaction included."""
+        head = self._heads.get(migration_id)
+        return int(head["page_sequence"]) if head else await super().page_sequence(migration_id)
+
+    async def next_create_orders(self, migration_id: str, count: int) -> int:
+        """Reserve consecutive creation orders and answer the first."""
+        return await self._next(migration_id, "create_order", count)
+
+    async def _next(self, migration_id: str, column: str, count: int = 1) -> int:
+        """Reserve `count` numbers and answer the first."""
+        head = await self._head(migration_id)
+        first = int(head[column]) + 1
+        head[column] = first + count - 1
+        self.touched.add(migration_id)
+        return first
+
+    async def _head(self, migration_id: str) -> dict[str, int | str]:
+        if migration_id not in self._heads:
+            row = await self._first(select(_HEADS).where(_HEADS.c.migration_id == migration_id))
+            self._heads[migration_id] = dict(row) if row else {**_NEW_HEAD, "migration_id": migration_id}
+        return self._heads[migration_id]
+
+    async def _flush_heads(self) -> None:
+        await self._upsert(_HEADS, list(self._heads.values()))
