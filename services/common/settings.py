@@ -25,6 +25,7 @@ PREFIX: Final = "TRANSLOAD_"
 SHARED_NAMES: Final = frozenset(
     {
         "NATS_URL",
+        "NATS_REPLICAS",
         "GRPC_LISTEN",
         "ADDRESS_FILE",
         "LEDGER_ADDRESS",
@@ -144,11 +145,13 @@ class NatsSettings:
 
     url: str = "nats://127.0.0.1:4222"
     """`TRANSLOAD_NATS_URL`: one address or several with commas; credentials may stand in it, so it is never logged."""
+    replicas: int = 1
+    """`TRANSLOAD_NATS_REPLICAS`: copies of each stream, 1, 3 or 5; more than 1 needs a cluster of that many servers."""
 
     @classmethod
     def from_env(cls, reader: EnvReader) -> Self:
         """Reads the group."""
-        return cls(url=reader.str("NATS_URL", "nats://127.0.0.1:4222"))
+        return cls(url=reader.str("NATS_URL", "nats://127.0.0.1:4222"), replicas=reader.int("NATS_REPLICAS", 1, minimum=1, maximum=5))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,259 @@
+"""The aio server every service runs: telemetry, error mapping and deadlines around each handler; health and reflection beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from services.common import telemetry
+from services.common.errors import ConfigurationError, TransloadError, UnavailableError
+from services.common.grpc_client import MESSAGE_BYTES_MAX, UNARY_DEADLINE_SECONDS, deadline
+from services.common.rpc_errors import status_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
+    Registration = tuple[Callable[[Any, aio.Server], None], object]
+
+_LOG = telemetry.get_logger(__name__)
+
+OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    # Two processes on one port would share it silently (SO_REUSEPORT): a second copy must fail to start instead.
+    ("grpc.so_reuseport", 0),
+    # Clients ping an idle connection every 20 s; the default would answer that with a hang-up.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+_CODE_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
+
+LIVENESS: Final = "liveness"
+"""Name in the health service that says SERVING as long as the event loop answers."""
+
+
+class Server:
+    """A running server.
+
+    Attributes:
+        address: the bound `host:port`.
+    """
+
+    def __init__(self, server: aio.Server, health_servicer: Any, address: str, names: Sequence[str]) -> None:
+        self.address = address
+        self._server = server
+        self._health = health_servicer
+        self._names = ("", *names)
+        self._is_serving = False
+
+    async def set_serving(self, is_serving: bool) -> None:
+        """Says in the health service whether work is welcome."""
+        if is_serving == self._is_serving:
+            return
+        self._is_serving = is_serving
+        status = health_pb2.HealthCheckResponse.SERVING if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in self._names:
+            await self._health.set(name, status)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuses new calls, lets running ones end for `grace_seconds`, then cancels them."""
+        await self._server.stop(grace_seconds)
+
+
+@asynccontextmanager
+async def serve(listen: str, servicers: Sequence[Registration]) -> AsyncIterator[Server]:
+    """Starts a server on `host:port` (port 0 takes a free one), NOT_SERVING until told otherwise; stops it at once when the block ends.
+
+    Raises:
+        ConfigurationError: the address cannot be bound.
+    """
+    interceptors: list[aio.ServerInterceptor[Any, Any]] = [ErrorInterceptor(), DeadlineInterceptor()]
+    if telemetry.is_exporting():
+        interceptors.insert(0, TelemetryInterceptor())
+    server = aio.server(interceptors=interceptors, options=list(OPTIONS))
+    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = []
+    for register, servicer in servicers:
+        recorder = _Recorder(server)
+        register(servicer, recorder)  # type: ignore[arg-type]  # stands in for the server to learn the service's name
+        names.append(recorder.service_name)
+    reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    # The library's health service starts as SERVING.
+    for name in ("", *names):
+        await health_servicer.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+    await health_servicer.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise ConfigurationError(f"TRANSLOAD_GRPC_LISTEN: {listen} cannot be bound", metadata={"setting": "TRANSLOAD_GRPC_LISTEN"}) from error
+    await server.start()
+    try:
+        yield Server(server, health_servicer, f"{listen.rpartition(':')[0]}:{port}", names)
+    finally:
+        await server.stop(None)
+
+
+class _Recorder:
+    """Stands in for the server while a generated function registers a servicer, and notes the service's name."""
+
+    def __init__(self, server: aio.Server) -> None:
+        self._server = server
+        self.service_name = ""
+
+    def add_generic_rpc_handlers(self, handlers: tuple[Any, ...]) -> None:
+        self.service_name = handlers[0].service_name()
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service_name: str, handlers: Any) -> None:
+        self._server.add_registered_method_handlers(service_name, handlers)  # type: ignore[attr-defined]
+
+
+class _Wrapping(aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Wraps the unary and the server-streaming handlers; our contracts have no client streams but reflection has, which passes through."""
+
+    async def intercept_service(self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.request_streaming:
+            return handler
+        method = handler_call_details.method
+        serializers = {"request_deserializer": handler.request_deserializer, "response_serializer": handler.response_serializer}
+        if handler.response_streaming:
+            stream = handler.unary_stream
+
+            async def answer_stream(request: Any, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+                async for response in self.around_stream(method, stream, request, context):
+                    yield response
+
+            return grpc.unary_stream_rpc_method_handler(answer_stream, **serializers)
+        unary = handler.unary_unary
+
+        async def answer(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+            return await self.around_unary(method, unary, request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, **serializers)
+
+    async def around_unary(self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+        raise NotImplementedError
+
+    def around_stream(self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        raise NotImplementedError
+
+
+class ErrorInterceptor(_Wrapping):
+    """Turns our errors into `google.rpc.Status`, and everything else into INTERNAL without details but with a logged traceback."""
+
+    async def around_unary(self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+        """Guards one call."""
+        try:
+            return await handler(request, context)
+        except aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost frame of a call
+            await _abort(method, error, context)
+
+    async def around_stream(
+        self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[Any]:
+        """Guards one stream."""
+        try:
+            async for response in handler(request, context):
+                yield response
+        except aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost frame of a call
+            await _abort(method, error, context)
+
+
+async def _abort(method: str, error: Exception, context: aio.ServicerContext[Any, Any]) -> None:
+    if not isinstance(error, TransloadError):
+        _LOG.exception("rpc.failed", error, method=method)
+        error = TransloadError("internal error; the log of the service has the details")
+    code, message, trailing = status_of(error)
+    _LOG.debug("rpc.refused", method=method, code=code.name, reason=error.reason)
+    await context.abort(code, message, trailing)
+
+
+class DeadlineInterceptor(_Wrapping):
+    """Gives every unary call an end, the caller's or our default, and hands it on to the calls made while serving it."""
+
+    async def around_unary(self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+        """Bounds one call."""
+        remaining = context.time_remaining()
+        seconds = UNARY_DEADLINE_SECONDS if remaining is None else remaining
+        token = deadline.set(time.monotonic() + seconds)
+        bound = asyncio.timeout(seconds)
+        try:
+            async with bound:
+                return await handler(request, context)
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            raise UnavailableError(f"{method} did not end within {seconds:.1f} s") from error
+        finally:
+            deadline.reset(token)
+
+    async def around_stream(
+        self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[Any]:
+        """Leaves a stream its caller's deadline, which gRPC itself enforces; calls made inside keep their own default."""
+        del method
+        async for response in handler(request, context):
+            yield response
+
+
+class TelemetryInterceptor(_Wrapping):
+    """A span and a duration per call, joined to the caller's trace."""
+
+    def __init__(self) -> None:
+        self._duration = telemetry.meter().create_histogram("rpc.server.duration", unit="ms", description="Time a call took to serve")
+
+    async def around_unary(self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+        """Records one call."""
+        span, token, attributes, started = _start(method, context)
+        try:
+            return await handler(request, context)
+        finally:
+            self._finish(span, token, attributes, started, context)
+
+    async def around_stream(
+        self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[Any]:
+        """Records one stream."""
+        span, token, attributes, started = _start(method, context)
+        try:
+            async for response in handler(request, context):
+                yield response
+        finally:
+            self._finish(span, token, attributes, started, context)
+
+    def _finish(self, span: Any, token: Any, attributes: dict[str, str], started: float, context: aio.ServicerContext[Any, Any]) -> None:
+        code: Any = context.code()  # the aio server answers a number, a StatusCode or None
+        name = code.name if isinstance(code, grpc.StatusCode) else _CODE_NAMES.get(code or 0, "UNKNOWN")
+        span.set_attribute("rpc.grpc.status_code", name)
+        if name in {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED"}:
+            span.set_status(Status(StatusCode.ERROR, name))
+        span.end()
+        otel_context.detach(token)
+        self._duration.record((time.monotonic() - started) * 1000, {**attributes, "rpc.grpc.status_code": name})
+
+
+def _start(method: str, context: aio.ServicerContext[Any, Any]) -> tuple[Any, Any, dict[str, str], float]:
+    service, _, name = method.lstrip("/").partition("/")
+    attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
+    headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    parent = telemetry.extract(headers)
+    span = telemetry.tracer().start_span(method.lstrip("/"), context=parent, kind=SpanKind.SERVER, attributes=attributes)
+    token = otel_context.attach(trace.set_span_in_context(span, parent))
+    return span, token, attributes, time.monotonic()

@@ -1,0 +1,280 @@
+"""NATS JetStream: one connection that comes back by itself, streams that are declared again when they are gone, publishing with an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import nats
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
+from nats.js import api
+from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, ServiceUnavailableError
+from opentelemetry.trace import SpanKind
+
+from services.common import telemetry
+from services.common.backoff import Backoff
+from services.common.clock import SystemClock
+from services.common.errors import PermanentError, UnavailableError
+from services.common.streams import CONSUMERS, STREAMS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from nats.aio.client import Client
+    from nats.js.client import JetStreamContext
+
+    from services.common.clock import Clock
+    from services.common.settings import NatsSettings
+    from services.common.streams import ConsumerSpec, StreamSpec
+
+_LOG = telemetry.get_logger(__name__)
+
+CONNECT_TIMEOUT_SECONDS: Final = 2
+RECONNECT_WAIT_SECONDS: Final = 0.25
+# A dead peer behind a live address is noticed after two missed pings.
+PING_INTERVAL_SECONDS: Final = 10
+REQUEST_TIMEOUT_SECONDS: Final = 5.0
+PUBLISH_ATTEMPTS_MAX: Final = 5
+DRAIN_SECONDS: Final = 5
+
+_STREAM_NAME_IN_USE: Final = 10058
+# The stream has as many messages or bytes as it may hold.
+_STREAM_FULL: Final = 10077
+_OUTAGES: Final = (NatsError, asyncio.TimeoutError, OSError, EOFError)
+
+
+class Bus:
+    """Publishes and subscribes on one connection."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        replicas: int = 1,
+        streams: Sequence[StreamSpec] = STREAMS,
+        consumers: Sequence[ConsumerSpec] = CONSUMERS,
+        clock: Clock | None = None,
+    ) -> None:
+        self._client = client
+        self._jetstream: JetStreamContext = client.jetstream(timeout=REQUEST_TIMEOUT_SECONDS)
+        self._replicas = replicas
+        self._streams = tuple(streams)
+        self._consumers = tuple(consumers)
+        self._clock = clock or SystemClock()
+        self._backoff = Backoff(0.25, 2.0)
+        self._declaring = asyncio.Lock()
+        self._declared_time = float("-inf")
+        self._published = telemetry.meter().create_counter("messaging.client.published.messages", description="Messages published")
+
+    async def publish(self, subject: str, payload: bytes, *, msg_id: str, full_wait_seconds: float = 0.0) -> None:
+        """Publishes and waits until the server has stored the message. Repeating with the same `msg_id` within two minutes stores it once.
+
+        Args:
+            subject: see `StreamSpec.subject`.
+            payload: at most the server's limit, 1 MiB by default.
+            msg_id: what the message is about, never random.
+            full_wait_seconds: how long to wait for room when the stream is full.
+
+        Raises:
+            UnavailableError: nobody stored it in time, or the stream is full.
+            PermanentError: the payload is larger than the server takes.
+        """
+        attributes = {"messaging.system": "nats", "messaging.destination.name": subject.partition(".")[0], "messaging.message.id": msg_id}
+        with telemetry.tracer().start_as_current_span("publish", kind=SpanKind.PRODUCER, attributes=attributes):
+            await self._publish(subject, payload, msg_id, self._clock.monotonic() + full_wait_seconds)
+        self._published.add(1, {"messaging.destination.name": attributes["messaging.destination.name"]})
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection stands now; while it does not, it is being made again."""
+        return self._client.is_connected
+
+    async def ping(self) -> None:
+        """Checks that the server answers and every stream is there. Raises UnavailableError."""
+        await self.incarnation()
+
+    async def incarnation(self) -> str:
+        """Answers a text that changes whenever a stream was created anew, that is, when waiting work may be lost and has to be announced again.
+
+        Raises:
+            UnavailableError: the server does not answer, or a stream is missing and cannot be declared now.
+        """
+        if not self.is_connected:
+            raise UnavailableError("NATS is not connected")
+        try:
+            return await self._incarnation()
+        except APIError as error:
+            if error.code != 404:  # noqa: PLR2004 - HTTP's "not found", as JetStream says it
+                raise UnavailableError(f"NATS answers {error.err_code}: {error.description}") from error
+        except _OUTAGES as error:
+            raise UnavailableError(f"NATS does not answer ({type(error).__name__})") from error
+        await self.declare()
+        try:
+            return await self._incarnation()
+        except _OUTAGES as error:
+            raise UnavailableError(f"NATS does not answer ({type(error).__name__})") from error
+
+    async def declare(self) -> None:
+        """Creates every stream and consumer that is missing and brings the others to what `streams` says; what waits in them stays.
+
+        Raises:
+            UnavailableError: the server does not answer or is not ready.
+        """
+        asked = self._clock.monotonic()
+        async with self._declaring:
+            if self._declared_time >= asked:
+                return  # somebody else did it while we waited for the lock
+            try:
+                for stream in self._streams:
+                    await self._declare_stream(stream)
+                for consumer in self._consumers:
+                    await self._jetstream.add_consumer(consumer.stream.name, _consumer_config(consumer))
+            except _OUTAGES as error:
+                raise UnavailableError(f"streams cannot be declared now ({type(error).__name__}: {error})") from error
+            self._declared_time = self._clock.monotonic()
+
+    async def pull(self, spec: ConsumerSpec) -> JetStreamContext.PullSubscription:
+        """Opens a subscription of a declared consumer. Messages are fetched from it one by one."""
+        return await self._jetstream.pull_subscribe_bind(consumer=spec.name, stream=spec.stream.name)
+
+    async def _publish(self, subject: str, payload: bytes, msg_id: str, room_until: float) -> None:
+        failure: Exception | None = None
+        attempt = 0
+        while attempt < PUBLISH_ATTEMPTS_MAX:
+            attempt += 1
+            headers = telemetry.inject({api.Header.MSG_ID.value: msg_id})
+            try:
+                if not self._client.is_connected:
+                    raise ConnectionResetError("not connected")  # the client would buffer it and answer late or never
+                await self._jetstream.publish(subject, payload, headers=headers)
+            except MaxPayloadError as error:
+                raise PermanentError(f"message {msg_id} has {len(payload)} bytes, more than NATS takes", reason="VALUE_TOO_LONG") from error
+            except (NoStreamResponseError, ServiceUnavailableError) as error:
+                if getattr(error, "err_code", None) != _STREAM_FULL:
+                    failure = error
+                    await self._declare_quietly()
+                elif self._clock.monotonic() < room_until:
+                    attempt = 0
+                else:
+                    raise UnavailableError(f"stream {subject.partition('.')[0].upper()} is full", metadata={"stream": subject}) from error
+            except _OUTAGES as error:
+                failure = error
+            else:
+                return
+            await self._clock.sleep(self._backoff.delay_seconds(attempt))
+        raise UnavailableError(f"NATS did not store {msg_id} ({type(failure).__name__}: {failure})") from failure
+
+    async def _declare_quietly(self) -> None:
+        try:
+            await self.declare()
+        except UnavailableError as error:
+            _LOG.warning("streams.not_declared", problem=error.message)
+
+    async def _declare_stream(self, spec: StreamSpec) -> None:
+        config = api.StreamConfig(
+            name=spec.name,
+            subjects=[spec.subjects],
+            retention=api.RetentionPolicy.WORK_QUEUE,
+            storage=api.StorageType.FILE,
+            discard=api.DiscardPolicy.NEW,
+            max_msgs=spec.messages_max,
+            max_bytes=spec.bytes_max,
+            duplicate_window=spec.duplicate_window_seconds,
+            num_replicas=self._replicas,
+        )
+        try:
+            await self._jetstream.add_stream(config)
+        except BadRequestError as error:
+            if error.err_code != _STREAM_NAME_IN_USE:
+                raise
+            await self._jetstream.update_stream(config)
+
+    async def _incarnation(self) -> str:
+        infos = [await self._jetstream.stream_info(stream.name) for stream in self._streams]
+        return json.dumps({info.config.name: str(info.created) for info in infos}, sort_keys=True)
+
+
+@asynccontextmanager
+async def connect(settings: NatsSettings, *, name: str = "transload", clock: Clock | None = None) -> AsyncIterator[Bus]:
+    """Connects, waiting as long as it takes for a server to come up, declares streams and consumers, and drains when the block ends."""
+    clock = clock or SystemClock()
+    client = await _connect(settings, name, clock)
+    try:
+        bus = Bus(client, replicas=settings.replicas, clock=clock)
+        await _declare(bus, clock)
+        yield bus
+    finally:
+        await _drain(client)
+
+
+async def _connect(settings: NatsSettings, name: str, clock: Clock) -> Client:
+    backoff = Backoff(0.2, 2.0)
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return await nats.connect(
+                settings.url.split(","),
+                name=name,
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_WAIT_SECONDS,
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                ping_interval=PING_INTERVAL_SECONDS,
+                drain_timeout=DRAIN_SECONDS,
+                error_cb=_on_error,
+                disconnected_cb=_on_disconnected,
+                reconnected_cb=_on_reconnected,
+            )
+        except _OUTAGES as error:
+            _LOG.warning("nats.not_connected", problem=type(error).__name__, attempt=attempt)
+        await clock.sleep(backoff.delay_seconds(attempt))
+
+
+async def _declare(bus: Bus, clock: Clock) -> None:
+    backoff = Backoff(0.2, 2.0)
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return await bus.declare()
+        except UnavailableError as error:
+            _LOG.warning("streams.not_declared", problem=error.message, attempt=attempt)
+        await clock.sleep(backoff.delay_seconds(attempt))
+
+
+async def _drain(client: Client) -> None:
+    try:
+        if client.is_connected:
+            await client.drain()
+        else:
+            await client.close()
+    except _OUTAGES as error:
+        _LOG.warning("nats.not_drained", problem=type(error).__name__)
+
+
+def _consumer_config(spec: ConsumerSpec) -> api.ConsumerConfig:
+    return api.ConsumerConfig(
+        durable_name=spec.name,
+        ack_policy=api.AckPolicy.EXPLICIT,
+        deliver_policy=api.DeliverPolicy.ALL,
+        ack_wait=spec.ack_wait_seconds,
+        # A message past a server-side limit would stay in the stream but in no counter, so nobody would see it: the limit is ours.
+        max_deliver=-1,
+        max_ack_pending=spec.unanswered_max,
+    )
+
+
+async def _on_error(error: Exception) -> None:
+    _LOG.debug("nats.error", problem=type(error).__name__)
+
+
+async def _on_disconnected() -> None:
+    _LOG.warning("nats.disconnected")
+
+
+async def _on_reconnected() -> None:
+    _LOG.info("nats.reconnected")
