@@ -6,7 +6,7 @@ from sandbox.stel_order.generator.build import FILES_BASE, Builder, Item, link, 
 from sandbox.stel_order.generator.reference import CATEGORY_FIRST_ID, WAREHOUSES, series_id, tax_id
 from sandbox.stel_order.store import Record
 
-_IMAGE_COUNT = 6
+_IMAGE_COUNT = 4
 """Product images in an account of any size up to the default one; larger accounts get proportionally more."""
 
 

@@ -23,7 +23,7 @@ _CURRENCY_RATES = {"EUR": 1, "USD": 0.92, "GBP": 1.17, "MXN": 0.05}
 _LINE_COUNTS = (1, 2, 3, 1, 4, 2, 6, 3, 2, 5)
 _LONG_DOCUMENT_LINES = 120
 _SIGNED_PDF_COUNT = 5
-_INVOICE_PDF_COUNT = 3
+_INVOICE_PDF_COUNT = 2
 
 
 def build_documents(builder: Builder) -> None:
