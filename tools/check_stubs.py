@@ -18,7 +18,12 @@ def main() -> int:
     protos = sorted(str(path) for path in (ROOT / "proto" / "transload" / "v1").glob("*.proto"))
     with tempfile.TemporaryDirectory() as folder:
         include = str(resources.files("grpc_tools") / "_proto")
-        outputs = [f"--python_out={folder}", f"--grpc_python_out={folder}", f"--mypy_out=quiet:{folder}", f"--mypy_grpc_out=quiet,only_async:{folder}"]
+        outputs = [
+            f"--python_out={folder}",
+            f"--grpc_python_out={folder}",
+            f"--mypy_out=quiet:{folder}",
+            f"--mypy_grpc_out=quiet,only_async:{folder}",
+        ]
         if protoc.main(["protoc", f"-I{ROOT / 'proto'}", f"-I{include}", *outputs, *protos]) != 0:
             return 1
         generated = {path.name: path.read_bytes() for path in (Path(folder) / "transload" / "v1").iterdir()}

@@ -6,7 +6,6 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
@@ -22,12 +21,11 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def enum_word(message: Message, field_name: str) -> str:
     """The enum value of a field as a lower-case word: `MIGRATION_STATE_SAMPLED` → `sampled`."""
-    field = message.DESCRIPTOR.fields_by_name[field_name]
-    return _enum_word(field, getattr(message, field_name))
+    return _enum_word(message.DESCRIPTOR.fields_by_name[field_name].enum_type, getattr(message, field_name))
 
 
-def _enum_word(field: FieldDescriptor, number: int) -> str:
-    enum = field.enum_type
+def _enum_word(enum: Any, number: int) -> str:
+    """`Any`: protobuf's stubs know two classes of descriptors and connect them nowhere."""
     name = enum.values_by_number[number].name
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     word = name.removeprefix(prefix).lower()
@@ -39,7 +37,7 @@ def as_data(message: Message) -> dict[str, Any]:
     return {field.name: _field_data(message, field) for field in message.DESCRIPTOR.fields}
 
 
-def _field_data(message: Message, field: FieldDescriptor) -> Any:
+def _field_data(message: Message, field: Any) -> Any:
     value = getattr(message, field.name)
     if field.is_repeated:
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
@@ -50,13 +48,13 @@ def _field_data(message: Message, field: FieldDescriptor) -> Any:
     return _value_data(field, value)
 
 
-def _value_data(field: FieldDescriptor, value: Any) -> Any:
+def _value_data(field: Any, value: Any) -> Any:
     if isinstance(value, Timestamp):
         return value.ToJsonString()
     if field.message_type is not None:
         return as_data(value)
     if field.enum_type is not None:
-        return _enum_word(field, value)
+        return _enum_word(field.enum_type, value)
     if isinstance(value, bytes):
         return json.loads(value) if value and field.name.endswith("_json") else value.decode("utf-8", "replace") or None
     return value
