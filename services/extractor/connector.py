@@ -1,0 +1,225 @@
+"""The seam between an extraction and a source system.
+
+A connector reads one kind of source and keeps no state between calls: where it stands is in the cursor, what it may spend is behind the gate,
+what it read before is in the frozen pages. Every connector passes the suite in `tests/contract/connectors`.
+
+    SourceError
+    ├── EntityForbiddenError   this entity cannot be read with this key; the others can
+    ├── EntityMalformedError   this entity answers what it must not; the others go on
+    └── SourceStoppedError     the source serves this account no more
+"""
+
+import enum
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import Any, ClassVar, NewType, Protocol
+
+import httpx
+
+from services.common.clock import Clock
+from services.common.connections import Connection
+from services.common.errors import PermanentError, PreconditionError
+
+Cursor = NewType("Cursor", str)
+"""An opaque position in an entity's listing; empty means the start, or after the last page the end."""
+
+START = Cursor("")
+END = Cursor("")
+
+
+class EntityForbiddenError(PermanentError):
+    """The key has no right to read this entity, or the source does not have it."""
+
+    default_reason: ClassVar[str] = "SOURCE_FORBIDDEN"
+
+
+class EntityMalformedError(PermanentError):
+    """The source answered something its interface does not promise."""
+
+    default_reason: ClassVar[str] = "SOURCE_MALFORMED"
+
+
+class SourceStoppedError(PreconditionError):
+    """The source serves this account no more (trial over); a person must see to it."""
+
+    default_reason: ClassVar[str] = "SOURCE_FORBIDDEN"
+
+
+class Refusal(enum.StrEnum):
+    """Which of the source's limits a refused call had passed."""
+
+    MINUTE = "minute"
+    DAY = "day"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntity:
+    """One kind of source object."""
+
+    name: str
+    source_name: str
+    is_reference_data: bool = False
+    has_files: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileLink:
+    """Where a file's bytes are. The URL is a bearer secret: it is neither shown, logged nor kept."""
+
+    url: str = field(repr=False)
+    name: str
+    """Name without extension where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One object exactly as the source gave it."""
+
+    source_id: str
+    data: Mapping[str, Any]
+    is_deleted: bool = False
+    is_archived: bool = False
+    link: FileLink | None = None
+    """The file to download, for entities of files; None there means the source names no place."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePage:
+    """What one read returned, with the positions before and after it."""
+
+    cursor: Cursor
+    next_cursor: Cursor
+    records: tuple[RawRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadScope:
+    """What of an entity is wanted."""
+
+    changed_since: datetime | None = None
+    """Only what changed at or after this time; None: everything."""
+    includes_archived: bool = False
+    """Only decides which files are fetched: archived records themselves are always read, and counted."""
+    includes_deleted: bool = False
+    """The same for deleted records."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenPage:
+    """A page this migration has in staging already."""
+
+    sequence: int
+    envelopes: Sequence[Mapping[str, Any]]
+    """`{"id", "is_deleted", "is_archived", "data"}` and for files `"file"`."""
+
+
+class FrozenPages(Protocol):
+    """The pages read so far, for entities that are derived from others."""
+
+    def read(self, entity: str, *, from_sequence: int = 0) -> AsyncIterator[FrozenPage]:
+        """Yield the pages of an entity in this extraction, by sequence, one in memory at a time."""
+        ...
+
+
+class CallGate(Protocol):
+    """What stands between a connector and its source: every call passes it, every refusal and outage is waited out in it."""
+
+    async def enter(self) -> None:
+        """Take one call from the budget, waiting until there is one."""
+        ...
+
+    async def refused(self, refusal: Refusal) -> None:
+        """Wait until the limit the source named allows calls again."""
+        ...
+
+    async def outage(self, attempt: int, problem: str) -> None:
+        """Wait before repeating a call that got no usable answer; `attempt` counts from 1.
+
+        Raises:
+            UnavailableError: Where waiting is not wanted (a check of the connection).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """What a source's plan allows."""
+
+    plan: str
+    calls_per_minute: int
+    """0: no limit."""
+    calls_per_day: int
+    """0: no limit."""
+    day_zone: tzinfo
+    """The time zone in which the source's day turns over."""
+    counts_files: bool = True
+    """Whether a download counts as a call."""
+
+
+class Connector(Protocol):
+    """Reads one kind of source. Keeps no state between calls."""
+
+    async def check(self) -> None:
+        """Prove that the credentials can read, with at most two calls.
+
+        Raises:
+            UnauthorizedError: The source refused the key.
+            UnavailableError: It does not answer.
+        """
+        ...
+
+    def read(self, entity: str, cursor: Cursor, scope: ReadScope) -> AsyncGenerator[SourcePage, None]:
+        """Yield pages from `cursor` on; a row may come twice, none is left out. The last page has the cursor `END` after it.
+
+        Raises:
+            EntityForbiddenError: The key may not read it.
+            EntityMalformedError: It cannot be read from this position.
+            UnauthorizedError: The source refused the key.
+        """
+        ...
+
+    def version(self, entity: str, data: Mapping[str, Any]) -> str:
+        """Say which version of a record this is, so that the same row read twice is kept once; empty if the source does not tell."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorContext:
+    """What a connector is given to work with."""
+
+    connection: Connection
+    options: Mapping[str, Any]
+    gate: CallGate
+    frozen: FrozenPages
+    clock: Clock
+    http_client: Callable[[Mapping[str, str]], httpx.AsyncClient]
+    """Makes a client that can do nothing but GET, with these headers on every call."""
+
+
+class ConnectorType(Protocol):
+    """How a kind of source is known before it is connected to."""
+
+    name: ClassVar[str]
+    entities: ClassVar[tuple[SourceEntity, ...]]
+    """In the order they are read: what others refer to comes first."""
+
+    @staticmethod
+    def limits(options: Mapping[str, Any]) -> CallLimits:
+        """Answer the plan's limits. Raises InvalidRequestError for options that make no sense."""
+        ...
+
+    @staticmethod
+    def refusal(status: int, content: bytes) -> Refusal | None:
+        """Say whether an answer means that a call limit is passed. Used for downloads."""
+        ...
+
+    @staticmethod
+    def connect(context: ConnectorContext) -> AbstractAsyncContextManager[Connector]:
+        """Open the connector; its connections close when the block ends."""
+        ...
+
+
+WaitReport = Callable[[str, str, datetime], Awaitable[None]]
+"""Tells people that reading waits: reason, message, and the time it goes on."""

@@ -1,0 +1,1 @@
+"""One folder for each source. Connectors know nothing of each other."""

@@ -1,0 +1,1 @@
+"""STEL Order, read through its REST interface."""

@@ -1,0 +1,111 @@
+"""The STEL Order connector: collections page by page, files from where records point to."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, Final
+from zoneinfo import ZoneInfo
+
+from services.common.errors import InvalidRequestError
+from services.extractor.connector import (
+    CallLimits,
+    ConnectorContext,
+    Cursor,
+    EntityForbiddenError,
+    RawRecord,
+    ReadScope,
+    Refusal,
+    SourceEntity,
+    SourcePage,
+)
+from services.extractor.connectors.stel_order.client import StelClient
+from services.extractor.connectors.stel_order.entities import BY_NAME, DERIVED_BY_NAME, ENTITIES
+from services.extractor.connectors.stel_order.errors import refusal_of
+from services.extractor.connectors.stel_order.files import attachment_record, derived_pages, file_version
+from services.extractor.connectors.stel_order.reading import STAMP_FIELD, CollectionReader
+
+PLANS: Final[Mapping[str, tuple[int, int]]] = {"lite": (60, 300), "business": (60, 1_000), "pro": (60, 2_000)}
+"""Calls a minute and a day by plan."""
+DEFAULT_PLAN: Final = "lite"
+"""The plan nobody is refused on."""
+
+
+class StelOrder:
+    """Reads a STEL Order account. Options: `plan`, `calls_per_minute`, `calls_per_day`, `day_zone`, `counts_files`, `closing_pass`."""
+
+    name: ClassVar[str] = "stel_order"
+    entities: ClassVar[tuple[SourceEntity, ...]] = ENTITIES
+
+    def __init__(self, context: ConnectorContext, client: StelClient) -> None:
+        self._context = context
+        self._client = client
+        self._closes = bool(context.options.get("closing_pass", True))
+
+    @staticmethod
+    def limits(options: Mapping[str, Any]) -> CallLimits:
+        """Answer the plan's limits; `calls_per_minute` and `calls_per_day` override the plan's, 0 means none."""
+        plan = str(options.get("plan") or DEFAULT_PLAN).lower()
+        if plan not in PLANS:
+            raise InvalidRequestError(f"connector option plan: {plan!r} is none of {', '.join(PLANS)}")
+        zone = str(options.get("day_zone") or "UTC")
+        try:
+            day_zone = ZoneInfo(zone)
+        except (ValueError, OSError) as error:
+            raise InvalidRequestError(f"connector option day_zone: {zone!r} is not a time zone (an example: Europe/Madrid)") from error
+        minute, day = PLANS[plan]
+        return CallLimits(
+            plan=plan,
+            calls_per_minute=_whole(options, "calls_per_minute", minute),
+            calls_per_day=_whole(options, "calls_per_day", day),
+            day_zone=day_zone,
+            counts_files=bool(options.get("counts_files", True)),
+        )
+
+    @staticmethod
+    def refusal(status: int, content: bytes) -> Refusal | None:
+        """Say whether an answer means that a call limit is passed."""
+        return refusal_of(status, content)
+
+    @staticmethod
+    @asynccontextmanager
+    async def connect(context: ConnectorContext) -> AsyncIterator["StelOrder"]:
+        """Open the connector. The key goes into a header, never into the address."""
+        headers = {"APIKEY": context.connection.key, "Accept": "application/json"}
+        async with context.http_client(headers) as http:
+            yield StelOrder(context, StelClient(http, base_url=context.connection.url, gate=context.gate))
+
+    async def check(self) -> None:
+        """Read one employee: `/errorCodes` would answer even a wrong key. A key without the right to employees is a right key."""
+        try:
+            await self._client.page(BY_NAME["employee"].entity.source_name, limit=1)
+        except EntityForbiddenError:
+            return
+
+    async def read(self, entity: str, cursor: Cursor, scope: ReadScope) -> AsyncGenerator[SourcePage, None]:
+        """Yield an entity's pages from the cursor on."""
+        if entity in DERIVED_BY_NAME:
+            async for page in derived_pages(entity, cursor, scope, self._context.frozen):
+                yield page
+            return
+        collection = BY_NAME[entity]
+        reader = CollectionReader(self._client, collection, changed_since=scope.changed_since, closes=self._closes, clock=self._context.clock)
+        make = attachment_record if collection.entity.has_files else _record
+        async for raw in reader.pages(cursor):
+            yield SourcePage(raw.cursor, raw.next_cursor, tuple(make(data) for data in raw.records))
+
+    def version(self, entity: str, data: Mapping[str, Any]) -> str:
+        """Answer the modification stamp with the deletion mark, or for files the digest of the link with the owner's stamp."""
+        collection = BY_NAME.get(entity)
+        if collection is None or collection.entity.has_files:
+            return file_version(data)
+        return f"{data.get(STAMP_FIELD) or ''}/{data.get('deleted') is True}"
+
+
+def _record(data: Mapping[str, Any]) -> RawRecord:
+    return RawRecord(source_id=str(data["id"]), data=data, is_deleted=data.get("deleted") is True, is_archived=data.get("inactive") is True)
+
+
+def _whole(options: Mapping[str, Any], name: str, default: int) -> int:
+    value = options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidRequestError(f"connector option {name}: {value!r} is not a whole number from 0")
+    return value

@@ -1,0 +1,94 @@
+"""`ExtractorService`: requests in, domain calls, answers out."""
+
+import re
+from datetime import UTC
+from typing import Any, Final
+
+import orjson
+from grpc import aio
+
+from services.common.errors import InvalidRequestError
+from services.extractor.connector import ReadScope
+from services.extractor.extraction import ExtractionSpec
+from services.extractor.jobs import Extractions
+from services.extractor.registry import connector_type
+from transload.v1 import extractor_service_pb2 as pb
+from transload.v1 import extractor_service_pb2_grpc as pb_grpc
+
+Context = aio.ServicerContext[Any, Any]
+_MIGRATION_ID: Final = re.compile(r"[a-z0-9-]{1,63}")
+
+
+class ExtractorServicer(pb_grpc.ExtractorServiceServicer):
+    """Implements the contract."""
+
+    def __init__(self, extractions: Extractions) -> None:
+        self._extractions = extractions
+
+    async def CheckSource(self, request: pb.CheckSourceRequest, context: Context) -> pb.CheckSourceResponse:  # noqa: ARG002, N802
+        """Say whether the credentials can read."""
+        base_url = await self._extractions.check(connector_type(request.connector), request.connection)
+        return pb.CheckSourceResponse(base_url=base_url)
+
+    async def DescribeSource(self, request: pb.DescribeSourceRequest, context: Context) -> pb.DescribeSourceResponse:  # noqa: ARG002, N802
+        """List the entities in the order they are read."""
+        entities = connector_type(request.connector).entities
+        return pb.DescribeSourceResponse(
+            entities=[pb.SourceEntity(name=one.name, source_name=one.source_name, is_reference_data=one.is_reference_data) for one in entities]
+        )
+
+    async def StartExtraction(self, request: pb.StartExtractionRequest, context: Context) -> pb.StartExtractionResponse:  # noqa: ARG002, N802
+        """Start or go on."""
+        spec = spec_from_proto(request.spec)
+        return pb.StartExtractionResponse(is_started=self._extractions.start(spec, connector_type(spec.connector)))
+
+    async def GetExtraction(self, request: pb.GetExtractionRequest, context: Context) -> pb.GetExtractionResponse:  # noqa: ARG002, N802
+        """Say where it stands."""
+        status = self._extractions.get(request.extraction_id)
+        response = pb.GetExtractionResponse(entity=status.entity, source_call_count=status.source_call_count)
+        if status.resume_time is not None:
+            response.resume_time.FromDatetime(status.resume_time)
+        return response
+
+    async def CancelExtraction(self, request: pb.CancelExtractionRequest, context: Context) -> pb.CancelExtractionResponse:  # noqa: ARG002, N802
+        """Stop it."""
+        await self._extractions.cancel(request.extraction_id)
+        return pb.CancelExtractionResponse()
+
+
+def spec_from_proto(spec: pb.ExtractionSpec) -> ExtractionSpec:
+    """Read what shall be extracted.
+
+    Raises:
+        InvalidRequestError: A field is missing or malformed; the message names it.
+    """
+    if not _MIGRATION_ID.fullmatch(spec.migration_id):
+        raise InvalidRequestError(f"spec.migration_id: {spec.migration_id!r} is not 1 to 63 characters of [a-z0-9-]")
+    for field in ("extraction_id", "connector", "connection"):
+        if not getattr(spec, field):
+            raise InvalidRequestError(f"spec.{field} is required")
+    if spec.file_bytes_max < 0:
+        raise InvalidRequestError("spec.file_bytes_max: is negative")
+    known = {entity.name for entity in connector_type(spec.connector).entities}
+    if unknown := sorted(set(spec.entities) - known):
+        raise InvalidRequestError(f"spec.entities: {spec.connector} has no {', '.join(unknown)}")
+    try:
+        options = orjson.loads(spec.options_json) if spec.options_json.strip() else {}
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequestError("spec.options_json is not JSON") from error
+    if not isinstance(options, dict):
+        raise InvalidRequestError("spec.options_json is not a JSON object")
+    return ExtractionSpec(
+        migration_id=spec.migration_id,
+        extraction_id=spec.extraction_id,
+        connector=spec.connector,
+        connection=spec.connection,
+        scope=ReadScope(
+            changed_since=spec.changed_since.ToDatetime(tzinfo=UTC) if spec.HasField("changed_since") else None,
+            includes_archived=spec.includes_archived,
+            includes_deleted=spec.includes_deleted,
+        ),
+        entities=frozenset(spec.entities),
+        file_bytes_max=spec.file_bytes_max,
+        options=options,
+    )
