@@ -36,7 +36,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         sys.exit(f"cannot listen on {host}:{port}: {error.strerror or error}")
     listener.listen(_BACKLOG)
-    listener.setblocking(False)
+    listener.settimeout(0.0)
     return listener
 
 

@@ -1,0 +1,223 @@
+"""The simulated company: its store, users, fields and rules that several kinds of record share."""
+
+import hashlib
+import random
+import secrets
+from typing import Any
+
+from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.currencies import DIGITS
+from sandbox.pipedrive.custom_values import check_value
+from sandbox.pipedrive.errors import open_deals_cap
+from sandbox.pipedrive.fields import Fields
+from sandbox.pipedrive.options import OPEN_DEALS_CEILING, Options
+from sandbox.pipedrive.schema import Check, Problems, integer, not_a, number
+from sandbox.pipedrive.store import Record, Store
+
+LABELS_MAX = 100
+
+
+class Account:
+    """One Pipedrive company."""
+
+    def __init__(self, options: Options, clock: SandboxClock | None = None, store: Store | None = None) -> None:
+        self.options = options
+        self.clock = clock or SandboxClock()
+        self.store = store or Store(options.database)
+        self.random = _random(options)
+        self.fields = Fields(self.store, options, self.clock)
+        self.open_deals = 0
+        self.visible_to_default = options.limits_of_plan.visibilities[-1]
+
+    def attach(self) -> None:
+        """Rebuild what is derived from the store; needed after it was filled or loaded."""
+        self.fields.refresh()
+        self.open_deals = sum(is_open(deal) for deal in self.store["deal"])
+
+    def restart(self) -> None:
+        """Empty the store and forget what was derived from it; a seeded account draws the same again."""
+        self.store.clear()
+        self.random = _random(self.options)
+        self.fields.refresh()
+        self.open_deals = 0
+
+    # Identity and time
+
+    def now(self) -> str:
+        """Current time as stored."""
+        return self.clock.now()
+
+    def new_record(self, kind: str, **values: Any) -> Record:
+        """Return a record with the next id and the server's times; it is not stored yet."""
+        now = self.clock.now()
+        return {"id": self.store[kind].next_id(), **values, "add_time": values.get("add_time") or now, "update_time": now, "is_deleted": False}
+
+    def suffix(self, name: str, file_id: int) -> str:
+        """Return the name under which an upload is stored: the given one plus a hash before its ending."""
+        stem, dot, ending = name.rpartition(".")
+        mark = hashlib.sha1(f"{self.store.meta['salt']}:{file_id}".encode(), usedforsecurity=False).hexdigest()
+        return f"{stem}_{mark}.{ending}" if dot else f"{name}_{mark}"
+
+    # Look-ups
+
+    def live(self, kind: str, record_id: int | None) -> Record | None:
+        """Return a record unless it is unknown or deleted."""
+        record = self.store[kind].get(record_id) if record_id is not None else None
+        return None if record is None or record["is_deleted"] else record
+
+    def exists(self, kind: str, record_id: int) -> bool:
+        """Whether a record is there and not deleted."""
+        if kind == "user":
+            user = self.store["user"].get(record_id)
+            return user is not None and bool(user["active_flag"])
+        return self.live(kind, record_id) is not None
+
+    def is_currency(self, code: str) -> bool:
+        """Whether the company knows a currency."""
+        return code in DIGITS
+
+    def timezone(self) -> str:
+        """Zone of the calling user; all users have the company's."""
+        return self.options.timezone
+
+    def option_ids(self, field: Record) -> frozenset[int]:
+        """Ids of a field's options."""
+        return self.fields.option_ids(field["entity"], field["field_code"])
+
+    def activity_type(self, key: str) -> Record | None:
+        """Return an active activity type by its key."""
+        for kind in self.store["activity_type"]:
+            if kind["key_string"] == key and kind["active_flag"]:
+                return kind
+        return None
+
+    def stages_of(self, pipeline_id: int) -> list[Record]:
+        """Live stages of a pipeline in their order."""
+        return sorted(
+            (stage for stage in self.store["stage"].find("pipeline_id", pipeline_id) if not stage["is_deleted"]), key=lambda stage: stage["order_nr"]
+        )
+
+    def default_pipeline(self) -> Record | None:
+        """The first live pipeline."""
+        live = [pipeline for pipeline in self.store["pipeline"] if not pipeline["is_deleted"]]
+        return min(live, key=lambda pipeline: pipeline["order_nr"]) if live else None
+
+    # Checks of references
+
+    def owner(self, value: Any, path: str, problems: Problems) -> Any:
+        """An active user (refusal of an unknown or inactive one is inferred, the text assumed)."""
+        if type(value) is not int:
+            problems.add(path, not_a("integer"))
+        elif not self.exists("user", value):
+            problems.add(path, f"User {value} not found or not active")
+        return value
+
+    def link(self, kind: str) -> Check:
+        """A record of a kind that is not deleted, or null (that null unlinks is documented for deals only)."""
+
+        def check(value: Any, path: str, problems: Problems) -> Any:
+            if value is None:
+                return None
+            if type(value) is not int:
+                problems.add(path, not_a("integer"))
+            elif self.live(kind, value) is None:
+                problems.add(path, f"{kind.replace('_', ' ').capitalize()} {value} not found")
+            return value
+
+        return check
+
+    def visible_to(self, value: Any, path: str, problems: Problems) -> Any:
+        """A visibility the plan has."""
+        if type(value) is not int:
+            problems.add(path, not_a("integer"))
+        elif value not in self.options.limits_of_plan.visibilities:
+            allowed = ", ".join(map(str, self.options.limits_of_plan.visibilities))
+            problems.add(path, f"The value must be one of: {allowed}")
+        return value
+
+    def currency(self, value: Any, path: str, problems: Problems) -> Any:
+        """A currency code."""
+        if type(value) is not str:
+            problems.add(path, not_a("string"))
+        elif value not in DIGITS:
+            problems.add(path, f"Currency '{value}' is not known")
+        return value
+
+    def option_of(self, entity: str, code: str) -> Check:
+        """An option id of a built-in field."""
+
+        def check(value: Any, path: str, problems: Problems) -> Any:
+            number(value, path, problems)
+            if type(value) in (int, float) and value not in self.fields.option_ids(entity, code):
+                problems.add(path, f"Unknown option '{value}'")
+            return value
+
+        return check
+
+    def label_ids(self, entity: str) -> Check:
+        """Label ids of an entity; unknown ids are refused (inferred)."""
+
+        def check(value: Any, path: str, problems: Problems) -> Any:
+            if type(value) is not list:
+                problems.add(path, not_a("array"))
+                return value
+            if len(value) > LABELS_MAX:
+                problems.add(path, f"This collection should contain {LABELS_MAX} elements or less.")
+            known = self.fields.option_ids(entity, "label_ids")
+            for index, item in enumerate(value):
+                integer(item, f"{path}[{index}]", problems)
+                if type(item) is int and item not in known:
+                    problems.add(f"{path}[{index}]", f"Unknown label '{item}'")
+            return list(dict.fromkeys(item for item in value if type(item) is int))
+
+        return check
+
+    def custom_fields(self, entity: str) -> Check:
+        """Values of custom fields by hash."""
+
+        def check(value: Any, path: str, problems: Problems) -> Any:
+            if type(value) is not dict:
+                problems.add(path, not_a("object"))
+                return value
+            known = self.fields.custom[entity]
+            stored = {}
+            for key, item in value.items():
+                field = known.get(key)
+                if field is None:
+                    problems.add(path, f"Unknown key '{key}'")
+                else:
+                    stored[key] = check_value(field, item, problems, self)
+            return stored
+
+        return check
+
+    # Deals
+
+    def put_deal(self, deal: Record) -> None:
+        """Store a deal and keep count of the open ones.
+
+        Raises:
+            CapError: When it would be one open deal more than the plan allows.
+        """
+        before = self.store["deal"].get(deal["id"])
+        change = int(is_open(deal)) - int(before is not None and is_open(before))
+        if change > 0 and self.open_deals >= self.open_deals_max:
+            raise open_deals_cap()
+        self.store.put("deal", deal)
+        self.open_deals += change
+
+    @property
+    def open_deals_max(self) -> int:
+        """Open deals the company may have."""
+        if self.options.open_deals_max is not None:
+            return self.options.open_deals_max
+        return min(OPEN_DEALS_CEILING, self.options.limits_of_plan.open_deals_per_seat * self.options.seats)
+
+
+def _random(options: Options) -> random.Random:
+    return random.Random(options.seed if options.seed is not None else secrets.randbits(64))
+
+
+def is_open(deal: Record) -> bool:
+    """Whether a deal counts towards the cap: not won, not lost, not deleted; archived ones are left out (assumed)."""
+    return deal["status"] == "open" and not deal["is_deleted"] and not deal["is_archived"]

@@ -1,0 +1,208 @@
+"""The HTTP side of the simulated account: credential, windows, route, budget, faults, effect, journal, in this order."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import orjson
+
+from sandbox.common.asgi import ConnectionCutError, Headers, Request, Response, html_response, json_response
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.call import Call
+from sandbox.pipedrive.control import PREFIX as CONTROL_PREFIX
+from sandbox.pipedrive.control import Control
+from sandbox.pipedrive.errors import CLOUDFLARE_PAGE, RATE_LIMIT_TEXT, ApiError, internal_error, unauthorized
+from sandbox.pipedrive.faults import Faults, Rule
+from sandbox.pipedrive.journal import Entry, Journal
+from sandbox.pipedrive.limits import Credential, Limits
+from sandbox.pipedrive.overview import overview
+from sandbox.pipedrive.routes import Route, Router, build_routes
+from sandbox.pipedrive.seed import fill
+
+_UNAUTHORIZED = orjson.dumps(unauthorized())
+
+
+class PipedriveApp:
+    """Answers every request to one account."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        if not account.store.meta:
+            fill(account)
+        account.attach()
+        self._accept_token()
+        self.limits = Limits(account.options, account.clock, account.store)
+        self.journal = Journal(account.options.journal_max)
+        self.faults = Faults()
+        self.router = Router(build_routes(account))
+        self._control = Control(account, self.limits, self.journal, self.faults)
+        self._correlation = 0
+
+    def _accept_token(self) -> None:
+        """Let the token given at start in, also when the account was kept from an earlier start with another."""
+        store = self.account.store
+        if self.account.options.token not in store.meta["tokens"]:
+            store.set_meta("tokens", {**store.meta["tokens"], self.account.options.token: 1})
+            store.commit()
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request."""
+        if request.path == "/" and request.method in {"GET", "HEAD"}:
+            return html_response(200, overview(self.account, self.limits, self.journal))
+        if request.path.startswith(CONTROL_PREFIX):
+            return self._control.handle(request)
+        visit = _Visit(self, request)
+        try:
+            response = await visit.answer()
+        except ConnectionCutError:
+            visit.note(0)
+            raise
+        self._correlation += 1
+        response.headers.append((b"x-correlation-id", b"sandbox-%012d" % self._correlation))
+        visit.note(response.status)
+        return response
+
+    def credential(self, request: Request) -> Credential | None:
+        """Return who calls: header, bearer token, or query parameter."""
+        token, is_bearer = request.header(b"x-api-token"), False
+        if not token:
+            authorization = request.header(b"authorization")
+            if authorization[:7].lower() == "bearer ":
+                token, is_bearer = authorization[7:].strip(), True
+        if not token and b"api_token=" in request.query_string:
+            token = request.query().get("api_token", "")
+        user_id = self.account.store.meta["tokens"].get(token) if token else None
+        if user_id is None:
+            return None
+        kind = self.account.options.token_kind
+        is_oauth = is_bearer if kind == "auto" else kind == "oauth"
+        return Credential(token, user_id, is_oauth, f"user:{user_id}:{'oauth' if is_oauth else 'api'}")
+
+
+class _Visit:
+    """One request on its way through the account."""
+
+    def __init__(self, app: PipedriveApp, request: Request) -> None:
+        self._app = app
+        self._request = request
+        self._time = app.account.clock.monotonic()
+        self._credential: Credential | None = None
+        self._route: Route | None = None
+        self._tokens = 0
+        self._rule: Rule | None = None
+
+    async def answer(self) -> Response:
+        app, request = self._app, self._request
+        credential = self._credential = app.credential(request)
+        if credential is None:
+            return Response(401, _UNAUTHORIZED, headers=[(b"x-401-by-gw", b"true")])
+        if app.limits.is_blocked(credential):
+            return html_response(403, CLOUDFLARE_PAGE)
+        if not app.limits.admit_burst(credential):
+            return self._refuse(credential, budget=False)
+        version, methods, params = app.router.find(request.path)
+        route = self._route = methods.get(request.method)
+        if route is None:
+            error = ApiError(405, "Method not allowed") if methods else ApiError(404, "Unknown method .")
+            return json_response(error.status, error.body(version), app.limits.headers(credential))
+        if route.is_search and not app.limits.admit_search(credential):
+            return self._refuse(credential, budget=False)
+        if not app.limits.can_spend(route.tokens):
+            return self._refuse(credential, budget=True)
+        return await self._perform(credential, route, params)
+
+    async def _perform(self, credential: Credential, route: Route, params: tuple[str, ...]) -> Response:
+        app, request = self._app, self._request
+        rule = self._rule = app.faults.pick(request.method, request.path) if app.faults.rules else None
+        if rule is not None:
+            early = await self._fail_before(rule, route)
+            if early is not None:
+                return self._charge(early, credential)
+        user = app.account.store["user"].get(credential.user_id)
+        assert user is not None  # noqa: S101 - tokens are only given to users
+        call = Call(request, route.version, user, params, request.query())
+        self._tokens = route.tokens
+        try:
+            outcome = route.handler(call)
+            result = await outcome if isinstance(outcome, Awaitable) else outcome
+        except ApiError as error:
+            response = json_response(error.status, error.body(route.version))
+        else:
+            response = (
+                Response(result.status, result.content, result.content_type)
+                if result.content is not None
+                else json_response(result.status, result.body)
+            )
+        response = self._charge(response, credential)
+        if rule is not None:
+            self._fail_after(rule, route, response)
+        return response
+
+    async def _fail_before(self, rule: Rule, route: Route) -> Response | None:
+        """Play the faults that come before any effect; None lets the request go on."""
+        if rule.seconds > 0:
+            await asyncio.sleep(rule.seconds)
+        match rule.kind:
+            case "error_before":
+                return json_response(500, internal_error(route.version))
+            case "cut_before":
+                raise ConnectionCutError
+            case "empty_200":
+                return Response(200)
+            case "status":
+                headers: Headers = [(name.lower().encode(), value.encode()) for name, value in rule.headers.items()]
+                if isinstance(rule.body, str):
+                    response = html_response(rule.status, rule.body)
+                    response.headers += headers
+                    return response
+                return json_response(
+                    rule.status, rule.body if rule.body is not None else ApiError(rule.status, "Injected").body(route.version), headers
+                )
+            case _:
+                return None
+
+    @staticmethod
+    def _fail_after(rule: Rule, route: Route, response: Response) -> None:
+        """Play the faults that come after the effect is durable."""
+        if rule.kind == "cut_after":
+            raise ConnectionCutError
+        if rule.kind == "error_after":
+            response.status, response.body = 500, orjson.dumps(internal_error(route.version))
+
+    def _charge(self, response: Response, credential: Credential) -> Response:
+        """Take the tokens, make everything durable, and tell the rest of the budget."""
+        app = self._app
+        assert self._route is not None  # noqa: S101 - only routed requests are charged
+        self._tokens = self._route.tokens if response.status < 400 or app.account.options.charge_errors else 0
+        if self._tokens:
+            app.limits.spend(self._tokens)
+        app.account.store.commit()
+        response.headers += app.limits.headers(credential)
+        return response
+
+    def _refuse(self, credential: Credential, *, budget: bool) -> Response:
+        """Answer 429. `retry-after` is small even when the day's budget is gone, as seen in reality."""
+        limits = self._app.limits
+        limits.refused(credential)
+        headers = limits.headers(credential, budget_refused=budget)
+        if not budget:
+            headers = [(name, b"0" if name == b"x-ratelimit-remaining" else value) for name, value in headers]
+        headers.append((b"retry-after", b"2"))
+        version = 2 if self._request.path.startswith("/api/v2/") else 1
+        return json_response(429, ApiError(429, RATE_LIMIT_TEXT).body(version), headers)
+
+    def note(self, status: int) -> None:
+        """Write the request into the journal."""
+        credential, route, rule = self._credential, self._route, self._rule
+        self._app.journal.add(
+            Entry(
+                time=self._time,
+                at=self._app.account.now(),
+                credential=credential.label if credential is not None else "",
+                method=self._request.method,
+                path=self._request.path,
+                operation=route.operation if route is not None else "",
+                tokens=self._tokens,
+                status=status,
+                fault=rule.kind if rule is not None else "",
+            )
+        )

@@ -1,0 +1,68 @@
+"""What a request handler gets and gives: one authenticated call, and its result."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from sandbox.common.asgi import Request
+from sandbox.pipedrive.errors import ApiError, not_found
+from sandbox.pipedrive.schema import Problems, not_a
+from sandbox.pipedrive.store import Record
+
+ID_MAX = 2**53
+
+
+@dataclass(slots=True)
+class Call:
+    """One request that passed credential, limits and routing."""
+
+    request: Request
+    version: int
+    user: Record
+    params: tuple[str, ...] = ()
+    query: dict[str, str] = field(default_factory=dict)
+
+    def id(self, what: str, position: int = 0) -> int:
+        """Return an id from the path.
+
+        Raises:
+            ApiError: 400 when it is not a positive integer in version 2, 404 in version 1 (assumed).
+        """
+        text = self.params[position]
+        if text.isascii() and text.isdigit() and 0 < int(text) <= ID_MAX:
+            return int(text)
+        if self.version == 2:
+            problems = Problems()
+            problems.add("id", not_a("integer"))
+            problems.raise_if_any()
+        raise not_found(what)
+
+    def json(self) -> Any:
+        """Return the body as JSON.
+
+        Raises:
+            ApiError: 400 when it is not JSON (text assumed).
+        """
+        if not self.request.body:
+            return {}
+        try:
+            return orjson.loads(self.request.body)
+        except orjson.JSONDecodeError as error:
+            raise ApiError(400, "Request body is not valid JSON", code="ERR_BAD_REQUEST" if self.version == 2 else None) from error
+
+
+@dataclass(slots=True)
+class Result:
+    """A successful answer: the whole JSON body, and bytes instead of it for downloads."""
+
+    body: Any
+    status: int = 200
+    content: bytes | None = None
+    content_type: bytes = b"application/octet-stream"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+def success(data: Any, status: int = 200, **extra: Any) -> Result:
+    """Wrap data in the success envelope, which both versions share."""
+    return Result({"success": True, "data": data, **extra}, status)

@@ -1,0 +1,196 @@
+"""The control interface under `/_sandbox/`: state, journal, faults, clock, budget and tokens, for tests and rehearsals."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from sandbox.common.asgi import Request, Response, json_response
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.export import export_state
+from sandbox.pipedrive.faults import FaultRuleError, Faults
+from sandbox.pipedrive.journal import Journal
+from sandbox.pipedrive.limits import Limits
+from sandbox.pipedrive.seed import fill
+
+Action = Callable[[Request], Response]
+
+PREFIX = "/_sandbox/"
+KEY_HEADER = b"x-sandbox-key"
+_ROWS_DEFAULT = 1000
+
+
+class ControlError(Exception):
+    """A control request makes no sense; the message says why."""
+
+
+class Control:
+    """Answers control requests. They cost nothing and are not in the journal."""
+
+    def __init__(self, account: Account, limits: Limits, journal: Journal, faults: Faults) -> None:
+        self._account = account
+        self._limits = limits
+        self._journal = journal
+        self._faults = faults
+        self._actions: dict[tuple[str, str], Action] = {
+            ("GET", "export"): self._export,
+            ("GET", "digest"): self._digest,
+            ("GET", "counts"): self._counts,
+            ("GET", "journal"): self._rows,
+            ("GET", "journal/summary"): self._summary,
+            ("DELETE", "journal"): self._clear_journal,
+            ("POST", "reset"): self._reset,
+            ("GET", "faults"): self._show_faults,
+            ("POST", "faults"): self._add_faults,
+            ("DELETE", "faults"): self._clear_faults,
+            ("GET", "clock"): self._show_clock,
+            ("POST", "clock"): self._move_clock,
+            ("GET", "budget"): self._show_budget,
+            ("POST", "budget"): self._set_budget,
+            ("POST", "tokens"): self._give_token,
+            ("POST", "revoke"): self._revoke,
+        }
+
+    def handle(self, request: Request) -> Response:
+        """Answer one control request."""
+        if not secrets.compare_digest(request.header(KEY_HEADER).encode(), self._account.options.control_key.encode()):
+            return json_response(401, {"error": f"the control interface needs its key in the header {KEY_HEADER.decode()}"})
+        action = self._actions.get((request.method, request.path.removeprefix(PREFIX).rstrip("/")))
+        if action is None:
+            return json_response(
+                404, {"error": "unknown control request", "known": sorted(f"{method} {PREFIX}{name}" for method, name in self._actions)}
+            )
+        try:
+            response = action(request)
+        except (ControlError, FaultRuleError) as error:
+            return json_response(400, {"error": str(error)})
+        self._account.store.commit()
+        return response
+
+    def _export(self, request: Request) -> Response:
+        del request
+        content, digest = export_state(self._account)
+        return Response(200, b'{"digest":"%s","state":%s}' % (digest.encode(), content), headers=[(b"x-sandbox-digest", digest.encode())])
+
+    def _digest(self, request: Request) -> Response:
+        del request
+        return json_response(200, {"digest": export_state(self._account)[1]})
+
+    def _counts(self, request: Request) -> Response:
+        del request
+        live = {kind: sum(not record["is_deleted"] for record in table) for kind, table in self._account.store.tables.items()}
+        deleted = {kind: len(table) - live[kind] for kind, table in self._account.store.tables.items()}
+        return json_response(200, {"live": live, "deleted": deleted, "open_deals": self._account.open_deals})
+
+    def _rows(self, request: Request) -> Response:
+        query = request.query()
+        start, limit = _number(query.get("start", "0"), "start"), _number(query.get("limit", str(_ROWS_DEFAULT)), "limit")
+        return json_response(200, {"entries": self._journal.rows(start, limit), "kept": len(self._journal.entries), "total": self._journal.total})
+
+    def _summary(self, request: Request) -> Response:
+        del request
+        return json_response(200, self._journal.summary() | {"budget": self._limits.state()})
+
+    def _clear_journal(self, request: Request) -> Response:
+        del request
+        self._journal.clear()
+        return json_response(200, {"cleared": True})
+
+    def _reset(self, request: Request) -> Response:
+        del request
+        self._account.restart()
+        fill(self._account)
+        self._limits.clear()
+        self._journal.clear()
+        self._faults.rules.clear()
+        return self._digest(Request("GET", PREFIX + "digest"))
+
+    def _show_faults(self, request: Request) -> Response:
+        del request
+        return json_response(200, {"rules": [rule.describe() for rule in self._faults.rules]})
+
+    def _add_faults(self, request: Request) -> Response:
+        body = _body(request)
+        rules = body if isinstance(body, list) else body.get("rules", [body])
+        self._faults.add(rules)
+        return self._show_faults(request)
+
+    def _clear_faults(self, request: Request) -> Response:
+        self._faults.rules.clear()
+        return self._show_faults(request)
+
+    def _show_clock(self, request: Request) -> Response:
+        del request
+        clock = self._account.clock
+        return json_response(200, {"now": clock.now(), "monotonic": clock.monotonic(), "offset_seconds": clock.offset_seconds})
+
+    def _move_clock(self, request: Request) -> Response:
+        body = _body(request)
+        clock = self._account.clock
+        if "advance_seconds" in body:
+            clock.advance(_decimal(body["advance_seconds"], "advance_seconds"))
+        elif body.get("to") == "midnight":
+            clock.advance(clock.seconds_to_midnight(self._account.options.reset_zone) + 1)
+        else:
+            raise ControlError('give "advance_seconds", or "to": "midnight"')
+        return self._show_clock(request)
+
+    def _show_budget(self, request: Request) -> Response:
+        del request
+        return json_response(200, self._limits.state())
+
+    def _set_budget(self, request: Request) -> Response:
+        body = _body(request)
+        store = self._account.store
+        self._limits.state()
+        for name, value in body.items():
+            number = int(_decimal(value, name))
+            match name:
+                case "used":
+                    store.set_meta("tokens_used", number)
+                case "spend":
+                    self._limits.spend(number)
+                case "remaining":
+                    store.set_meta("tokens_used", self._limits.budget - number)
+                case "top_up":
+                    store.set_meta("extra_tokens", int(store.meta.get("extra_tokens", 0)) + number)
+                case _:
+                    raise ControlError("known are: used, spend, remaining, top_up")
+        return self._show_budget(request)
+
+    def _give_token(self, request: Request) -> Response:
+        body = _body(request)
+        user_id = body.get("user_id", 1)
+        if self._account.store["user"].get(user_id) is None:
+            raise ControlError(f"there is no user {user_id}")
+        token = str(body.get("token") or secrets.token_hex(20))
+        self._account.store.set_meta("tokens", {**self._account.store.meta["tokens"], token: user_id})
+        return json_response(200, {"token": token, "user_id": user_id})
+
+    def _revoke(self, request: Request) -> Response:
+        body = _body(request)
+        token = body.get("token", self._account.options.token)
+        tokens = dict(self._account.store.meta["tokens"])
+        revoked = tokens.pop(token, None) is not None
+        self._account.store.set_meta("tokens", tokens)
+        return json_response(200, {"revoked": revoked})
+
+
+def _body(request: Request) -> Any:
+    try:
+        return orjson.loads(request.body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise ControlError("the body is not JSON") from error
+
+
+def _number(text: str, name: str) -> int:
+    if not text.isdigit():
+        raise ControlError(f"{name} must be a whole number")
+    return int(text)
+
+
+def _decimal(value: Any, name: str) -> float:
+    if type(value) not in (int, float):
+        raise ControlError(f"{name} must be a number")
+    return float(value)

@@ -1,0 +1,52 @@
+"""The visible state of the account in one canonical form, so that two states can be compared byte for byte.
+
+Left out: deleted records, deleted fields and their values, and what the server keeps to itself (change times, counters).
+Texts that were emptied read the same as texts that were never set.
+"""
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.store import INDEXES, Record
+
+_BOOKKEEPING = frozenset({
+    "update_time", "is_deleted", "stage_change_time", "marked_as_done_time", "last_update_user_id", "creator_user_id", "is_custom_field", "tokens",
+})  # fmt: skip
+_NAMES = {
+    "activity": "activities", "activity_type": "activity_types", "deal_product": "deal_products", "organization_relation": "organization_relations",
+}  # fmt: skip
+
+
+def export_state(account: Account) -> tuple[bytes, str]:
+    """Return the canonical JSON of the state and its SHA-256."""
+    state: dict[str, Any] = {"company": account.store.meta["company"]}
+    for kind in INDEXES:
+        state[_NAMES.get(kind, kind + "s")] = [_visible(account, kind, record) for record in account.store[kind] if _is_visible(kind, record)]
+    content = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
+    return content, hashlib.sha256(content).hexdigest()
+
+
+def _is_visible(kind: str, record: Record) -> bool:
+    if kind == "activity_type" and not record["active_flag"]:
+        return False
+    return not record["is_deleted"]
+
+
+def _visible(account: Account, kind: str, record: Record) -> Record:
+    shown = {name: _canonical(value) for name, value in record.items() if name not in _BOOKKEEPING}
+    if "custom_fields" in shown:
+        live = account.fields.custom[kind]
+        shown["custom_fields"] = {code: value for code, value in shown["custom_fields"].items() if code in live and value is not None}
+    return {name: value for name, value in shown.items() if value is not None and value != ""}
+
+
+def _canonical(value: Any) -> Any:
+    """Write whole decimals as integers."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _canonical(item) for name, item in value.items()}
+    return [_canonical(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,105 @@
+"""A journal of every request, so that a checker can prove what was asked, what it cost and that no window was overrun."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sandbox.pipedrive.limits import WINDOW_SECONDS
+
+
+class Entry(NamedTuple):
+    """One request as it was answered."""
+
+    time: float
+    """Monotonic seconds of the account, at arrival."""
+    at: str
+    """Wall time of the account."""
+    credential: str
+    """User and kind of the credential, e.g. `user:1:api`; empty without one."""
+    method: str
+    path: str
+    operation: str
+    """Method and route template, empty for an unknown route."""
+    tokens: int
+    """What it cost."""
+    status: int
+    """What was answered; 0 for a cut connection."""
+    fault: str
+    """Kind of injected fault, empty without one."""
+
+
+@dataclass(slots=True)
+class _Use:
+    granted: int = 0
+    tokens: int = 0
+    window: deque[float] = field(default_factory=deque)
+    window_max: int = 0
+
+
+class Journal:
+    """Keeps the latest entries in full, and counts of all."""
+
+    def __init__(self, entries_max: int) -> None:
+        self.entries: deque[Entry] = deque(maxlen=entries_max)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.entries.clear()
+        self.total = 0
+        self._operations: Counter[str] = Counter()
+        self._tokens: Counter[str] = Counter()
+        self._statuses: Counter[int] = Counter()
+        self._by_operation_status: Counter[tuple[str, int]] = Counter()
+        self._use: dict[str, _Use] = {}
+        self._faults: Counter[str] = Counter()
+
+    def add(self, entry: Entry) -> None:
+        """Append one request."""
+        self.entries.append(entry)
+        self.total += 1
+        self._operations[entry.operation] += 1
+        self._tokens[entry.operation] += entry.tokens
+        self._statuses[entry.status] += 1
+        self._by_operation_status[entry.operation, entry.status] += 1
+        if entry.fault:
+            self._faults[entry.fault] += 1
+        if entry.status in {401, 429} or not entry.credential:
+            return
+        use = self._use.setdefault(entry.credential, _Use())
+        use.granted += 1
+        use.tokens += entry.tokens
+        window = use.window
+        window.append(entry.time)
+        while entry.time - window[0] > WINDOW_SECONDS:
+            window.popleft()
+        use.window_max = max(use.window_max, len(window))
+
+    def summary(self) -> dict[str, Any]:
+        """Return counts per operation and status, tokens, and the fullest 2-second window of each credential."""
+        return {
+            "requests": self.total,
+            "tokens": sum(self._tokens.values()),
+            "refused_429": self._statuses[429],
+            "statuses": {str(status): count for status, count in sorted(self._statuses.items())},
+            "faults": dict(sorted(self._faults.items())),
+            "operations": {
+                name: {
+                    "requests": count,
+                    "tokens": self._tokens[name],
+                    "statuses": {
+                        str(status): number for (operation, status), number in sorted(self._by_operation_status.items()) if operation == name
+                    },
+                }
+                for name, count in sorted(self._operations.items())
+            },
+            "credentials": {
+                name: {"granted": use.granted, "tokens": use.tokens, "requests_in_2_seconds_max": use.window_max}
+                for name, use in sorted(self._use.items())
+            },
+        }
+
+    def rows(self, start: int, limit: int) -> list[dict[str, Any]]:
+        """Return entries from position `start` of those kept."""
+        kept = list(self.entries)[start : start + limit]
+        return [entry._asdict() for entry in kept]

@@ -1,0 +1,198 @@
+"""Holds every record of the account once, in memory, with optional write-through to a SQLite file.
+
+A record is a plain dict in the terms of API version 2, never changed in place: `put` replaces it. What a request changed is
+written to the file in one transaction before the request is answered, so a killed process loses nothing that it acknowledged.
+"""
+
+import sqlite3
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+Record = dict[str, Any]
+
+INDEXES: dict[str, tuple[str, ...]] = {
+    "user": (),
+    "field": ("field_code", "entity"),
+    "pipeline": (),
+    "stage": ("pipeline_id",),
+    "activity_type": (),
+    "organization": (),
+    "person": ("org_id",),
+    "product": (),
+    "deal": ("org_id", "person_id"),
+    "deal_product": ("deal_id",),
+    "activity": ("deal_id", "org_id", "person_id"),
+    "note": ("deal_id", "org_id", "person_id"),
+    "file": ("deal_id", "org_id", "person_id", "product_id", "activity_id"),
+    "organization_relation": ("rel_owner_org_id", "rel_linked_org_id"),
+}
+"""Kinds of record, with the columns that can be looked up without a scan."""
+
+
+class StoreError(Exception):
+    """The state file cannot be used; the message is one line for a person."""
+
+
+class Table:
+    """Records of one kind in order of their ids."""
+
+    __slots__ = ("_indexes", "kind", "order", "records")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.records: dict[int, Record] = {}
+        self.order: list[int] = []
+        self._indexes: dict[str, dict[Any, dict[int, None]]] = {column: {} for column in INDEXES[kind]}
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records.values())
+
+    def get(self, record_id: int) -> Record | None:
+        """Return a record, deleted or not."""
+        return self.records.get(record_id)
+
+    def next_id(self) -> int:
+        """Return the id the next record gets."""
+        return self.order[-1] + 1 if self.order else 1
+
+    def put(self, record: Record) -> None:
+        """Add or replace a record."""
+        record_id = record["id"]
+        before = self.records.get(record_id)
+        self.records[record_id] = record
+        if before is None:
+            self.order.append(record_id)
+        for column, index in self._indexes.items():
+            value = record[column]
+            if before is not None:
+                if before[column] == value:
+                    continue
+                index[before[column]].pop(record_id, None)
+            if value is not None:
+                index.setdefault(value, {})[record_id] = None
+
+    def find(self, column: str, value: Any) -> list[Record]:
+        """Return the records whose indexed column has this value, by ascending id."""
+        return [self.records[record_id] for record_id in sorted(self._indexes[column].get(value, ()))]
+
+    def is_indexed(self, column: str) -> bool:
+        """Whether `find` knows the column."""
+        return column in self._indexes
+
+    def after(self, record_id: int) -> Iterator[Record]:
+        """Yield the records with a higher id, ascending."""
+        for position in range(bisect_right(self.order, record_id), len(self.order)):
+            yield self.records[self.order[position]]
+
+    def before(self, record_id: int) -> Iterator[Record]:
+        """Yield the records with a lower id, descending."""
+        for position in range(bisect_left(self.order, record_id) - 1, -1, -1):
+            yield self.records[self.order[position]]
+
+
+class Store:
+    """All tables, a few named values, and the bytes of files."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.tables = {kind: Table(kind) for kind in INDEXES}
+        self.meta: dict[str, Any] = {}
+        self._path = path
+        self._blobs: dict[str, bytes] = {}
+        self._changed: list[tuple[str, Record]] = []
+        self._changed_meta: set[str] = set()
+        self._database = _open(path) if path is not None else None
+        if self._database is not None:
+            self._load(self._database)
+
+    def __getitem__(self, kind: str) -> Table:
+        return self.tables[kind]
+
+    def put(self, kind: str, record: Record) -> None:
+        """Add or replace a record; it is durable after `commit`."""
+        self.tables[kind].put(record)
+        if self._database is not None:
+            self._changed.append((kind, record))
+
+    def set_meta(self, name: str, value: Any) -> None:
+        """Set a named JSON value; it is durable after `commit`."""
+        self.meta[name] = value
+        if self._database is not None:
+            self._changed_meta.add(name)
+
+    def put_blob(self, digest: str, content: bytes) -> None:
+        """Keep the bytes of a file under their SHA-256."""
+        if self._database is None:
+            self._blobs[digest] = content
+        else:
+            self._database.execute("INSERT OR IGNORE INTO blob VALUES (?, ?)", (digest, content))
+
+    def get_blob(self, digest: str) -> bytes:
+        """Return the bytes of a file."""
+        if self._database is None:
+            return self._blobs[digest]
+        row = self._database.execute("SELECT content FROM blob WHERE digest = ?", (digest,)).fetchone()
+        return bytes(row[0])
+
+    def commit(self) -> None:
+        """Make everything since the last commit durable."""
+        if self._database is None or not (self._changed or self._changed_meta):
+            return
+        run = self._database.execute
+        run("BEGIN")
+        for kind, record in self._changed:
+            run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (kind, record["id"], orjson.dumps(record)))
+        for name in self._changed_meta:
+            run("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, orjson.dumps(self.meta[name])))
+        run("COMMIT")
+        self._changed.clear()
+        self._changed_meta.clear()
+
+    def clear(self) -> None:
+        """Forget everything, in the file too."""
+        self.tables = {kind: Table(kind) for kind in INDEXES}
+        self.meta.clear()
+        self._blobs.clear()
+        self._changed.clear()
+        self._changed_meta.clear()
+        if self._database is not None:
+            self._database.executescript("BEGIN; DELETE FROM record; DELETE FROM meta; DELETE FROM blob; COMMIT;")
+
+    def close(self) -> None:
+        """Commit and release the file."""
+        if self._database is not None:
+            self.commit()
+            self._database.close()
+            self._database = None
+
+    def _load(self, database: sqlite3.Connection) -> None:
+        try:
+            rows: Iterable[tuple[str, bytes]] = database.execute("SELECT kind, body FROM record ORDER BY kind, id")
+            for kind, body in rows:
+                self.tables[kind].put(orjson.loads(body))
+            for name, value in database.execute("SELECT name, value FROM meta"):
+                self.meta[name] = orjson.loads(value)
+        except (sqlite3.Error, KeyError, orjson.JSONDecodeError) as error:
+            raise StoreError(f"the state file {self._path} is damaged ({error}); move it away to start with a new account") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        # A commit in WAL mode reaches the operating system at once, so it outlives the process; only a power cut could lose it.
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.executescript(
+            "CREATE TABLE IF NOT EXISTS record (kind TEXT, id INTEGER, body BLOB, PRIMARY KEY (kind, id)) WITHOUT ROWID;"
+            "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
+            "CREATE TABLE IF NOT EXISTS blob (digest TEXT PRIMARY KEY, content BLOB);"
+        )
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot use the state file {path}: {error}; move it away to start with a new account") from error
+    return database

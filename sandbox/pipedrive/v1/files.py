@@ -1,0 +1,165 @@
+"""Files, which only version 1 has: multipart upload, lists, download."""
+
+import hashlib
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request as FormRequest
+
+from sandbox.common.asgi import Message, Request
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.call import Call, Result, success
+from sandbox.pipedrive.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.v1.common import FILES_LIMIT_MAX, body_of, integer_of, paged, times
+
+_PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "product_id": "product", "activity_id": "activity"}
+_IMAGES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp", "svg", "heic"})
+
+
+class Files:
+    """`/files`."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    def list_all(self, call: Call) -> Result:
+        """Answer the list of files."""
+        chosen = (file for file in self.account.store["file"] if not file["is_deleted"])
+        return paged(call, chosen, lambda file: self._render(file, call), ("id", "update_time"), FILES_LIMIT_MAX)
+
+    def list_of(self, column: str) -> Any:
+        """Return the handler of the files of one record."""
+        kind = _PARENTS[column]
+
+        def handler(call: Call) -> Result:
+            parent = self.account.live(kind, call.id(kind.capitalize()))
+            if parent is None:
+                raise not_found(kind.capitalize())
+            chosen = (file for file in self.account.store["file"].find(column, parent["id"]) if not file["is_deleted"])
+            return paged(call, chosen, lambda file: self._render(file, call), ("id", "update_time"), FILES_LIMIT_MAX)
+
+        return handler
+
+    def get(self, call: Call) -> Result:
+        """Answer a request for one file's description."""
+        return success(self._render(self._find(call), call))
+
+    def download(self, call: Call) -> Result:
+        """Answer the bytes of a file."""
+        file = self._find(call)
+        return Result(None, content=self.account.store.get_blob(file["digest"]))
+
+    async def create(self, call: Call) -> Result:
+        """Upload one file, linked to any number of records."""
+        content_type = call.request.header(b"content-type")
+        if not content_type.startswith("multipart/form-data"):
+            raise bad_request("File must be given.")
+        form = await _form(call.request)
+        upload = form.get("file")
+        if not isinstance(upload, UploadFile) or not upload.filename:
+            raise bad_request("File must be given.")
+        content = await upload.read()
+        if 0 < self.account.options.file_bytes_max < len(content):
+            raise ApiError(413, "File is too large.")
+        links: dict[str, int | None] = dict.fromkeys(_PARENTS)
+        for name, value in form.items():
+            if name in _PARENTS:
+                links[name] = integer_of(value, name)
+            elif name in {"lead_id", "project_id"} and value:
+                raise bad_request(f"{name.removesuffix('_id').capitalize()} {value} not found")
+        for name, parent in links.items():
+            if parent is not None and self.account.live(_PARENTS[name], parent) is None:
+                raise bad_request(f"{_PARENTS[name].capitalize()} {parent} not found")
+        file = self._store(call.user, upload.filename, content, links)
+        return success(self._render(file, call))
+
+    def _store(self, user: Record, name: str, content: bytes, links: dict[str, int | None]) -> Record:
+        account = self.account
+        digest = hashlib.sha256(content).hexdigest()
+        account.store.put_blob(digest, content)
+        file = account.new_record("file", user_id=user["id"], **links, name=name, description=None, file_size=len(content), digest=digest)
+        file["file_name"] = account.suffix(name, file["id"])
+        account.store.put("file", file)
+        return file
+
+    def update(self, call: Call) -> Result:
+        """Rename or describe a file."""
+        file = self._find(call)
+        body = body_of(call)
+        changes = {name: body[name] for name in ("name", "description") if name in body}
+        if "name" in changes and (type(changes["name"]) is not str or not changes["name"].strip()):
+            raise bad_request("Name must be given.")
+        changed = file | changes | {"update_time": self.account.now()}
+        self.account.store.put("file", changed)
+        return success(self._render(changed, call))
+
+    def delete(self, call: Call) -> Result:
+        """Delete a file."""
+        file = self._find(call)
+        self.account.store.put("file", {**file, "is_deleted": True, "update_time": self.account.now()})
+        return success({"id": file["id"]})
+
+    def _find(self, call: Call) -> Record:
+        file = self.account.store["file"].get(call.id("File"))
+        if file is None or (file["is_deleted"] and self.account.options.deleted_get == "404"):
+            raise not_found("File")
+        return file
+
+    def _render(self, file: Record, call: Call) -> dict[str, Any]:
+        host = call.request.header(b"host") or "localhost"
+        names: dict[str, str | None] = {}
+        for column, kind in _PARENTS.items():
+            parent = self.account.store[kind].get(file[column] or 0)
+            names[f"{column.removesuffix('_id')}_name"] = parent.get("name", parent.get("title")) if parent is not None else None
+        names.pop("activity_name")
+        return {
+            "id": file["id"],
+            "user_id": file["user_id"],
+            "log_id": None,
+            **times(file),
+            "file_name": file["file_name"],
+            "file_type": _file_type(file["name"]),
+            "file_size": file["file_size"],
+            "active_flag": not file["is_deleted"],
+            "inline_flag": False,
+            "remote_location": "s3",
+            "remote_id": file["digest"][:32],
+            "cid": None,
+            "s3_bucket": None,
+            "mail_message_id": None,
+            "mail_template_id": None,
+            **{column: file[column] for column in _PARENTS},
+            "lead_id": None,
+            "project_id": None,
+            **names,
+            "lead_name": None,
+            "project_name": None,
+            "url": f"http://{host}/v1/files/{file['id']}/download",
+            "name": file["name"],
+            "description": file["description"],
+        }
+
+
+def _file_type(name: str) -> str:
+    """The kind of a file by its ending, images under one name."""
+    ending = name.rpartition(".")[2].lower() if "." in name else ""
+    return "img" if ending in _IMAGES else ending or "file"
+
+
+async def _form(request: Request) -> dict[str, UploadFile | str]:
+    """Read a multipart body.
+
+    Raises:
+        ApiError: 400 when it is malformed.
+    """
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": request.body, "more_body": False}
+
+    scope = {"type": "http", "method": request.method, "path": request.path, "headers": list(request.headers.items()), "query_string": b""}
+    try:
+        form = await FormRequest(scope, receive).form()
+        return dict(form.multi_items())
+    except Exception as error:
+        raise bad_request("Malformed multipart body") from error

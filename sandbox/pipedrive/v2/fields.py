@@ -1,0 +1,178 @@
+"""Field definitions in version 2: custom fields of deals, persons, organizations and products, and their options."""
+
+from typing import Any
+
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.call import Call, Result, success
+from sandbox.pipedrive.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.fields import FIELD_TYPES, OPTIONS_MAX, subfields
+from sandbox.pipedrive.schema import Check, Problems, array, check_object, integer, label, not_a, nullable, obj, one_of, open_object, string
+from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page, parse_query
+
+_SETTINGS = ("ui_visibility", "important_fields", "required_fields")
+
+
+class FieldDefinitions:
+    """`/dealFields` and its sisters; one instance for each kind of record."""
+
+    def __init__(self, account: Account, entity: str) -> None:
+        self.account = account
+        self.entity = entity
+        self.rules = ListRules(sorts=("id",), extras=("include_fields",), includes=_SETTINGS)
+        settings: dict[str, Check] = {"ui_visibility": open_object}
+        if entity != "product":
+            settings |= {"important_fields": open_object, "required_fields": open_object}
+        if entity == "deal":
+            settings["description"] = nullable(string)
+        self._update_checks: dict[str, Check] = {"field_name": label, **settings}
+        self._create_checks: dict[str, Check] = {
+            "field_name": label,
+            "field_type": one_of(*FIELD_TYPES),
+            "options": array(obj({"label": label}, ("label",)), OPTIONS_MAX),
+            **settings,
+        }
+
+    def list_all(self, call: Call) -> Result:
+        """Answer the list of fields."""
+        if "sort_by" in call.query or "sort_direction" in call.query:
+            raise ApiError(
+                400, "Validation failed: sort_by: Parameter 'sort_by' is not allowed for this request", code="ERR_SCHEMA_VALIDATION_FAILED"
+            )
+        query = parse_query(call.query, self.rules)
+        found, cursor = page(self.account.store["field"], query, lambda field: field["entity"] == self.entity and not field["is_deleted"])
+        return success([_render(field, query) for field in found], additional_data={"next_cursor": cursor})
+
+    def get(self, call: Call) -> Result:
+        """Answer a request for one field."""
+        query = parse_query(call.query, ListRules((), {}, ("include_fields",), _SETTINGS))
+        return success(_render(self._field(call), query))
+
+    def create(self, call: Call) -> Result:
+        """Define a custom field."""
+        problems = Problems()
+        values = check_object(call.json(), self._create_checks, ("field_name", "field_type"), problems)
+        problems.raise_if_any()
+        kind = values.pop("field_type")
+        has_options = kind in {"enum", "set"}
+        if has_options and not values.get("options"):
+            problems.add("options", f"Options are required for field type '{kind}'")
+        if not has_options and "options" in values:
+            problems.add("options", f"Options are not allowed for field type '{kind}'")
+        problems.raise_if_any()
+        labels = [option["label"] for option in values.pop("options", [])] if has_options else None
+        field = self.account.fields.create_custom(self.entity, values.pop("field_name"), kind, labels, values)
+        return success(_render(field, ListQuery()))
+
+    def update(self, call: Call) -> Result:
+        """Rename a field or change its settings."""
+        field = self._field(call)
+        body = call.json()
+        problems = Problems()
+        values = check_object(body, self._update_checks, (), problems)
+        if type(body) is dict and not body:
+            problems.add("", "At least one parameter is required")
+        problems.raise_if_any()
+        if not field["is_custom_field"] and "field_name" in values:
+            raise bad_request("A built-in field can not be renamed")
+        return success(_render(self.account.fields.change(field, values), ListQuery()))
+
+    def delete(self, call: Call) -> Result:
+        """Delete a custom field; its values vanish from all records."""
+        field = self._field(call)
+        if not field["is_custom_field"]:
+            raise bad_request("A built-in field can not be deleted")
+        self.account.fields.change(field, {"is_deleted": True})
+        return success(_render(field, ListQuery()))
+
+    def add_options(self, call: Call) -> Result:
+        """Add options; only the new ones are returned, in the order given."""
+        field = self._field_with_options(call)
+        items = self._items(call.json(), {"label": label}, ("label",))
+        if len(field["options"]) + len(items) > OPTIONS_MAX:
+            raise bad_request(f"A field can have {OPTIONS_MAX} options at most")
+        added = [self.account.fields.new_option(item["label"]) for item in items]
+        self.account.fields.change(field, {"options": [*field["options"], *added]})
+        return success(added, additional_data=None)
+
+    def change_options(self, call: Call) -> Result:
+        """Rename options."""
+        field = self._field_with_options(call)
+        items = self._items(call.json(), {"id": integer, "label": label}, ("id", "label"))
+        self._require_known(field, items)
+        names = {item["id"]: item["label"] for item in items}
+        options = [{**option, "label": names.get(option["id"], option["label"])} for option in field["options"]]
+        self.account.fields.change(field, {"options": options})
+        return success([{"id": item["id"], "label": item["label"]} for item in items], additional_data=None)
+
+    def delete_options(self, call: Call) -> Result:
+        """Remove options, all or none; values that used them become empty."""
+        field = self._field_with_options(call)
+        items = self._items(call.json(), {"id": integer}, ("id",))
+        self._require_known(field, items)
+        gone = {item["id"] for item in items}
+        removed = [{"id": option["id"], "label": option["label"]} for option in field["options"] if option["id"] in gone]
+        self.account.fields.change(field, {"options": [option for option in field["options"] if option["id"] not in gone]})
+        self._empty_values(field, gone)
+        return success(removed, additional_data=None)
+
+    def _field(self, call: Call) -> Record:
+        field = self.account.fields.by_code[self.entity].get(call.params[0])
+        if field is None:
+            raise not_found("Field")
+        return field
+
+    def _field_with_options(self, call: Call) -> Record:
+        field = self._field(call)
+        if field["options"] is None or field["field_code"] in {"status", "done"}:
+            raise bad_request(f"Options of field '{field['field_code']}' can not be changed")
+        return field
+
+    def _items(self, body: Any, checks: dict[str, Check], required: tuple[str, ...]) -> list[dict[str, Any]]:
+        problems = Problems()
+        if type(body) is not list:
+            problems.add("body", not_a("array"))
+            body = []
+        items = [check_object(item, checks, required, problems, f"[{index}]") for index, item in enumerate(body)]
+        problems.raise_if_any()
+        return items
+
+    def _require_known(self, field: Record, items: list[dict[str, Any]]) -> None:
+        known = self.account.option_ids(field)
+        unknown = [item["id"] for item in items if item["id"] not in known]
+        if unknown:
+            raise bad_request(f"Option {unknown[0]} not found")
+
+    def _empty_values(self, field: Record, gone: set[int]) -> None:
+        """Take removed options out of all records."""
+        code, table = field["field_code"], self.account.store[self.entity]
+        for record in list(table):
+            values = record["custom_fields"] if field["is_custom_field"] else record
+            before = values.get(code)
+            if before is None:
+                continue
+            if isinstance(before, list):
+                after: Any = [item for item in before if item not in gone]
+                if len(after) == len(before):
+                    continue
+                after = after or (None if field["is_custom_field"] else [])
+            elif before in gone:
+                after = None
+            else:
+                continue
+            changed = {**record, "custom_fields": {**values, code: after}} if field["is_custom_field"] else {**record, code: after}
+            self.account.store.put(self.entity, changed)
+
+
+def _render(field: Record, query: ListQuery) -> dict[str, Any]:
+    shown = {
+        "field_name": field["field_name"],
+        "field_code": field["field_code"],
+        "description": field["description"],
+        "field_type": field["field_type"],
+        "options": field["options"],
+        "subfields": subfields(field),
+        "is_custom_field": field["is_custom_field"],
+        "is_optional_response_field": False,
+    }
+    return shown | {name: field[name] for name in query.includes}

@@ -1,0 +1,176 @@
+"""Persons in version 2."""
+
+from typing import Any
+
+from sandbox.pipedrive.call import Call, Result
+from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.schema import Check, Problems, address, boolean, check_object, day, not_a, one_of, rfc3339, string, text_max
+from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.v2.counts import PERSON_COUNTS, PERSON_GET_COUNTS, counts
+from sandbox.pipedrive.v2.listing import ListQuery, ListRules
+from sandbox.pipedrive.v2.organizations import LIST_EXTRAS
+from sandbox.pipedrive.v2.resource import Resource
+
+_CONTACT_SYNC = ("notes", "im", "birthday", "job_title", "postal_address")
+_NOTES_MAX = 10_000
+_ENTRY: dict[str, Check] = {"value": string, "primary": boolean, "label": string}
+
+
+def contacts(value: Any, path: str, problems: Problems) -> Any:
+    """E-mails, phones or messengers: the label defaults to work, the first becomes primary unless another is, two cannot be."""
+    if type(value) is not list:
+        problems.add(path, not_a("array"))
+        return value
+    stored = []
+    for index, item in enumerate(value):
+        entry = check_object(item, _ENTRY, ("value",), problems, f"{path}[{index}]")
+        stored.append({"value": entry.get("value"), "primary": entry.get("primary", False), "label": entry.get("label") or "work"})
+    primaries = sum(entry["primary"] is True for entry in stored)
+    if primaries > 1:
+        problems.add(path, "Only one item can be primary")
+    elif primaries == 0 and stored:
+        stored[0]["primary"] = True
+    return stored
+
+
+class Persons(Resource):
+    """`/persons`."""
+
+    kind = "person"
+    title = "Person"
+    required = ()
+    rules = ListRules(filters={"owner_id": int, "org_id": int}, extras=(*LIST_EXTRAS, "deal_id"), includes=PERSON_COUNTS)
+    get_includes = PERSON_GET_COUNTS
+
+    def checks(self, *, is_update: bool) -> dict[str, Check]:
+        """Return the keys a body may have."""
+        account = self.account
+        checks: dict[str, Check] = {
+            "name": string,
+            "first_name": string,
+            "last_name": string,
+            "owner_id": account.owner,
+            "org_id": account.link("organization"),
+            "emails": contacts,
+            "phones": contacts,
+            "visible_to": account.visible_to,
+            "label_ids": account.label_ids(self.kind),
+            "custom_fields": account.custom_fields(self.kind),
+            "im": contacts,
+            "notes": text_max(_NOTES_MAX),
+            "birthday": day,
+            "job_title": string,
+            "postal_address": address,
+            "marketing_status": one_of("no_consent", "unsubscribed", "subscribed", "archived"),
+        }
+        if not is_update:
+            checks["add_time"] = rfc3339
+        return checks
+
+    def create(self, call: Call) -> Result:
+        """Create a person."""
+        self._refuse_missing_features(call.json())
+        return super().create(call)
+
+    def update(self, call: Call) -> Result:
+        """Change a person."""
+        self._refuse_missing_features(call.json())
+        return super().update(call)
+
+    def _refuse_missing_features(self, body: Any) -> None:
+        """Refuse keys that exist only where the account has contact sync or Campaigns (403 reported, text assumed)."""
+        if type(body) is not dict:
+            return
+        missing = [] if self.account.options.contact_sync else [name for name in _CONTACT_SYNC if name in body]
+        if not self.account.options.campaigns and "marketing_status" in body:
+            missing.append("marketing_status")
+        if missing:
+            raise ApiError(403, f"The feature behind {', '.join(missing)} is not enabled for this company")
+
+    def build(self, call: Call, values: dict[str, Any], problems: Problems) -> Record:
+        """Make a person; the caller owns it unless someone else is named."""
+        first, last, name = _names({}, values, problems)
+        account = self.account
+        emails = values.get("emails", [])
+        if "marketing_status" in values and not emails:
+            problems.add("marketing_status", "Email must be given if marketing status is set.")
+        return account.new_record(
+            self.kind,
+            name=name,
+            first_name=first,
+            last_name=last,
+            owner_id=values.get("owner_id", call.user["id"]),
+            org_id=values.get("org_id"),
+            emails=emails,
+            phones=values.get("phones", []),
+            visible_to=values.get("visible_to", account.visible_to_default),
+            label_ids=values.get("label_ids", []),
+            custom_fields=values.get("custom_fields", {}),
+            add_time=values.get("add_time"),
+            marketing_status=values.get("marketing_status"),
+            **{key: values.get(key) for key in _CONTACT_SYNC},
+        )
+
+    def change(self, call: Call, record: Record, values: dict[str, Any], problems: Problems) -> Record:
+        """Take over values; a new part of the name makes a new name and the other way round."""
+        del call
+        if values.keys() & {"name", "first_name", "last_name"}:
+            first, last, name = _names(record, values, problems)
+            values |= {"first_name": first, "last_name": last, "name": name}
+        return {**record, **values}
+
+    def accept(self, record: Record, query: ListQuery) -> bool:
+        """Leave out deleted persons, and those not on the deal asked for."""
+        if query.deal_id is not None:
+            deal = self.account.live("deal", query.deal_id)
+            if deal is None or deal["person_id"] != record["id"]:
+                return False
+        return not record["is_deleted"]
+
+    def render(self, record: Record, query: ListQuery) -> dict[str, Any]:
+        """Return a person as the API shows it."""
+        shown = {
+            "id": record["id"],
+            "name": record["name"],
+            "first_name": record["first_name"],
+            "last_name": record["last_name"],
+            "owner_id": record["owner_id"],
+            "org_id": record["org_id"],
+            "add_time": record["add_time"],
+            "update_time": record["update_time"],
+            "emails": record["emails"],
+            "phones": record["phones"],
+            "is_deleted": record["is_deleted"],
+            "visible_to": record["visible_to"],
+            "label_ids": record["label_ids"],
+            "picture_id": None,
+            "custom_fields": self.custom_values(record, query),
+        }
+        if self.account.options.contact_sync:
+            shown |= {key: record[key] for key in _CONTACT_SYNC}
+        if query.includes:
+            shown |= counts(self.account, self.kind, record, query.includes)
+            if "marketing_status" in query.includes:
+                shown["marketing_status"] = record["marketing_status"]
+        if query.has_labels:
+            shown |= self.labels(record)
+        return shown
+
+
+def _names(record: Record, values: dict[str, Any], problems: Problems) -> tuple[str | None, str | None, str]:
+    """Return first name, last name and name. A name is split at its first space (where it is split is assumed)."""
+    if "name" in values:
+        name = values["name"]
+        if not name.strip():
+            problems.add("name", "Name must be given.")
+        first, _, last = name.strip().partition(" ")
+        return values.get("first_name", first) or None, values.get("last_name", last.strip()) or None, name
+    if not record and not {"first_name", "last_name"} <= values.keys():
+        problems.add("name", "Name must be given.")
+        return None, None, ""
+    first = values.get("first_name", record.get("first_name")) or ""
+    last = values.get("last_name", record.get("last_name")) or ""
+    name = f"{first} {last}".strip()
+    if not name:
+        problems.add("name", "Name must be given.")
+    return first or None, last or None, name

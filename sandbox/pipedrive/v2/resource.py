@@ -1,0 +1,141 @@
+"""What the kinds of record of version 2 have in common: list, get, create, update, delete."""
+
+from typing import Any, ClassVar
+
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.call import Call, Result, success
+from sandbox.pipedrive.errors import not_found
+from sandbox.pipedrive.schema import Check, Problems, check_object
+from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page, parse_query
+
+_PLAIN = ListQuery()
+_GET_EXTRAS = ("custom_fields", "include_fields", "include_option_labels", "include_labels")
+
+
+class Resource:
+    """One kind of record. Subclasses name its keys and say how a record is made, changed and rendered."""
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    """Name in messages."""
+    created_status: ClassVar[int] = 200
+    required: ClassVar[tuple[str, ...]] = ("name",)
+    rules: ClassVar[ListRules] = ListRules()
+    get_includes: ClassVar[tuple[str, ...]] = ()
+    """Names `include_fields` knows when one record is read."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.create_checks = self.checks(is_update=False)
+        self.update_checks = self.checks(is_update=True)
+        self._get_rules = ListRules((), {}, tuple(extra for extra in self.rules.extras if extra in _GET_EXTRAS), self.get_includes)
+
+    def checks(self, *, is_update: bool) -> dict[str, Check]:
+        """Return the keys a body may have."""
+        raise NotImplementedError
+
+    def build(self, call: Call, values: dict[str, Any], problems: Problems) -> Record:
+        """Make a record of checked values; problems that depend on several values are noted."""
+        raise NotImplementedError
+
+    def change(self, call: Call, record: Record, values: dict[str, Any], problems: Problems) -> Record:
+        """Return a record with checked values taken over."""
+        del call, problems
+        return {**record, **values}
+
+    def render(self, record: Record, query: ListQuery) -> dict[str, Any]:
+        """Return a record as the API shows it."""
+        raise NotImplementedError
+
+    def save(self, record: Record) -> None:
+        """Store a new or changed record."""
+        self.account.store.put(self.kind, record)
+
+    def accept(self, record: Record, query: ListQuery) -> bool:
+        """Whether a record belongs into a list."""
+        del query
+        return not record["is_deleted"]
+
+    def list_all(self, call: Call) -> Result:
+        """Answer a list request."""
+        query = parse_query(call.query, self.rules)
+        found, cursor = page(self.account.store[self.kind], query, lambda record: self.accept(record, query))
+        return success([self.render(record, query) for record in found], additional_data={"next_cursor": cursor})
+
+    def get(self, call: Call) -> Result:
+        """Answer a request for one record."""
+        query = parse_query(call.query, self._get_rules) if call.query else _PLAIN
+        return success(self.render(self.find(call), query))
+
+    def create(self, call: Call) -> Result:
+        """Create a record."""
+        problems = Problems()
+        values = check_object(call.json(), self.create_checks, self.required, problems)
+        problems.raise_if_any()
+        record = self.build(call, values, problems)
+        problems.raise_if_any()
+        self.save(record)
+        return success(self.render(record, _PLAIN), self.created_status)
+
+    def update(self, call: Call) -> Result:
+        """Change a record; keys that are absent keep their values."""
+        before = self.find(call)
+        problems = Problems()
+        values = check_object(call.json(), self.update_checks, (), problems)
+        problems.raise_if_any()
+        if before["is_deleted"]:
+            raise not_found(self.title)
+        custom = values.pop("custom_fields", None)
+        record = self.change(call, before, values, problems)
+        problems.raise_if_any()
+        if custom:
+            record["custom_fields"] = {**before["custom_fields"], **custom}
+        record["update_time"] = self.account.now()
+        self.save(record)
+        return success(self.render(record, _PLAIN))
+
+    def delete(self, call: Call) -> Result:
+        """Mark a record as deleted. Nothing linked to it is touched."""
+        record = self.find(call)
+        if not record["is_deleted"]:
+            self.save({**record, "is_deleted": True, "update_time": self.account.now()})
+        return success({"id": record["id"]})
+
+    def find(self, call: Call) -> Record:
+        """Return the record a path names.
+
+        Raises:
+            ApiError: 404 when it is unknown, or deleted and the account hides these.
+        """
+        record = self.account.store[self.kind].get(call.id(self.title))
+        if record is None or (record["is_deleted"] and self.account.options.deleted_get == "404"):
+            raise not_found(self.title)
+        return record
+
+    def custom_values(self, record: Record, query: ListQuery) -> dict[str, Any]:
+        """Return the custom fields of a record: all of them, null when empty, or those asked for."""
+        fields = self.account.fields
+        values = fields.values(self.kind, record["custom_fields"])
+        if query.projection is not None:
+            values = {code: value for code, value in values.items() if code in query.projection}
+        if query.has_option_labels:
+            for code, value in values.items():
+                values[code] = self._labelled(code, value)
+        return values
+
+    def _labelled(self, code: str, value: Any) -> Any:
+        """Replace option ids by objects with their labels."""
+        kind = self.account.fields.custom[self.kind][code]["field_type"]
+        if value is None or kind not in {"enum", "set"}:
+            return value
+        known = self.account.fields.labels(self.kind, code)
+        shown = [{"id": item, "label": known[item]["label"]} for item in (value if kind == "set" else [value]) if item in known]
+        if kind == "set":
+            return shown
+        return shown[0] if shown else None
+
+    def labels(self, record: Record) -> Record:
+        """Return the label objects of a record."""
+        known = self.account.fields.labels(self.kind, "label_ids")
+        return {"labels": [known[item] for item in record["label_ids"] if item in known]}

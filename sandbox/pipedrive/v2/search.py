@@ -1,0 +1,193 @@
+"""Search in version 2: by words over several fields, and by one field. It sees records with a lag."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.call import Call, Result, success
+from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.schema import Problems, not_allowed
+from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.v2.listing import boolean_text, integer_text
+
+_KINDS = ("deal", "person", "organization", "product")
+_FIELDS = {
+    "deal": ("title", "custom_fields", "notes"),
+    "person": ("name", "email", "phone", "custom_fields", "notes"),
+    "organization": ("name", "address", "custom_fields", "notes"),
+    "product": ("name", "code", "custom_fields"),
+}
+_EXTRAS = {
+    "deal": ("person_id", "organization_id", "status"), "person": ("organization_id",), "organization": (), "product": (),
+}  # fmt: skip
+_SEARCHABLE = frozenset({"address", "varchar", "text", "varchar_auto", "double", "monetary", "phone"})
+_NOTE_LINK = {"deal": "deal_id", "person": "person_id", "organization": "org_id"}
+_ITEM_LIMIT_MAX = 100
+_LIMIT_MAX = 500
+_FULL_SCORE, _PART_SCORE = 1.0, 0.5
+
+
+class Search:
+    """`/itemSearch`, `/itemSearch/field` and the searches of single kinds."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    def of(self, kind: str) -> Callable[[Call], Result]:
+        """Return the handler that searches one kind of record."""
+
+        def handler(call: Call) -> Result:
+            query = _Query(call.query, ("term", "fields", "exact_match", "include_fields", "limit", "cursor", *_EXTRAS[kind]), _LIMIT_MAX)
+            records = (record for record in self._known(kind) if self._fits(kind, record, call.query))
+            return self._answer([(kind, record) for record in records], query)
+
+        return handler
+
+    def items(self, call: Call) -> Result:
+        """Search all kinds of record."""
+        allowed = ("term", "item_types", "fields", "exact_match", "include_fields", "limit", "cursor", "search_for_related_items")
+        query = _Query(call.query, allowed, _ITEM_LIMIT_MAX)
+        wanted = call.query.get("item_types", ",".join(_KINDS)).split(",")
+        return self._answer([(kind, record) for kind in _KINDS if kind in wanted for record in self._known(kind)], query)
+
+    def by_field(self, call: Call) -> Result:
+        """Search one field of one kind; case matters."""
+        query = _Query(call.query, ("term", "entity_type", "match", "field", "limit", "cursor"), _LIMIT_MAX)
+        kind, code, match = call.query.get("entity_type", ""), call.query.get("field", ""), call.query.get("match", "exact")
+        problems = Problems()
+        if kind not in _KINDS:
+            problems.add("entity_type", f"The value must be one of: {', '.join(_KINDS)}")
+        elif code not in self.account.fields.by_code[kind]:
+            problems.add("field", f"Unknown field '{code}'")
+        if match not in {"exact", "beginning", "middle"}:
+            problems.add("match", "The value must be one of: exact, beginning, middle")
+        problems.raise_if_any()
+        query.check_length(exact=match == "exact")
+        found = []
+        for record in self._known(kind):
+            texts = list(self._texts_of(kind, record, code))
+            if any(
+                text == query.term if match == "exact" else text.startswith(query.term) if match == "beginning" else query.term in text
+                for text in texts
+            ):
+                found.append({"id": record["id"], "name": record.get("name", record.get("title"))})
+        shown, cursor = query.cut(found)
+        return success(shown, additional_data={"next_cursor": cursor})
+
+    def _known(self, kind: str) -> Iterable[Record]:
+        """Yield the records the index has heard of. Deleted ones stay in it."""
+        lag = self.account.options.search_lag_seconds
+        if lag <= 0:
+            yield from self.account.store[kind]
+            return
+        horizon = datetime.fromtimestamp(self.account.clock.epoch() - lag, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for record in self.account.store[kind]:
+            if record["update_time"] <= horizon:
+                yield record
+
+    def _fits(self, kind: str, record: Record, query: dict[str, str]) -> bool:
+        if kind == "deal" and "status" in query and record["status"] != query["status"]:
+            return False
+        links = (("person_id", "person_id"), ("organization_id", "org_id"))
+        return all(str(record[column]) == query[name] for name, column in links if name in query and name in _EXTRAS[kind])
+
+    def _answer(self, records: list[tuple[str, Record]], query: "_Query") -> Result:
+        query.check_length(exact=query.is_exact)
+        term = query.term.casefold()
+        hits: list[dict[str, Any]] = []
+        for kind, record in records:
+            matched = {
+                field: texts for field in _FIELDS[kind] if query.wants(field) and (texts := self._matches(kind, record, field, term, query.is_exact))
+            }
+            if matched:
+                score = _FULL_SCORE if any(text.casefold() == term for texts in matched.values() for text in texts) else _PART_SCORE
+                hits.append({"result_score": score, "item": self._render(kind, record, matched)})
+        hits.sort(key=lambda hit: -hit["result_score"])
+        shown, cursor = query.cut(hits)
+        return success({"items": shown}, additional_data={"next_cursor": cursor})
+
+    def _matches(self, kind: str, record: Record, field: str, term: str, exact: bool) -> list[str]:
+        texts: Iterable[str]
+        if field == "custom_fields":
+            texts = (text for code in self.account.fields.custom[kind] for text in self._texts_of(kind, record, code))
+        elif field == "notes":
+            texts = (note["content"] for note in self.account.store["note"].find(_NOTE_LINK[kind], record["id"]) if not note["is_deleted"])
+        else:
+            texts = self._texts_of(kind, record, field)
+        return [text for text in texts if (text.casefold() == term if exact else term in text.casefold())]
+
+    def _texts_of(self, kind: str, record: Record, code: str) -> Iterable[str]:
+        """Yield the searchable texts of one field."""
+        if code in {"email", "phone"}:
+            yield from (entry["value"] for entry in record[f"{code}s"] if entry["value"])
+            return
+        custom = self.account.fields.custom[kind].get(code)
+        value = record["custom_fields"].get(code) if custom is not None else record.get(code)
+        if value is None or (custom is not None and custom["field_type"] not in _SEARCHABLE):
+            return
+        yield str(value["value"] if isinstance(value, dict) else value)
+
+    def _render(self, kind: str, record: Record, matched: dict[str, list[str]]) -> dict[str, Any]:
+        item: dict[str, Any] = {"id": record["id"], "type": kind, "visible_to": record["visible_to"], "owner": {"id": record["owner_id"]}}
+        store = self.account.store
+        if kind == "deal":
+            stage, person = store["stage"].get(record["stage_id"]), store["person"].get(record["person_id"] or 0)
+            item |= {name: record[name] for name in ("title", "value", "currency", "status", "is_archived")}
+            item["stage"] = {"id": record["stage_id"], "name": stage["name"] if stage is not None else None}
+            item["person"] = {"id": person["id"], "name": person["name"]} if person is not None else None
+        else:
+            item["name"] = record["name"]
+        if kind == "person":
+            item |= {"phones": [entry["value"] for entry in record["phones"]], "emails": [entry["value"] for entry in record["emails"]]}
+        if kind in {"deal", "person"}:
+            organization = store["organization"].get(record["org_id"] or 0)
+            item["organization"] = (
+                {"id": organization["id"], "name": organization["name"], "address": (organization["address"] or {}).get("value")}
+                if organization is not None
+                else None
+            )
+        if kind == "organization":
+            item["address"] = (record["address"] or {}).get("value")
+        if kind == "product":
+            item["code"] = record["code"]
+        item["custom_fields"] = matched.get("custom_fields", [])
+        if kind in _NOTE_LINK:
+            item["notes"] = matched.get("notes", [])
+        return item
+
+
+class _Query:
+    """A checked search query. The cursor is the position of the next hit."""
+
+    def __init__(self, query: dict[str, str], allowed: tuple[str, ...], limit_max: int) -> None:
+        problems = Problems()
+        for name in query:
+            if name not in allowed and name != "api_token":
+                problems.add(name, not_allowed(name))
+        self.term = query.get("term", "")
+        self.limit = integer_text(query.get("limit", "100"), "limit", problems)
+        if not 1 <= self.limit <= limit_max:
+            problems.add("limit", f"The value must be between 1 and {limit_max}")
+        self.start = integer_text(query.get("cursor", "0"), "cursor", problems)
+        self.is_exact = boolean_text(query.get("exact_match", "false"), "exact_match", problems)
+        self._fields = query["fields"].split(",") if "fields" in query else None
+        problems.raise_if_any()
+        if not self.term.strip():
+            raise ApiError(400, 'ServerError [ERR_INVALID_INPUT]: Invalid input: "term" is not allowed to be empty', code="ERR_INVALID_INPUT")
+
+    def check_length(self, *, exact: bool) -> None:
+        """Refuse a term that is too short: 2 characters, or 1 for an exact match."""
+        if len(self.term) < (1 if exact else 2):
+            raise ApiError(
+                400, 'ServerError [ERR_INVALID_INPUT]: Invalid input: "term" length must be at least 2 characters long', code="ERR_INVALID_INPUT"
+            )
+
+    def wants(self, field: str) -> bool:
+        """Whether a field is to be searched."""
+        return self._fields is None or field in self._fields
+
+    def cut(self, hits: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str | None]:
+        """Return one page of hits and the cursor of the next."""
+        end = self.start + self.limit
+        return hits[self.start : end], str(end) if end < len(hits) else None
