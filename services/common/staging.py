@@ -49,14 +49,15 @@ class Staging:
             ConfigurationError: the URL is not one of a store we know.
             UnavailableError: the local folder cannot be made.
         """
-        try:
-            if url.startswith("file://"):
+        if url.startswith("file://"):
+            try:
                 store = LocalStore.from_url(url, mkdir=True)
-                return cls(store, Path(store.prefix) if store.prefix else Path("/"))
+            except (OSError, BaseError) as error:
+                raise _unavailable("open", "the store", error) from error
+            return cls(store, Path(store.prefix) if store.prefix else Path("/"))
+        try:
             return cls(from_url(url), None)
-        except (OSError, BaseError) as error:
-            raise _unavailable("open", "the store", error) from error
-        except Exception as error:
+        except (OSError, ValueError, BaseError) as error:
             setting = "TRANSLOAD_STAGING_URL"
             raise ConfigurationError(f"{setting} is not the URL of a store: {_problem(error)}", metadata={"setting": setting}) from error
 
