@@ -18,10 +18,11 @@ FILE_BYTES_MAX: Final = 25 * 1024 * 1024
 """Largest file downloaded when nothing else is asked for: what Pipedrive takes."""
 TRIES_MAX: Final = 3
 """Downloads of one file that break off before it is called unavailable."""
+NAME_CHARACTERS_MAX: Final = 255
+"""Longest file name kept."""
 TOO_LARGE: Final = "FILE_TOO_LARGE"
 UNAVAILABLE: Final = "FILE_UNAVAILABLE"
 
-_NAME_CHARACTERS_MAX: Final = 200
 _REFUSAL_BYTES_MAX: Final = 16_384
 _NETWORK_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError, ValueError)
 _FILE_NAME: Final = re.compile(r"""filename\*?=(?:UTF-8'[^']*')?"?([^";]+)"?""", re.IGNORECASE)
@@ -187,14 +188,16 @@ def _disposition_name(response: httpx.Response) -> str:
 
 
 def safe_name(name: str, content_type: str = "") -> str:
-    """Make a name a file can have anywhere: no folders, no control characters, an extension when the type is known.
+    """Make a name that is one: no folders, no control characters, not longer than the target takes, an extension when the type is known.
 
-    Letters of all scripts stay as they are.
+    All else stays as it is, whatever the script; files in staging are named by digest, so no name can do harm there.
     """
-    plain = "".join(" " if unicodedata.category(char) in {"Cc", "Cs", "Co", "Cn"} else char for char in name)
-    plain = re.sub(r'[\\/:*?"<>|]+', "_", plain).strip(" .") or "file"
+    plain = "".join(" " if unicodedata.category(char) in {"Cc", "Cs"} else char for char in name)
+    plain = re.sub(r"[\\/]+", "_", plain).strip()
+    if not plain.strip("."):
+        plain = "file"
     stem, dot, extension = plain.rpartition(".")
     if not dot or not 1 <= len(extension) <= 8 or " " in extension:  # noqa: PLR2004 - longest extension in use
         stem, extension = plain, (mimetypes.guess_extension(content_type) or "").removeprefix(".")
     tail = f".{extension}" if extension else ""
-    return stem[: _NAME_CHARACTERS_MAX - len(tail)].rstrip(" .") + tail
+    return stem[: NAME_CHARACTERS_MAX - len(tail)] + tail
