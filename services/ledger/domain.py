@@ -4,6 +4,7 @@ Nothing here does I/O. Times are aware and in UTC, phases are the numbers of the
 documents are canonical JSON as text. Rows live in `sql/`; everything else in the ledger handles these types only.
 """
 
+import hashlib
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from datetime import datetime
@@ -137,6 +138,39 @@ class Resolution(StrEnum):
     KEEP_TARGET = "keep_target"
     USE_SOURCE = "use_source"
     ACCEPT = "accept"
+
+
+class MissingPolicy(StrEnum):
+    """How a reference is treated when its target is not in Pipedrive."""
+
+    REVIEW = "review"
+    DROP = "drop"
+    FALLBACK = "fallback"
+
+
+class OutcomeResult(StrEnum):
+    """What became of a record."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    MATCHED = "matched"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    WAITING = "waiting"
+    UNKNOWN = "unknown"
+    NOT_TRIED = "not_tried"
+    DELETED = "deleted"
+    RESTORED = "restored"
+    KEPT = "kept"
+
+
+class IssueKind(StrEnum):
+    """What an issue found in mapping does to the record."""
+
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+    WAITING = "waiting"
+    FLAGGED = "flagged"
 
 
 class ReportKind(StrEnum):
@@ -362,6 +396,7 @@ class Record:
     claim_action: ClaimAction = ClaimAction.NONE
     claim_token: str = ""
     """Request id of the `BeginBatch` that claimed."""
+    claim_batch_id: str = ""
     claim_expire_time: datetime | None = None
     intent_time: datetime | None = None
     """When the first create without outcome was announced."""
@@ -375,6 +410,8 @@ class Record:
     resolution: Resolution = Resolution.NONE
     create_order: int = 0
     """Grows with every record created or matched; rollback goes backwards."""
+    undo_run_id: str = ""
+    """Rollback run that was done with this record without taking it back (kept, refused)."""
     update_time: datetime | None = None
 
     @property
@@ -386,6 +423,66 @@ class Record:
     def has_target(self) -> bool:
         """True when it stands in Pipedrive as far as we know."""
         return bool(self.target_id) and self.state is not RecordState.UNDONE
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference from one mapped record to another."""
+
+    key: str
+    policy: MissingPolicy = MissingPolicy.REVIEW
+    fallback_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRecord:
+    """A record of a batch as it came: how it shall stand in Pipedrive."""
+
+    key: str
+    target_entity: str
+    source_entity: str
+    source_id: str
+    payload_digest: str = ""
+    references: tuple[Reference, ...] = ()
+    content: bytes = b""
+    """The whole `MappedRecord`, serialized."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one record of a batch."""
+
+    key: str
+    result: OutcomeResult
+    target_id: str = ""
+    parent_target_id: str = ""
+    image: str = ""
+    pre_image: str = ""
+    payload_digest: str = ""
+    reason: str = ""
+    message: str = ""
+    flag_reason: str = ""
+    calls: tuple[Map[str, Any], ...] = ()
+    """Calls made for it, as they stand in the event's payload."""
+    token_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something about one record found in mapping that is not plain success."""
+
+    kind: IssueKind
+    source_entity: str
+    source_id: str
+    key: str
+    """Mapped record; empty: the source record as a whole."""
+    reason: str
+    message: str
+
+    @property
+    def source_key(self) -> str:
+        """`{entity}/{id}`."""
+        return f"{self.source_entity}/{self.source_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,6 +543,11 @@ class ReviewItem:
     resolution: Resolution = Resolution.NONE
     actor: str = ""
     resolve_time: datetime | None = None
+
+
+def review_item_id(migration_id: str, source_key: str, key: str, reason: str) -> str:
+    """Answer the id of the review item for a record and a reason: the same matter found twice is one item."""
+    return hashlib.sha256(f"{migration_id}\n{source_key}\n{key}\n{reason}".encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,8 +145,13 @@ class Reader(Protocol):
         """List what several source records of one entity became in a phase."""
         ...
 
-    async def list_records_to_undo(self, migration_id: str, phase: int, target_entity: str, *, limit: int = 1000) -> Sequence[Record]:
-        """List records with something to take back (created, changed, in doubt), the latest first. Undone ones drop out, so repeat from the start."""
+    async def list_records_to_undo(
+        self, migration_id: str, phase: int, target_entity: str, *, run_id: str = "", limit: int = 1000
+    ) -> Sequence[Record]:
+        """List records with something to take back (created, changed, in doubt), the latest first.
+
+        Undone ones drop out, and so do those the rollback run `run_id` is done with (kept, refused): repeat from the start until nothing comes.
+        """
         ...
 
     async def count_records_to_undo(self, migration_id: str) -> Sequence[UndoCount]:
@@ -172,6 +177,10 @@ class Reader(Protocol):
 
     async def list_source_ids(self, migration_id: str, page_id: str) -> Sequence[str]:
         """List source ids whose latest version stands in this page."""
+        ...
+
+    async def get_source_issues(self, migration_id: str, phase: int, entity: str, source_ids: Collection[str]) -> Sequence[SourceIssue]:
+        """Answer the issues a phase has with source records of one entity."""
         ...
 
     async def list_source_issues(

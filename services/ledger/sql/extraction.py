@@ -89,6 +89,14 @@ class ExtractionReader(TrailReader):
         statement = select(_SOURCES.c.source_id).where(_SOURCES.c.migration_id == migration_id, _SOURCES.c.page_id == page_id)
         return [row["source_id"] for row in await self._all(statement.order_by(_SOURCES.c.source_id))]
 
+    async def get_source_issues(self, migration_id: str, phase: int, entity: str, source_ids: Collection[str]) -> Sequence[SourceIssue]:
+        """Answer the issues a phase has with source records of one entity."""
+        found: list[SourceIssue] = []
+        for part in chunks(source_ids):
+            where = (_ISSUES.c.migration_id == migration_id, _ISSUES.c.phase == phase, _ISSUES.c.entity == entity, _ISSUES.c.source_id.in_(part))
+            found.extend(_ISSUE.from_row(row) for row in await self._all(select(_ISSUES).where(*where)))
+        return found
+
     async def list_source_issues(
         self, migration_id: str, *, entity: str = "", source_id: str = "", state: str = "", reason: str = "", after: str = "", limit: int = 1000
     ) -> Sequence[SourceIssue]:

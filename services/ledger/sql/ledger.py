@@ -1,7 +1,7 @@
 """The repository on SQLAlchemy: one writer, readers beside it, listeners after each commit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final, Self
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.common.clock import Clock
 from services.common.errors import TransloadError, UnavailableError
 from services.ledger.audit import new_salt
+from services.ledger.domain import Migration, OutboxMessage, Run
 from services.ledger.repository import Listener
 from services.ledger.sql.engine import normalise_url, open_engines
 from services.ledger.sql.erasure import Eraser
@@ -38,6 +39,21 @@ class SqlTransaction(RunWriter, WorkWriter, RecordWriter, ReviewWriter, Extracti
 
     def __init__(self, connection: AsyncConnection, statements: Statements, now: Callable[[], datetime], salt: Callable[[], bytes]) -> None:
         super().__init__(connection, statements, now, salt)
+
+    async def add_outbox(self, messages: Sequence[OutboxMessage]) -> None:
+        """Queue messages; the relay hears of it after the commit."""
+        await super().add_outbox(messages)
+        self.touched.update(message.migration_id for message in messages)
+
+    async def save_migration(self, migration: Migration) -> None:
+        """Write a migration, new or changed."""
+        await super().save_migration(migration)
+        self.touched.add(migration.migration_id)
+
+    async def save_run(self, run: Run) -> None:
+        """Write a run, new or changed; its `token_count` is left alone."""
+        await super().save_run(run)
+        self.touched.add(run.migration_id)
 
     async def finish(self) -> None:
         """Write what is written once a transaction."""

@@ -66,10 +66,14 @@ class RecordReader(Session):
             found.extend(_RECORD.from_row(row) for row in await self._all(select(_RECORDS).where(*where, _RECORDS.c.phase == phase)))
         return found
 
-    async def list_records_to_undo(self, migration_id: str, phase: int, target_entity: str, *, limit: int = 1000) -> Sequence[Record]:
+    async def list_records_to_undo(
+        self, migration_id: str, phase: int, target_entity: str, *, run_id: str = "", limit: int = 1000
+    ) -> Sequence[Record]:
         """List records with something to take back, the latest first."""
         where = (_RECORDS.c.migration_id == migration_id, _RECORDS.c.phase == phase, _RECORDS.c.target_entity == target_entity)
         statement = select(_RECORDS).where(*where, or_(_IS_DOUBTFUL, _IS_OURS, _IS_CHANGED))
+        if run_id:
+            statement = statement.where(_RECORDS.c.undo_run_id != run_id)
         # In-doubt records have no creation order yet: they are the latest of all.
         last = case((_IS_DOUBTFUL, 1), else_=0)
         rows = await self._all(statement.order_by(last.desc(), _RECORDS.c.create_order.desc(), _RECORDS.c.key.desc()).limit(limit))

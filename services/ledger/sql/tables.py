@@ -215,6 +215,7 @@ class RecordRow(SQLModel, table=True):
     holder: str
     claim_action: str
     claim_token: str
+    claim_batch_id: str
     claim_expire_time: int | None = Field(sa_type=BigInteger)
     intent_time: int | None = Field(sa_type=BigInteger)
     intent_digest: str
@@ -223,6 +224,7 @@ class RecordRow(SQLModel, table=True):
     message: str = Field(sa_type=Text)
     resolution: str
     create_order: int = Field(sa_type=BigInteger)
+    undo_run_id: str
     update_time: int | None = Field(sa_type=BigInteger)
 
 

@@ -380,6 +380,7 @@ def _create_records() -> None:
         sa.Column("holder", sa.String(), nullable=False),
         sa.Column("claim_action", sa.String(), nullable=False),
         sa.Column("claim_token", sa.String(), nullable=False),
+        sa.Column("claim_batch_id", sa.String(), nullable=False),
         sa.Column("claim_expire_time", sa.BigInteger(), nullable=True),
         sa.Column("intent_time", sa.BigInteger(), nullable=True),
         sa.Column("intent_digest", sa.String(), nullable=False),
@@ -388,6 +389,7 @@ def _create_records() -> None:
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("resolution", sa.String(), nullable=False),
         sa.Column("create_order", sa.BigInteger(), nullable=False),
+        sa.Column("undo_run_id", sa.String(), nullable=False),
         sa.Column("update_time", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "state IN ('expected', 'claimed', 'in_doubt', 'loaded', 'matched', 'skipped', 'rejected', 'waiting', 'undone')", name="state_known"

@@ -1,0 +1,241 @@
+"""What the loader asks and tells: claims before an effect, outcomes after it. Each is one transaction."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.common.errors import InvalidRequestError, NotFoundError
+from services.ledger.claims import (
+    REFERENCE_MISSING,
+    Action,
+    Claim,
+    Decision,
+    References,
+    check_taking_work,
+    decide_load,
+    decide_undo,
+    dropped_references,
+    is_open,
+    resolve_references,
+)
+from services.ledger.domain import (
+    Batch,
+    BatchState,
+    EventDraft,
+    Migration,
+    Outcome,
+    Record,
+    ReviewItem,
+    Run,
+    WantedRecord,
+    review_item_id,
+)
+from services.ledger.outcomes import Sender, Settlement, settle
+from services.ledger.repository import Transaction
+
+_NO_REFERENCES = References(ids={}, pending=frozenset(), missing={})
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A batch a loader wants to begin."""
+
+    migration_id: str
+    run_id: str
+    batch_id: str
+    wanted: Sequence[WantedRecord]
+    holder: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What the loader is told."""
+
+    decisions: Sequence[Decision]
+    references: References
+    dropped: Sequence[str]
+    claim: Claim
+    migration: Migration
+    run: Run
+
+
+async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta) -> Begun:
+    """Claim the records of a batch, write the intents and say what is to be done.
+
+    Raises:
+        NotFoundError: the ledger does not wait for such a batch.
+        PreconditionError, PausedError, UnavailableError: see `check_taking_work`.
+    """
+    migration, batch = await tx.get_migration(begin.migration_id), await tx.get_batch(begin.batch_id)
+    if migration is None or batch is None or batch.migration_id != begin.migration_id:
+        raise NotFoundError(f"migration {begin.migration_id} waits for no batch {begin.batch_id}")
+    run = check_taking_work(migration, await tx.get_run(begin.run_id), batch.phase, now)
+    claim = Claim(begin.holder, begin.token, begin.batch_id, now, now + claim_ttl)
+    known = await tx.get_records(begin.migration_id, [record.key for record in begin.wanted])
+    pairs = [(known.get(wanted.key) or _unseen(begin, batch, wanted), wanted) for wanted in begin.wanted]
+    references = await _resolve(tx, begin, batch, [wanted for _, wanted in pairs])
+    if batch.state is BatchState.FINAL:
+        decisions = [Decision(record, Action.DONE) for record, _ in pairs]
+    elif batch.is_undo:
+        decisions = [decide_undo(record, claim) for record, _ in pairs]
+    else:
+        policy = migration.options.conflict_policy
+        decisions = [decide_load(record, wanted, claim, references, policy) for record, wanted in pairs]
+    await _store(tx, begin, batch, decisions, now)
+    return Begun(decisions, references, sorted(dropped_references(pairs, references)), claim, migration, run)
+
+
+def _unseen(begin: Begin, batch: Batch, wanted: WantedRecord) -> Record:
+    return Record(begin.migration_id, wanted.key, wanted.target_entity, wanted.source_entity, wanted.source_id, batch.phase)
+
+
+async def _resolve(tx: Transaction, begin: Begin, batch: Batch, wanted: Sequence[WantedRecord]) -> References:
+    keys = {key for record in wanted for reference in record.references for key in (reference.key, reference.fallback_key) if key}
+    if not keys:
+        return _NO_REFERENCES
+    return resolve_references(wanted, await tx.get_records(begin.migration_id, keys), batch.phase)
+
+
+async def _store(tx: Transaction, begin: Begin, batch: Batch, decisions: Sequence[Decision], now: datetime) -> None:
+    changed = [decision for decision in decisions if decision.is_changed]
+    await tx.save_records([decision.record for decision in changed])
+    blocked = [decision for decision in changed if decision.action is Action.BLOCKED]
+    await tx.open_review_items([_missing_item(decision.record, now) for decision in blocked])
+    replica = begin.holder.partition("/")[0]
+    over = [decision.record.key for decision in changed if decision.action is Action.DONE]
+    await tx.close_review_items(begin.migration_id, over, replica, now)
+    if changed:
+        await tx.append_events(
+            begin.migration_id, [_begun_event(begin, batch, changed), *(_blocked_event(decision, replica) for decision in blocked)]
+        )
+    is_final = all(not is_open(decision.record, batch) and decision.action is not Action.HELD for decision in decisions)
+    if batch.state is BatchState.FINAL:
+        return
+    if is_final:
+        await tx.set_batch_state(batch.batch_id, BatchState.FINAL)
+        if not changed:
+            await tx.append_event(begin.migration_id, _begun_event(begin, batch, decisions))
+    elif batch.state is BatchState.EXPECTED:
+        await tx.set_batch_state(batch.batch_id, BatchState.BEGUN)
+
+
+def _missing_item(record: Record, now: datetime) -> ReviewItem:
+    return ReviewItem(
+        review_item_id=review_item_id(record.migration_id, record.source_key, record.key, REFERENCE_MISSING),
+        migration_id=record.migration_id,
+        reason=REFERENCE_MISSING,
+        source_key=record.source_key,
+        key=record.key,
+        is_blocking=True,
+        message=record.message,
+        create_time=now,
+    )
+
+
+def _begun_event(begin: Begin, batch: Batch, decisions: Sequence[Decision]) -> EventDraft:
+    keys: dict[str, list[str]] = defaultdict(list)
+    for decision in decisions:
+        keys[str(decision.action)].append(decision.record.key)
+    payload: dict[str, Any] = {"run_id": begin.run_id, "batch_id": begin.batch_id, "phase": batch.phase, "keys": dict(keys)}
+    return EventDraft("batch.begun", begin.holder.partition("/")[0], result="begun", payload=payload)
+
+
+def _blocked_event(decision: Decision, replica: str) -> EventDraft:
+    record = decision.record
+    payload = {"reason": record.reason, "missing": list(decision.missing)}
+    return EventDraft("record.blocked", replica, key=record.key, source_key=record.source_key, result="waiting", payload=payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Outcomes of a batch."""
+
+    migration_id: str
+    run_id: str
+    batch_id: str
+    holder: str
+    outcomes: Sequence[Outcome]
+    shared_calls: Sequence[Mapping[str, Any]]
+    """Calls of the batch as a whole."""
+    request_id: str
+
+
+async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
+    """Store the outcomes of a batch; answers whether every record of it is final or waits in review.
+
+    Outcomes are facts: they are stored whatever became of the run and the pause since.
+
+    Raises:
+        NotFoundError: no such migration.
+        InvalidRequestError: an outcome names a record the ledger does not know.
+    """
+    batch = await tx.get_batch(request.batch_id)
+    if batch is not None and batch.migration_id != request.migration_id:
+        raise NotFoundError(f"migration {request.migration_id} has no batch {request.batch_id}")
+    records = await tx.get_records(request.migration_id, [outcome.key for outcome in request.outcomes])
+    unknown = [outcome.key for outcome in request.outcomes if outcome.key not in records]
+    if unknown:
+        raise InvalidRequestError(f"migration {request.migration_id} has no record {unknown[0]}")
+    sender = Sender(request.holder, request.run_id, is_undo=batch is not None and batch.is_undo, now=now)
+    found: list[Settlement] = []
+    token_count = 0
+    for outcome in request.outcomes:
+        settlement = settle(records[outcome.key], outcome, sender)
+        if settlement is not None:
+            records[outcome.key] = settlement.record
+            found.append(settlement)
+            token_count += outcome.token_count
+    await _keep(tx, request, found, sender, token_count)
+    return await _finish(tx, request, batch, records)
+
+
+async def _keep(tx: Transaction, request: Settle, found: Sequence[Settlement], sender: Sender, token_count: int) -> None:
+    identity = f"settle/{request.request_id}"
+    is_told_before = bool(request.request_id) and await tx.get_response(identity) is not None
+    if not found and (is_told_before or not request.request_id or not request.shared_calls):
+        return
+    events = [settlement.event for settlement in found]
+    if request.shared_calls and not is_told_before:
+        token_count += sum(int(call["token_count"]) for call in request.shared_calls)
+        payload = {"run_id": request.run_id, "batch_id": request.batch_id, "calls": [dict(call) for call in request.shared_calls]}
+        events.insert(0, EventDraft("batch.called", sender.replica, result="called", payload=payload))
+    if request.request_id and request.shared_calls and not is_told_before:
+        await tx.save_response(identity, b"", sender.now)
+    await tx.save_records(await _ordered(tx, request.migration_id, found))
+    await tx.open_review_items([item for settlement in found for item in settlement.review_items])
+    over = [settlement.record.key for settlement in found if settlement.ends_review]
+    await tx.close_review_items(request.migration_id, over, sender.replica, sender.now)
+    await tx.append_events(request.migration_id, events)
+    if token_count:
+        await tx.add_run_tokens(request.run_id, token_count)
+
+
+async def _ordered(tx: Transaction, migration_id: str, found: Sequence[Settlement]) -> list[Record]:
+    """Answer the records to write; those that came into being get their place in the order of creation."""
+    new_count = sum(settlement.needs_order for settlement in found)
+    order = await tx.next_create_orders(migration_id, new_count) if new_count else 0
+    records: list[Record] = []
+    for settlement in found:
+        if settlement.needs_order:
+            records.append(replace(settlement.record, create_order=order))
+            order += 1
+        else:
+            records.append(settlement.record)
+    return records
+
+
+async def _finish(tx: Transaction, request: Settle, batch: Batch | None, records: dict[str, Record]) -> bool:
+    if batch is None:
+        return True
+    if batch.state is BatchState.FINAL:
+        return True
+    others = [key for key in batch.keys if key not in records]
+    if others:
+        records |= await tx.get_records(request.migration_id, others)
+    if batch.state is BatchState.EXPECTED or any(is_open(records.get(key), batch) for key in batch.keys):
+        return False
+    await tx.set_batch_state(batch.batch_id, BatchState.FINAL)
+    return True

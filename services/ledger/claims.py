@@ -1,0 +1,304 @@
+"""Who may load a record, and what is to be done with it: pure decisions of `BeginBatch`.
+
+An intent (`intent_time`) is written with the claim of every create. As long as an intent has no outcome the record may stand in Pipedrive, so the
+next claim is told to find out first. Updates and deletes are repeated freely and need no intent.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from services.common.errors import PausedError, PreconditionError, UnavailableError
+from services.ledger.domain import (
+    OPEN_RECORD_STATES,
+    Batch,
+    ClaimAction,
+    Migration,
+    MissingPolicy,
+    PauseKind,
+    Record,
+    RecordState,
+    Resolution,
+    Run,
+    RunKind,
+    RunState,
+    WantedRecord,
+)
+
+REFERENCE_MISSING = "REFERENCE_MISSING"
+
+
+class Action(StrEnum):
+    """What is to be done with a record."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DONE = "done"
+    IN_DOUBT = "in_doubt"
+    BLOCKED = "blocked"
+    HELD = "held"
+    DELETE = "delete"
+    RESTORE = "restore"
+
+
+_ACTIONS = {
+    ClaimAction.CREATE: Action.CREATE,
+    ClaimAction.UPDATE: Action.UPDATE,
+    ClaimAction.RESOLVE: Action.IN_DOUBT,
+    ClaimAction.DELETE: Action.DELETE,
+    ClaimAction.RESTORE: Action.RESTORE,
+}
+_POLICIES = {Resolution.USE_SOURCE: "source", Resolution.KEEP_TARGET: "target"}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who claims, and until when."""
+
+    holder: str
+    """`{replica}/{incarnation}`."""
+    token: str
+    """Request id: the same one again is the same claim, whose first answer got lost."""
+    batch_id: str
+    now: datetime
+    expire_time: datetime
+
+    @property
+    def replica(self) -> str:
+        """The holder without its incarnation."""
+        return self.holder.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done with one record."""
+
+    record: Record
+    """As it stands after the decision."""
+    action: Action
+    is_changed: bool = False
+    """True when `record` has to be written."""
+    conflict_policy: str = ""
+    missing: tuple[str, ...] = ()
+    """References it is blocked by."""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """How the references of a batch resolve."""
+
+    ids: Mapping[str, str]
+    """Reference key → target id, fallbacks applied."""
+    pending: frozenset[str]
+    """Being loaded right now in the same phase."""
+    missing: Mapping[str, str]
+    """Reference key → why it is not there, in words."""
+
+
+def check_taking_work(migration: Migration, run: Run | None, phase: int, now: datetime) -> Run:
+    """Answer the run if it takes work of this phase now.
+
+    Raises:
+        PreconditionError: WRONG_STATE, the run is over.
+        PausedError: a person, an error or an outage holds the migration.
+        UnavailableError: the phase is not open yet.
+    """
+    if run is None or run.state is not RunState.RUNNING:
+        state = run.state if run else "unknown"
+        raise PreconditionError(f"the run is {state}: its work is no longer wanted", metadata={"state": str(state), "allowed": str(RunState.RUNNING)})
+    if is_paused(migration, now):
+        raise PausedError(f"migration {migration.migration_id} is paused", metadata={"pause_kind": str(migration.pause_kind)})
+    is_early = phase < run.phase if run.kind is RunKind.ROLLBACK else phase > run.phase
+    if run.phase and is_early:
+        raise UnavailableError(f"phase {phase} of run {run.run_id} is not open yet")
+    return run
+
+
+def is_paused(migration: Migration, now: datetime) -> bool:
+    """Say whether workers must hand their work back.
+
+    A person's pause and an error hold until resumed. A pause for Pipedrive's sake holds until the time it named; without a time the loader's own
+    breaker decides. A pause for the source's budget concerns the extractor only.
+    """
+    if migration.pause_kind in {PauseKind.USER, PauseKind.ERROR}:
+        return True
+    if migration.pause_kind in {PauseKind.TARGET_QUOTA, PauseKind.OUTAGE}:
+        return migration.resume_time is not None and migration.resume_time > now
+    return False
+
+
+def resolve_references(wanted: Iterable[WantedRecord], known: Mapping[str, Record], phase: int) -> References:
+    """Resolve every reference of a batch against the records they name."""
+    ids: dict[str, str] = {}
+    pending: set[str] = set()
+    missing: dict[str, str] = {}
+    for reference in {reference.key: reference for record in wanted for reference in record.references}.values():
+        target = known.get(reference.key)
+        if target is not None and target.has_target:
+            ids[reference.key] = target.target_id
+        elif target is not None and target.state in OPEN_RECORD_STATES and target.phase >= phase:
+            pending.add(reference.key)
+        else:
+            fallback = known.get(reference.fallback_key) if reference.policy is MissingPolicy.FALLBACK else None
+            if fallback is not None and fallback.has_target:
+                ids[reference.key] = fallback.target_id
+            else:
+                missing[reference.key] = _why(reference.key, target)
+    return References(ids=ids, pending=frozenset(pending), missing=missing)
+
+
+def _why(key: str, target: Record | None) -> str:
+    if target is None:
+        return f"{key} does not exist in what was read from the source, or its source record was left out"
+    reason = f" ({target.reason})" if target.reason else ""
+    return f"{key} is not in Pipedrive: it is {target.state}{reason}"
+
+
+def decide_load(record: Record, wanted: WantedRecord, claim: Claim, references: References, conflict_policy: str) -> Decision:
+    """Decide what to do to make a record stand in Pipedrive as wanted.
+
+    Args:
+        record: as the ledger knows it.
+        wanted: as the batch brings it.
+        claim: who asks.
+        references: how the batch's references resolve.
+        conflict_policy: the migration's own: `source`, `target` or empty (ask).
+    """
+    if record.state is RecordState.SKIPPED and record.resolution is Resolution.SKIP:
+        return Decision(record, Action.DONE)
+    early = _repeat_or_held(record, claim)
+    if early is not None:
+        return replace(early, conflict_policy=_policy(record, conflict_policy))
+    if _is_there(record, wanted):
+        return _settled(record, claim)
+    if _stays_rejected(record, wanted):
+        return Decision(record, Action.DONE)
+    missing = tuple(key for key in _needed(record, wanted) if key in references.missing)
+    if missing:
+        return _blocked(record, wanted, claim, missing, references)
+    if any(reference.key in references.pending for reference in wanted.references):
+        return Decision(record, Action.HELD)
+    if record.has_target:
+        return _claimed(record, claim, ClaimAction.UPDATE, wanted, conflict_policy=_policy(record, conflict_policy))
+    if record.intent_time is not None:
+        return _claimed(record, claim, ClaimAction.RESOLVE, wanted)
+    if record.state is RecordState.UNDONE:
+        record = _forgotten(record)
+    return _claimed(replace(record, intent_time=claim.now), claim, ClaimAction.CREATE, wanted)
+
+
+def decide_undo(record: Record, claim: Claim) -> Decision:
+    """Decide what to do to take a record back."""
+    if record.state is RecordState.UNDONE:
+        return Decision(record, Action.DONE)
+    early = _repeat_or_held(record, claim)
+    if early is not None:
+        return early
+    if not record.target_id:
+        return _claimed(record, claim, ClaimAction.RESOLVE) if record.intent_time is not None else Decision(record, Action.DONE)
+    if not record.is_preexisting:
+        return _claimed(record, claim, ClaimAction.DELETE)
+    return _claimed(record, claim, ClaimAction.RESTORE) if record.pre_image else Decision(record, Action.DONE)
+
+
+def is_open(record: Record | None, batch: Batch) -> bool:
+    """Say whether a batch still has something to do for a record."""
+    if record is None or record.state not in OPEN_RECORD_STATES:
+        return False
+    return not batch.is_undo or bool(record.target_id) or record.intent_time is not None
+
+
+def dropped_references(wanted: Iterable[tuple[Record, WantedRecord]], references: References) -> set[str]:
+    """Answer the missing references that are left out of payloads."""
+    return {
+        reference.key
+        for record, item in wanted
+        for reference in item.references
+        if reference.key in references.missing and (reference.policy is MissingPolicy.DROP or record.resolution is Resolution.WITHOUT_REFERENCE)
+    }
+
+
+def _needed(record: Record, wanted: WantedRecord) -> list[str]:
+    """List references without which the record cannot be loaded."""
+    if record.resolution is Resolution.WITHOUT_REFERENCE:
+        return []
+    return list(dict.fromkeys(reference.key for reference in wanted.references if reference.policy is not MissingPolicy.DROP))
+
+
+def _repeat_or_held(record: Record, claim: Claim) -> Decision | None:
+    if not record.holder:
+        return None
+    if record.holder == claim.holder and claim.token and record.claim_token == claim.token:
+        # The answer to this very request got lost; nobody has acted on it.
+        renewed = replace(record, claim_expire_time=claim.expire_time)
+        return Decision(renewed, _ACTIONS[record.claim_action], is_changed=True)
+    if record.claim_expire_time is None or record.claim_expire_time <= claim.now:
+        return None
+    if record.holder == claim.holder:
+        # The same process works on it in another batch; the same batch again means that its first handling ended without an outcome.
+        return Decision(record, Action.HELD) if record.claim_batch_id != claim.batch_id else None
+    return Decision(record, Action.HELD) if record.holder.partition("/")[0] != claim.replica else None
+
+
+def _is_there(record: Record, wanted: WantedRecord) -> bool:
+    """Say whether it stands in Pipedrive as wanted. After a claim without outcome nobody knows what stands there."""
+    is_known = record.claim_action is ClaimAction.NONE and record.state is not RecordState.IN_DOUBT
+    return is_known and record.has_target and record.payload_digest == wanted.payload_digest
+
+
+def _settled(record: Record, claim: Claim) -> Decision:
+    """It stands there as wanted; what held it up, if anything, is over."""
+    if record.state in {RecordState.LOADED, RecordState.MATCHED}:
+        return Decision(record, Action.DONE)
+    state = RecordState.MATCHED if record.is_preexisting and not record.pre_image else RecordState.LOADED
+    return Decision(replace(record, state=state, reason="", message="", update_time=claim.now), Action.DONE, is_changed=True)
+
+
+def _stays_rejected(record: Record, wanted: WantedRecord) -> bool:
+    is_same = record.intent_digest == wanted.payload_digest
+    return record.state is RecordState.REJECTED and is_same and record.resolution is not Resolution.RETRY
+
+
+def _policy(record: Record, default: str) -> str:
+    return _POLICIES.get(record.resolution, default if default in {"source", "target"} else "")
+
+
+def _blocked(record: Record, wanted: WantedRecord, claim: Claim, missing: tuple[str, ...], references: References) -> Decision:
+    message = "; ".join(references.missing[key] for key in missing)
+    waiting = replace(
+        record,
+        state=RecordState.WAITING,
+        reason=REFERENCE_MISSING,
+        message=message,
+        holder="",
+        claim_action=ClaimAction.NONE,
+        claim_token="",
+        claim_batch_id="",
+        claim_expire_time=None,
+        intent_digest=wanted.payload_digest,
+        update_time=claim.now,
+    )
+    return Decision(waiting, Action.BLOCKED, is_changed=True, missing=missing)
+
+
+def _claimed(record: Record, claim: Claim, action: ClaimAction, wanted: WantedRecord | None = None, *, conflict_policy: str = "") -> Decision:
+    is_uncertain = action in {ClaimAction.CREATE, ClaimAction.RESOLVE}
+    claimed = replace(
+        record,
+        state=RecordState.CLAIMED,
+        holder=claim.holder,
+        claim_action=action,
+        claim_token=claim.token,
+        claim_batch_id=claim.batch_id,
+        claim_expire_time=claim.expire_time,
+        intent_digest=wanted.payload_digest if wanted else record.intent_digest,
+        intent_record=wanted.content if wanted and is_uncertain else record.intent_record,
+        update_time=claim.now,
+    )
+    return Decision(claimed, _ACTIONS[action], is_changed=True, conflict_policy=conflict_policy)
+
+
+def _forgotten(record: Record) -> Record:
+    """A record that was taken back begins anew."""
+    return replace(record, target_id="", parent_target_id="", payload_digest="", image="", pre_image="", is_preexisting=False, undo_run_id="")

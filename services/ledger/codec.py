@@ -1,0 +1,246 @@
+"""The contract's messages to the domain and back. Rules of the contract that need no storage are checked here."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.common.errors import InvalidRequestError
+from services.common.keys import RecordKey
+from services.ledger.audit import format_time
+from services.ledger.claims import Action, Decision
+from services.ledger.domain import (
+    Batch,
+    ExtractionState,
+    Issue,
+    IssueKind,
+    MissingPolicy,
+    Outcome,
+    OutcomeResult,
+    Page,
+    Reference,
+    RunKind,
+    WantedRecord,
+)
+from transload.v1 import error_reason_pb2, ledger_service_pb2, records_pb2
+
+BATCH_RECORDS_MAX: Final = 100
+"""Records in one batch, by the contract."""
+
+_MISSING: Final = {
+    records_pb2.MISSING_POLICY_UNSPECIFIED: MissingPolicy.REVIEW,
+    records_pb2.MISSING_POLICY_REVIEW: MissingPolicy.REVIEW,
+    records_pb2.MISSING_POLICY_DROP: MissingPolicy.DROP,
+    records_pb2.MISSING_POLICY_FALLBACK: MissingPolicy.FALLBACK,
+}
+_RESULTS: Final = {ledger_service_pb2.OutcomeResult.Value(f"OUTCOME_RESULT_{result.name}"): result for result in OutcomeResult}
+_ISSUES: Final = {ledger_service_pb2.IssueKind.Value(f"ISSUE_KIND_{kind.name}"): kind for kind in IssueKind}
+_EXTRACTION: Final = {ledger_service_pb2.ExtractionState.Value(f"EXTRACTION_STATE_{state.name}"): state for state in ExtractionState}
+_ACTIONS: Final = {action: ledger_service_pb2.RecordAction.Value(f"RECORD_ACTION_{action.name}") for action in Action}
+_REASONS: Final = frozenset(name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.keys())  # noqa: SIM118 - an enum, not a dict
+
+
+def to_timestamp(time: datetime | None) -> Timestamp | None:
+    """Answer the message of a time; None stays unset."""
+    if time is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(time.astimezone(UTC).replace(tzinfo=None))
+    return message
+
+
+def from_timestamp(message: Any, field: str) -> datetime | None:
+    """Answer the time in a message's field; None when it is not set."""
+    return getattr(message, field).ToDatetime(tzinfo=UTC) if message.HasField(field) else None
+
+
+def require(value: str, field: str) -> str:
+    """Answer a required text.
+
+    Raises:
+        InvalidRequestError: it is empty.
+    """
+    if not value:
+        raise InvalidRequestError(f"{field} is required")
+    return value
+
+
+def check_reason(reason: str, field: str) -> str:
+    """Answer a reason that may be empty.
+
+    Raises:
+        InvalidRequestError: no `ErrorReason` has this name.
+    """
+    if reason and reason not in _REASONS:
+        raise InvalidRequestError(f"{field}: {reason!r} is no ErrorReason name without prefix")
+    return reason
+
+
+def split_source_key(source_key: str, field: str) -> tuple[str, str]:
+    """Take `{entity}/{id}` apart.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    entity, slash, source_id = source_key.partition("/")
+    if not entity or not slash or not source_id:
+        raise InvalidRequestError(f"{field}: {source_key!r} is not {{entity}}/{{id}}")
+    return entity, source_id
+
+
+def page_from(migration_id: str, page: records_pb2.Page, now: datetime) -> Page:
+    """Answer the page a message describes; without a read time it was read now."""
+    return Page(
+        migration_id=migration_id,
+        page_id=require(page.page_id, "page.page_id"),
+        extraction_id=require(page.extraction_id, "page.extraction_id"),
+        entity=require(page.entity, "page.entity"),
+        page_number=page.page_number,
+        digest=require(page.digest, "page.digest"),
+        record_count=page.record_count,
+        cursor=page.cursor,
+        next_cursor=page.next_cursor,
+        read_time=from_timestamp(page, "read_time") or now,
+        sequence=page.sequence,
+        trace_parent=page.trace_parent,
+    )
+
+
+def page_to(page: Page) -> records_pb2.Page:
+    """Answer the message of a page."""
+    return records_pb2.Page(
+        page_id=page.page_id,
+        extraction_id=page.extraction_id,
+        entity=page.entity,
+        page_number=page.page_number,
+        digest=page.digest,
+        record_count=page.record_count,
+        cursor=page.cursor,
+        next_cursor=page.next_cursor,
+        read_time=to_timestamp(page.read_time),
+        sequence=page.sequence,
+        trace_parent=page.trace_parent,
+    )
+
+
+def extraction_state_from(state: ledger_service_pb2.ExtractionState.ValueType) -> ExtractionState:
+    """Answer the state of an extraction; raises `InvalidRequestError` for an unset or unknown one."""
+    if state not in _EXTRACTION:
+        raise InvalidRequestError("state is required")
+    return _EXTRACTION[state]
+
+
+def batches_from(request: ledger_service_pb2.RecordTransformRequest) -> tuple[list[Batch], dict[str, WantedRecord]]:
+    """Answer the batches to expect, and for each key the record it stands for."""
+    announcement = request.announcement
+    batches: list[Batch] = []
+    records: dict[str, WantedRecord] = {}
+    for batch in request.batches:
+        if len(batch.keys) != len(batch.source_keys):
+            raise InvalidRequestError(f"batch {batch.batch_id} has {len(batch.keys)} keys and {len(batch.source_keys)} source keys")
+        if not 0 < len(batch.keys) <= BATCH_RECORDS_MAX:
+            raise InvalidRequestError(f"batch {batch.batch_id} has {len(batch.keys)} records; 1 to {BATCH_RECORDS_MAX} are allowed")
+        batches.append(
+            Batch(
+                batch_id=require(batch.batch_id, "batches.batch_id"),
+                migration_id=announcement.migration_id,
+                run_id=announcement.run_id,
+                phase=announcement.phase,
+                target_entity=batch.target_entity,
+                keys=tuple(batch.keys),
+                page_id=announcement.page.page_id,
+            )
+        )
+        for key, source_key in zip(batch.keys, batch.source_keys, strict=True):
+            entity, source_id = split_source_key(source_key, "batches.source_keys")
+            records[key] = WantedRecord(key=key, target_entity=batch.target_entity, source_entity=entity, source_id=source_id)
+    return batches, records
+
+
+def issues_from(issues: Iterable[ledger_service_pb2.RecordIssue]) -> list[Issue]:
+    """Answer the issues of a transformation."""
+    found: list[Issue] = []
+    for issue in issues:
+        if issue.kind not in _ISSUES:
+            raise InvalidRequestError("issues.kind is required")
+        entity, source_id = split_source_key(issue.source_key, "issues.source_key")
+        if issue.key:
+            RecordKey.parse(issue.key)
+        reason = check_reason(require(issue.reason, "issues.reason"), "issues.reason")
+        found.append(Issue(_ISSUES[issue.kind], entity, source_id, issue.key, reason, issue.message))
+    return found
+
+
+def wanted_from(record: records_pb2.MappedRecord) -> WantedRecord:
+    """Answer the record a batch brings."""
+    references = tuple(
+        Reference(reference.key, _MISSING.get(reference.missing_policy, MissingPolicy.REVIEW), reference.fallback_key)
+        for reference in record.references
+    )
+    return WantedRecord(
+        key=require(record.key, "batch.records.key"),
+        target_entity=record.target_entity,
+        source_entity=record.source_entity,
+        source_id=record.source_id,
+        payload_digest=record.payload_digest,
+        references=references,
+        content=record.SerializeToString(deterministic=True),
+    )
+
+
+def decision_to(decision: Decision) -> ledger_service_pb2.RecordDecision:
+    """Answer the message of a decision; images go along only where they are needed."""
+    record = decision.record
+    needs_image = decision.action in {Action.UPDATE, Action.DELETE, Action.RESTORE}
+    return ledger_service_pb2.RecordDecision(
+        key=record.key,
+        action=_ACTIONS[decision.action],
+        target_id=record.target_id,
+        last_image_json=record.image.encode() if needs_image else b"",
+        pre_image_json=record.pre_image.encode() if decision.action in {Action.UPDATE, Action.RESTORE} else b"",
+        intent_time=to_timestamp(record.intent_time) if decision.action is Action.IN_DOUBT else None,
+        conflict_policy=decision.conflict_policy,
+        parent_target_id=record.parent_target_id,
+    )
+
+
+def call_from(call: ledger_service_pb2.TargetCall) -> dict[str, Any]:
+    """Answer a call to Pipedrive as it stands in an event's payload."""
+    told: dict[str, Any] = {"method": call.method, "path": call.path, "status": call.status, "token_count": call.token_count}
+    if call.correlation_id:
+        told["correlation_id"] = call.correlation_id
+    if (sent := from_timestamp(call, "send_time")) is not None:
+        told["send_time"] = format_time(sent)
+    return told
+
+
+def outcome_from(outcome: ledger_service_pb2.RecordOutcome) -> Outcome:
+    """Answer what became of a record."""
+    if outcome.result not in _RESULTS:
+        raise InvalidRequestError("outcomes.result is required")
+    result = _RESULTS[outcome.result]
+    if result in {OutcomeResult.CREATED, OutcomeResult.MATCHED} and not outcome.target_id:
+        raise InvalidRequestError(f"outcomes.target_id is required for {outcome.key}: it is {result}")
+    reason = check_reason(outcome.reason, "outcomes.reason")
+    if result in {OutcomeResult.REJECTED, OutcomeResult.WAITING}:
+        require(reason, "outcomes.reason")
+    return Outcome(
+        key=require(outcome.key, "outcomes.key"),
+        result=result,
+        target_id=outcome.target_id,
+        parent_target_id=outcome.parent_target_id,
+        image=outcome.image_json.decode(),
+        pre_image=outcome.pre_image_json.decode(),
+        payload_digest=outcome.payload_digest,
+        reason=reason,
+        message=outcome.message,
+        flag_reason=check_reason(outcome.flag_reason, "outcomes.flag_reason"),
+        calls=tuple(call_from(call) for call in outcome.calls),
+        token_count=sum(call.token_count for call in outcome.calls),
+    )
+
+
+def run_kind_to(kind: RunKind) -> str:
+    """Answer the word for a kind of run that the quota's priorities are chosen by."""
+    return str(kind)

@@ -1,0 +1,211 @@
+"""The workers' side of the ledger: RPC in, one transaction, RPC out."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any, Final
+
+from grpc import aio
+
+from services.common.canonical import canonical_json
+from services.common.clock import Clock
+from services.common.errors import InvalidRequestError, NotFoundError
+from services.ledger import codec, sources
+from services.ledger.batches import Begin, Settle, begin_batch, settle_batch
+from services.ledger.claims import is_paused
+from services.ledger.domain import Migration
+from services.ledger.repository import Ledger, Reader
+from services.ledger.transforms import Transform, record_transform
+from transload.v1 import ledger_service_pb2 as pb
+from transload.v1 import ledger_service_pb2_grpc
+
+CLAIM_TTL: Final = timedelta(seconds=60)
+"""How long a claim lives without an outcome."""
+PAGES_DEFAULT: Final = 500
+PAGES_MAX: Final = 1000
+LOOKUP_MAX: Final = 1000
+
+Context = aio.ServicerContext[Any, Any]
+
+
+class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
+    """`LedgerService` on a repository."""
+
+    def __init__(self, *, ledger: Ledger, clock: Clock, claim_ttl: timedelta = CLAIM_TTL) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._claim_ttl = claim_ttl
+
+    async def GetWorkContext(self, request: pb.GetWorkContextRequest, context: Context) -> pb.GetWorkContextResponse:  # noqa: N802, ARG002
+        """Answer what a worker needs to know of a migration."""
+        async with self._ledger.read() as reader:
+            migration = await _migration(reader, request.migration_id)
+        options = asdict(migration.options)
+        # The overrides are a document of their own and of no use to workers.
+        del options["mapping_overrides_yaml"]
+        return pb.GetWorkContextResponse(
+            connector=migration.connector,
+            source_connection=migration.source_connection,
+            target_connection=migration.target_connection,
+            options_json=canonical_json(options).decode(),
+            source_account=migration.source_account,
+            is_paused=is_paused(migration, self._clock.now()),
+        )
+
+    async def GetManifest(self, request: pb.GetManifestRequest, context: Context) -> pb.GetManifestResponse:  # noqa: N802, ARG002
+        """Answer a manifest by its digest."""
+        async with self._ledger.read() as reader:
+            manifest = await reader.get_manifest(codec.require(request.manifest_digest, "manifest_digest"))
+        if manifest is None:
+            raise NotFoundError(f"there is no manifest {request.manifest_digest}")
+        return pb.GetManifestResponse(manifest_json=manifest.content)
+
+    async def ListCheckpoints(self, request: pb.ListCheckpointsRequest, context: Context) -> pb.ListCheckpointsResponse:  # noqa: N802, ARG002
+        """Answer how far each entity of an extraction has been read."""
+        async with self._ledger.read() as reader:
+            if await reader.get_extraction(codec.require(request.extraction_id, "extraction_id")) is None:
+                raise NotFoundError(f"there is no extraction {request.extraction_id}")
+            entities = await reader.list_extraction_entities(request.extraction_id)
+        checkpoints = [
+            pb.Checkpoint(entity=entity.entity, cursor=entity.cursor, next_page_number=entity.next_page_number, is_final=entity.is_final)
+            for entity in entities
+        ]
+        return pb.ListCheckpointsResponse(checkpoints=checkpoints)
+
+    async def RecordPage(self, request: pb.RecordPageRequest, context: Context) -> pb.RecordPageResponse:  # noqa: N802, ARG002
+        """Record a page that stands in staging."""
+        now = self._clock.now()
+        page = codec.page_from(codec.require(request.migration_id, "migration_id"), request.page, now)
+        async with self._ledger.transaction() as tx:
+            await _migration(tx, request.migration_id)
+            sequence = await sources.record_page(tx, page, list(request.source_ids), now)
+        return pb.RecordPageResponse(sequence=sequence)
+
+    async def ReportExtraction(self, request: pb.ReportExtractionRequest, context: Context) -> pb.ReportExtractionResponse:  # noqa: N802, ARG002
+        """Store how an extraction stands."""
+        report = sources.StateReport(
+            state=codec.extraction_state_from(request.state),
+            reason=codec.check_reason(request.reason, "reason"),
+            message=request.message,
+            resume_time=codec.from_timestamp(request, "resume_time"),
+        )
+        async with self._ledger.transaction() as tx:
+            extraction_id = codec.require(request.extraction_id, "extraction_id")
+            await sources.report_extraction(tx, extraction_id, request.entity, report, self._clock.now())
+        return pb.ReportExtractionResponse()
+
+    async def DebitSourceCalls(self, request: pb.DebitSourceCallsRequest, context: Context) -> pb.DebitSourceCallsResponse:  # noqa: N802, ARG002
+        """Take calls from a source connection's budget of the day."""
+        if request.call_count < 0 or request.daily_limit < 0:
+            raise InvalidRequestError("call_count and daily_limit must not be negative")
+        debit = sources.Debit(
+            connection=codec.require(request.connection, "connection"),
+            day=codec.require(request.day, "day"),
+            call_count=request.call_count,
+            daily_limit=request.daily_limit,
+            extraction_id=request.extraction_id,
+            request_id=request.request_id,
+        )
+        async with self._ledger.transaction() as tx:
+            granted, used = await sources.debit_source_calls(tx, debit, self._clock.now())
+        return pb.DebitSourceCallsResponse(granted_count=granted, used_count=used)
+
+    async def ListPages(self, request: pb.ListPagesRequest, context: Context) -> pb.ListPagesResponse:  # noqa: N802, ARG002
+        """List pages in the order of their sequence."""
+        size = min(request.page_size or PAGES_DEFAULT, PAGES_MAX)
+        after = max(request.after_sequence, _token(request.page_token))
+        async with self._ledger.read() as reader:
+            await _migration(reader, request.migration_id)
+            pages = await reader.list_pages(request.migration_id, after_sequence=after, until_sequence=request.until_sequence, limit=size + 1)
+        more = len(pages) > size
+        pages = pages[:size]
+        return pb.ListPagesResponse(pages=[codec.page_to(page) for page in pages], next_page_token=str(pages[-1].sequence) if more else "")
+
+    async def RecordTransform(self, request: pb.RecordTransformRequest, context: Context) -> pb.RecordTransformResponse:  # noqa: N802, ARG002
+        """Record what mapping a page for a phase gave."""
+        announcement = request.announcement
+        batches, records = codec.batches_from(request)
+        transform = Transform(
+            migration_id=codec.require(announcement.migration_id, "announcement.migration_id"),
+            run_id=codec.require(announcement.run_id, "announcement.run_id"),
+            page_id=codec.require(announcement.page.page_id, "announcement.page.page_id"),
+            entity=announcement.page.entity,
+            phase=announcement.phase,
+            manifest_digest=announcement.manifest_digest,
+            is_selection=bool(announcement.selection_digest),
+            batches=batches,
+            records=records,
+            issues=codec.issues_from(request.issues),
+        )
+        async with self._ledger.transaction() as tx:
+            is_wanted = await record_transform(tx, transform, self._clock.now())
+        return pb.RecordTransformResponse(is_wanted=is_wanted)
+
+    async def BeginBatch(self, request: pb.BeginBatchRequest, context: Context) -> pb.BeginBatchResponse:  # noqa: N802, ARG002
+        """Claim the records of a batch and write the intents."""
+        batch = request.batch
+        begin = Begin(
+            migration_id=codec.require(batch.migration_id, "batch.migration_id"),
+            run_id=codec.require(batch.run_id, "batch.run_id"),
+            batch_id=codec.require(batch.batch_id, "batch.batch_id"),
+            wanted=[codec.wanted_from(record) for record in batch.records],
+            holder=codec.require(request.holder, "holder"),
+            token=request.request_id,
+        )
+        async with self._ledger.transaction() as tx:
+            begun = await begin_batch(tx, begin, self._clock.now(), self._claim_ttl)
+        return pb.BeginBatchResponse(
+            decisions=[codec.decision_to(decision) for decision in begun.decisions],
+            reference_ids=begun.references.ids,
+            dropped_references=begun.dropped,
+            claim_expire_time=codec.to_timestamp(begun.claim.expire_time),
+            connection=begun.migration.target_connection,
+            run_kind=codec.run_kind_to(begun.run.kind),
+        )
+
+    async def SettleBatch(self, request: pb.SettleBatchRequest, context: Context) -> pb.SettleBatchResponse:  # noqa: N802, ARG002
+        """Store the outcomes of a batch."""
+        settle = Settle(
+            migration_id=codec.require(request.migration_id, "migration_id"),
+            run_id=codec.require(request.run_id, "run_id"),
+            batch_id=codec.require(request.batch_id, "batch_id"),
+            holder=codec.require(request.holder, "holder"),
+            outcomes=[codec.outcome_from(outcome) for outcome in request.outcomes],
+            shared_calls=[codec.call_from(call) for call in request.shared_calls],
+            request_id=request.request_id,
+        )
+        async with self._ledger.transaction() as tx:
+            is_final = await settle_batch(tx, settle, self._clock.now())
+        return pb.SettleBatchResponse(is_final=is_final)
+
+    async def LookupTargets(self, request: pb.LookupTargetsRequest, context: Context) -> pb.LookupTargetsResponse:  # noqa: N802, ARG002
+        """Say which target ids belong to records of any migration into this target."""
+        if len(request.target_ids) > LOOKUP_MAX:
+            raise InvalidRequestError(f"target_ids: at most {LOOKUP_MAX} a call, not {len(request.target_ids)}")
+        async with self._ledger.read() as reader:
+            migration = await _migration(reader, request.migration_id)
+            entity = codec.require(request.target_entity, "target_entity")
+            found = await reader.find_targets(migration.target_connection, entity, list(request.target_ids))
+        return pb.LookupTargetsResponse(targets=[pb.KnownTarget(target_id=target_id, key=key) for target_id, key in found.items()])
+
+    async def ReportTarget(self, request: pb.ReportTargetRequest, context: Context) -> pb.ReportTargetResponse:  # noqa: N802, ARG002
+        """Pause or let go on the migrations into a target."""
+        connection = codec.require(request.connection, "connection")
+        reason = codec.check_reason(request.reason, "reason")
+        async with self._ledger.transaction() as tx:
+            await sources.report_target(tx, connection, reason, request.message, codec.from_timestamp(request, "resume_time"))
+        return pb.ReportTargetResponse()
+
+
+async def _migration(reader: Reader, migration_id: str) -> Migration:
+    migration = await reader.get_migration(codec.require(migration_id, "migration_id"))
+    if migration is None:
+        raise NotFoundError(f"there is no migration {migration_id}", reason="MIGRATION_NOT_FOUND")
+    return migration
+
+
+def _token(page_token: str) -> int:
+    if not page_token:
+        return 0
+    if not page_token.isdecimal():
+        raise InvalidRequestError("page_token is not one of ours")
+    return int(page_token)

@@ -1,0 +1,218 @@
+"""What an outcome does to a record: pure decisions of `SettleBatch`.
+
+An outcome counts when its sender holds the claim, so the same outcome sent twice counts once. One thing counts from everybody: that a record was
+created, because it is a fact about Pipedrive. A second creation of the same record is never swallowed: it becomes an event and a review item.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from services.common.canonical import canonical_json
+from services.ledger.domain import (
+    ClaimAction,
+    EventDraft,
+    Outcome,
+    OutcomeResult,
+    Record,
+    RecordState,
+    Resolution,
+    ReviewItem,
+    review_item_id,
+)
+
+DUPLICATE = "DUPLICATE_KEY"
+KEPT = "KEPT_USER_EDIT"
+
+_LOADING = frozenset({OutcomeResult.CREATED, OutcomeResult.UPDATED, OutcomeResult.MATCHED, OutcomeResult.UNCHANGED})
+_UNDOING = frozenset({OutcomeResult.DELETED, OutcomeResult.RESTORED, OutcomeResult.KEPT})
+_LASTING = frozenset({Resolution.NONE, Resolution.SKIP, Resolution.WITHOUT_REFERENCE})
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who settles, in which run."""
+
+    holder: str
+    run_id: str
+    is_undo: bool
+    now: datetime
+
+    @property
+    def replica(self) -> str:
+        """The holder without its incarnation."""
+        return self.holder.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What an outcome leads to."""
+
+    record: Record
+    event: EventDraft
+    review_items: tuple[ReviewItem, ...] = ()
+    needs_order: bool = False
+    """True when the record came into being with this outcome and gets a creation order."""
+    ends_review: bool = False
+    """True when open items that held the record up are over."""
+
+
+def settle(record: Record, outcome: Outcome, sender: Sender) -> Settlement | None:
+    """Answer what an outcome leads to; None: it does not count (it did before, or the sender has no claim)."""
+    if record.holder != sender.holder or record.state is not RecordState.CLAIMED:
+        return _from_outsider(record, outcome, sender)
+    free = _freed(record, sender)
+    if outcome.result in _LOADING:
+        return _loaded(record, free, outcome, sender)
+    if outcome.result in _UNDOING:
+        return _undone(free, outcome, sender)
+    if outcome.result is OutcomeResult.NOT_TRIED:
+        return _released(record, free, outcome, sender)
+    if outcome.result is OutcomeResult.UNKNOWN:
+        return Settlement(replace(free, state=RecordState.IN_DOUBT), _event("record.in_doubt", free, outcome, sender))
+    return _held_up(record, free, outcome, sender)
+
+
+def _loaded(record: Record, free: Record, outcome: Outcome, sender: Sender) -> Settlement:
+    was_there = record.has_target
+    is_matched = outcome.result is OutcomeResult.MATCHED and not (was_there and not record.is_preexisting)
+    # A record that was there and is created again was deleted in between: the new one is ours.
+    is_preexisting = is_matched or (was_there and record.is_preexisting and outcome.result is not OutcomeResult.CREATED)
+    pre_image = _merge(outcome.pre_image, record.pre_image) if is_preexisting else ""
+    is_untouched = is_preexisting and (is_matched or (outcome.result is OutcomeResult.UNCHANGED and not pre_image))
+    settled = replace(
+        free,
+        state=RecordState.MATCHED if is_untouched else RecordState.LOADED,
+        target_id=outcome.target_id or record.target_id,
+        parent_target_id=outcome.parent_target_id or record.parent_target_id,
+        payload_digest=outcome.payload_digest or record.intent_digest,
+        image=outcome.image or record.image,
+        pre_image=pre_image,
+        is_preexisting=is_preexisting,
+        intent_time=None,
+        intent_record=b"",
+        reason="",
+        message="",
+        resolution=record.resolution if record.resolution in _LASTING else Resolution.NONE,
+        undo_run_id="",
+    )
+    flags = (_item(settled, outcome.flag_reason, outcome.message, sender, is_blocking=False),) if outcome.flag_reason else ()
+    is_new = not was_there or not record.create_order
+    event = _event(f"record.{outcome.result}", settled, outcome, sender)
+    return Settlement(settled, event, flags, needs_order=is_new, ends_review=bool(record.reason or record.resolution))
+
+
+def _undone(free: Record, outcome: Outcome, sender: Sender) -> Settlement:
+    is_kept = outcome.result is OutcomeResult.KEPT
+    reason = outcome.reason or (KEPT if is_kept and outcome.message else "")
+    settled = replace(
+        free,
+        state=RecordState.UNDONE,
+        target_id=free.target_id or outcome.target_id,
+        intent_time=None,
+        intent_record=b"",
+        reason=reason,
+        message=outcome.message,
+        resolution=Resolution.NONE,
+        undo_run_id=sender.run_id,
+    )
+    flag_reason = outcome.flag_reason or (reason if is_kept else "")
+    flags = (_item(settled, flag_reason, outcome.message, sender, is_blocking=False),) if flag_reason else ()
+    return Settlement(settled, _event(f"record.{outcome.result}", settled, outcome, sender), flags, ends_review=True)
+
+
+def _released(record: Record, free: Record, outcome: Outcome, sender: Sender) -> Settlement:
+    """No call was sent, so the intent of this claim is withdrawn; an older one is not."""
+    is_own_intent = record.claim_action is ClaimAction.CREATE
+    settled = replace(
+        free,
+        state=RecordState.IN_DOUBT if record.claim_action is ClaimAction.RESOLVE else RecordState.EXPECTED,
+        intent_time=None if is_own_intent else record.intent_time,
+        intent_record=b"" if is_own_intent else record.intent_record,
+    )
+    return Settlement(settled, _event("record.released", settled, outcome, sender))
+
+
+def _held_up(record: Record, free: Record, outcome: Outcome, sender: Sender) -> Settlement:
+    """Refused for good, or a person must decide."""
+    is_waiting = outcome.result is OutcomeResult.WAITING
+    state = RecordState.WAITING if is_waiting else RecordState.REJECTED
+    # A refusal is Pipedrive's own word that nothing was created; without one, what was in doubt stays so.
+    is_still_doubtful = not free.target_id and (sender.is_undo or (is_waiting and record.claim_action is ClaimAction.RESOLVE))
+    settled = replace(
+        free,
+        state=state,
+        intent_time=free.intent_time if is_still_doubtful else None,
+        intent_record=free.intent_record if is_still_doubtful else b"",
+        target_id=free.target_id or outcome.target_id,
+        reason=outcome.reason,
+        message=outcome.message,
+        resolution=free.resolution if free.resolution in _LASTING else Resolution.NONE,
+        undo_run_id=sender.run_id if sender.is_undo else "",
+    )
+    items: tuple[ReviewItem, ...] = ()
+    if is_waiting or sender.is_undo:
+        items = (_item(settled, outcome.reason, outcome.message, sender, is_blocking=is_waiting),)
+    elif outcome.flag_reason:
+        items = (_item(settled, outcome.flag_reason, outcome.message, sender, is_blocking=False),)
+    return Settlement(settled, _event(f"record.{outcome.result}", settled, outcome, sender), items, ends_review=not is_waiting)
+
+
+def _from_outsider(record: Record, outcome: Outcome, sender: Sender) -> Settlement | None:
+    if outcome.result is not OutcomeResult.CREATED or not outcome.target_id or outcome.target_id == record.target_id:
+        return None
+    if record.target_id:
+        message = f"{record.key} was created a second time as {outcome.target_id}; {record.target_id} is the one that counts"
+        event = _event("record.duplicated", replace(record, target_id=outcome.target_id), outcome, sender)
+        return Settlement(record, event, (_item(record, DUPLICATE, message, sender, is_blocking=False),))
+    # The claim went to somebody else, but the record is there: whoever has it now finds it loaded.
+    return _loaded(record, _freed(record, sender), outcome, sender)
+
+
+def _freed(record: Record, sender: Sender) -> Record:
+    """The record with its claim ended."""
+    return replace(
+        record, holder="", claim_action=ClaimAction.NONE, claim_token="", claim_batch_id="", claim_expire_time=None, update_time=sender.now
+    )
+
+
+def _merge(new: str, old: str) -> str:
+    """Join two pre-images; what was seen first wins, because it was there before us."""
+    if not new or not old:
+        return new or old
+    return canonical_json({**orjson.loads(new), **orjson.loads(old)}).decode()
+
+
+def _event(kind: str, record: Record, outcome: Outcome, sender: Sender) -> EventDraft:
+    told = {
+        "reason": outcome.reason,
+        "message": outcome.message,
+        "flag_reason": outcome.flag_reason,
+        "payload_digest": outcome.payload_digest,
+        "calls": [dict(call) for call in outcome.calls],
+    }
+    payload: dict[str, Any] = {"run_id": sender.run_id} | {name: value for name, value in told.items() if value}
+    return EventDraft(
+        kind=kind,
+        actor=sender.replica,
+        key=record.key,
+        source_key=record.source_key,
+        target_id=record.target_id,
+        result=str(outcome.result),
+        payload=payload,
+    )
+
+
+def _item(record: Record, reason: str, message: str, sender: Sender, *, is_blocking: bool) -> ReviewItem:
+    return ReviewItem(
+        review_item_id=review_item_id(record.migration_id, record.source_key, record.key, reason),
+        migration_id=record.migration_id,
+        reason=reason,
+        source_key=record.source_key,
+        key=record.key,
+        is_blocking=is_blocking,
+        message=message,
+        create_time=sender.now,
+    )
