@@ -82,7 +82,7 @@ class RehearsalResult:
 
     def lines(self) -> list[str]:
         """What a person reads last."""
-        refused = self.journal.get("refused_count", 0)
+        refused = self.journal.get("refused_429", 0)
         lines = [
             f"{self.summary.token_count:,} Pipedrive tokens spent; the audit planned {self.summary.planned_token_count:,} for the load",
             f"{self.mismatch_count:,} mismatches in {self.field_count:,} fields read back; {refused:,} calls refused with 429",
@@ -187,8 +187,9 @@ class Rehearsal:
             result.problems.append("the sums of an entity do not agree, or records are pending")
         if mismatch_page.mismatch_count:
             result.problems.append(f"{mismatch_page.mismatch_count} mismatches; see `transload reconcile`")
-        if result.journal.get("refused_count", 0):
-            result.problems.append(f"{result.journal['refused_count']} calls were refused with 429")
+        refused = result.journal["refused_429"]
+        if refused:
+            result.problems.append(f"{refused} calls were refused with 429")
         if not verified.is_whole:
             result.problems.append(f"the audit trail is broken at event {verified.broken_sequence}")
         if self._options.takes_back:
