@@ -1,0 +1,101 @@
+"""L-08: the field-by-field diff of a sample, and the digest that is approved. Pure.
+
+Three values stand side by side: what the source said, what the mapping made of it, what Pipedrive holds. A field is the same when what
+was loaded, in canonical form, equals what was read back in the same form.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from services.common.canonical import canonical_json, digest, digest_of
+from services.common.phases import TARGET_PHASES
+from transload.v1 import migration_service_pb2 as pb
+from transload.v1.migration_service_pb2 import DiffVerdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from services.ledger.domain import Record
+    from transload.v1.transformer_service_pb2 import FieldLineage, PreviewedRecord
+
+_EMPTY: frozenset[bytes] = frozenset({b"", b"null", b'""', b"[]", b"{}"})
+
+
+def diff_record(preview: PreviewedRecord, record: Record | None, actual: Mapping[str, Any] | None) -> pb.DiffRecord:
+    """Answer one record of the diff.
+
+    Args:
+        preview: What the mapping makes of it, field by field.
+        record: What the ledger knows of it; None: it was never asked for.
+        actual: What was read back, canonical; None: it is not in Pipedrive.
+    """
+    image: dict[str, Any] = orjson.loads(record.image) if record is not None and record.image else {}
+    state = record.state.value if record is not None else ("skipped" if preview.reason.startswith("SKIPPED_") else "rejected")
+    reason, message = (record.reason, record.message) if record is not None and record.reason else (preview.reason, preview.message)
+    return pb.DiffRecord(
+        key=preview.key,
+        target_entity=preview.target_entity,
+        source_key=preview.source_key,
+        target_id=record.target_id if record is not None else "",
+        state=state,
+        message=f"{reason}: {message}" if reason and message else reason or message,
+        fields=[_field(field, image, actual, is_expected=record is not None and record.has_target) for field in preview.fields],
+    )
+
+
+def order_of(record: pb.DiffRecord) -> tuple[int, str]:
+    """Answer where a record stands in the diff: by phase, then by key."""
+    return int(TARGET_PHASES.get(record.target_entity, 0)), record.key
+
+
+def row_of(record: pb.DiffRecord) -> bytes:
+    """Write a record of the diff for keeping."""
+    return record.SerializeToString(deterministic=True)
+
+
+def diff_digest(mapping_digest: str, rows: Iterable[bytes]) -> str:
+    """Answer the digest of a whole diff; the mapping is part of it, so that approving a diff approves this very mapping."""
+    return digest_of({"mapping_digest": mapping_digest, "rows": [digest(row) for row in rows]})
+
+
+def count_fields(record: pb.DiffRecord) -> tuple[int, int]:
+    """Answer how many fields were compared and how many of them differ."""
+    compared = [field.verdict for field in record.fields if field.verdict != DiffVerdict.DIFF_VERDICT_UNMAPPED]
+    return len(compared), sum(1 for verdict in compared if verdict != DiffVerdict.DIFF_VERDICT_SAME)
+
+
+def _field(field: FieldLineage, image: Mapping[str, Any], actual: Mapping[str, Any] | None, *, is_expected: bool) -> pb.DiffField:
+    value = actual.get(field.target_field) if actual is not None else None
+    return pb.DiffField(
+        target_field=field.target_field,
+        label=field.label,
+        source_path=field.source_path,
+        source_value_json=field.source_value_json,
+        mapped_value_json=field.mapped_value_json,
+        target_value_json=canonical_json(value) if value is not None else b"",
+        verdict=_verdict(field, image, actual, is_expected=is_expected),
+        rule=field.rule,
+    )
+
+
+def _verdict(field: FieldLineage, image: Mapping[str, Any], actual: Mapping[str, Any] | None, *, is_expected: bool) -> DiffVerdict.ValueType:
+    if not field.target_field:
+        return DiffVerdict.DIFF_VERDICT_UNMAPPED
+    if actual is None:
+        return DiffVerdict.DIFF_VERDICT_MISSING
+    if field.target_field in image:
+        is_same = canonical_json(image[field.target_field]) == canonical_json(actual.get(field.target_field))
+    elif field.mapped_value_json in _EMPTY or not is_expected:
+        is_same = True
+    elif field.target_field in actual:
+        is_same = canonical_json(orjson.loads(field.mapped_value_json)) == canonical_json(actual[field.target_field])
+    else:
+        is_same = field.target_field in _CARRIED
+    return DiffVerdict.DIFF_VERDICT_SAME if is_same else DiffVerdict.DIFF_VERDICT_DIFFERENT
+
+
+# Parts of a payload that tell the loader how to send it and are not fields in Pipedrive; what they carry is compared by other fields.
+_CARRIED = frozenset({"staging_name", "content_type"})

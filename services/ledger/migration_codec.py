@@ -1,0 +1,234 @@
+"""Domain values to the messages of `MigrationService`, and options back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from services.common.phases import PHASES
+from services.ledger.codec import to_timestamp
+from services.ledger.domain import (
+    EntityCount,
+    Event,
+    Mapping,
+    Migration,
+    MigrationState,
+    Options,
+    PauseKind,
+    PhaseProgress,
+    Record,
+    ReviewItem,
+    Run,
+    RunKind,
+    RunState,
+    SourceIssue,
+    TargetCount,
+)
+from services.ledger.review import resolutions_of
+from transload.v1 import migration_service_pb2 as pb
+from transload.v1 import records_pb2
+from transload.v1.transformer_service_pb2 import FindingSeverity, MappingFinding
+
+STATES = {state: pb.MigrationState.Value(f"MIGRATION_STATE_{state.name}") for state in MigrationState}
+RUN_KINDS = {kind: pb.RunKind.Value(f"RUN_KIND_{kind.name}") for kind in RunKind}
+RUN_STATES = {state: pb.RunState.Value(f"RUN_STATE_{state.name}") for state in RunState}
+PAUSE_KINDS = {kind: pb.PauseKind.Value(f"PAUSE_KIND_{'UNSPECIFIED' if kind is PauseKind.NONE else kind.name}") for kind in PauseKind}
+
+
+def phase_to_proto(number: int) -> records_pb2.Phase.ValueType:
+    """Write a phase; what the contract does not know becomes unspecified."""
+    return records_pb2.Phase.ValueType(number) if number in PHASES else records_pb2.PHASE_UNSPECIFIED
+
+
+def options_from_proto(options: pb.MigrationOptions) -> Options:
+    """Read options."""
+    return Options(
+        includes_archived=options.includes_archived,
+        includes_deleted=options.includes_deleted,
+        file_bytes_max=options.file_bytes_max,
+        source_account=options.source_account,
+        connector_json=options.connector_json,
+        mapping_overrides_yaml=options.mapping_overrides_yaml,
+        conflict_policy=options.conflict_policy,
+    )
+
+
+def options_to_proto(options: Options) -> pb.MigrationOptions:
+    """Write options."""
+    return pb.MigrationOptions(
+        includes_archived=options.includes_archived,
+        includes_deleted=options.includes_deleted,
+        file_bytes_max=options.file_bytes_max,
+        source_account=options.source_account,
+        connector_json=options.connector_json,
+        mapping_overrides_yaml=options.mapping_overrides_yaml,
+        conflict_policy=options.conflict_policy,
+    )
+
+
+def run_to_proto(run: Run, progress: PhaseProgress | None = None) -> pb.Run:
+    """Write a run; with the progress of its open phase its counts are set."""
+    return pb.Run(
+        run_id=run.run_id,
+        kind=RUN_KINDS[run.kind],
+        state=RUN_STATES[run.state],
+        phase=phase_to_proto(run.phase),
+        activity=run.activity,
+        start_time=to_timestamp(run.start_time),
+        end_time=to_timestamp(run.end_time),
+        reason=run.reason,
+        message=run.message,
+        done_count=progress.done_record_count if progress else 0,
+        total_count=progress.record_count if progress else 0,
+        token_count=run.token_count,
+        planned_token_count=run.planned_token_count,
+    )
+
+
+def migration_to_proto(
+    migration: Migration, *, run: Run | None = None, progress: PhaseProgress | None = None, open_review_count: int = 0
+) -> pb.Migration:
+    """Write a migration with its latest run."""
+    return pb.Migration(
+        migration_id=migration.migration_id,
+        display_name=migration.display_name,
+        state=STATES[migration.state],
+        pause_kind=PAUSE_KINDS[migration.pause_kind],
+        pause_message=migration.pause_message,
+        resume_time=to_timestamp(migration.resume_time),
+        connector=migration.connector,
+        source_connection=migration.source_connection,
+        target_connection=migration.target_connection,
+        options=options_to_proto(migration.options),
+        mapping_version=migration.mapping_version,
+        mapping_digest=migration.mapping_digest,
+        manifest_digest=migration.manifest_digest,
+        approver=migration.approver,
+        approve_time=to_timestamp(migration.approve_time),
+        create_time=to_timestamp(migration.create_time),
+        latest_run=run_to_proto(run, progress) if run else None,
+        open_review_count=open_review_count,
+    )
+
+
+def findings_to_json(findings: list[MappingFinding]) -> str:
+    """Keep what the linter said with the version of the mapping."""
+    plain = [{"severity": FindingSeverity.Name(f.severity), "path": f.path, "message": f.message, "requirement": f.requirement} for f in findings]
+    return orjson.dumps(plain).decode()
+
+
+def findings_from_json(text: str) -> list[MappingFinding]:
+    """Read `findings_to_json` back."""
+    raw: list[dict[str, Any]] = orjson.loads(text or "[]")
+    return [
+        MappingFinding(severity=FindingSeverity.Value(f["severity"]), path=f["path"], message=f["message"], requirement=f["requirement"]) for f in raw
+    ]
+
+
+def mapping_to_proto(mapping: Mapping, *, is_confirmed: bool) -> pb.Mapping:
+    """Write a version of the mapping."""
+    return pb.Mapping(
+        version=mapping.version,
+        digest=mapping.digest,
+        mapping_yaml=mapping.mapping_yaml,
+        findings=findings_from_json(mapping.findings_json),
+        is_confirmed=is_confirmed,
+        actor=mapping.actor,
+        create_time=to_timestamp(mapping.create_time),
+    )
+
+
+def event_to_proto(event: Event) -> pb.Event:
+    """Write an event."""
+    return pb.Event(
+        sequence=event.sequence,
+        event_time=to_timestamp(event.event_time),
+        kind=event.kind,
+        actor=event.actor,
+        key=event.key,
+        source_key=event.source_key,
+        target_id=event.target_id,
+        result=event.result,
+        payload_json=event.payload,
+        payload_salt=event.salt,
+        payload_digest=event.payload_digest,
+        previous_hash=event.previous_hash,
+        hash=event.hash,
+    )
+
+
+def review_item_to_proto(item: ReviewItem) -> pb.ReviewItem:
+    """Write a review item with the resolutions it takes."""
+    return pb.ReviewItem(
+        review_item_id=item.review_item_id,
+        reason=item.reason,
+        message=item.message,
+        source_key=item.source_key,
+        key=item.key,
+        is_blocking=item.is_blocking,
+        resolutions=[resolution.value for resolution in resolutions_of(item)],
+        resolution=item.resolution.value,
+        actor=item.actor,
+        create_time=to_timestamp(item.create_time),
+        resolve_time=to_timestamp(item.resolve_time),
+    )
+
+
+def record_to_proto(record: Record) -> pb.RecordView:
+    """Write a mapped record."""
+    return pb.RecordView(
+        key=record.key,
+        source_key=record.source_key,
+        target_entity=record.target_entity,
+        phase=phase_to_proto(record.phase),
+        state=record.state.value,
+        target_id=record.target_id,
+        reason=record.reason,
+        message=record.message,
+        image_json=record.image.encode(),
+        pre_image_json=record.pre_image.encode(),
+        update_time=to_timestamp(record.update_time),
+    )
+
+
+def issue_to_proto(issue: SourceIssue) -> pb.RecordView:
+    """Write a source record that became nothing, as a record without target entity."""
+    return pb.RecordView(
+        source_key=issue.source_key,
+        phase=phase_to_proto(issue.phase),
+        state=issue.state.value,
+        reason=issue.reason,
+        message=issue.message,
+        update_time=to_timestamp(issue.update_time),
+    )
+
+
+def entity_count_to_proto(count: EntityCount, *, is_reference_data: bool) -> pb.EntitySummary:
+    """Write the sums of one source entity."""
+    return pb.EntitySummary(
+        source_entity=count.source_entity,
+        extracted_count=count.extracted_count,
+        loaded_count=count.loaded_count,
+        matched_count=count.matched_count,
+        skipped_count=count.skipped_count,
+        rejected_count=count.rejected_count,
+        waiting_count=count.waiting_count,
+        pending_count=count.pending_count,
+        is_reference_data=is_reference_data,
+    )
+
+
+def target_count_to_proto(count: TargetCount) -> pb.TargetSummary:
+    """Write the sums of one target entity."""
+    return pb.TargetSummary(
+        target_entity=count.target_entity,
+        expected_count=count.expected_count,
+        loaded_count=count.loaded_count,
+        matched_count=count.matched_count,
+        skipped_count=count.skipped_count,
+        rejected_count=count.rejected_count,
+        waiting_count=count.waiting_count,
+        undone_count=count.undone_count,
+        pending_count=count.pending_count,
+    )

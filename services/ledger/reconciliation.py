@@ -1,0 +1,84 @@
+"""L-13: compares what was loaded with what Pipedrive holds. Pure; reading is done by the drivers.
+
+Compared are the fields of our own image of a record: what others wrote into other fields is theirs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from services.common.canonical import canonical_json
+from services.common.phases import TARGET_PHASES
+from services.ledger.domain import Record, RecordState
+from transload.v1 import migration_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+COMPARED_ENTITIES = tuple(entity for entity in TARGET_PHASES if entity != "user")
+"""Target entities whose records are compared, in phase order; users are only matched."""
+
+BY_PARENT = frozenset({"line_item", "organization_relation"})
+"""Read by their parents' ids."""
+
+LISTED = frozenset({"note", "file", "custom_field", "field_option", "pipeline", "stage", "activity_type"})
+"""Pipedrive cannot filter these by id, so the whole list is read once."""
+
+VALUE_FIELDS = frozenset({"value", "currency"})
+"""Fields of a deal that a later `deal_value` record decides, if there is one."""
+
+
+def is_compared(record: Record) -> bool:
+    """Say whether a record has something of ours in Pipedrive: created by us, or changed."""
+    if not record.has_target or not record.image or record.state not in {RecordState.LOADED, RecordState.MATCHED, RecordState.WAITING}:
+        return False
+    return not record.is_preexisting or bool(record.pre_image)
+
+
+def compare(record: Record, actual: Mapping[str, Any] | None, *, ignored: Collection[str] = ()) -> tuple[int, list[pb.Mismatch]]:
+    """Compare one record; answers the number of fields compared and the mismatches.
+
+    Args:
+        record: As the ledger holds it.
+        actual: Its canonical image as read back; None: it is not there.
+        ignored: Fields another record decides.
+    """
+    image: dict[str, Any] = orjson.loads(record.image or "{}")
+    fields = [name for name in sorted(image) if name not in ignored]
+    if actual is None:
+        return len(fields), [pb.Mismatch(key=record.key, target_id=record.target_id, kind="missing")]
+    return len(fields), [
+        pb.Mismatch(
+            key=record.key,
+            target_id=record.target_id,
+            target_field=name,
+            expected_json=canonical_json(image[name]),
+            actual_json=canonical_json(actual.get(name)),
+            kind="different",
+        )
+        for name in fields
+        if canonical_json(image[name]) != canonical_json(actual.get(name))
+    ]
+
+
+def restored_fields(record: Record, actual: Mapping[str, Any] | None) -> tuple[int, list[pb.Mismatch]]:
+    """Compare a record that was taken back with its pre-image; what we created must be gone."""
+    if not record.is_preexisting:
+        gone = actual is None
+        return 1, [] if gone else [pb.Mismatch(key=record.key, target_id=record.target_id, kind="unexpected")]
+    before: dict[str, Any] = orjson.loads(record.pre_image or "{}")
+    held = actual or {}
+    return len(before), [
+        pb.Mismatch(
+            key=record.key,
+            target_id=record.target_id,
+            target_field=name,
+            expected_json=canonical_json(before[name]),
+            actual_json=canonical_json(held.get(name)),
+            kind="missing" if actual is None else "different",
+        )
+        for name in sorted(before)
+        if canonical_json(before[name]) != canonical_json(held.get(name))
+    ]

@@ -1,0 +1,120 @@
+"""The review queue (L-16): which resolutions an item takes, and what each does to the record behind it.
+
+A blocking item holds its record in state waiting. Resolving it decides what the next load or delta does with the record (`retry`,
+`without_reference`, `use_source`), or ends the matter at once (`skip`, `keep_target`). A flag only wants to be seen (`accept`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from services.common.errors import InvalidRequestError, NotFoundError
+from services.ledger.domain import EventDraft, Record, RecordState, Resolution, ReviewFilter, ReviewItem, SourceIssue, SourceState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from services.ledger.repository import Transaction
+
+ITEMS_PER_TRANSACTION = 200
+
+_BY_REASON: dict[str, tuple[Resolution, ...]] = {
+    "REFERENCE_MISSING": (Resolution.RETRY, Resolution.WITHOUT_REFERENCE, Resolution.SKIP),
+    "CONFLICT": (Resolution.KEEP_TARGET, Resolution.USE_SOURCE),
+}
+_BLOCKING = (Resolution.RETRY, Resolution.SKIP)
+_FLAG = (Resolution.ACCEPT,)
+
+AGAIN = frozenset({Resolution.RETRY, Resolution.WITHOUT_REFERENCE, Resolution.USE_SOURCE})
+"""Resolutions after which the next load or delta takes the record up again."""
+
+
+def resolutions_of(item: ReviewItem) -> tuple[Resolution, ...]:
+    """Answer the resolutions an item takes."""
+    if not item.is_blocking:
+        return _FLAG
+    possible = _BY_REASON.get(item.reason, _BLOCKING)
+    if not item.key:  # a source record as a whole has no references to leave out and nothing in Pipedrive
+        return tuple(resolution for resolution in possible if resolution in _BLOCKING) or _BLOCKING
+    return possible
+
+
+async def resolve(
+    transaction: Transaction, migration_id: str, items: Sequence[ReviewItem], *, resolution: Resolution, actor: str, now: datetime
+) -> int:
+    """Resolve open items, change the records behind them, and say so on the trail; answers how many were open.
+
+    Raises:
+        InvalidRequestError: An item does not take this resolution; nothing is changed.
+    """
+    open_items = [item for item in items if item.resolution is Resolution.NONE]
+    for item in open_items:
+        possible = resolutions_of(item)
+        if resolution not in possible:
+            words = ", ".join(possible)
+            raise InvalidRequestError(f"review item {item.review_item_id} ({item.reason}) takes {words}, not {resolution}")
+    records = await transaction.get_records(migration_id, {item.key for item in open_items if item.is_blocking and item.key})
+    changed = [resolved_record(record, resolution, now) for record in records.values() if record.state is RecordState.WAITING]
+    await transaction.save_records(changed)
+    for item in open_items:
+        if item.is_blocking and not item.key and resolution is Resolution.SKIP:
+            await _skip_source(transaction, migration_id, item, actor, now)
+    count = await transaction.resolve_review_items(migration_id, {item.review_item_id for item in open_items}, resolution, actor, now)
+    await transaction.append_events(
+        migration_id,
+        [
+            EventDraft(
+                kind="review.resolved",
+                actor=actor,
+                key=item.key,
+                source_key=item.source_key,
+                result=resolution.value,
+                payload={"review_item_id": item.review_item_id, "reason": item.reason},
+            )
+            for item in open_items
+        ],
+    )
+    return count
+
+
+def resolved_record(record: Record, resolution: Resolution, now: datetime) -> Record:
+    """Answer a waiting record after its item was resolved."""
+    if resolution is Resolution.SKIP:
+        state = RecordState.LOADED if record.has_target and not record.is_preexisting else RecordState.SKIPPED
+        return replace(record, state=state, resolution=resolution, reason="SKIPPED_BY_REVIEW", message=f"left out by {resolution}", update_time=now)
+    if resolution is Resolution.KEEP_TARGET:
+        state = RecordState.MATCHED if record.is_preexisting else RecordState.LOADED
+        return replace(record, state=state, resolution=resolution, reason="", message="", update_time=now)
+    return replace(record, resolution=resolution, update_time=now)
+
+
+async def open_items_of_reason(transaction: Transaction, migration_id: str, reason: str, *, after_order: int) -> Sequence[ReviewItem]:
+    """Answer the next open items of a reason, for resolving them chunk by chunk."""
+    return await transaction.list_review_items(migration_id, ReviewFilter(reason=reason), after_order=after_order, limit=ITEMS_PER_TRANSACTION)
+
+
+async def items_by_id(transaction: Transaction, migration_id: str, review_item_ids: Sequence[str]) -> Sequence[ReviewItem]:
+    """Answer items by id.
+
+    Raises:
+        NotFoundError: One of them does not exist.
+    """
+    which = ReviewFilter(review_item_ids=tuple(review_item_ids), includes_resolved=True)
+    items = await transaction.list_review_items(migration_id, which, limit=len(review_item_ids))
+    missing = sorted(set(review_item_ids) - {item.review_item_id for item in items})
+    if missing:
+        raise NotFoundError(f"migration {migration_id} has no review item {missing[0]}")
+    return items
+
+
+async def _skip_source(transaction: Transaction, migration_id: str, item: ReviewItem, actor: str, now: datetime) -> None:
+    """End a source record that waits as a whole: every issue it waits for becomes a skip."""
+    entity, _, source_id = item.source_key.partition("/")
+    for issue in await transaction.list_source_issues(migration_id, entity=entity, source_id=source_id):
+        if issue.state is SourceState.WAITING:
+            skipped: SourceIssue = replace(
+                issue, state=SourceState.SKIPPED, reason="SKIPPED_BY_REVIEW", message=f"left out by {actor}", update_time=now
+            )
+            await transaction.replace_source_issues(migration_id, issue.phase, entity, [source_id], [skipped])

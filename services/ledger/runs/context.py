@@ -1,0 +1,92 @@
+"""What a run remembers between its steps: one small document in the run's row, changed in the transaction of the step itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from services.common.canonical import canonical_json
+
+if TYPE_CHECKING:
+    from services.ledger.domain import Run
+    from transload.v1.transformer_service_pb2 import EntityDisposition
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """What the mapping does with one source entity."""
+
+    phases: tuple[int, ...] = ()
+    skip_reason: str = ""
+    """With no phases: `SKIPPED_REFERENCE_DATA` or `SKIPPED_NOT_MAPPED`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Where a run stands, beyond its phase."""
+
+    step: str = ""
+    """Name of the step the driver is at; empty: the first."""
+    dispositions: dict[str, Disposition] = field(default_factory=dict)
+    """By source entity, in the connector's order."""
+    announced_sequence: int = 0
+    """Pages of the open phase are announced up to this sequence."""
+    is_announced: bool = False
+    """True when all pages of the open phase are announced."""
+    position: int = 0
+    """How far the present step has come (rows, chunks, groups); 0 at its start."""
+    after_key: str = ""
+    """The last record done in the present step."""
+    sample_size: int = 0
+    coverage: tuple[str, ...] = ()
+    """What the sample covers, in words."""
+    entities: tuple[str, ...] = ()
+    """Entities the present extraction reads; empty: all."""
+    extra_selection: str = ""
+    """Digest of the selection of records that a delta maps again although the source did not change them."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Sums that grow with the step (fields compared, records deleted)."""
+
+    @classmethod
+    def of(cls, run: Run) -> RunContext:
+        """Read the context of a run."""
+        raw: dict[str, Any] = orjson.loads(run.context_json or "{}")
+        raw["dispositions"] = {
+            entity: Disposition(tuple(entry["phases"]), entry["skip_reason"]) for entity, entry in raw.get("dispositions", {}).items()
+        }
+        for name in ("coverage", "entities"):
+            raw[name] = tuple(raw.get(name, ()))
+        return cls(**raw)
+
+    def to_json(self) -> str:
+        """Write the context; what stands at its default is left out."""
+        plain = {name: value for name, value in asdict(self).items() if value not in (0, "", False, (), {})}
+        if self.dispositions:  # canonical JSON sorts keys, the order of entities matters to readers
+            return orjson.dumps({**plain, "dispositions": plain["dispositions"]}).decode()
+        return canonical_json(plain).decode()
+
+    def at(self, step: str) -> RunContext:
+        """Answer the context at the start of another step."""
+        return replace(self, step=step, position=0, after_key="", announced_sequence=0, is_announced=False)
+
+    def for_next_phase(self) -> RunContext:
+        """Answer the context at the start of the next phase."""
+        return replace(self, position=0, after_key="", announced_sequence=0, is_announced=False)
+
+    def entities_of(self, phase: int) -> frozenset[str]:
+        """Answer the source entities that have targets in a phase."""
+        return frozenset(entity for entity, disposition in self.dispositions.items() if phase in disposition.phases)
+
+    def counted(self, **more: int) -> RunContext:
+        """Answer the context with sums added."""
+        counts = dict(self.counts)
+        for name, count in more.items():
+            counts[name] = counts.get(name, 0) + count
+        return replace(self, counts=counts)
+
+
+def dispositions_from(entries: list[EntityDisposition]) -> dict[str, Disposition]:
+    """Take over what `CompileSchema` answered."""
+    return {entry.entity: Disposition(tuple(int(phase) for phase in entry.phases), entry.skip_reason) for entry in entries}
