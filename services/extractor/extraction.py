@@ -23,6 +23,7 @@ from services.common.backoff import Backoff
 from services.common.clock import Clock
 from services.common.errors import TransientError, TransloadError
 from services.extractor.connector import (
+    END,
     Connector,
     Cursor,
     EntityForbiddenError,
@@ -175,10 +176,10 @@ class Extraction:
                     "transload.page_number": page_number,
                 }
                 with telemetry.tracer().start_as_current_span("extractor.page", attributes=facts, links=self._links) as span:
-                    page = await anext(pages, None)
-                    if page is None:
-                        return
+                    page = await anext(pages)
                     await self._freeze(entity, page, page_number, seen, span)
+                if page.next_cursor == END:
+                    return
 
     async def _freeze(self, entity: SourceEntity, page: SourcePage, page_number: int, seen: SeenRecords, span: trace.Span) -> None:
         read_time = self._clock.now()

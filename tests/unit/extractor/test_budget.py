@@ -26,7 +26,7 @@ async def test_plans_spread_reading_across_days(plan: str, per_day: int) -> None
     limits = StelOrder.limits({"plan": plan, "calls_per_minute": 0})
     waits: list[tuple[str, datetime]] = []
 
-    async def on_wait(reason: str, message: str, resume_time: datetime) -> None:  # noqa: ARG001
+    async def on_wait(reason: str, message: str, resume_time: datetime) -> None:
         waits.append((reason, resume_time))
 
     for _ in range(per_day * 2 + 1):
@@ -91,7 +91,7 @@ async def test_day_that_turns_later_than_expected_is_probed_once_an_hour() -> No
     turn = datetime(2026, 3, 3, 2, 30, tzinfo=UTC)
     world = World(StandIn({"clients": rows(3)}))
 
-    def refuse(source: StandIn, url: object) -> None:  # noqa: ARG001
+    def refuse(source: StandIn, url: object) -> None:
         if world.clock.now() < turn:
             source.script.append(("clients", failure("E000002")))
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.common.errors import InvalidRequestError
 from services.extractor.connector import (
@@ -49,7 +49,7 @@ class StelOrder:
         zone = str(options.get("day_zone") or "UTC")
         try:
             day_zone = ZoneInfo(zone)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ZoneInfoNotFoundError) as error:
             raise InvalidRequestError(f"connector option day_zone: {zone!r} is not a time zone (an example: Europe/Madrid)") from error
         minute, day = PLANS[plan]
         return CallLimits(

@@ -1,0 +1,134 @@
+"""One recording for each connector: a source with awkward content, and what reading it must give.
+
+A new connector joins the suite by a line in `RECORDINGS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import orjson
+
+from services.common.connections import Connection
+from services.extractor.connector import Connector, ConnectorContext, FrozenPage, Refusal
+from services.extractor.http import GetOnlyTransport
+from services.extractor.registry import CONNECTORS
+from tests.fixtures.stel_order.stand_in import BASE_URL, FILES_URL, KEY, STAMP, StandIn, row
+from tests.fixtures.stel_order.world import LeapingClock
+
+HOSTILE_NAMES = (
+    "Robert'); DROP TABLE clients;--",
+    '<script>alert("x")</script>',
+    "Ñandú & Søn's \u202eevil\u202c 株式会社 شركة 👩‍👩‍👧",
+    "null",
+    " leading, trailing and\ttabs ",
+    "n" * 300,
+    "",
+)
+
+
+@dataclass
+class CountingGate:
+    """Lets everything through and counts."""
+
+    call_count: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    outages: list[str] = field(default_factory=list)
+
+    async def enter(self) -> None:
+        self.call_count += 1
+
+    async def refused(self, refusal: Refusal) -> None:
+        self.refusals.append(refusal)
+
+    async def outage(self, attempt: int, problem: str) -> None:
+        self.outages.append(problem)
+        assert attempt < 20, "the connector would repeat for ever"
+
+
+@dataclass
+class MemoryFrozen:
+    """Pages frozen so far."""
+
+    pages: list[tuple[str, FrozenPage]] = field(default_factory=list)
+
+    def freeze(self, entity: str, envelopes: list[dict[str, Any]]) -> None:
+        self.pages.append((entity, FrozenPage(len(self.pages) + 1, orjson.loads(orjson.dumps(envelopes)))))
+
+    async def read(self, entity: str, *, from_sequence: int = 0) -> AsyncIterator[FrozenPage]:
+        for name, page in self.pages:
+            if name == entity and page.sequence >= from_sequence:
+                yield page
+
+
+@dataclass
+class Recording:
+    """A source with content, and the seams the suite needs."""
+
+    connector: str
+    expected_ids: Mapping[str, set[str]]
+    """By entity; entities not named are expected empty."""
+    http_transport: httpx.AsyncBaseTransport
+    key: str
+    base_url: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    gate: CountingGate = field(default_factory=CountingGate)
+    frozen: MemoryFrozen = field(default_factory=MemoryFrozen)
+    requests: list[httpx.Request] = field(default_factory=list)
+    repeat_first_page: Callable[[], None] = lambda: None
+    """Makes the source give its first page for ever."""
+    paged_entity: str = ""
+    """An entity with more than one page."""
+
+    def connect(self, key: str = "") -> AbstractAsyncContextManager[Connector]:
+        connection = Connection("source", self.base_url, key or self.key)
+        context = ConnectorContext(connection, self.options, self.gate, self.frozen, LeapingClock(), self._client)
+        return CONNECTORS[self.connector].connect(context)
+
+    def _client(self, headers: Mapping[str, str]) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=GetOnlyTransport(self.http_transport), headers=dict(headers))
+
+
+def stel_order() -> Recording:
+    """A STEL Order account with two pages of clients, hostile names, an archived product and files."""
+    clients = [row(number, **{"legal-name": HOSTILE_NAMES[number % len(HOSTILE_NAMES)]}) for number in range(1, 504)]
+    stand_in = StandIn(
+        {
+            **{entity.source_name: [] for entity in CONNECTORS["stel_order"].entities},
+            "clients": clients,
+            "products": [row(58, **{"item-images": [{"item-image-path": f"{FILES_URL}/58?token=t", "order": 1}]}), row(59, inactive=True)],
+            "workOrders": [row(77, signed=True, **{"pdf-path": f"{FILES_URL}/77?token=t"}), row(78, **{"pdf-path": f"{FILES_URL}/78?token=t"})],
+            "entityAttachments": [{"id": 5, "entity-id": 77, "entity-type": "WORKORDER", "file-url": f"{FILES_URL}/5?token=t"}],
+            "taxLines": [{"id": -2, "name": "IVA"}],
+        }
+    )
+
+    def repeat() -> None:
+        stand_in.ignores_start = True
+
+    assert STAMP in clients[0]
+    return Recording(
+        connector="stel_order",
+        expected_ids={
+            "client": {str(number) for number in range(1, 504)},
+            "product": {"58", "59"},
+            "work_order": {"77", "78"},
+            "entity_attachment": {"5"},
+            "tax_line": {"-2"},
+            "item_image": {"product-58-1"},
+            "document_pdf": {"work_order-77-1"},
+        },
+        http_transport=stand_in.transport(),
+        key=KEY,
+        base_url=BASE_URL,
+        requests=stand_in.requests,
+        repeat_first_page=repeat,
+        paged_entity="client",
+    )
+
+
+RECORDINGS: Mapping[str, Callable[[], Recording]] = {"stel_order": stel_order}
