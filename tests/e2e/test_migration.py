@@ -1,0 +1,131 @@
+"""What a whole migration has to show, seen from outside."""
+
+import json
+
+import pytest
+
+from tests.e2e.checker import DEAL_ENTITIES, Checker, Target, diff_of
+from tests.e2e.journey import Journey
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e"), pytest.mark.slow]
+
+TEN_OBJECTS = ("client", "contact", "product", "service", "sales_estimate", "sales_order", "ordinary_invoice", "work_order", "asset")
+
+
+@pytest.mark.requirement("L-02", "L-09")
+async def test_nothing_moves_before_confirmation_and_approval(journey: Journey) -> None:
+    assert journey.refusals["audited/schema"] == "MAPPING_NOT_CONFIRMED"
+    assert journey.refusals["sampled/load"] == "NOT_APPROVED"
+    assert "accepted" not in journey.refusals.values()
+
+
+@pytest.mark.requirement("SO-01", "SO-02", "SO-03", "SO-04", "SO-05", "SO-06", "SO-07", "SO-08", "SO-09", "SO-10", "X-01", "X-08", "L-10")
+@pytest.mark.parametrize("stop", ["load", "delta"])
+async def test_everything_arrives_once_and_stays_linked(journey: Journey, stop: str) -> None:
+    seen = journey.stops[stop]
+    assert Checker(seen.truth, seen.export, journey.account).check() == []
+
+
+@pytest.mark.requirement("L-07", "L-16")
+async def test_what_cannot_arrive_is_named_with_its_reason(journey: Journey) -> None:
+    seen = journey.stops["load"]
+    checker = Checker(seen.truth, seen.export, journey.account)
+    checker.check()
+    explained = {record.source_key for record in seen.records if record.reason} | {item.source_key for item in seen.review_items}
+    wanted = {checker.origin(collection, record_id).split("/", 1)[1] for collection, record_id in checker.missing}
+    assert wanted - explained == set()
+
+
+@pytest.mark.requirement("X-04")
+@pytest.mark.parametrize("stop", ["load", "delta"])
+async def test_the_sums_agree_with_each_other_and_with_the_source(journey: Journey, stop: str) -> None:
+    seen = journey.stops[stop]
+    for entity in seen.summary.entities:
+        parts = (entity.loaded_count, entity.matched_count, entity.skipped_count, entity.rejected_count, entity.waiting_count)
+        assert sum(parts) == entity.extracted_count, entity
+        assert entity.pending_count == 0, entity
+    counts = {entity.source_entity: entity.extracted_count for entity in seen.summary.entities}
+    if stop == "load":
+        for collection, name in (*DEAL_ENTITIES.items(), ("clients", "client"), ("contacts", "contact"), ("products", "product")):
+            assert counts[name] == seen.truth["counts"][collection], name
+
+
+@pytest.mark.requirement("L-01")
+async def test_the_audit_names_every_object(journey: Journey) -> None:
+    text = json.dumps(journey.audit)
+    assert all(name in text for name in TEN_OBJECTS)
+
+
+@pytest.mark.requirement("L-08")
+async def test_the_sample_covers_every_object_and_does_not_differ(journey: Journey) -> None:
+    assert journey.diff_totals.different_count == 0
+    assert {record.source_key.split("/")[0] for record in journey.diff} >= set(TEN_OBJECTS)
+
+
+@pytest.mark.requirement("L-13")
+@pytest.mark.parametrize("stop", ["load", "delta"])
+async def test_reading_back_finds_no_difference_of_ours(journey: Journey, stop: str) -> None:
+    result = journey.mismatches[stop]
+    edited = str(journey.edited_organization["id"])
+    strange = [mismatch for mismatch in result.mismatches if mismatch.target_id != edited]
+    assert strange == []
+    assert result.field_count > 500
+
+
+@pytest.mark.requirement("L-11")
+async def test_a_delta_picks_up_changes_and_leaves_edits_of_people_alone(journey: Journey) -> None:
+    seen = journey.stops["delta"]
+    organizations = {one["id"]: one for one in Target.parse(seen.export).state["organizations"]}
+    assert organizations[journey.edited_organization["id"]]["name"] == "Edited by a person"
+    target = Target.parse(seen.export)
+    created = [change for change in journey.changes if change["kind"] == "created" and change["collection"] == "clients"]
+    for change in created:
+        assert target.one("organizations", f"{journey.account}/client/{change['id']}") is not None
+
+
+@pytest.mark.requirement("L-12")
+async def test_reference_exports_hold_work_orders_and_payments(journey: Journey) -> None:
+    whole = b"".join(content for name, content in journey.reference_files.items() if name.endswith(".csv")).decode()
+    truth = journey.stops["delta"].truth["collections"]
+    for order in truth["workOrders"]:
+        assert order["deleted"] or order["full-reference"] in whole
+    for receipt in truth["ordinaryInvoiceReceipts"]:
+        assert receipt["deleted"] or receipt["full-reference"] in whole
+
+
+@pytest.mark.requirement("L-14")
+async def test_the_audit_trail_is_whole(journey: Journey) -> None:
+    assert journey.verification.is_whole
+    assert [event.sequence for event in journey.events] == list(range(1, len(journey.events) + 1))
+
+
+@pytest.mark.requirement("L-15")
+async def test_rollback_brings_the_account_back_byte_for_byte(journey: Journey) -> None:
+    assert diff_of(journey.before, journey.after) == []
+    assert journey.before == journey.after
+
+
+@pytest.mark.requirement("X-06")
+async def test_nothing_is_written_to_the_source(journey: Journey) -> None:
+    assert journey.source_journal["write_attempts"] == 0
+    assert journey.source_journal["call_count"] > 20
+
+
+@pytest.mark.requirement("G-03")
+async def test_no_call_is_refused_for_going_too_fast(journey: Journey) -> None:
+    assert journey.target_journal["refused_429"] == 0
+
+
+@pytest.mark.requirement("X-07")
+async def test_an_oversize_file_is_flagged(journey: Journey) -> None:
+    reasons = {item.reason for item in journey.stops["load"].review_items} | {record.reason for record in journey.stops["load"].records}
+    assert "FILE_TOO_LARGE" in reasons
+    assert "FILE_UNAVAILABLE" in reasons
+
+
+async def test_keys_stand_in_no_log(journey: Journey) -> None:
+    keys = (journey.rehearsal.stel.key, journey.rehearsal.pipedrive.key)
+    for log in journey.rehearsal.installation.logs.glob("*.log"):
+        text = log.read_text(errors="replace")
+        assert not any(key in text for key in keys), log.name
+        assert "token=" not in text, log.name
