@@ -7,7 +7,6 @@ the same budget and the source says nothing of what is left, so a refusal by the
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
@@ -56,12 +55,12 @@ class CallPlan:
     """Minutes the minute limit alone makes it take."""
 
 
-def plan_calls(record_counts: Mapping[str, int], *, page_size: int, file_count: int, limits: CallLimits, used_today: int = 0) -> CallPlan:
-    """Compute the calls for reading so many records of each entity and so many files.
+def plan_calls(*, collection_count: int = 0, file_count: int = 0, limits: CallLimits, used_today: int = 0) -> CallPlan:
+    """Compute what reading so many collections and files costs at the least.
 
-    An entity costs a call for each full page and one for the page that is not full, which ends the listing.
+    A source that tells no totals tells no more than that: each collection costs a call for the page that ends it. Full pages come on top.
     """
-    call_count = sum(count // page_size + 1 for count in record_counts.values()) + (file_count if limits.counts_files else 0)
+    call_count = collection_count + (file_count if limits.counts_files else 0)
     if not call_count:
         return CallPlan(0, 0, 0)
     day_count = 1
@@ -111,6 +110,7 @@ class CallBudget:
         self._has_waited = False
         self._day_blocked_until: datetime | None = None
         self._day_cause = ""
+        self._used_today = 0
 
     async def take(self, limits: CallLimits, extraction_id: str, on_wait: WaitReport) -> None:
         """Take one call, waiting for the minute and, if need be, for the source's next day."""
@@ -141,6 +141,11 @@ class CallBudget:
             raise quota_error(self._connection, self._clock.now(), seconds)
         self._window.count()
 
+    @property
+    def used_today(self) -> int:
+        """Calls taken from the day's budget so far by all, as the ledger last said; 0 before the first call."""
+        return self._used_today
+
     def refused(self, refusal: Refusal, limits: CallLimits) -> datetime:
         """Note that the source refused a call, and answer when the next one is allowed."""
         now = self._clock.now()
@@ -167,6 +172,7 @@ class CallBudget:
     async def _debit(self, limits: CallLimits, extraction_id: str) -> bool:
         day = day_of(self._clock.now(), limits.day_zone)
         grant = await self._ledger.debit(self._connection, day, limits.calls_per_day, extraction_id)
+        self._used_today = grant.used_count
         return grant.granted_count > 0
 
 
@@ -220,6 +226,13 @@ class WaitingGate:
         self._on_wait = on_wait
         self.call_count = 0
         self.outage_count = 0
+
+    def plan(self, *, collection_count: int = 0, file_count: int = 0) -> str:
+        """Say what reading costs at the least and how long the plan makes it take, for people."""
+        limits = self._limits
+        plan = plan_calls(collection_count=collection_count, file_count=file_count, limits=limits, used_today=self._budget.used_today)
+        allowed = f"{limits.calls_per_minute or 'any number'} calls a minute, {limits.calls_per_day or 'any number'} a day"
+        return f"at least {plan.call_count} calls on {plan.day_count} day(s); plan {limits.plan}: {allowed}"
 
     async def enter(self) -> None:
         """Take one call."""

@@ -180,6 +180,10 @@ class Connector(Protocol):
         """
         ...
 
+    async def count_files(self, entity: str, scope: ReadScope) -> int | None:
+        """Count the files an entity will download, from what was read before and without a call; None if that cannot be known."""
+        ...
+
     def version(self, entity: str, data: Mapping[str, Any]) -> str:
         """Say which version of a record this is, so that the same row read twice is kept once; empty if the source does not tell."""
         ...

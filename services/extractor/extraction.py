@@ -45,6 +45,14 @@ _log = telemetry.get_logger(__name__)
 _STAGING_BACKOFF: Final = Backoff(base_seconds=1.0, cap_seconds=60.0)
 
 
+class CallPlanner(Protocol):
+    """Says what reading costs and how long it takes, for people."""
+
+    def __call__(self, *, collection_count: int = 0, file_count: int = 0) -> str:
+        """Answer one line."""
+        ...
+
+
 class PageStore(FileStore, Protocol):
     """The part of staging that extractions need."""
 
@@ -124,6 +132,7 @@ class Extraction:
         frozen: StagedPages,
         downloader: Downloader,
         waits: "WaitState",
+        plan: CallPlanner,
         clock: Clock,
         trace_parent: str = "",
     ) -> None:
@@ -135,6 +144,7 @@ class Extraction:
         self._frozen = frozen
         self._downloader = downloader
         self._waits = waits
+        self._plan = plan
         self._clock = clock
         self._links = telemetry.links_from([trace_parent])
         self._page_counter = telemetry.meter().create_counter("transload.source.pages", unit="{page}")
@@ -147,18 +157,17 @@ class Extraction:
             TransloadError: The extraction as a whole cannot go on (key refused, ledger refuses it).
         """
         checkpoints = await self._ledger.checkpoints(self._spec.extraction_id)
-        await self._report(State.RUNNING)
-        for entity in self._entities:
+        unread = [one for one in self._entities if self._spec.wants(one) and not _is_final(checkpoints.get(one.name))]
+        await self._report(State.RUNNING, message=self._plan(collection_count=sum(not one.has_files for one in unread)))
+        for entity in unread:
             checkpoint = checkpoints.get(entity.name, Checkpoint("", 0, is_final=False))
-            if checkpoint.is_final or not self._spec.wants(entity):
-                continue
             self._waits.entity = entity.name
             try:
                 await self._read_entity(entity, checkpoint)
             except EntityForbiddenError as error:
-                await self._report(State.NO_ACCESS, entity.name, error)
+                await self._report_unread(State.NO_ACCESS, entity.name, error)
             except EntityMalformedError as error:
-                await self._report(State.FAILED, entity.name, error)
+                await self._report_unread(State.FAILED, entity.name, error)
             else:
                 await self._report(State.DONE, entity.name)
         await self._report(State.DONE)
@@ -166,7 +175,8 @@ class Extraction:
     async def _read_entity(self, entity: SourceEntity, checkpoint: Checkpoint) -> None:
         if checkpoint.next_page_number and not checkpoint.cursor:
             return  # the last page is recorded; only the report was lost
-        await self._report(State.RUNNING, entity.name)
+        file_count = await self._connector.count_files(entity.name, self._spec.scope) if entity.has_files else None
+        await self._report(State.RUNNING, entity.name, message="" if file_count is None else self._plan(file_count=file_count))
         seen = await self._seen(entity, checkpoint)
         async with aclosing(self._connector.read(entity.name, Cursor(checkpoint.cursor), self._spec.scope)) as pages:
             for page_number in itertools.count(checkpoint.next_page_number):
@@ -242,11 +252,16 @@ class Extraction:
                     seen.is_new(str(envelope["id"]), self._connector.version(entity.name, envelope["data"]))
         return seen
 
-    async def _report(self, state: State, entity: str = "", error: TransloadError | None = None) -> None:
-        if error is not None:
-            _log.warning("extraction.entity_ended", migration_id=self._spec.migration_id, entity=entity, state=state.value, reason=error.reason)
-        reason, message = (error.reason, error.message) if error else ("", "")
+    async def _report(self, state: State, entity: str = "", *, reason: str = "", message: str = "") -> None:
         await self._ledger.report(Report(self._spec.extraction_id, state, entity, reason, message))
+
+    async def _report_unread(self, state: State, entity: str, error: TransloadError) -> None:
+        _log.warning("extraction.entity_ended", migration_id=self._spec.migration_id, entity=entity, state=state.value, reason=error.reason)
+        await self._report(state, entity, reason=error.reason, message=error.message)
+
+
+def _is_final(checkpoint: Checkpoint | None) -> bool:
+    return checkpoint is not None and checkpoint.is_final
 
 
 def _page_bytes(envelopes: list[dict[str, Any]]) -> bytes:

@@ -192,6 +192,7 @@ class Extractions:
                 frozen=frozen,
                 downloader=downloader,
                 waits=job.waits,
+                plan=gate.plan,
                 clock=self._clock,
                 trace_parent=job.trace_parent,
             ).run()

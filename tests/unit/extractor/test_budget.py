@@ -118,12 +118,22 @@ def test_day_of_the_clock_change_has_its_own_length() -> None:
 @pytest.mark.requirement("L-01")
 def test_plan_of_calls() -> None:
     limits = CallLimits("lite", 60, 300, UTC)
-    plan = plan_calls({"client": 1001, "product": 14_659, "asset": 0}, page_size=500, file_count=600, limits=limits, used_today=100)
-    assert plan.call_count == 3 + 30 + 1 + 600
+    plan = plan_calls(collection_count=31, file_count=603, limits=limits, used_today=100)
+    assert plan.call_count == 634
     assert plan.day_count == 3
-    assert plan_calls({}, page_size=500, file_count=0, limits=limits).day_count == 0
+    assert plan.minute_count == 11
+    assert plan_calls(limits=limits).day_count == 0
     uncounted = CallLimits("lite", 60, 300, UTC, counts_files=False)
-    assert plan_calls({"client": 1}, page_size=500, file_count=9000, limits=uncounted).day_count == 1
+    assert plan_calls(collection_count=1, file_count=9000, limits=uncounted).day_count == 1
+
+
+@pytest.mark.requirement("L-01")
+async def test_plan_is_told_before_anything_is_read() -> None:
+    invoices = [{"id": number, "path": "app/ordinaryInvoices/1", "pdf-path": "https://files.test/x"} for number in range(1, 8)]
+    world = World(StandIn({"ordinaryInvoices": invoices}))
+    await world.extract(entities=["ordinary_invoice", "document_pdf"], options={"plan": "lite", "calls_per_day": 300})
+    assert world.ledger.reports[0].message == "at least 1 calls on 1 day(s); plan lite: any number calls a minute, 300 a day"
+    assert world.ledger.of("document_pdf")[0].message.startswith("at least 7 calls on 1 day(s)")
 
 
 async def test_check_never_waits() -> None:

@@ -20,7 +20,7 @@ from services.extractor.connector import (
 from services.extractor.connectors.stel_order.client import StelClient
 from services.extractor.connectors.stel_order.entities import BY_NAME, DERIVED_BY_NAME, ENTITIES
 from services.extractor.connectors.stel_order.errors import refusal_of
-from services.extractor.connectors.stel_order.files import attachment_record, derived_pages, file_version
+from services.extractor.connectors.stel_order.files import attachment_record, count_derived, derived_pages, file_version
 from services.extractor.connectors.stel_order.reading import STAMP_FIELD, CollectionReader
 
 PLANS: Final[Mapping[str, tuple[int, int]]] = {"lite": (60, 300), "business": (60, 1_000), "pro": (60, 2_000)}
@@ -91,6 +91,10 @@ class StelOrder:
         make = attachment_record if collection.entity.has_files else _record
         async for raw in reader.pages(cursor):
             yield SourcePage(raw.cursor, raw.next_cursor, tuple(make(data) for data in raw.records))
+
+    async def count_files(self, entity: str, scope: ReadScope) -> int | None:
+        """Count images and PDFs on the frozen pages; attachments are only known once their collection is read."""
+        return await count_derived(entity, scope, self._context.frozen) if entity in DERIVED_BY_NAME else None
 
     def version(self, entity: str, data: Mapping[str, Any]) -> str:
         """Answer the modification stamp with the deletion mark, or for files the digest of the link with the owner's stamp."""

@@ -77,6 +77,15 @@ async def derived_pages(entity: str, cursor: Cursor, scope: ReadScope, frozen: F
     yield SourcePage(cursor, END, tuple(chunk))
 
 
+async def count_derived(entity: str, scope: ReadScope, frozen: FrozenPages) -> int:
+    """Count the file records `derived_pages` gives from the start."""
+    count = 0
+    for owner in DERIVED_BY_NAME[entity].owners:
+        async for page in frozen.read(owner):
+            count += sum(1 for _ in _files_of_page(entity, owner, page.envelopes, scope))
+    return count
+
+
 def _files_of_page(entity: str, owner: str, envelopes: Any, scope: ReadScope) -> Iterator[RawRecord]:
     for envelope in envelopes:
         # No call is spent on files of records that will be left out.
