@@ -7,7 +7,7 @@ import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-import nats
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js import api
@@ -23,7 +23,6 @@ from services.common.streams import CONSUMERS, STREAMS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from nats.aio.client import Client
     from nats.js.client import JetStreamContext
 
     from services.common.clock import Clock
@@ -38,6 +37,8 @@ RECONNECT_WAIT_SECONDS: Final = 0.25
 PING_INTERVAL_SECONDS: Final = 10
 REQUEST_TIMEOUT_SECONDS: Final = 5.0
 PUBLISH_ATTEMPTS_MAX: Final = 5
+# What was sent on a connection that then broke is never answered. Repeating is harmless, so the first attempt does not wait long.
+PUBLISH_TIMEOUT_SECONDS_MIN: Final = 1.0
 DRAIN_SECONDS: Final = 5
 
 _STREAM_NAME_IN_USE: Final = 10058
@@ -149,7 +150,8 @@ class Bus:
             try:
                 if not self._client.is_connected:
                     raise ConnectionResetError("not connected")  # the client would buffer it and answer late or never
-                await self._jetstream.publish(subject, payload, headers=headers)
+                timeout_seconds = min(REQUEST_TIMEOUT_SECONDS, PUBLISH_TIMEOUT_SECONDS_MIN * attempt)
+                await self._jetstream.publish(subject, payload, timeout=timeout_seconds, headers=headers)
             except MaxPayloadError as error:
                 raise PermanentError(f"message {msg_id} has {len(payload)} bytes, more than NATS takes", reason="VALUE_TOO_LONG") from error
             except (NoStreamResponseError, ServiceUnavailableError) as error:
@@ -213,24 +215,32 @@ async def connect(settings: NatsSettings, *, name: str = "transload", clock: Clo
 async def _connect(settings: NatsSettings, name: str, clock: Clock) -> Client:
     backoff = Backoff(0.2, 2.0)
     attempt = 0
+
+    async def on_disconnected() -> None:
+        if not (client.is_closed or client.is_draining):
+            _LOG.warning("nats.disconnected")
+
     while True:
         attempt += 1
+        client = Client()
         try:
-            return await nats.connect(
+            await client.connect(
                 settings.url.split(","),
                 name=name,
                 allow_reconnect=True,
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=RECONNECT_WAIT_SECONDS,
+                reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # any number of seconds works
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 ping_interval=PING_INTERVAL_SECONDS,
                 drain_timeout=DRAIN_SECONDS,
                 error_cb=_on_error,
-                disconnected_cb=_on_disconnected,
+                disconnected_cb=on_disconnected,
                 reconnected_cb=_on_reconnected,
             )
         except _OUTAGES as error:
             _LOG.warning("nats.not_connected", problem=type(error).__name__, attempt=attempt)
+        else:
+            return client
         await clock.sleep(backoff.delay_seconds(attempt))
 
 
@@ -270,10 +280,6 @@ def _consumer_config(spec: ConsumerSpec) -> api.ConsumerConfig:
 
 async def _on_error(error: Exception) -> None:
     _LOG.debug("nats.error", problem=type(error).__name__)
-
-
-async def _on_disconnected() -> None:
-    _LOG.warning("nats.disconnected")
 
 
 async def _on_reconnected() -> None:

@@ -87,23 +87,23 @@ class EventLogger:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
-    def debug(self, event: str, **fields: object) -> None:
+    def debug(self, event: str, /, **fields: object) -> None:
         """Writes what only a developer wants to see."""
         self._logger.debug(event, extra={"fields": fields})
 
-    def info(self, event: str, **fields: object) -> None:
+    def info(self, event: str, /, **fields: object) -> None:
         """Writes what happened."""
         self._logger.info(event, extra={"fields": fields})
 
-    def warning(self, event: str, **fields: object) -> None:
+    def warning(self, event: str, /, **fields: object) -> None:
         """Writes what went wrong and will be tried again."""
         self._logger.warning(event, extra={"fields": fields})
 
-    def error(self, event: str, **fields: object) -> None:
+    def error(self, event: str, /, **fields: object) -> None:
         """Writes what went wrong and needs a person."""
         self._logger.error(event, extra={"fields": fields})
 
-    def exception(self, event: str, error: BaseException, **fields: object) -> None:
+    def exception(self, event: str, error: BaseException, /, **fields: object) -> None:
         """Writes a bug with its traceback."""
         self._logger.error(event, exc_info=error, extra={"fields": fields})
 
