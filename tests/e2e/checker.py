@@ -37,7 +37,7 @@ ADMISSIBLE_DEFECTS = frozenset(
         "document_of_deleted_client",
     }
 )
-"""A record with one of these may end in the skip file or in review instead of Pipedrive; every other record must arrive."""
+"""A record with one of these, and a document for a lead, may end in the skip file or in review instead of Pipedrive; every other record must arrive."""
 CENT = 0.011
 
 
@@ -96,6 +96,9 @@ class Checker:
             self._defects.setdefault((defect["collection"], defect["id"]), set()).add(defect["kind"])
         self._target = Target.parse(export)
         self._account = account
+        self._for_leads = {
+            (name, record["id"]) for name in DEAL_ENTITIES for record in self._source[name] if "potentialClients" in (record["account-path"] or "")
+        }
         self.problems: list[str] = []
         self.missing: list[tuple[str, int]] = []
         """Records that are not in Pipedrive because of an admissible defect; the ledger has to give a reason for each."""
@@ -136,7 +139,7 @@ class Checker:
         self.problems.append(text)
 
     def _is_admissible(self, collection: str, record_id: int) -> bool:
-        return bool(self._defects.get((collection, record_id), set()) & ADMISSIBLE_DEFECTS)
+        return bool(self._defects.get((collection, record_id), set()) & ADMISSIBLE_DEFECTS) or (collection, record_id) in self._for_leads
 
     def _exactly_once(self, collection: str) -> None:
         index = self._target.by_origin[TARGETS[SOURCE_ENTITIES[collection]]]
@@ -185,6 +188,7 @@ class Checker:
                     self._problem(f"{collection}/{item['id']}: price {prices}")
 
     def _deals(self, collection: str) -> None:
+        valued = self._chain_ends()
         lines: Counter[int] = Counter(line["deal_id"] for line in self._target.state["deal_products"])
         gone = {(name, item["id"]) for name in CATALOGUE_ENTITIES for item in self._source[name] if item["deleted"] or item.get("inactive")}
         for document, deal in self.arrived(collection):
@@ -194,10 +198,27 @@ class Checker:
             sold = [line for line in items if reference(line["item-path"]) not in gone]
             if not len(sold) <= lines[deal["id"]] <= len(items):
                 self._problem(f"{collection}/{document['id']}: {lines[deal['id']]} lines instead of {len(sold)}")
+            wanted = document["total-amount"] if (collection, document["id"]) in valued else 0
+            if abs(deal["value"] - wanted) > CENT:
+                self._problem(f"{collection}/{document['id']}: value {deal['value']} instead of {wanted}")
             if deal["currency"] != document["currency-code"]:
                 self._problem(f"{collection}/{document['id']}: currency {deal['currency']}")
             if collection == "ordinaryInvoices" and deal["status"] != "won":
                 self._problem(f"{collection}/{document['id']}: an invoice's deal is {deal['status']}")
+
+    def _chain_ends(self) -> set[tuple[str, int]]:
+        """Return the documents of which no other one descends, delivery notes passed over: they carry the value of their sale (D-01)."""
+        parents: dict[tuple[str, int], tuple[str, int] | None] = {}
+        for name in (*DEAL_ENTITIES, "salesDeliveryNotes", "workDeliveryNotes", "workEstimates"):
+            for document in self.wanted(name):
+                parents[name, document["id"]] = reference(document["parent-document-path"])
+        ancestors: set[tuple[str, int]] = set()
+        for document, parent in parents.items():
+            above = parent if document[0] in DEAL_ENTITIES else None
+            while above is not None and above not in ancestors:
+                ancestors.add(above)
+                above = parents.get(above)
+        return set(parents) - ancestors
 
     def _linked(self, collection: str, record: Record, target: Record) -> None:
         """Check that the target hangs on the organization of the record's client."""

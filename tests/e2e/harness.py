@@ -187,7 +187,7 @@ class Rehearsal:
 
     def default_options(self) -> pb.MigrationOptions:
         """Options that suit an account without call limits."""
-        return pb.MigrationOptions(connector_json=json.dumps({"plan": "pro"}))
+        return pb.MigrationOptions(connector_json=json.dumps({"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0}))
 
     @property
     def client(self) -> Client:
