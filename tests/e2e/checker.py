@@ -37,7 +37,7 @@ ADMISSIBLE_DEFECTS = frozenset(
         "document_of_deleted_client",
     }
 )
-"""A record with one of these, and a document for a lead, may end in the skip file or in review instead of Pipedrive; every other record must arrive."""
+"""A record with one of these, and a document for a lead, may end in the skip file or in review; every other record must arrive."""
 CENT = 0.011
 
 
@@ -213,8 +213,8 @@ class Checker:
             for document in self.wanted(name):
                 parents[name, document["id"]] = reference(document["parent-document-path"])
         ancestors: set[tuple[str, int]] = set()
-        for document, parent in parents.items():
-            above = parent if document[0] in DEAL_ENTITIES else None
+        for child, parent in parents.items():
+            above = parent if child[0] in DEAL_ENTITIES else None
             while above is not None and above not in ancestors:
                 ancestors.add(above)
                 above = parents.get(above)
