@@ -8,27 +8,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from transload.cli import diff, output, views
 from transload.cli.progress import RunProgress
 from transload.client import Client
+from transload.embedded.simulators import Simulator, simulator
 from transload.embedded.stack import Stack
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1 import transformer_service_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-START_SECONDS_MAX = 30.0
-CONTROL_HEADER = "x-sandbox-key"
 MIGRATION_ID = "rehearsal"
 ACTOR = "rehearsal"
 
@@ -118,7 +113,6 @@ class Rehearsal:
         self._options = options
         self._say = say
         self._steps: list[StepResult] = []
-        self._control_key = secrets.token_hex(16)
 
     async def run(self, on_result: Callable[[RehearsalResult], None]) -> RehearsalResult:
         """Starts everything, takes all steps, stops everything.
@@ -126,30 +120,30 @@ class Rehearsal:
         Raises:
             RehearsalFailedError: when a process does not start or a step ends otherwise than it should.
         """
+        options = self._options
         async with contextlib.AsyncExitStack() as stack:
-            target_url = await stack.enter_async_context(self._simulator("pipedrive", "--plan", self._options.target_plan))
-            source_url = await stack.enter_async_context(
-                self._simulator("stel_order", "--plan", self._options.source_plan, "--clients", str(self._options.client_count))
+            seed = ("--seed", str(options.seed))
+            target = await stack.enter_async_context(
+                simulator("pipedrive", *seed, "--plan", options.target_plan, data_dir=options.data_dir, connection="target")
             )
-            self._write_connection("source", f"{source_url}/app")
-            self._write_connection("target", target_url)
-            self._say(f"simulators: Pipedrive at {target_url}, STEL Order at {source_url}")
+            source_arguments = (*seed, "--plan", options.source_plan, "--clients", str(options.client_count))
+            source = await stack.enter_async_context(simulator("stel_order", *source_arguments, data_dir=options.data_dir, connection="source"))
+            self._say(f"simulators: Pipedrive at {target.url}, STEL Order at {source.url}")
             embedded = Stack(self._options.data_dir, env=os.environ)
             await embedded.start()
             stack.push_async_callback(embedded.stop)
             address = embedded.addresses["ledger"]
             self._say(f"stack: NATS and four services are up; ledger at {address}")
             client = await stack.enter_async_context(Client.connect(address, actor=ACTOR))
-            http = await stack.enter_async_context(httpx.AsyncClient(headers={CONTROL_HEADER: self._control_key}, timeout=60.0))
-            result = await self._migrate(client, http, source_url=source_url, target_url=target_url)
+            result = await self._migrate(client, source, target)
             on_result(result)
             if self._options.is_kept:
-                self._say(f"Left running until Ctrl-C: Pipedrive sandbox {target_url}, ledger {address}")
+                self._say(f"Left running until Ctrl-C: Pipedrive sandbox {target.url}, ledger {address}")
                 await asyncio.Event().wait()
             return result
 
-    async def _migrate(self, client: Client, http: httpx.AsyncClient, *, source_url: str, target_url: str) -> RehearsalResult:
-        before = await self._export(http, target_url)
+    async def _migrate(self, client: Client, source: Simulator, target: Simulator) -> RehearsalResult:
+        before = await target.export()
         await client.create_migration(
             connector="stel_order",
             source_connection="source",
@@ -165,7 +159,7 @@ class Rehearsal:
         diff_page = await self._approve(client)
         await self._step(client, "load", client.start_load)
         await self._step(client, "reconcile", client.reconcile)
-        mutations = await self._control(http, "POST", f"{source_url}/_sandbox/mutate", {"seed": self._options.seed})
+        mutations = await source.control("POST", "mutate", {"seed": self._options.seed})
         self._say(f"source: {_count(mutations)} changes made in STEL Order")
         await self._step(client, "delta", client.run_delta)
         await self._step(client, "reconcile again", client.reconcile)
@@ -179,9 +173,9 @@ class Rehearsal:
             field_count=mismatch_page.field_count,
             mismatch_count=mismatch_page.mismatch_count,
             open_review_count=(await client.get_migration(MIGRATION_ID)).open_review_count,
-            journal=await self._control(http, "GET", f"{target_url}/_sandbox/journal/summary"),
+            journal=await target.control("GET", "journal/summary"),
             diff_page=diff_page,
-            target_url=target_url,
+            target_url=target.url,
         )
         if not views.sums_agree(summary):
             result.problems.append("the sums of an entity do not agree, or records are pending")
@@ -194,7 +188,7 @@ class Rehearsal:
             result.problems.append(f"the audit trail is broken at event {verified.broken_sequence}")
         if self._options.takes_back:
             await self._step(client, "rollback", client.rollback)
-            result.rollback_is_equal = await self._export(http, target_url) == before
+            result.rollback_is_equal = await target.export() == before
             if not result.rollback_is_equal:
                 result.problems.append("the Pipedrive account after rollback differs from the account before")
             result.migration = await client.get_migration(MIGRATION_ID)
@@ -235,58 +229,6 @@ class Rehearsal:
             raise RehearsalFailedError(message)
         await client.approve(MIGRATION_ID, sample.diff_digest)
         return page
-
-    def _write_connection(self, name: str, url: str) -> None:
-        folder = self._options.data_dir / "connections" / name
-        (folder / "url").write_text(url)
-
-    @contextlib.asynccontextmanager
-    async def _simulator(self, name: str, *arguments: str) -> AsyncIterator[str]:
-        """Runs a simulator as its own process; yields its base URL. Its key goes through a file, as keys do."""
-        connection = "target" if name == "pipedrive" else "source"
-        folder = self._options.data_dir / "connections" / connection
-        folder.mkdir(parents=True, exist_ok=True)
-        key_file = folder / "key"
-        key_file.write_text(secrets.token_hex(20))
-        key_file.chmod(0o600)
-        logs = self._options.data_dir / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
-        address_file = self._options.data_dir / f"{name}.address"
-        key_option = "--token-file" if name == "pipedrive" else "--key-file"
-        with (logs / f"sandbox-{name}.log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                f"sandbox.{name}",
-                *("--port", "0", "--address-file", str(address_file), key_option, str(key_file)),
-                *("--control-key", self._control_key, "--seed", str(self._options.seed)),
-                *arguments,
-                stdout=log,
-                stderr=log,
-            )
-            try:
-                deadline = time.monotonic() + START_SECONDS_MAX
-                while not address_file.exists() or not address_file.read_text().strip():
-                    if process.returncode is not None or time.monotonic() > deadline:
-                        message = f"the {name} simulator did not start; see {log.name} (is the extra `sandbox` installed?)"
-                        raise RehearsalFailedError(message)
-                    await asyncio.sleep(0.05)
-                yield f"http://{address_file.read_text().strip().removeprefix('http://')}"
-            finally:
-                if process.returncode is None:
-                    process.terminate()
-                    await process.wait()
-
-    async def _export(self, http: httpx.AsyncClient, target_url: str) -> bytes:
-        """The visible state of the Pipedrive simulator in its canonical form."""
-        response = await http.get(f"{target_url}/_sandbox/export")
-        response.raise_for_status()
-        return response.content
-
-    async def _control(self, http: httpx.AsyncClient, method: str, url: str, body: dict[str, Any] | None = None) -> Any:
-        response = await http.request(method, url, json=body)
-        response.raise_for_status()
-        return response.json()
 
 
 def _count(mutations: Any) -> int:
