@@ -148,7 +148,7 @@ class StelOrder:
             return html_response(404 if request.method == "GET" else 405, "<html><body>Not here</body></html>")
         if stem == binaries.OVERSIZE_STEM:
             return name
-        return Response(200, binaries.content(name), binaries.content_type(name).encode())
+        return Response(200, binaries.content(request.path), binaries.content_type(name).encode())
 
     def _check_key(self, request: Request) -> None:
         given = request.header(b"apikey") or request.query().get("APIKEY", "")

@@ -18,10 +18,10 @@ def content_type(name: str) -> str:
     return "image/png" if name.endswith(".png") else "application/pdf"
 
 
-def content(name: str) -> bytes:
-    """Return the bytes of a file; the same name always has the same bytes."""
-    digest = sha256(name.encode()).digest()
-    return _png(digest) if name.endswith(".png") else _pdf(f"Sandbox document {digest.hex()[:16]}")
+def content(path: str) -> bytes:
+    """Return the bytes of a file; the same path always has the same bytes."""
+    digest = sha256(path.encode()).digest()
+    return _png(digest) if path.endswith(".png") else _pdf(f"Sandbox document {digest.hex()[:16]}")
 
 
 def oversize_chunks() -> Iterator[bytes]:
