@@ -1,0 +1,82 @@
+"""Doing one thing for one record, within the limits: bounded concurrency, one stop for the batch, every failure an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from services.common.errors import NotFoundError, RateLimitedError, TargetRejectedError, TransientError, TransloadError, UnauthorizedError
+from services.loader.pipedrive.errors import OutcomeUnknownError
+from services.loader.work import Outcome, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from services.loader.work import Batch, Work
+
+NOT_TRIED: Final = Outcome(Result.NOT_TRIED)
+# What stops the whole batch: it would hit every other record too.
+_STOPS: Final = (RateLimitedError, UnauthorizedError, TransientError)
+
+
+class Attempts:
+    """Runs acts for the records of all batches of this process."""
+
+    def __init__(self, *, in_flight_max: int) -> None:
+        self._slots = asyncio.Semaphore(in_flight_max)
+
+    async def each(self, batch: Batch, works: Sequence[Work], act: Callable[[Work], Awaitable[Outcome]]) -> None:
+        """Does `act` for every record, several at a time, and keeps the outcomes."""
+        if len(works) == 1:
+            await self.one(batch, works[0], act)
+            return
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(self.one(batch, work, act))
+
+    async def in_order(self, batch: Batch, works: Sequence[Work], act: Callable[[Work], Awaitable[Outcome]]) -> None:
+        """Does `act` for one record after the other: where the order shows in Pipedrive."""
+        for work in works:
+            await self.one(batch, work, act)
+
+    async def one(self, batch: Batch, work: Work, act: Callable[[Work], Awaitable[Outcome]]) -> None:
+        """Does `act` for one record."""
+        async with self._slots:
+            if batch.stop is not None:
+                work.outcome = NOT_TRIED
+                return
+            try:
+                work.outcome = await act(work)
+            except Exception as error:  # noqa: BLE001 - sorted in `failure`, which raises what is a bug
+                work.outcome = failure(batch, error)
+
+    async def group(self, batch: Batch, works: Sequence[Work], act: Callable[[], Awaitable[None]]) -> None:
+        """Does `act` for several records that go in one call; it sets their outcomes. A failure is the outcome of all without one."""
+        async with self._slots:
+            try:
+                if batch.stop is None:
+                    await act()
+            except Exception as error:  # noqa: BLE001 - sorted in `failure`
+                outcome = failure(batch, error)
+                for work in works:
+                    work.outcome = work.outcome or outcome
+            for work in works:
+                if batch.stop is not None:
+                    work.outcome = work.outcome or NOT_TRIED
+
+
+def failure(batch: Batch, error: Exception) -> Outcome:
+    """Answers the outcome of a failed act and stops the batch when the failure would hit the others too. Raises what is a bug."""
+    if isinstance(error, OutcomeUnknownError):
+        return Outcome(Result.UNKNOWN, reason=error.reason, message=error.message)
+    if isinstance(error, TargetRejectedError):
+        result = Result.WAITING if error.reason == "TARGET_CAPPED" else Result.REJECTED
+        return Outcome(result, reason=error.reason, message=error.message)
+    if isinstance(error, NotFoundError):
+        return Outcome(Result.WAITING, reason="FILE_UNAVAILABLE", message=error.message)
+    if isinstance(error, _STOPS):
+        batch.stop = batch.stop or error
+        return NOT_TRIED
+    if isinstance(error, TransloadError):
+        return Outcome(Result.REJECTED, reason=error.reason, message=error.message)
+    raise error

@@ -1,0 +1,79 @@
+"""Wires the loader: the only place that picks concrete parts and closes them again."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from services.common import grpc_client, jetstream, streams
+from services.common.clock import SystemClock
+from services.common.connections import Connections
+from services.common.consumer import Consumer
+from services.common.runtime import Service
+from services.common.staging import Staging
+from services.loader.ledger import LedgerClient
+from services.loader.pipedrive.client import http_client
+from services.loader.quota.arbiter import Arbiter
+from services.loader.quota.client import LocalSource
+from services.loader.quota.remote import RemoteSource
+from services.loader.quota.servicer import QuotaServicer
+from services.loader.servicer import LoaderServicer
+from services.loader.targets import Targets
+from services.loader.upsert import Upsert
+from services.loader.worker import LoadWorker
+from transload.v1.loader_service_pb2_grpc import add_LoaderServiceServicer_to_server
+from transload.v1.quota_service_pb2 import GetQuotaRequest, GetQuotaResponse
+from transload.v1.quota_service_pb2_grpc import QuotaServiceStub, add_QuotaServiceServicer_to_server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from services.loader.quota.client import Source
+    from services.loader.settings import LoaderSettings
+
+
+@asynccontextmanager
+async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
+    """Wires the loader. Resources close in reverse order when the block ends."""
+    clock = SystemClock()
+    holder = f"{settings.telemetry.replica}/{uuid.uuid4().hex[:12]}"
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(jetstream.connect(settings.nats))
+        ledger_channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address))
+        http = await stack.enter_async_context(http_client(connections_max=settings.in_flight_max * 2, timeout_seconds=settings.call_timeout_seconds))
+        arbiter = Arbiter(settings=settings.quota, clock=clock)
+        quota_servicer = QuotaServicer(arbiter=arbiter, clock=clock)
+        source: Source = LocalSource(arbiter)
+        get_quota = quota_servicer.quota
+        if settings.quota_address and settings.quota_address != settings.grpc.listen:
+            quota_channel = await stack.enter_async_context(grpc_client.channel(settings.quota_address))
+            source = RemoteSource(channel=quota_channel, holder=holder, clock=clock)
+            get_quota = partial(_remote_quota, QuotaServiceStub(quota_channel))
+        targets = Targets(http=http, connections=Connections.from_env(settings.environ), source=source, clock=clock)
+        stack.push_async_callback(targets.aclose)
+        staging = Staging.open(settings.staging.url)
+        ledger = LedgerClient(channel=ledger_channel, holder=holder)
+        upsert = Upsert(
+            ledger=ledger,
+            files=staging,
+            clock=clock,
+            in_flight_max=settings.in_flight_max,
+            grace_seconds=settings.grace_seconds,
+            margin_seconds=settings.margin_seconds,
+        )
+        worker = LoadWorker(ledger=ledger, targets=targets, upsert=upsert, clock=clock)
+        yield Service(
+            name="loader",
+            servicers=[
+                (add_LoaderServiceServicer_to_server, LoaderServicer(targets=targets, quota=get_quota)),
+                (add_QuotaServiceServicer_to_server, quota_servicer),
+            ],
+            consumers=[Consumer(bus, streams.LOADER, worker.handle, concurrency=settings.consumer_concurrency)],
+            pings={"nats": bus.ping, "ledger": partial(grpc_client.ping, ledger_channel)},
+        )
+
+
+async def _remote_quota(stub: QuotaServiceStub, connection: str) -> GetQuotaResponse:
+    return await stub.GetQuota(GetQuotaRequest(connection=connection))

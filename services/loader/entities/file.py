@@ -1,0 +1,91 @@
+"""Files, version 1 only (API.md 5.6): uploaded by streaming from staging, never held whole."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from services.loader import canonical
+from services.loader.entities.base import OffsetEntity, required
+from services.loader.pipedrive import lists
+from services.loader.pipedrive.client import Body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from services.loader.canonical import Image
+
+STAGING_PREFIX: Final = "files/"
+LINKS: Final = ("deal_id", "person_id", "org_id", "product_id", "activity_id", "lead_id", "project_id")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntity(OffsetEntity):
+    """Files: one a call, no time or author to set; content cannot be changed, a new version is a new file."""
+
+    # `update_time` moves with every edit, `add_time` is the server's.
+    update_time_fields: ClassVar[tuple[str, ...]] = ("add_time",)
+
+    def image(self, raw: Mapping[str, Any]) -> Image:
+        """Answers the image; the size stands as `byte_count` in our payloads and as `file_size` in answers."""
+        size = raw.get("byte_count", raw.get("file_size"))
+        return OffsetEntity.image(self, {**raw, "byte_count": size})
+
+
+FILE: Final = FileEntity(
+    name="file",
+    operations="files",
+    fields={
+        "name": canonical.text,
+        "byte_count": canonical.number,
+        "deal_id": canonical.reference,
+        "person_id": canonical.reference,
+        "org_id": canonical.reference,
+        "product_id": canonical.reference,
+        "activity_id": canonical.reference,
+        "lead_id": canonical.text,
+        "project_id": canonical.reference,
+    },
+    fingerprint=("name", "byte_count", *LINKS),
+    has_ids_filter=False,
+    page_size=lists.FILES_PAGE_MAX,
+)
+"""Told apart by name, size and the record they hang on."""
+
+
+def staged_digest(payload: Mapping[str, Any]) -> str:
+    """Answers the digest under which the bytes lie in staging."""
+    return str(required(payload, "staging_name")).removeprefix(STAGING_PREFIX)
+
+
+def upload_body(payload: Mapping[str, Any], read: Callable[[str], AsyncIterator[bytes]]) -> Body:
+    """Answers the multipart body of an upload: its length is known from the payload, its bytes are read while they are sent.
+
+    Args:
+        payload: `{name, staging_name, byte_count, content_type, deal_id | ...}`.
+        read: opens staged bytes by digest.
+    """
+    boundary = f"transload-{uuid.uuid4().hex}"
+    head = "".join(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{payload[name]}\r\n' for name in LINKS if payload.get(name))
+    content_type = str(payload.get("content_type") or "application/octet-stream").replace("\r", "").replace("\n", "")
+    head += (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{_quoted(str(required(payload, "name")))}"\r\n'
+        f"Content-Type: {content_type}\r\n\r\n"
+    )
+    opening, closing = head.encode(), f"\r\n--{boundary}--\r\n".encode()
+    digest = staged_digest(payload)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield opening
+        async for chunk in read(digest):
+            yield chunk
+        yield closing
+
+    byte_count = len(opening) + int(required(payload, "byte_count")) + len(closing)
+    return Body(content_type=f"multipart/form-data; boundary={boundary}", byte_count=byte_count, open=parts)
+
+
+def _quoted(name: str) -> str:
+    """Writes a file name as browsers do in multipart forms: UTF-8 as it is, quotes and line ends escaped."""
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

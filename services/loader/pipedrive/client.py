@@ -1,0 +1,337 @@
+"""The client: every call to Pipedrive goes through `call`, which waits for its lease first and reports what it cost afterwards."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import httpx
+import orjson
+from httpx_aiohttp import AiohttpTransport
+from opentelemetry.trace import SpanKind
+
+from services.common import telemetry
+from services.common.backoff import Backoff
+from services.common.errors import RateLimitedError, TransloadError, UnauthorizedError, UnavailableError
+from services.loader.pipedrive import errors
+from services.loader.pipedrive.costs import Operation, operation
+from services.loader.quota.arbiter import Headers, Priority
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from datetime import datetime
+
+    from services.common.clock import Clock
+    from services.common.connections import Connection
+    from services.loader.quota.client import Grant, QuotaClient
+
+# Attempts at one call whose repetition is harmless, or that never left this machine.
+ATTEMPTS_MAX: Final = 4
+# 429s in a row for one call before it is handed back; the quota keeps a growing pause before each.
+REFUSALS_MAX: Final = 6
+UNAUTHORIZED_PAUSE_SECONDS: Final = 30.0
+_TOO_MANY: Final = 429
+_SERVER_ERROR: Final = 500
+_BAD_REQUEST: Final = 400
+_FORBIDDEN: Final = 403
+_UNAUTHORIZED: Final = 401
+_JSON_HEADERS: Final = {"content-type": "application/json"}
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """One call as the ledger keeps it."""
+
+    method: str
+    path: str
+    status: int
+    token_count: int
+    correlation_id: str
+    send_time: datetime
+
+
+@dataclass(slots=True)
+class CallContext:
+    """On whose behalf calls are made.
+
+    Attributes:
+        priority: of the calls in the quota.
+        claim_ends: monotonic time after which nothing may be sent; None: no claim needed (reads outside a batch).
+        log: every call made, in order.
+        record_key: key of the record the calls are for, an attribute of their spans; empty: several.
+    """
+
+    priority: Priority
+    claim_ends: float | None = None
+    log: list[CallRecord] = field(default_factory=list)
+    record_key: str = ""
+
+    def for_record(self, key: str) -> CallContext:
+        """Answers a context with the same rights and a log of its own."""
+        return CallContext(priority=self.priority, claim_ends=self.claim_ends, record_key=key)
+
+    @property
+    def token_count(self) -> int:
+        """Tokens of all calls made."""
+        return sum(call.token_count for call in self.log)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A good answer: `data` and `additional_data` of the envelope."""
+
+    data: Any
+    additional: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body that is not JSON: a stream of known length with its content type."""
+
+    content_type: str
+    byte_count: int
+    open: Callable[[], AsyncIterator[bytes]]
+
+
+@asynccontextmanager
+async def http_client(*, connections_max: int, timeout_seconds: float) -> AsyncIterator[httpx.AsyncClient]:
+    """Opens the HTTP client: httpx on aiohttp's transport, which takes a fifth of the processor time of httpx's own."""
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=connections_max, keepalive_timeout=30)
+        opened = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
+        # aiohttp repeats a GET by itself when a kept connection was closed; the quota would not know of that call.
+        opened._retry_connection = False  # noqa: SLF001 - there is no public switch
+        return opened
+
+    transport = AiohttpTransport(client=session)
+    timeout = httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds), pool=None)
+    async with httpx.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False) as client:
+        yield client
+
+
+class PipedriveClient:
+    """Calls one Pipedrive company with one token."""
+
+    def __init__(
+        self, *, http: httpx.AsyncClient, connection: Callable[[], Connection], quota: QuotaClient, clock: Clock, backoff: Backoff | None = None
+    ) -> None:
+        self._http = http
+        self._connection = connection
+        self._quota = quota
+        self._clock = clock
+        self._backoff = backoff or Backoff(base_seconds=0.5, cap_seconds=10.0)
+        self._refused_key = ""
+        self._refused_until = 0.0
+        meter = telemetry.meter()
+        self._tokens = meter.create_counter("transload.pipedrive.tokens", unit="{token}", description="Tokens spent")
+        self._calls = meter.create_counter("transload.pipedrive.calls", unit="{call}", description="Calls by operation and status")
+
+    async def call(
+        self,
+        name: str,
+        context: CallContext,
+        *,
+        ids: Mapping[str, str | int] | None = None,
+        query: Mapping[str, str | int] | None = None,
+        body: Any = None,
+    ) -> Answer:
+        """Makes one call: lease, send, log, headers to the quota. Repeats what is safe to repeat.
+
+        Args:
+            name: operation by the cost table.
+            context: priority, claim and log.
+            ids: values for the open places of the path.
+            query: query parameters.
+            body: JSON value, or a `Body`.
+
+        Raises:
+            OutcomeUnknownError: a POST whose effect is not known.
+            ClaimExpiredError: the claim ended; nothing was sent.
+            TargetRejectedError: Pipedrive refused for good. GoneError: the record is not there.
+            UnauthorizedError: the token was refused, or was moments ago.
+            RateLimitedError: day's budget or breaker.
+            UnavailableError: no answer after several attempts, and nothing took effect that must not be repeated.
+        """
+        op = operation(name)
+        path = op.path.format(**{key: quote(str(value), safe="") for key, value in (ids or {}).items()}) if ids else op.path
+        if query:
+            path = f"{path}?{urlencode(query)}"
+        failures = refusals = 0
+        while True:
+            connection = self._open_connection()
+            grant = await self._lease(op, context)
+            try:
+                return await self._attempt(_Request(op, connection, path, body), grant, context)
+            except _RefusedNowError as error:
+                refusals += 1
+                if refusals >= REFUSALS_MAX:
+                    raise RateLimitedError(str(error), retry_after_seconds=30.0, reason="TARGET_QUOTA_EXHAUSTED") from error
+            except _NotSentError as error:
+                failures += 1
+                if failures >= ATTEMPTS_MAX:
+                    raise _unreachable(op, error) from error
+                await self._clock.sleep(self._backoff.delay_seconds(failures))
+            except errors.OutcomeUnknownError as error:
+                if not op.is_repeatable:
+                    raise
+                failures += 1
+                if failures >= ATTEMPTS_MAX:
+                    raise _unreachable(op, error) from error
+                await self._clock.sleep(self._backoff.delay_seconds(failures))
+
+    def _open_connection(self) -> Connection:
+        connection = self._connection()
+        if connection.key == self._refused_key and self._clock.monotonic() < self._refused_until:
+            raise UnauthorizedError("Pipedrive refused the API token (401): check the key of this connection", reason="TARGET_UNAUTHORIZED")
+        return connection
+
+    async def _lease(self, op: Operation, context: CallContext) -> Grant:
+        while True:
+            grant = await self._quota.acquire(tokens=op.token_count, is_search=op.is_search, priority=context.priority)
+            now = self._clock.monotonic()
+            is_claimed = context.claim_ends is None or now < context.claim_ends
+            if is_claimed and now < grant.expires:
+                return grant
+            await self._quota.release(grant, is_sent=False, tokens_spent=0, headers=None)
+            if not is_claimed:
+                raise errors.ClaimExpiredError("the claim ended before the call could be sent")
+
+    async def _attempt(self, request: _Request, grant: Grant, context: CallContext) -> Answer:
+        op = request.op
+        record = CallRecord(op.method, op.path, 0, op.token_count, "", self._clock.now())
+        headers: Headers | None = Headers()
+        is_sent = True
+        span = telemetry.tracer().start_span(op.name, kind=SpanKind.CLIENT)
+        try:
+            response = await self._send(request)
+            record.status, record.correlation_id = response.status_code, response.headers.get("x-correlation-id", "")
+            content = response.content
+            headers = _budget_headers(response, content)
+            return self._read(op, request.connection, response, content, headers)
+        except _NotSentError:
+            is_sent, headers, record.token_count = False, None, 0
+            raise
+        except _RefusedNowError:
+            record.token_count = 0
+            raise
+        finally:
+            await self._quota.release(grant, is_sent=is_sent, tokens_spent=record.token_count, headers=headers)
+            context.log.append(record)
+            self._tokens.add(record.token_count, {"operation": op.name})
+            self._calls.add(1, {"operation": op.name, "status": record.status})
+            if span.is_recording():
+                span.set_attributes(
+                    {
+                        "http.request.method": op.method,
+                        "url.template": op.path,
+                        "http.response.status_code": record.status,
+                        "transload.tokens": record.token_count,
+                        "transload.record.key": context.record_key,
+                    }
+                )
+            span.end()
+
+    async def _send(self, request: _Request) -> httpx.Response:
+        op, body = request.op, request.body
+        headers = {"x-api-token": request.connection.key}
+        content: bytes | AsyncIterator[bytes] | None = None
+        if isinstance(body, Body):
+            headers |= {"content-type": body.content_type, "content-length": str(body.byte_count)}
+            content = body.open()
+        elif body is not None:
+            headers |= _JSON_HEADERS
+            content = orjson.dumps(body)
+        try:
+            return await self._http.request(op.method, request.connection.url + request.path, content=content, headers=headers)
+        except httpx.InvalidURL as error:
+            raise UnavailableError("the URL of the connection is malformed", reason="TARGET_UNREACHABLE") from error
+        except (httpx.HTTPError, aiohttp.ClientError, TimeoutError) as error:
+            if _never_left(error):
+                raise _NotSentError(f"{op.name}: {type(error).__name__}") from error
+            raise errors.OutcomeUnknownError(f"no answer to {op.name} ({type(error).__name__})", metadata={"operation": op.name}) from error
+
+    def _read(self, op: Operation, connection: Connection, response: httpx.Response, content: bytes, headers: Headers) -> Answer:
+        status = response.status_code
+        if headers.is_html and status in {_FORBIDDEN, _TOO_MANY}:
+            raise RateLimitedError(
+                "Cloudflare in front of Pipedrive blocks our calls; they rest for some minutes", retry_after_seconds=300.0, reason="TARGET_BLOCKED"
+            )
+        if status == _TOO_MANY:
+            raise _RefusedNowError(f"Pipedrive refused {op.name} with 429")
+        if status >= _SERVER_ERROR:
+            raise errors.OutcomeUnknownError(f"Pipedrive answered {status} to {op.name}", metadata={"operation": op.name, "status": str(status)})
+        if status >= _BAD_REQUEST:
+            if status == _UNAUTHORIZED:
+                self._refused_key, self._refused_until = connection.key, self._clock.monotonic() + UNAUTHORIZED_PAUSE_SECONDS
+            raise errors.refusal(status, content, op.name)
+        try:
+            envelope = orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            raise errors.OutcomeUnknownError(
+                f"Pipedrive answered {status} to {op.name} without readable JSON", metadata={"operation": op.name}
+            ) from error
+        if not isinstance(envelope, dict) or envelope.get("success") is False:
+            raise errors.OutcomeUnknownError(f"Pipedrive answered {status} to {op.name} without success", metadata={"operation": op.name})
+        return Answer(envelope.get("data"), envelope.get("additional_data") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    op: Operation
+    connection: Connection
+    path: str
+    body: Any
+
+
+class _NotSentError(Exception):
+    """The request never left this machine."""
+
+
+class _RefusedNowError(Exception):
+    """429; the quota knows for how long."""
+
+
+def _unreachable(op: Operation, error: Exception) -> TransloadError:
+    return UnavailableError(f"Pipedrive cannot be reached ({op.name}: {error})", reason="TARGET_UNREACHABLE", metadata={"operation": op.name})
+
+
+def _never_left(error: BaseException) -> bool:
+    """Whether a failure proves that no byte of the request was sent.
+
+    httpx-aiohttp maps every broken connection to `ConnectTimeout`, also one that was cut after the request went out; only the cause tells.
+    """
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ClientError | TimeoutError):
+        return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol)
+
+
+def _budget_headers(response: httpx.Response, content: bytes) -> Headers:
+    get = response.headers.get
+    return Headers(
+        status=response.status_code,
+        daily_limit=_whole(get("x-daily-ratelimit-token-limit")),
+        daily_remaining=_whole(get("x-daily-ratelimit-token-remaining")),
+        window_limit=_whole(get("x-ratelimit-limit")),
+        window_remaining=_whole(get("x-ratelimit-remaining")),
+        retry_after_seconds=_seconds(get("retry-after") or get("x-ratelimit-reset")) if response.status_code == _TOO_MANY else None,
+        is_html=response.status_code in {_FORBIDDEN, _TOO_MANY} and errors.is_html(get("content-type") or "", content),
+    )
+
+
+def _whole(text: str | None) -> int | None:
+    try:
+        return None if text is None else max(0, int(text))
+    except ValueError:
+        return None
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else max(0.0, float(text))
+    except ValueError:
+        return None

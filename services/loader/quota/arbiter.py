@@ -1,0 +1,400 @@
+"""The arbiter: who may call Pipedrive now. Pure rules on a clock; no network, no tasks.
+
+**The window.** Pipedrive refuses a call when more than `limit` calls of the token reached it in the last 2 seconds (a rolling window). We do not see
+when a call reaches it, only when we let it go and when its answer came. So every call holds a *slot* from the grant until 2.0 seconds after its
+answer arrived, and at most `limit` slots are held at any time. Proof that no window overflows: let a call be granted at g, reach the server at s and
+be answered at a; then g <= s <= a. A rolling window that ends at t counts exactly the calls with t - 2 < s <= t. For each of these, g <= s <= t, and
+a + 2 >= s + 2 > t, so its slot is held at t. Held slots never exceed the limit, hence neither does any window - whatever the delays on the way are.
+A call whose answer never comes holds its slot until the lease ended, plus the longest time a call may take, plus 2 seconds. A new arbiter does not
+know the calls of the one before it; it grants nothing for `restart_wait_seconds`. Nothing here needs the clocks of both sides to agree, only to tick
+equally fast.
+
+**The tokens.** What remains is what the newest header said, less what is out on lease. A header belongs to the moment its call was served, and
+answers overtake each other; so a header of a call granted before the last one was believed may only lower the figure, and one of a call granted later
+is believed as it stands. A call is debited before it is sent, so the sum of what is out never exceeds what remains.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import uuid
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from services.common.errors import RateLimitedError
+
+if TYPE_CHECKING:
+    from services.common.clock import Clock
+    from services.loader.quota.settings import QuotaSettings
+
+# Above this a fetched answer is a bug of the caller; the contract of `AcquireLease` says so too.
+REQUESTS_PER_LEASE_MAX: Final = 100
+_BREAKER_SECONDS_MAX: Final = 3600.0
+_BURST_PAUSE_SECONDS_MAX: Final = 60.0
+# 429s without any header that tells which budget is meant, in a row, before we take them for the daily one (API.md 2.4).
+_AMBIGUOUS_MAX: Final = 5
+_RETRY_SECONDS_MIN: Final = 0.005
+_WANTED_SECONDS: Final = 0.5
+_HTTP_TOO_MANY: Final = 429
+_HTTP_OK_BELOW: Final = 400
+
+
+class Priority(IntEnum):
+    """Who goes first; the numbers are those of `QuotaPriority`."""
+
+    ROLLBACK = 1
+    VERIFY = 2
+    SAMPLE = 3
+    DELTA = 4
+    BULK = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What an answer said about the budget; None where it said nothing."""
+
+    status: int = 0
+    daily_limit: int | None = None
+    daily_remaining: int | None = None
+    window_limit: int | None = None
+    window_remaining: int | None = None
+    retry_after_seconds: float | None = None
+    is_html: bool = False
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right to send some calls before `expires` (monotonic seconds)."""
+
+    lease_id: str
+    request_count: int
+    token_count: int
+    search_count: int
+    expires: float
+    order: int
+    used_at_grant: int
+    is_open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Nothing free now; ask again after `retry_seconds`."""
+
+    retry_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """The budget as people see it."""
+
+    daily_limit: int
+    daily_remaining: int
+    spent: int
+    window_limit: int
+    window_used: int
+    resume_time: datetime | None
+    refused_calls: int
+
+
+@dataclass(slots=True)
+class _Window:
+    """Slots of one rolling window: held by open leases, and cooling until their time."""
+
+    limit: int
+    held: int = 0
+    cooling_count: int = 0
+    cooling: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def used(self, now: float) -> int:
+        while self.cooling and self.cooling[0][0] <= now:
+            self.cooling_count -= self.cooling.popleft()[1]
+        return self.held + self.cooling_count
+
+    def cool(self, until: float, count: int) -> None:
+        if count <= 0:
+            return
+        # Kept in order of time; a lost lease cools longer than those released after it.
+        if self.cooling and self.cooling[-1][0] > until:
+            self.cooling = deque(sorted([*self.cooling, (until, count)]))
+        else:
+            self.cooling.append((until, count))
+        self.cooling_count += count
+
+    def free_at(self, now: float, count: int) -> float:
+        """When `count` slots are free, counting only slots whose time is known; infinity when that is not enough."""
+        free = self.limit - self.used(now)
+        if free >= count:
+            return now
+        for until, cooling in self.cooling:
+            free += cooling
+            if free >= count:
+                return until
+        return math.inf
+
+
+class Budget:
+    """The budget of one Pipedrive company and token."""
+
+    def __init__(self, *, name: str, settings: QuotaSettings, clock: Clock, started: float, incarnation: str) -> None:
+        self._name = name
+        self._incarnation = incarnation
+        self._settings = settings
+        self._clock = clock
+        self._zone = ZoneInfo(settings.reset_zone)
+        self._window = _Window(settings.window_limit)
+        self._searches = _Window(settings.search_limit)
+        self._leases: dict[str, Lease] = {}
+        self._order = itertools.count(1)
+        self._last_order = 0
+        self._daily_limit = settings.daily_tokens
+        self._remaining = settings.daily_tokens
+        self._is_limit_known = False
+        self._remaining_order = 0
+        self._next_reset = self._reset_after(clock.now())
+        self._reserved = 0
+        self._spent = 0
+        self._refused_calls = 0
+        self._ambiguous = 0
+        self._paused_until = started + settings.restart_wait_seconds
+        self._breaker_until: datetime | None = None
+        self._breaker_seconds = settings.breaker_seconds
+        self._is_probing_breaker = False
+        self._exhausted_until: datetime | None = None
+        self._is_probing_day = False
+        self._wanted: dict[Priority, float] = {}
+
+    def acquire(self, *, requests: int, tokens: int, searches: int = 0, priority: Priority = Priority.BULK) -> Lease | Refusal:
+        """Grants up to `requests` calls of `tokens` in sum, or says when to ask again.
+
+        Tokens are granted as asked or not at all; of requests, as many as there are free slots.
+
+        Raises:
+            RateLimitedError: the day's tokens do not suffice (`TARGET_QUOTA_EXHAUSTED`), or the breaker is open (`TARGET_BLOCKED`);
+                metadata has `resume_time`.
+        """
+        now = self._clock.monotonic()
+        self._drop_lost_leases(now)
+        self._check_breaker()
+        refusal = self._check_tokens(tokens, priority)
+        if refusal is not None:
+            return refusal
+        if now < self._paused_until:
+            return self._refuse(priority, now, self._paused_until - now)
+        if self._is_probing_breaker and self._window.held:
+            return self._refuse(priority, now, _WANTED_SECONDS)
+        if any(other < priority and until > now for other, until in self._wanted.items()):
+            return Refusal(_RETRY_SECONDS_MIN * 4)
+        free = self._window.limit - self._window.used(now)
+        if searches:
+            free = min(free, self._searches.limit - self._searches.used(now))
+        granted = min(requests, 1 if self._is_probing_breaker else requests, free)
+        if granted <= 0:
+            waits = [self._window.free_at(now, 1), self._searches.free_at(now, 1) if searches else now]
+            return self._refuse(priority, now, max(waits) - now)
+        self._wanted.pop(priority, None)
+        return self._grant(now, granted, tokens, min(searches, granted))
+
+    def release(self, lease_id: str, *, requests_sent: int, tokens_spent: int, headers: Headers | None) -> None:
+        """Takes a lease back with what was spent and what the last answer said. An unknown or closed lease changes nothing."""
+        lease = self._leases.pop(lease_id, None)
+        if lease is None or not lease.is_open:
+            return
+        lease.is_open = False
+        now = self._clock.monotonic()
+        self._close(lease, cool_until=now + self._settings.window_seconds, sent=min(requests_sent, lease.request_count))
+        self._spent += tokens_spent
+        self._learn(lease, tokens_spent, headers or Headers(), now)
+
+    def state(self) -> BudgetState:
+        """Answers the budget as it stands."""
+        now = self._clock.monotonic()
+        self._drop_lost_leases(now)
+        self._start_new_day_when_due()
+        stops = [time for time in (self._exhausted_until, self._breaker_until) if time is not None and time > self._clock.now()]
+        return BudgetState(
+            daily_limit=self._daily_limit if self._is_limit_known else 0,
+            daily_remaining=max(0, self._remaining - self._reserved),
+            spent=self._spent,
+            window_limit=self._window.limit,
+            window_used=self._window.used(now),
+            resume_time=max(stops) if stops else None,
+            refused_calls=self._refused_calls,
+        )
+
+    def _grant(self, now: float, requests: int, tokens: int, searches: int) -> Lease:
+        self._last_order = next(self._order)
+        lease = Lease(
+            lease_id=f"{self._name}/{self._incarnation}-{self._last_order}",
+            request_count=requests,
+            token_count=tokens,
+            search_count=searches,
+            expires=now + self._settings.lease_seconds,
+            order=self._last_order,
+            used_at_grant=self._window.used(now) + requests,
+        )
+        self._leases[lease.lease_id] = lease
+        self._window.held += requests
+        self._searches.held += searches
+        self._reserved += tokens
+        return lease
+
+    def _close(self, lease: Lease, *, cool_until: float, sent: int) -> None:
+        self._reserved -= lease.token_count
+        self._window.held -= lease.request_count
+        self._searches.held -= lease.search_count
+        self._window.cool(cool_until, sent)
+        self._searches.cool(cool_until, min(sent, lease.search_count))
+
+    def _drop_lost_leases(self, now: float) -> None:
+        # Leases stand in order of grant and all live equally long, so the first that is still good ends the search.
+        lost_after = self._settings.call_seconds
+        while self._leases:
+            lease = next(iter(self._leases.values()))
+            if lease.expires + lost_after > now:
+                return
+            del self._leases[lease.lease_id]
+            lease.is_open = False
+            self._close(lease, cool_until=lease.expires + lost_after + self._settings.window_seconds, sent=lease.request_count)
+            # Whether its calls were made is not known; the cautious reading is that they were.
+            self._spent += lease.token_count
+            self._remaining -= lease.token_count
+
+    def _refuse(self, priority: Priority, now: float, seconds: float) -> Refusal:
+        self._wanted[priority] = now + min(seconds, _WANTED_SECONDS) + _RETRY_SECONDS_MIN
+        return Refusal(max(_RETRY_SECONDS_MIN, min(seconds, _WANTED_SECONDS)))
+
+    def _check_breaker(self) -> None:
+        if self._breaker_until is None:
+            return
+        wait = (self._breaker_until - self._clock.now()).total_seconds()
+        if wait > 0:
+            raise RateLimitedError(
+                f"Cloudflare in front of Pipedrive blocks our calls; nothing is sent until {_stamp(self._breaker_until)}",
+                retry_after_seconds=wait,
+                reason="TARGET_BLOCKED",
+                metadata={"resume_time": _stamp(self._breaker_until), "connection": self._name},
+            )
+        self._breaker_until = None
+        self._is_probing_breaker = True
+
+    def _check_tokens(self, tokens: int, priority: Priority) -> Refusal | None:
+        self._start_new_day_when_due()
+        now = self._clock.now()
+        if self._exhausted_until is not None and now < self._exhausted_until:
+            self._raise_exhausted(self._exhausted_until)
+        floor = 0
+        if priority is not Priority.ROLLBACK:
+            floor = int(self._daily_limit * (self._settings.rollback_share + self._settings.others_share))
+        if self._remaining - self._reserved - tokens >= floor:
+            return None
+        if self._reserved and self._remaining - tokens >= floor:
+            # What is out on lease may stand in the header already; the next release tells.
+            return Refusal(_RETRY_SECONDS_MIN * 4)
+        self._raise_exhausted(self._next_reset)
+        return None
+
+    def _raise_exhausted(self, until: datetime) -> None:
+        raise RateLimitedError(
+            f"the daily token budget of Pipedrive is used up; work goes on at {_stamp(until)}",
+            retry_after_seconds=max(1.0, (until - self._clock.now()).total_seconds()),
+            reason="TARGET_QUOTA_EXHAUSTED",
+            metadata={"resume_time": _stamp(until), "connection": self._name},
+        )
+
+    def _start_new_day_when_due(self) -> None:
+        now = self._clock.now()
+        if self._exhausted_until is not None and now >= self._exhausted_until:
+            self._exhausted_until = None
+            self._is_probing_day = True
+            self._remaining = max(self._remaining, self._daily_limit)
+            self._remaining_order = self._last_order
+        if now >= self._next_reset:
+            self._next_reset = self._reset_after(now)
+            self._remaining = max(self._remaining, self._daily_limit)
+            self._remaining_order = self._last_order
+
+    def _reset_after(self, now: datetime) -> datetime:
+        local = now.astimezone(self._zone)
+        midnight = datetime(local.year, local.month, local.day, tzinfo=self._zone) + timedelta(days=1)
+        return midnight.astimezone(now.tzinfo)
+
+    def _learn(self, lease: Lease, tokens_spent: int, headers: Headers, now: float) -> None:
+        if headers.window_limit is not None and headers.window_limit > 0:
+            self._window.limit = headers.window_limit
+        if headers.daily_limit is not None and headers.daily_limit > 0:
+            self._daily_limit, self._is_limit_known = headers.daily_limit, True
+        if headers.daily_remaining is None:
+            self._remaining -= tokens_spent
+        else:
+            is_newer = lease.order > self._remaining_order
+            self._remaining = headers.daily_remaining if is_newer else min(self._remaining, headers.daily_remaining)
+            self._remaining_order = self._last_order
+        self._count_foreign_calls(lease, headers, now)
+        if headers.is_html:
+            self._open_breaker()
+        elif headers.status == _HTTP_TOO_MANY:
+            self._learn_refusal(headers, now)
+        elif headers.status:
+            self._is_probing_breaker = False
+            if headers.status < _HTTP_OK_BELOW:
+                self._ambiguous, self._is_probing_day, self._breaker_seconds = 0, False, self._settings.breaker_seconds
+
+    def _count_foreign_calls(self, lease: Lease, headers: Headers, now: float) -> None:
+        """Calls somebody else makes with the same token fill the window too; the header shows them.
+
+        The header is as old as the way of the answer: what we held at the grant is compared too, or our own slots freed since would look foreign.
+        """
+        if headers.window_remaining is None or headers.window_limit is None:
+            return
+        foreign = headers.window_limit - headers.window_remaining - max(self._window.used(now), lease.used_at_grant)
+        self._window.cool(now + self._settings.window_seconds, foreign)
+
+    def _open_breaker(self) -> None:
+        self._breaker_until = self._clock.now() + timedelta(seconds=self._breaker_seconds)
+        self._breaker_seconds = min(self._breaker_seconds * 2, _BREAKER_SECONDS_MAX)
+        self._is_probing_breaker = False
+
+    def _learn_refusal(self, headers: Headers, now: float) -> None:
+        self._refused_calls += 1
+        is_daily = headers.daily_remaining == 0
+        if headers.daily_remaining is None and headers.window_remaining is None:
+            self._ambiguous += 1
+            is_daily = self._remaining <= 0 or self._ambiguous > _AMBIGUOUS_MAX
+        if is_daily:
+            self._remaining = 0
+            self._remaining_order = self._last_order
+            probe = self._clock.now() + timedelta(seconds=self._settings.probe_seconds)
+            self._exhausted_until = min(probe, self._next_reset) if self._is_probing_day else self._next_reset
+            return
+        pause = max(headers.retry_after_seconds or 0.0, self._settings.window_seconds * 2.0 ** min(self._ambiguous, _AMBIGUOUS_MAX))
+        self._paused_until = max(self._paused_until, now + min(pause, _BURST_PAUSE_SECONDS_MAX))
+
+
+class Arbiter:
+    """The budgets of all target connections."""
+
+    def __init__(self, *, settings: QuotaSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._budgets: dict[str, Budget] = {}
+        self._started = clock.monotonic()
+        # A lease of the arbiter before must not be mistaken for one of ours.
+        self._incarnation = uuid.uuid4().hex[:8]
+
+    def budget(self, connection: str) -> Budget:
+        """Answers the budget of a connection, begun at the smallest plan's limits."""
+        budget = self._budgets.get(connection)
+        if budget is None:
+            budget = self._budgets[connection] = Budget(
+                name=connection, settings=self._settings, clock=self._clock, started=self._started, incarnation=self._incarnation
+            )
+        return budget
+
+
+def _stamp(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

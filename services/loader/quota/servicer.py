@@ -1,0 +1,101 @@
+"""`QuotaService`: the arbiter for loaders in other processes, and the budget for people."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from services.common.errors import InvalidRequestError
+from services.loader.quota.arbiter import REQUESTS_PER_LEASE_MAX, Arbiter, Refusal
+from services.loader.quota.codec import headers_from_proto, priority_from_proto
+from transload.v1 import quota_service_pb2
+from transload.v1.quota_service_pb2_grpc import QuotaServiceServicer as QuotaServiceBase
+
+if TYPE_CHECKING:
+    from grpc import aio
+
+    from services.common.clock import Clock
+
+# Answers kept for repeated request ids; a repeat comes within seconds, and an arbiter grants at most some hundred leases in that time.
+_ANSWERS_KEPT: Final = 1000
+
+
+class QuotaServicer(QuotaServiceBase):
+    """Answers leases from the arbiter in this process."""
+
+    def __init__(self, *, arbiter: Arbiter, clock: Clock) -> None:
+        self._arbiter = arbiter
+        self._clock = clock
+        self._answers: OrderedDict[str, quota_service_pb2.AcquireLeaseResponse] = OrderedDict()
+
+    async def AcquireLease(  # noqa: N802 - the contract's name
+        self, request: quota_service_pb2.AcquireLeaseRequest, context: aio.ServicerContext[Any, Any]
+    ) -> quota_service_pb2.AcquireLeaseResponse:
+        """Grants, or says when to ask again."""
+        del context
+        if not request.connection:
+            raise InvalidRequestError("connection must be set")
+        if not 1 <= request.request_count <= REQUESTS_PER_LEASE_MAX:
+            raise InvalidRequestError(f"request_count must be 1 to {REQUESTS_PER_LEASE_MAX}")
+        if request.token_count < 0 or not 0 <= request.search_count <= request.request_count:
+            raise InvalidRequestError("token_count must not be negative, search_count at most request_count")
+        if request.request_id and (known := self._answers.get(request.request_id)) is not None:
+            return known
+        answer = self._arbiter.budget(request.connection).acquire(
+            requests=request.request_count,
+            tokens=request.token_count,
+            searches=request.search_count,
+            priority=priority_from_proto(request.priority),
+        )
+        response = quota_service_pb2.AcquireLeaseResponse()
+        if isinstance(answer, Refusal):
+            response.retry_delay.FromTimedelta(timedelta(seconds=answer.retry_seconds))
+            return response
+        response.lease_id, response.request_count, response.token_count = answer.lease_id, answer.request_count, answer.token_count
+        response.expire_time.FromDatetime(self._clock.now() + timedelta(seconds=answer.expires - self._clock.monotonic()))
+        if request.request_id:
+            self._answers[request.request_id] = response
+            if len(self._answers) > _ANSWERS_KEPT:
+                self._answers.popitem(last=False)
+        return response
+
+    async def ReleaseLease(  # noqa: N802
+        self, request: quota_service_pb2.ReleaseLeaseRequest, context: aio.ServicerContext[Any, Any]
+    ) -> quota_service_pb2.ReleaseLeaseResponse:
+        """Takes back."""
+        del context
+        connection = request.lease_id.rpartition("/")[0]
+        if not connection:
+            raise InvalidRequestError("lease_id must be one that AcquireLease answered")
+        self._arbiter.budget(connection).release(
+            request.lease_id,
+            requests_sent=request.request_count,
+            tokens_spent=request.token_count,
+            headers=headers_from_proto(request.headers) if request.HasField("headers") else None,
+        )
+        return quota_service_pb2.ReleaseLeaseResponse()
+
+    async def GetQuota(  # noqa: N802
+        self, request: quota_service_pb2.GetQuotaRequest, context: aio.ServicerContext[Any, Any]
+    ) -> quota_service_pb2.GetQuotaResponse:
+        """Shows the budget."""
+        del context
+        if not request.connection:
+            raise InvalidRequestError("connection must be set")
+        return await self.quota(request.connection)
+
+    async def quota(self, connection: str) -> quota_service_pb2.GetQuotaResponse:
+        """Answers the budget of a connection."""
+        state = self._arbiter.budget(connection).state()
+        response = quota_service_pb2.GetQuotaResponse(
+            daily_token_limit=state.daily_limit,
+            daily_token_remaining=state.daily_remaining,
+            spent_token_count=state.spent,
+            window_limit=state.window_limit,
+            window_used=state.window_used,
+            refused_call_count=state.refused_calls,
+        )
+        if state.resume_time is not None:
+            response.resume_time.FromDatetime(state.resume_time)
+        return response

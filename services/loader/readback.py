@@ -1,0 +1,159 @@
+"""Reading loaded records back (L-08, L-13) the way that costs least tokens, page by page, in canonical form.
+
+By `ids=` 100 records cost 10 tokens, by a scan 500 do - but a scan also passes records that are not ours. How many those are is not known; the
+largest id wanted is a bound for the records up to it, so a scan costs at most that many pages, and it ends at that id.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from services.common.errors import InvalidRequestError
+from services.loader.entities import NAMED_ENTITIES, RECORD_ENTITIES, schema
+from services.loader.entities.base import LIST_FROM, Found, OffsetEntity
+from services.loader.entities.deal import DEAL
+from services.loader.entities.line_item import LINE_ITEM
+from services.loader.entities.organization_relation import ORGANIZATION_RELATION
+from services.loader.pipedrive import lists
+from services.loader.values import value_image
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    from services.loader.canonical import Image
+    from services.loader.entities.base import Entity
+    from services.loader.pipedrive.client import CallContext, PipedriveClient
+
+Page = list[tuple[str, "Image"]]
+
+_LIST_TOKENS_V2: Final = 10
+_LIST_TOKENS_V1: Final = 20
+_GET_TOKENS_V1: Final = 2
+_OPTION_FIELDS: Final = frozenset({"label_ids", "category"})
+
+
+class ReadBack:
+    """Reads records of one target account."""
+
+    def __init__(self, *, client: PipedriveClient, context: CallContext) -> None:
+        self._client = client
+        self._context = context
+
+    async def pages(self, target_entity: str, target_ids: Sequence[str], parent_ids: Sequence[str]) -> AsyncGenerator[Page, None]:
+        """Yields (target id, canonical image) in pages by rising target id.
+
+        Args:
+            target_entity: kind of record.
+            target_ids: wanted; empty: all.
+            parent_ids: for line items and relations: the records they hang on.
+
+        Raises:
+            InvalidRequestError: no such entity, or an entity without listing was asked for as a whole.
+        """
+        if target_entity in RECORD_ENTITIES or target_entity == "deal_value":
+            wanted = sorted(set(target_ids), key=_number)
+            pages = self._records(
+                DEAL if target_entity == "deal_value" else RECORD_ENTITIES[target_entity], wanted, sorted(set(parent_ids), key=_number)
+            )
+            async with aclosing(pages):
+                async for page in pages:
+                    if page:
+                        yield [(found.target_id, value_image(found.image) if target_entity == "deal_value" else found.image) for found in page]
+            return
+        images = await self._definitions(target_entity)
+        wanted_ids = set(target_ids)
+        page_all = [(target_id, image) for target_id, image in images if not wanted_ids or target_id in wanted_ids]
+        for begin in range(0, len(page_all), lists.PAGE_MAX):
+            yield page_all[begin : begin + lists.PAGE_MAX]
+
+    def _records(self, entity: Entity, wanted: list[str], parents: list[str]) -> AsyncGenerator[list[Found], None]:
+        if entity is LINE_ITEM:
+            return self._lines(wanted, parents)
+        if entity is ORGANIZATION_RELATION:
+            return self._relations(wanted, parents)
+        if wanted and not _is_scan_cheaper(entity, wanted):
+            return self._by_ids(entity, wanted)
+        return self._scan(entity, wanted)
+
+    async def _by_ids(self, entity: Entity, wanted: list[str]) -> AsyncGenerator[list[Found], None]:
+        for begin in range(0, len(wanted), lists.IDS_MAX):
+            found = await entity.read(self._client, self._context, wanted[begin : begin + lists.IDS_MAX])
+            yield _sorted(found.values())
+
+    async def _scan(self, entity: Entity, wanted: list[str]) -> AsyncGenerator[list[Found], None]:
+        missing = set(wanted)
+        last = _number(wanted[-1]) if wanted else None
+        late: list[Found] = []
+        async with aclosing(entity.scan(self._client, self._context)) as pages:
+            async for page in pages:
+                hits = [found for found in page if not wanted or found.target_id in missing]
+                missing.difference_update(found.target_id for found in hits)
+                yield _sorted(hits)
+                if last is not None and (not missing or (page and _number(page[-1].target_id) >= last)):
+                    break
+        if missing and entity is DEAL:
+            # Archived deals are not in the plain listing.
+            late = [found async for page in self._by_ids(entity, sorted(missing, key=_number)) for found in page]
+        if late:
+            yield late
+
+    async def _lines(self, wanted: list[str], parents: list[str]) -> AsyncGenerator[list[Found], None]:
+        if not parents:
+            raise InvalidRequestError("line items are read by their deals: parent_ids must be set")
+        missing = set(wanted)
+        async with aclosing(LINE_ITEM.of_deals(self._client, self._context, parents)) as pages:
+            async for page in pages:
+                yield [line for line in page if not missing or line.target_id in missing]
+
+    async def _relations(self, wanted: list[str], parents: list[str]) -> AsyncGenerator[list[Found], None]:
+        if wanted and (not parents or len(wanted) * _GET_TOKENS_V1 <= len(parents) * _LIST_TOKENS_V1):
+            async with aclosing(self._by_ids(ORGANIZATION_RELATION, wanted)) as pages:
+                async for page in pages:
+                    yield page
+            return
+        if not parents:
+            raise InvalidRequestError("organization relations are read by id or by organization: target_ids or parent_ids must be set")
+        seen: set[str] = set()
+        for parent in parents:
+            async with aclosing(ORGANIZATION_RELATION.of_parent(self._client, self._context, parent)) as listed:
+                async for page in listed:
+                    fresh = [found for found in page if found.target_id not in seen and (not wanted or found.target_id in wanted)]
+                    seen.update(found.target_id for found in fresh)
+                    yield fresh
+
+    async def _definitions(self, target_entity: str) -> Page:
+        if target_entity in NAMED_ENTITIES:
+            entity = NAMED_ENTITIES[target_entity]
+            return [(str(raw["id"]), entity.image(raw)) for raw in await entity.list_all(self._client, self._context)]
+        if target_entity == "user":
+            users = await schema.list_users(self._client, self._context)
+            return [(str(user["id"]), {"id": user["id"], "email": str(user.get("email") or "").casefold()}) for user in users]
+        if target_entity not in {"custom_field", "field_option"}:
+            raise InvalidRequestError(f"target_entity {target_entity!r} is not known")
+        fields = [field for entity in schema.FIELD_ENTITIES for field in await schema.list_fields(self._client, self._context, entity)]
+        if target_entity == "custom_field":
+            return [(field.code, field.image()) for field in fields if field.raw.get("is_custom_field")]
+        return [
+            (str(number), {"entity": field.entity, "field_code": field.code, "id": number, "label": label})
+            for field in fields
+            if field.code in _OPTION_FIELDS
+            for label, number in field.options.items()
+        ]
+
+
+def _is_scan_cheaper(entity: Entity, wanted: Sequence[str]) -> bool:
+    last = _number(wanted[-1])
+    if isinstance(entity, OffsetEntity):
+        return ceil(last / entity.page_size) * _LIST_TOKENS_V1 < len(wanted) * _GET_TOKENS_V1
+    by_ids = len(wanted) if len(wanted) < LIST_FROM else ceil(len(wanted) / lists.IDS_MAX) * _LIST_TOKENS_V2
+    return ceil(last / lists.PAGE_MAX) * _LIST_TOKENS_V2 < by_ids
+
+
+def _sorted(found: Iterable[Found]) -> list[Found]:
+    return sorted(found, key=lambda record: _number(record.target_id))
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0

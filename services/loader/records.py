@@ -1,0 +1,278 @@
+"""Loading records with an id of their own: create, update by three-way comparison, match with what is there, resolve what is in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import aclosing
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from services.common.canonical import canonical_json
+from services.common.errors import TargetRejectedError
+from services.loader.attempts import failure
+from services.loader.entities.file import FILE, staged_digest, upload_body
+from services.loader.entities.line_item import BULK_FROM, BULK_MAX, LINE_ITEM
+from services.loader.entities.organization_relation import ORGANIZATION_RELATION
+from services.loader.merge import POLICY_SOURCE, POLICY_TARGET, Merge, fill, merge
+from services.loader.pipedrive.errors import GoneError
+from services.loader.work import Action, Outcome, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.loader.attempts import Attempts
+    from services.loader.doubt import Doubt
+    from services.loader.entities.base import Entity, Found
+    from services.loader.work import Batch, FileStore, Work
+
+MATCH: Final = "$match"
+# Rounds of "list, then create what is absent" within one delivery; what is unknown after them is settled as unknown and comes back.
+_DOUBT_ROUNDS: Final = 2
+_FILE_LOOKBACK: Final = timedelta(hours=1)
+
+
+class Records:
+    """Loads products, organizations, relations, persons, deals, line items, activities, notes and files."""
+
+    def __init__(self, *, attempts: Attempts, doubt: Doubt, files: FileStore) -> None:
+        self._attempts = attempts
+        self._doubt = doubt
+        self._files = files
+
+    async def load(self, entity: Entity, batch: Batch) -> None:
+        """Decides every record of the batch."""
+        await self._match(entity, batch, [work for work in batch.open(Action.CREATE) if work.body.get(MATCH)])
+        await self._create(entity, batch, batch.open(Action.CREATE))
+        await self._update(entity, batch, batch.open(Action.UPDATE))
+        await self.settle_doubts(entity, batch)
+
+    async def settle_doubts(self, entity: Entity, batch: Batch) -> None:
+        """Finds out about records in doubt, those of this very delivery included, and creates what is absent."""
+        for _ in range(_DOUBT_ROUNDS):
+            doubtful = [work for work in batch.works if _is_doubtful(work)]
+            if not doubtful or batch.stop is not None:
+                return
+            is_fresh = any(work.outcome is not None for work in doubtful)
+            await self._doubt.wait_out(None if is_fresh else batch.started)
+            try:
+                found = await self._doubt.resolve(entity, batch, doubtful)
+            except Exception as error:  # noqa: BLE001 - sorted in `failure`
+                outcome = failure(batch, error)
+                for work in doubtful:
+                    # Never "not tried": what is in doubt stays in doubt.
+                    work.outcome = Outcome(Result.UNKNOWN, reason="IN_DOUBT", message=outcome.message)
+                return
+            for work in doubtful:
+                work.outcome = created(entity, work, found[work.key]) if work.key in found else None
+            await self._create(entity, batch, [work for work in doubtful if work.outcome is None])
+
+    async def _create(self, entity: Entity, batch: Batch, works: Sequence[Work]) -> None:
+        if not works:
+            return
+        if entity is LINE_ITEM:
+            await self._create_lines(batch, works)
+            return
+
+        async def act(work: Work) -> Outcome:
+            return created(entity, work, await entity.create(batch.client, work.context, work.body))
+
+        await self._attempts.each(batch, works, self._upload(batch) if entity is FILE else act)
+
+    def _upload(self, batch: Batch) -> Any:
+        async def act(work: Work) -> Outcome:
+            return created(FILE, work, await self._send_file(batch, work))
+
+        return act
+
+    async def _send_file(self, batch: Batch, work: Work) -> Found:
+        # The first bytes are fetched before the call: a file that is not in staging must not leave a half-sent upload in doubt.
+        async with aclosing(self._files.read_file(staged_digest(work.body))) as stream:  # type: ignore[type-var]
+            await anext(stream, None)
+        answer = await batch.client.call("files.create", work.context, body=upload_body(work.body, self._files.read_file))
+        return FILE.created(answer.data)
+
+    async def _create_lines(self, batch: Batch, works: Sequence[Work]) -> None:
+        """Puts products on deals: one deal's lines in their order, in bulk where that is not dearer; several deals at a time."""
+        by_deal: dict[str, list[Work]] = defaultdict(list)
+        for work in works:
+            work.outcome = None
+            by_deal[str(work.body.get("deal_id") or "")].append(work)
+        async with asyncio.TaskGroup() as tasks:
+            for lines in by_deal.values():
+                tasks.create_task(self._attempts.group(batch, lines, partial(_put_on_deal, batch, lines)))
+
+    async def _match(self, entity: Entity, batch: Batch, works: list[Work]) -> None:
+        """Links records with a match policy to what is in Pipedrive already; what is not found is created."""
+        if not works or batch.stop is not None:
+            return
+        wanted = {_sign(str(work.body[MATCH]), entity.image(work.body)): work for work in reversed(works)}
+        wanted.pop("", None)
+        fields = {str(work.body[MATCH]) for work in works}
+        hits: dict[str, Found] = {}
+        try:
+            async with aclosing(entity.scan(batch.client, batch.shared)) as pages:
+                async for page in pages:
+                    for found in page:
+                        for name in fields:
+                            sign = _sign(name, found.image)
+                            if sign in wanted:
+                                hits.setdefault(wanted[sign].key, found)
+                    if len(hits) == len(wanted):
+                        break
+        except Exception as error:  # noqa: BLE001 - sorted in `failure`
+            outcome = failure(batch, error)
+            for work in works:
+                work.outcome = outcome
+            return
+
+        async def act(work: Work) -> Outcome:
+            return await self._link(entity, batch, work, hits[work.key])
+
+        await self._attempts.each(batch, [work for work in works if work.key in hits], act)
+
+    async def _link(self, entity: Entity, batch: Batch, work: Work, found: Found) -> Outcome:
+        payload = entity.body(work.body)
+        result = fill(entity, payload=payload, actual=found.image, policy=work.conflict_policy)
+        if result.changes:
+            await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, payload))
+        return Outcome(Result.MATCHED, found.target_id, image=result.image, pre_image=result.before or None, parent_target_id=found.parent_id)
+
+    async def _update(self, entity: Entity, batch: Batch, works: list[Work]) -> None:
+        if not works or batch.stop is not None:
+            return
+        try:
+            if entity is FILE:
+                await self._replace_files(batch, works)
+                return
+            actual = await self._read(entity, batch, works)
+        except Exception as error:  # noqa: BLE001 - sorted in `failure`
+            outcome = failure(batch, error)
+            for work in works:
+                work.outcome = outcome
+            return
+
+        async def act(work: Work) -> Outcome:
+            found = actual.get(work.target_id)
+            if found is None:
+                return await self._update_gone(entity, batch, work)
+            return await self._update_one(entity, batch, work, found)
+
+        await self._attempts.each(batch, works, act)
+
+    @staticmethod
+    async def _read(entity: Entity, batch: Batch, works: Sequence[Work]) -> dict[str, Found]:
+        if entity is not LINE_ITEM:
+            return await entity.read(batch.client, batch.shared, [work.target_id for work in works])
+        deals = sorted({work.parent_target_id or str(work.body.get("deal_id") or "") for work in works} - {""})
+        found: dict[str, Found] = {}
+        async for page in LINE_ITEM.of_deals(batch.client, batch.shared, deals):
+            found.update({line.target_id: line for line in page})
+        return found
+
+    @staticmethod
+    async def _update_one(entity: Entity, batch: Batch, work: Work, found: Found) -> Outcome:
+        payload = {name: value for name, value in work.body.items() if not name.startswith("$")}
+        result = merge(entity, last=work.last_image, payload=payload, actual=found.image, policy=work.conflict_policy)
+        if result.conflicts:
+            fields = ", ".join(result.conflicts)
+            return Outcome(
+                Result.WAITING,
+                work.target_id,
+                image=work.last_image,
+                reason="CONFLICT",
+                message=f"changed in the source and in Pipedrive since it was loaded: {fields}; decide which side is right",
+                parent_target_id=found.parent_id,
+            )
+        if result.changes:
+            await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, payload))
+        return _updated(work, found, result)
+
+    @staticmethod
+    async def _update_gone(entity: Entity, batch: Batch, work: Work) -> Outcome:
+        if work.conflict_policy == POLICY_SOURCE:
+            return created(entity, work, await entity.create(batch.client, work.context, work.body))
+        if work.conflict_policy == POLICY_TARGET:
+            return Outcome(Result.UNCHANGED, work.target_id, image=work.last_image, message="deleted in Pipedrive; stays deleted by decision")
+        return Outcome(
+            Result.WAITING,
+            work.target_id,
+            image=work.last_image,
+            reason="CONFLICT",
+            message="changed in the source, but deleted in Pipedrive since it was loaded; decide whether it is created again",
+        )
+
+    async def _replace_files(self, batch: Batch, works: list[Work]) -> None:
+        """A file's content cannot be changed: the new version goes up, then the old one goes.
+
+        Safe to repeat: a new version that went up before a crash is looked for first.
+        """
+        uploaded = await self._doubt.resolve(FILE, batch, works, lookback=_FILE_LOOKBACK, exclude=frozenset(work.target_id for work in works))
+
+        async def act(work: Work) -> Outcome:
+            new = uploaded.get(work.key) or await self._send_file(batch, work)
+            await FILE.delete(batch.client, work.context, work.target_id)
+            return Outcome(Result.UPDATED, new.target_id, image=FILE.image(work.body))
+
+        await self._attempts.each(batch, works, act)
+
+
+async def _put_on_deal(batch: Batch, works: Sequence[Work]) -> None:
+    for begin in range(0, len(works), BULK_MAX):
+        chunk = works[begin : begin + BULK_MAX]
+        if len(chunk) >= BULK_FROM:
+            try:
+                lines = await LINE_ITEM.create_bulk(batch.client, chunk[0].context, [work.body for work in chunk])
+            except TargetRejectedError as error:
+                # One bad line refuses all of them; one by one the others arrive and the bad one is named. A deal that is gone refuses each.
+                if isinstance(error, GoneError):
+                    raise
+            else:
+                for work, line in zip(chunk, lines, strict=True):
+                    work.outcome = created(LINE_ITEM, work, line)
+                continue
+        for work in chunk:
+            if batch.stop is not None:
+                return
+            try:
+                work.outcome = created(LINE_ITEM, work, await LINE_ITEM.create(batch.client, work.context, work.body))
+            except Exception as error:  # noqa: BLE001 - sorted in `failure`
+                work.outcome = failure(batch, error)
+
+
+def created(entity: Entity, work: Work, found: Found) -> Outcome:
+    """Answers the outcome of a record that is in Pipedrive as it was sent."""
+    parent = found.parent_id
+    if entity is LINE_ITEM:
+        parent = parent or str(work.body.get("deal_id") or "")
+    elif entity is ORGANIZATION_RELATION:
+        parent = parent or str(work.body.get("rel_owner_org_id") or "")
+    return Outcome(Result.CREATED, found.target_id, image=entity.image(work.body), parent_target_id=parent)
+
+
+def _updated(work: Work, found: Found, result: Merge) -> Outcome:
+    before = None
+    if work.pre_image:
+        # A record that was there before us: fields we touch for the first time are remembered too.
+        before = result.before | work.pre_image
+    return Outcome(
+        Result.UPDATED if result.changes else Result.UNCHANGED,
+        work.target_id,
+        image=result.image,
+        pre_image=before,
+        parent_target_id=found.parent_id or work.parent_target_id,
+        flag_reason="TARGET_REJECTED" if result.stuck else "",
+        message=f"Pipedrive's API cannot clear {', '.join(result.stuck)}; the old value stands" if result.stuck else "",
+    )
+
+
+def _is_doubtful(work: Work) -> bool:
+    if work.outcome is None:
+        return work.action is Action.IN_DOUBT
+    return work.outcome.result is Result.UNKNOWN and work.action in {Action.CREATE, Action.IN_DOUBT}
+
+
+def _sign(name: str, image: dict[str, Any]) -> str:
+    value = image.get(name)
+    return "" if value is None else name + canonical_json(value).decode("utf-8", "surrogatepass")

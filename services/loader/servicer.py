@@ -1,0 +1,66 @@
+"""`LoaderService`: looks at the target and reads back; batches come by the stream."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from services.common.errors import InvalidRequestError
+from services.loader.canonical import image_bytes
+from services.loader.inspection import Inspection, target_json
+from services.loader.pipedrive.client import CallContext
+from services.loader.quota.arbiter import Priority
+from services.loader.readback import ReadBack
+from transload.v1 import loader_service_pb2, quota_service_pb2
+from transload.v1.loader_service_pb2_grpc import LoaderServiceServicer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from grpc import aio
+
+    from services.loader.targets import Targets
+
+
+class LoaderServicer(LoaderServiceServicer):
+    """Answers audit, diff and reconciliation."""
+
+    def __init__(self, *, targets: Targets, quota: Callable[[str], Awaitable[quota_service_pb2.GetQuotaResponse]]) -> None:
+        self._targets = targets
+        self._quota = quota
+
+    async def InspectTarget(  # noqa: N802 - the contract's name
+        self, request: loader_service_pb2.InspectTargetRequest, context: aio.ServicerContext[Any, Any]
+    ) -> loader_service_pb2.InspectTargetResponse:
+        """Looks at the account."""
+        del context
+        if not request.connection:
+            raise InvalidRequestError("connection must be set")
+        inspection = Inspection(self._targets.client(request.connection))
+        account = await inspection.look()
+        quota = await self._quota(request.connection)
+        facts = {
+            "daily_token_limit": quota.daily_token_limit,
+            "daily_token_remaining": quota.daily_token_remaining,
+            "window_limit": quota.window_limit,
+        }
+        return loader_service_pb2.InspectTargetResponse(target_json=target_json(account, quota=facts), token_count=inspection.token_count)
+
+    async def ReadBack(  # noqa: N802
+        self, request: loader_service_pb2.ReadBackRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[loader_service_pb2.ReadBackResponse]:
+        """Reads records back."""
+        del context
+        if not request.connection or not request.target_entity:
+            raise InvalidRequestError("connection and target_entity must be set")
+        calls = CallContext(priority=Priority.VERIFY)
+        reader = ReadBack(client=self._targets.client(request.connection), context=calls)
+        tokens = 0
+        async with aclosing(reader.pages(request.target_entity, request.target_ids, request.parent_ids)) as pages:
+            async for page in pages:
+                tokens += calls.token_count
+                calls.log.clear()
+                records = [loader_service_pb2.TargetRecord(target_id=target_id, image_json=image_bytes(image)) for target_id, image in page]
+                yield loader_service_pb2.ReadBackResponse(records=records, token_count=tokens)
+        if calls.log:
+            yield loader_service_pb2.ReadBackResponse(token_count=tokens + calls.token_count)

@@ -1,0 +1,199 @@
+"""Taking back (L-15): what we created is deleted, what we changed is restored where its value is still ours; edits of people stay and are named."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from services.loader.attempts import failure
+from services.loader.entities import NAMED_ENTITIES, RECORD_ENTITIES, schema
+from services.loader.entities.line_item import BULK_DELETE_FROM, BULK_MAX, LINE_ITEM
+from services.loader.merge import restore
+from services.loader.records import created
+from services.loader.work import Action, Outcome, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.loader.attempts import Attempts
+    from services.loader.doubt import Doubt
+    from services.loader.entities.base import Entity
+    from services.loader.work import Batch, Work
+
+_USER_EDIT: Final = "KEPT_USER_EDIT"
+
+
+class Undo:
+    """Undoes batches."""
+
+    def __init__(self, *, attempts: Attempts, doubt: Doubt) -> None:
+        self._attempts = attempts
+        self._doubt = doubt
+
+    async def undo(self, batch: Batch) -> None:
+        """Decides every record of an undo batch: those in doubt are found out about first."""
+        entity = RECORD_ENTITIES.get(batch.target_entity)
+        await self._resolve_doubts(entity, batch)
+        if entity is LINE_ITEM:
+            await self._delete_lines(batch, batch.open(Action.DELETE))
+        elif entity is not None:
+            await self._attempts.each(batch, batch.open(Action.DELETE), partial(_delete, entity, batch))
+        else:
+            await self._attempts.in_order(batch, batch.open(Action.DELETE), partial(_delete_definition, batch))
+        if entity is not None:
+            await self._restore(entity, batch, batch.open(Action.RESTORE))
+        else:
+            await self._attempts.in_order(batch, batch.open(Action.RESTORE), partial(_restore_definition, batch))
+
+    async def _resolve_doubts(self, entity: Entity | None, batch: Batch) -> None:
+        works = batch.open(Action.IN_DOUBT)
+        if not works:
+            return
+        if entity is None:
+            await self._attempts.in_order(batch, works, partial(_delete_doubtful_definition, batch))
+            return
+        blind = [work for work in works if entity.fingerprint and not work.payload]
+        for work in blind:
+            message = "whether Pipedrive has this record is not known and it cannot be told from others; look for it by hand"
+            work.outcome = Outcome(Result.WAITING, reason="IN_DOUBT", message=message)
+        works = [work for work in works if work.outcome is None]
+        if not works:
+            return
+        try:
+            await self._doubt.wait_out(batch.started)
+            found = await self._doubt.resolve(entity, batch, works)
+        except Exception as error:  # noqa: BLE001 - sorted in `failure`
+            message = failure(batch, error).message
+            for work in works:
+                work.outcome = Outcome(Result.UNKNOWN, reason="IN_DOUBT", message=message)
+            return
+        for work in works:
+            if work.key not in found:
+                work.outcome = Outcome(Result.DELETED, message="was never created")
+                continue
+            outcome = created(entity, work, found[work.key])
+            work.action, work.target_id, work.parent_target_id = Action.DELETE, outcome.target_id, outcome.parent_target_id
+
+    async def _delete_lines(self, batch: Batch, works: Sequence[Work]) -> None:
+        by_deal: dict[str, list[Work]] = defaultdict(list)
+        for work in works:
+            by_deal[work.parent_target_id].append(work)
+        async with asyncio.TaskGroup() as tasks:
+            for deal_id, lines in by_deal.items():
+                tasks.create_task(self._attempts.group(batch, lines, partial(_take_off_deal, batch, deal_id, lines)))
+
+    async def _restore(self, entity: Entity, batch: Batch, works: list[Work]) -> None:
+        if not works or batch.stop is not None:
+            return
+        try:
+            if entity is LINE_ITEM:
+                pages = LINE_ITEM.of_deals(batch.client, batch.shared, sorted({work.parent_target_id for work in works} - {""}))
+                actual = {line.target_id: line async for page in pages for line in page}
+            else:
+                actual = await entity.read(batch.client, batch.shared, [work.target_id for work in works])
+        except Exception as error:  # noqa: BLE001 - sorted in `failure`
+            outcome = failure(batch, error)
+            for work in works:
+                work.outcome = outcome
+            return
+
+        async def act(work: Work) -> Outcome:
+            found = actual.get(work.target_id)
+            if found is None:
+                return Outcome(Result.KEPT, work.target_id, reason=_USER_EDIT, message="deleted in Pipedrive by somebody; nothing to restore")
+            result = restore(entity, before=work.pre_image, last=work.last_image, actual=found.image)
+            if result.changes:
+                await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, {**found.image, **work.pre_image}))
+            return _restored(work, result.conflicts, result.stuck)
+
+        await self._attempts.each(batch, works, act)
+
+
+def _restored(work: Work, edited: Sequence[str], stuck: Sequence[str]) -> Outcome:
+    kept = [*edited, *stuck]
+    if not kept:
+        return Outcome(Result.RESTORED, work.target_id)
+    words = [f"edited by a person and kept: {', '.join(edited)}"] if edited else []
+    words += [f"cannot be cleared by the API and kept: {', '.join(stuck)}"] if stuck else []
+    return Outcome(Result.KEPT, work.target_id, reason=_USER_EDIT, message="; ".join(words))
+
+
+async def _delete(entity: Entity, batch: Batch, work: Work) -> Outcome:
+    await entity.delete(batch.client, work.context, work.target_id, work.parent_target_id)
+    return Outcome(Result.DELETED, work.target_id)
+
+
+async def _take_off_deal(batch: Batch, deal_id: str, works: Sequence[Work]) -> None:
+    for begin in range(0, len(works), BULK_MAX):
+        chunk = works[begin : begin + BULK_MAX]
+        if len(chunk) >= BULK_DELETE_FROM:
+            await LINE_ITEM.delete_bulk(batch.client, chunk[0].context, deal_id, [work.target_id for work in chunk])
+        else:
+            for work in chunk:
+                await LINE_ITEM.delete(batch.client, work.context, work.target_id, deal_id)
+                work.outcome = Outcome(Result.DELETED, work.target_id)
+        for work in chunk:
+            work.outcome = Outcome(Result.DELETED, work.target_id)
+
+
+async def _delete_definition(batch: Batch, work: Work) -> Outcome:
+    """Deletes schema. A user or a deal's value was never created by us, so there is nothing to delete."""
+    kind = batch.target_entity
+    if kind in NAMED_ENTITIES:
+        await NAMED_ENTITIES[kind].delete(batch.client, work.context, work.target_id)
+    elif kind == "custom_field":
+        await schema.delete_field(batch.client, work.context, _field_entity(work), work.target_id)
+    elif kind == "field_option":
+        await _delete_options(batch, work, _field_entity(work), _option_field(work), {work.target_id})
+    return Outcome(Result.DELETED, work.target_id)
+
+
+async def _restore_definition(batch: Batch, work: Work) -> Outcome:
+    """Takes back what we added to schema that was there before us."""
+    kind = batch.target_entity
+    if kind == "custom_field" and "options" in work.pre_image:
+        before = {str(number) for number in (work.pre_image["options"] or {}).values()}
+        ours = {str(number) for number in (work.last_image.get("options") or {}).values()} - before
+        await _delete_options(batch, work, _field_entity(work), work.target_id, ours)
+        return Outcome(Result.RESTORED, work.target_id)
+    if kind in NAMED_ENTITIES and work.pre_image:
+        entity = NAMED_ENTITIES[kind]
+        found = next((raw for raw in await entity.list_all(batch.client, batch.shared) if str(raw["id"]) == work.target_id), None)
+        if found is None:
+            return Outcome(Result.KEPT, work.target_id, reason=_USER_EDIT, message="deleted in Pipedrive by somebody; nothing to restore")
+        edited = [name for name, old in work.pre_image.items() if found.get(name) not in {old, work.last_image.get(name)}]
+        changes = {name: old for name, old in work.pre_image.items() if found.get(name) != old and name not in edited}
+        if changes:
+            await entity.update(batch.client, work.context, work.target_id, changes)
+        return _restored(work, edited, [])
+    return Outcome(Result.KEPT, work.target_id, message="was there before and was not changed")
+
+
+async def _delete_doubtful_definition(batch: Batch, work: Work) -> Outcome:
+    """Schema in doubt cannot be told from the account's own of the same name without its payload; deleting it could take a customer's field."""
+    if batch.target_entity in {"user", "deal_value"}:
+        return Outcome(Result.DELETED, work.target_id)
+    message = f"whether this {batch.target_entity} was created is not known; look for it by its name and delete it by hand if it is not yours"
+    return Outcome(Result.WAITING, work.target_id, reason="IN_DOUBT", message=message)
+
+
+async def _delete_options(batch: Batch, work: Work, entity: str, code: str, ids: set[str]) -> None:
+    """Deletes those of the options that are still there: Pipedrive refuses the whole list when it does not know one."""
+    if not ids:
+        return
+    fields = await schema.list_fields(batch.client, work.context, entity)
+    field = next((definition for definition in fields if definition.code == code), None)
+    there = [option["id"] for option in (field.raw.get("options") if field else None) or [] if str(option["id"]) in ids]
+    if there:
+        await schema.delete_options(batch.client, work.context, entity, code, there)
+
+
+def _field_entity(work: Work) -> str:
+    """The entity a field belongs to: from its image, else from its key `custom_field:schema/deal.document_number`."""
+    return str(work.last_image.get("entity") or work.record_key.source_id.partition(".")[0])
+
+
+def _option_field(work: Work) -> str:
+    return str(work.last_image.get("field_code") or work.record_key.source_id.partition(".")[2])

@@ -1,0 +1,136 @@
+"""One message of MAPPED: claim, load, settle; only then is it acknowledged."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from services.common import telemetry
+from services.common.backoff import Backoff
+from services.common.errors import ClaimHeldError, ConfigurationError, RateLimitedError, TransientError, TransloadError, UnauthorizedError
+from services.loader.codec import batch_from_proto, calls_to_proto, outcome_to_proto
+from services.loader.pipedrive.client import UNAUTHORIZED_PAUSE_SECONDS, CallContext
+from services.loader.pipedrive.errors import ClaimExpiredError, OutcomeUnknownError
+from services.loader.quota.codec import priority_of_run
+from services.loader.work import Action, Result
+from transload.v1.records_pb2 import MappedBatch
+
+if TYPE_CHECKING:
+    from services.common.clock import Clock
+    from services.loader.ledger import LedgerClient
+    from services.loader.targets import Targets
+    from services.loader.upsert import Upsert
+    from services.loader.work import Batch
+    from transload.v1.ledger_service_pb2 import BeginBatchResponse, RecordOutcome, TargetCall
+
+_LOG = telemetry.get_logger(__name__)
+
+# Nothing is sent in the last moments of a claim: the clocks of ledger and loader may differ a little.
+_CLAIM_MARGIN_SECONDS: Final = 2.0
+# New claims taken within one delivery, when a batch takes longer than one claim lives.
+_CLAIMS_MAX: Final = 50
+# About a minute, with the pauses of the backoff.
+_SETTLES_MAX: Final = 10
+_REPORTED: Final = frozenset({"TARGET_QUOTA_EXHAUSTED", "TARGET_BLOCKED", "TARGET_UNAUTHORIZED", "TARGET_UNREACHABLE", "STAGING_UNAVAILABLE"})
+
+
+class LoadWorker:
+    """Handles mapped batches."""
+
+    def __init__(self, *, ledger: LedgerClient, targets: Targets, upsert: Upsert, clock: Clock) -> None:
+        self._ledger = ledger
+        self._targets = targets
+        self._upsert = upsert
+        self._clock = clock
+        # What people were told last, by connection. After a start nothing is known, so the first success takes back whatever stood there.
+        self._told: dict[str, str] = {}
+        self._backoff = Backoff(base_seconds=0.5, cap_seconds=8.0)
+
+    async def handle(self, payload: bytes) -> None:
+        """Loads one batch.
+
+        Raises:
+            PausedError: the run does not take work now.
+            ClaimHeldError: some records are in the hands of another loader.
+            RateLimitedError: the budget is used up, the breaker is open, or the token was refused; what was done is settled.
+            TransientError: something did not answer, or outcomes are unknown; what was done is settled.
+        """
+        message = MappedBatch.FromString(payload)
+        for _ in range(_CLAIMS_MAX):
+            response = await self._ledger.begin(message)
+            stop = await self._load(message, response)
+            if stop is None:
+                return
+            if not isinstance(stop, ClaimExpiredError):
+                raise stop
+        raise TransientError("the batch outlived its claims", reason="CLAIM_HELD")
+
+    async def _load(self, message: MappedBatch, response: BeginBatchResponse) -> TransloadError | None:
+        """Does one round under one claim; answers why it must come back, or None."""
+        started = self._clock.monotonic()
+        left = (response.claim_expire_time.ToDatetime(UTC) - self._clock.now()).total_seconds()
+        context = CallContext(priority=priority_of_run(response.run_kind), claim_ends=started + left - _CLAIM_MARGIN_SECONDS)
+        try:
+            client = self._targets.client(response.connection)
+        except ConfigurationError as error:
+            # Claims end by themselves; nothing was sent.
+            await self._tell(response.connection, reason=error.reason, message=error.message)
+            return RateLimitedError(error.message, retry_after_seconds=UNAUTHORIZED_PAUSE_SECONDS, reason=error.reason)
+        batch = batch_from_proto(message, response, client=client, context=context, started=started)
+        await self._upsert.apply(batch)
+        outcomes = [outcome_to_proto(work, work.outcome) for work in batch.works if work.outcome is not None]
+        is_held = any(work.action is Action.HELD for work in batch.works)
+        if outcomes or not is_held:
+            await self._settle(message, outcomes, calls_to_proto(batch.shared.log))
+        _LOG.info(
+            "batch.settled",
+            migration_id=message.migration_id,
+            batch_id=message.batch_id,
+            outcomes=len(outcomes),
+            tokens=batch.shared.token_count + sum(work.context.token_count for work in batch.works),
+        )
+        await self._report(response.connection, batch)
+        return self._next(batch, is_held)
+
+    async def _settle(self, message: MappedBatch, outcomes: list[RecordOutcome], calls: list[TargetCall]) -> None:
+        """Settles, for a while also past an outage of the ledger: what is not settled has to be found out again by listing."""
+        request_id = str(uuid.uuid4())
+        for attempt in range(1, _SETTLES_MAX):
+            try:
+                await self._ledger.settle(message, outcomes, calls, request_id=request_id)
+            except TransientError:
+                await self._clock.sleep(self._backoff.delay_seconds(attempt))
+            else:
+                return
+        await self._ledger.settle(message, outcomes, calls, request_id=request_id)
+
+    @staticmethod
+    def _next(batch: Batch, is_held: bool) -> TransloadError | None:
+        if isinstance(batch.stop, UnauthorizedError):
+            return RateLimitedError(batch.stop.message, retry_after_seconds=UNAUTHORIZED_PAUSE_SECONDS, reason=batch.stop.reason)
+        if batch.stop is not None:
+            return batch.stop
+        if any(work.outcome is not None and work.outcome.result is Result.UNKNOWN for work in batch.works):
+            return OutcomeUnknownError("some outcomes are not known yet")
+        return ClaimHeldError("another loader has some records of this batch") if is_held else None
+
+    async def _report(self, connection: str, batch: Batch) -> None:
+        """Tells people when the target stops work and when it goes on."""
+        stop = batch.stop
+        if stop is None:
+            if any(call.status for work in batch.works for call in work.context.log) or any(call.status for call in batch.shared.log):
+                await self._tell(connection)
+            return
+        if stop.reason in _REPORTED:
+            resume_time = None
+            if isinstance(stop, RateLimitedError):
+                resume_time = self._clock.now() + timedelta(seconds=stop.retry_after_seconds)
+            await self._tell(connection, reason=stop.reason, message=stop.message, resume_time=resume_time)
+
+    async def _tell(self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None) -> None:
+        if self._told.get(connection) == reason:
+            return
+        await self._ledger.report_target(connection, reason=reason, message=message, resume_time=resume_time)
+        self._told[connection] = reason
+        _LOG.info("target.reported", connection=connection, reason=reason)
