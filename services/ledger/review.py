@@ -90,9 +90,25 @@ def resolved_record(record: Record, resolution: Resolution, now: datetime) -> Re
     return replace(record, resolution=resolution, update_time=now)
 
 
-async def open_items_of_reason(transaction: Transaction, migration_id: str, reason: str, *, after_order: int) -> Sequence[ReviewItem]:
-    """Answer the next open items of a reason, for resolving them chunk by chunk."""
-    return await transaction.list_review_items(migration_id, ReviewFilter(reason=reason), after_order=after_order, limit=ITEMS_PER_TRANSACTION)
+async def resolve_all(transaction: Transaction, migration_id: str, reason: str, *, resolution: Resolution, actor: str, now: datetime) -> int:
+    """Resolve all open items of a reason that take this resolution, chunk by chunk; answers how many were.
+
+    Raises:
+        InvalidRequestError: No open item of this reason takes it.
+    """
+    count, passed_over, after_order = 0, 0, 0
+    while True:
+        which = ReviewFilter(reason=reason)
+        items = await transaction.list_review_items(migration_id, which, after_order=after_order, limit=ITEMS_PER_TRANSACTION)
+        fitting = [item for item in items if resolution in resolutions_of(item)]
+        passed_over += len(items) - len(fitting)
+        count += await resolve(transaction, migration_id, fitting, resolution=resolution, actor=actor, now=now)
+        if len(items) < ITEMS_PER_TRANSACTION:
+            break
+        after_order = items[-1].order
+    if passed_over and not count:
+        raise InvalidRequestError(f"no open item of reason {reason} takes the resolution {resolution}; list the items to see theirs")
+    return count
 
 
 async def items_by_id(transaction: Transaction, migration_id: str, review_item_ids: Sequence[str]) -> Sequence[ReviewItem]:

@@ -1,0 +1,73 @@
+"""Wires the ledger: the only place that picks concrete classes and closes them again."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+from services.common import grpc_client, jetstream
+from services.common.clock import SystemClock
+from services.common.runtime import Service
+from services.common.staging import Staging
+from services.ledger.coordinator import Coordinator, Timing
+from services.ledger.domain import RunKind
+from services.ledger.ledger_servicer import LedgerServicer
+from services.ledger.migration_servicer import MigrationServicer
+from services.ledger.outbox import OutboxRelay
+from services.ledger.runs.audit import AuditDriver
+from services.ledger.runs.clients import GrpcExtractor, GrpcLoader, GrpcTransformer, StagingSelections
+from services.ledger.runs.driver import Driver, Tools
+from services.ledger.runs.load import DeltaDriver, LoadDriver, SampleDriver
+from services.ledger.runs.reconcile import ReconcileDriver
+from services.ledger.runs.rollback import RollbackDriver
+from services.ledger.runs.schema import SchemaDriver
+from services.ledger.settings import LedgerSettings
+from services.ledger.sql.ledger import SqlLedger
+from transload.v1 import ledger_service_pb2_grpc, migration_service_pb2_grpc
+
+
+def drivers(tools: Tools) -> dict[RunKind, Driver]:
+    """Answer the driver of every kind of run."""
+    return {
+        RunKind.AUDIT: AuditDriver(tools),
+        RunKind.SCHEMA: SchemaDriver(tools),
+        RunKind.SAMPLE: SampleDriver(tools),
+        RunKind.LOAD: LoadDriver(tools),
+        RunKind.DELTA: DeltaDriver(tools),
+        RunKind.RECONCILE: ReconcileDriver(tools),
+        RunKind.ROLLBACK: RollbackDriver(tools),
+    }
+
+
+@asynccontextmanager
+async def build(settings: LedgerSettings) -> AsyncIterator[Service]:
+    """Wire the ledger: database (brought up to date), NATS, the other services, relay and coordinator."""
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        ledger = await stack.enter_async_context(SqlLedger.open(settings.database_url, clock=clock))
+        bus = await stack.enter_async_context(jetstream.connect(settings.nats, name="ledger"))
+        extractor = await stack.enter_async_context(grpc_client.channel(settings.extractor_address))
+        transformer = await stack.enter_async_context(grpc_client.channel(settings.transformer_address))
+        loader = await stack.enter_async_context(grpc_client.channel(settings.loader_address))
+        tools = Tools(
+            ledger=ledger,
+            clock=clock,
+            extractor=GrpcExtractor(extractor),
+            transformer=GrpcTransformer(transformer),
+            loader=GrpcLoader(loader),
+            selections=StagingSelections(Staging.open(settings.staging.url)),
+            poll_seconds=settings.poll_seconds,
+        )
+        timing = Timing(tick_seconds=settings.tick_seconds, reannounce_seconds=settings.reannounce_seconds, restart_seconds=settings.restart_seconds)
+        coordinator = Coordinator(tools=tools, drivers=drivers(tools), incarnation=bus.incarnation, timing=timing)
+        relay = OutboxRelay(ledger=ledger, publisher=bus, clock=clock)
+        workers = LedgerServicer(ledger=ledger, clock=clock, claim_ttl=timedelta(seconds=settings.claim_seconds))
+        yield Service(
+            name="ledger",
+            servicers=[
+                (ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server, workers),
+                (migration_service_pb2_grpc.add_MigrationServiceServicer_to_server, MigrationServicer(tools=tools)),
+            ],
+            tasks=[relay.run, coordinator.run],
+            # Without NATS people still see where things stand, so only the database decides whether the ledger is ready.
+            pings={"database": ledger.ping},
+        )

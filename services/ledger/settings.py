@@ -1,0 +1,59 @@
+"""Settings of the ledger."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from services.common.settings import EnvReader, GrpcSettings, NatsSettings, StagingSettings, TelemetrySettings
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """What the ledger reads from its environment."""
+
+    grpc: GrpcSettings
+    nats: NatsSettings
+    telemetry: TelemetrySettings
+    staging: StagingSettings
+    database_url: str
+    """`TRANSLOAD_LEDGER_DATABASE_URL`: `sqlite:///<file>` or `postgresql://...`; default: `ledger.db` in `TRANSLOAD_DATA_DIR`."""
+    extractor_address: str
+    """`TRANSLOAD_EXTRACTOR_ADDRESS`: host:port of the extractor. Required."""
+    transformer_address: str
+    """`TRANSLOAD_TRANSFORMER_ADDRESS`: host:port of the transformer. Required."""
+    loader_address: str
+    """`TRANSLOAD_LOADER_ADDRESS`: host:port of the loader. Required."""
+    claim_seconds: float = 60.0
+    """`TRANSLOAD_LEDGER_CLAIM_SECONDS`: how long a loader may work on a batch without an outcome before another may take it, 5 to 900."""
+    reannounce_seconds: float = 60.0
+    """`TRANSLOAD_LEDGER_REANNOUNCE_SECONDS`: work is announced again when nothing happened for that long, 1 to 3600."""
+    restart_seconds: float = 5.0
+    """`TRANSLOAD_LEDGER_RESTART_SECONDS`: the same right after the ledger's start, 0 to 3600."""
+    tick_seconds: float = 1.0
+    """`TRANSLOAD_LEDGER_TICK_SECONDS`: longest time between two looks at a run without a change, 0.05 to 60."""
+    poll_seconds: float = 2.0
+    """`TRANSLOAD_LEDGER_POLL_SECONDS`: pause between two questions whether the extractor is alive, 0.1 to 60."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read all settings. Raises ConfigurationError naming the variable that is missing, malformed or unknown."""
+        reader = EnvReader(environ)
+        folder = reader.path("DATA_DIR", Path(".transload"))
+        settings = cls(
+            grpc=GrpcSettings.from_env(reader),
+            nats=NatsSettings.from_env(reader),
+            telemetry=TelemetrySettings.from_env(reader),
+            staging=StagingSettings.from_env(reader),
+            database_url=reader.str("LEDGER_DATABASE_URL", f"sqlite:///{folder / 'ledger.db'}"),
+            extractor_address=reader.str("EXTRACTOR_ADDRESS"),
+            transformer_address=reader.str("TRANSFORMER_ADDRESS"),
+            loader_address=reader.str("LOADER_ADDRESS"),
+            claim_seconds=reader.float("LEDGER_CLAIM_SECONDS", 60.0, minimum=5, maximum=900),
+            reannounce_seconds=reader.float("LEDGER_REANNOUNCE_SECONDS", 60.0, minimum=1, maximum=3600),
+            restart_seconds=reader.float("LEDGER_RESTART_SECONDS", 5.0, minimum=0, maximum=3600),
+            tick_seconds=reader.float("LEDGER_TICK_SECONDS", 1.0, minimum=0.05, maximum=60),
+            poll_seconds=reader.float("LEDGER_POLL_SECONDS", 2.0, minimum=0.1, maximum=60),
+        )
+        reader.refuse_unknown("ledger")
+        return settings
