@@ -10,6 +10,7 @@ import json
 import time
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from grpc import aio
@@ -61,8 +62,22 @@ OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.enable_http_proxy", 0),
 )
 
-deadline: ContextVar[float | None] = ContextVar("transload_deadline", default=None)
-"""Monotonic time at which the RPC being served must have answered; set by the server, obeyed by the calls it makes."""
+
+@dataclass(slots=True)
+class Deadline:
+    """The end of the RPC being served, set by the server and obeyed by the calls it makes.
+
+    Attributes:
+        until: monotonic time at which it must have answered.
+        is_over: it has answered; tasks it left running inherit the context, but no deadline.
+    """
+
+    until: float
+    is_over: bool = False
+
+
+deadline: ContextVar[Deadline | None] = ContextVar("transload_deadline", default=None)
+"""Of the RPC this code runs for, if any."""
 
 
 @asynccontextmanager
@@ -137,10 +152,10 @@ class _Channel:
 
 
 def _remaining(seconds: float) -> float:
-    until = deadline.get()
-    if until is None:
+    serving = deadline.get()
+    if serving is None or serving.is_over:
         return seconds
-    return max(DEADLINE_SECONDS_MIN, min(seconds, until - time.monotonic() - DEADLINE_MARGIN_SECONDS))
+    return max(DEADLINE_SECONDS_MIN, min(seconds, serving.until - time.monotonic() - DEADLINE_MARGIN_SECONDS))
 
 
 def _with_context(metadata: Any) -> list[tuple[str, Any]]:

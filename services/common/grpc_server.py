@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from services.common import telemetry
 from services.common.errors import ConfigurationError, TransloadError, UnavailableError
-from services.common.grpc_client import MESSAGE_BYTES_MAX, UNARY_DEADLINE_SECONDS, deadline
+from services.common.grpc_client import MESSAGE_BYTES_MAX, UNARY_DEADLINE_SECONDS, Deadline, deadline
 from services.common.rpc_errors import status_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
+STREAM_GRACE_SECONDS: Final = 1.0
 _CODE_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 LIVENESS: Final = "liveness"
@@ -50,9 +51,10 @@ class Server:
         address: the bound `host:port`.
     """
 
-    def __init__(self, server: aio.Server, health_servicer: Any, address: str, names: Sequence[str]) -> None:
+    def __init__(self, server: aio.Server, health_servicer: Any, errors: ErrorInterceptor, address: str, names: Sequence[str]) -> None:
         self.address = address
         self._server = server
+        self._errors = errors
         self._health = health_servicer
         self._names = ("", *names)
         self._is_serving = False
@@ -67,8 +69,14 @@ class Server:
             await self._health.set(name, status)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Refuses new calls, lets running ones end for `grace_seconds`, then cancels them."""
-        await self._server.stop(grace_seconds)
+        """Refuses new calls and lets running ones end for `grace_seconds`, then cancels them.
+
+        Streams get a second: one that watches a migration has no end of its own. Their callers see UNAVAILABLE and open them again elsewhere.
+        """
+        stopping = asyncio.ensure_future(self._server.stop(grace_seconds))
+        await asyncio.wait((stopping,), timeout=min(grace_seconds, STREAM_GRACE_SECONDS))
+        self._errors.end_streams()
+        await stopping
 
 
 @asynccontextmanager
@@ -78,7 +86,8 @@ async def serve(listen: str, servicers: Sequence[Registration]) -> AsyncIterator
     Raises:
         ConfigurationError: the address cannot be bound.
     """
-    interceptors: list[aio.ServerInterceptor[Any, Any]] = [ErrorInterceptor(), DeadlineInterceptor()]
+    errors = ErrorInterceptor()
+    interceptors: list[aio.ServerInterceptor[Any, Any]] = [errors, DeadlineInterceptor()]
     if telemetry.is_exporting():
         interceptors.insert(0, TelemetryInterceptor())
     server = aio.server(interceptors=interceptors, options=list(OPTIONS))
@@ -100,7 +109,7 @@ async def serve(listen: str, servicers: Sequence[Registration]) -> AsyncIterator
         raise ConfigurationError(f"TRANSLOAD_GRPC_LISTEN: {listen} cannot be bound", metadata={"setting": "TRANSLOAD_GRPC_LISTEN"}) from error
     await server.start()
     try:
-        yield Server(server, health_servicer, f"{listen.rpartition(':')[0]}:{port}", names)
+        yield Server(server, health_servicer, errors, f"{listen.rpartition(':')[0]}:{port}", names)
     finally:
         await server.stop(None)
 
@@ -154,6 +163,16 @@ class _Wrapping(aio.ServerInterceptor):  # type: ignore[type-arg]
 class ErrorInterceptor(_Wrapping):
     """Turns our errors into `google.rpc.Status`, and everything else into INTERNAL without details but with a logged traceback."""
 
+    def __init__(self) -> None:
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._is_stopping = False
+
+    def end_streams(self) -> None:
+        """Ends every running stream with UNAVAILABLE."""
+        self._is_stopping = True
+        for task in self._streams:
+            task.cancel()
+
     async def around_unary(self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
         """Guards one call."""
         try:
@@ -167,13 +186,23 @@ class ErrorInterceptor(_Wrapping):
         self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[Any]:
         """Guards one stream."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._streams.add(task)
         try:
             async for response in handler(request, context):
                 yield response
         except aio.AbortError:
             raise
+        except asyncio.CancelledError:
+            if not self._is_stopping or context.cancelled():
+                raise
+            await _abort(method, UnavailableError("this replica stops; ask again"), context)
         except Exception as error:  # noqa: BLE001 - the outermost frame of a call
             await _abort(method, error, context)
+        finally:
+            if task is not None:
+                self._streams.discard(task)
 
 
 async def _abort(method: str, error: Exception, context: aio.ServicerContext[Any, Any]) -> None:
@@ -192,7 +221,8 @@ class DeadlineInterceptor(_Wrapping):
         """Bounds one call."""
         remaining = context.time_remaining()
         seconds = UNARY_DEADLINE_SECONDS if remaining is None else remaining
-        token = deadline.set(time.monotonic() + seconds)
+        serving = Deadline(time.monotonic() + seconds)
+        token = deadline.set(serving)
         bound = asyncio.timeout(seconds)
         try:
             async with bound:
@@ -202,6 +232,7 @@ class DeadlineInterceptor(_Wrapping):
                 raise
             raise UnavailableError(f"{method} did not end within {seconds:.1f} s") from error
         finally:
+            serving.is_over = True
             deadline.reset(token)
 
     async def around_stream(

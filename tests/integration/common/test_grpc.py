@@ -119,6 +119,49 @@ async def test_a_servicer_passes_on_what_remains_of_its_deadline() -> None:
     assert 4.0 < remaining[0] <= 5.0 - grpc_client.DEADLINE_MARGIN_SECONDS
 
 
+async def test_what_a_servicer_leaves_running_inherits_no_deadline() -> None:
+    remaining: list[float] = []
+    answered = asyncio.Event()
+
+    async def background() -> None:
+        await answered.wait()
+        remaining.append(grpc_client._remaining(20.0))
+
+    async def act() -> None:
+        tasks.append(asyncio.create_task(background()))
+
+    tasks: list[asyncio.Task[None]] = []
+    async with serving(act) as server, stub_of(server) as stub:
+        await stub.InspectTarget(pb.InspectTargetRequest(), timeout=1.0)
+        answered.set()
+        await tasks[0]
+    assert remaining == [20.0]
+
+
+async def test_stopping_lets_calls_end_and_sends_watchers_elsewhere() -> None:
+    hang = asyncio.Event()
+    started = asyncio.Event()
+
+    async def act() -> None:
+        started.set()
+        await hang.wait()
+
+    async with serving(act) as server, aio.insecure_channel(server.address) as plain:
+        stub: Any = stubs.LoaderServiceStub(plain)
+        call = asyncio.ensure_future(stub.InspectTarget(pb.InspectTargetRequest()))
+        stream = stub.ReadBack(pb.ReadBackRequest())
+        await stream.read()
+        await started.wait()
+        stopping = asyncio.create_task(server.stop(5.0))
+        with pytest.raises(aio.AioRpcError) as caught:
+            await stream.read()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        hang.set()
+        assert await call == pb.InspectTargetResponse()
+        async with asyncio.timeout(2):
+            await stopping
+
+
 async def test_a_call_is_repeated_while_the_peer_restarts() -> None:
     async with serving(nothing) as first:
         address = first.address
