@@ -10,21 +10,17 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from transload.client import Client
+from transload.embedded.simulators import Simulator, simulator
 from transload.embedded.stack import Stack
 from transload.v1 import migration_service_pb2 as pb
 
-CONTROL_KEY = "test-control"
-START_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.05
 RUN_SECONDS_MAX = 120.0
 ACTOR = "e2e@example.com"
@@ -41,48 +37,9 @@ USERS = [
 FAST_SOURCE = ("--calls-per-minute", "0", "--daily-limit", "0")
 """No call limits, so that a test spends no time waiting for a source minute to pass."""
 
-MEASURED_STEPS = ("audit", "schema", "sample", "load", "delta", "reconcile", "rollback")
-
 
 class StepFailedError(Exception):
     """A step did not end as the test wanted; the message has the migration as it stands."""
-
-
-@dataclass(slots=True)
-class Simulator:
-    """One simulator process and its control interface."""
-
-    name: str
-    url: str
-    key: str
-    process: asyncio.subprocess.Process
-    http: httpx.AsyncClient
-
-    async def control(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
-        """Call `/_sandbox/<path>`; returns the decoded answer."""
-        response = await self.http.request(method, f"{self.url}/_sandbox/{path}", json=body, params=params)
-        response.raise_for_status()
-        return response.json() if response.content else None
-
-    async def faults(self, *rules: Mapping[str, Any]) -> None:
-        """Add fault rules."""
-        await self.control("POST", "faults", {"rules": list(rules)})
-
-    async def clear_faults(self) -> None:
-        """Take all fault rules back."""
-        await self.control("DELETE", "faults")
-
-    async def export(self) -> bytes:
-        """Return the account's visible state in canonical form (Pipedrive only)."""
-        response = await self.http.get(f"{self.url}/_sandbox/export")
-        response.raise_for_status()
-        return response.content
-
-    async def stop(self) -> None:
-        """End the process."""
-        if self.process.returncode is None:
-            self.process.terminate()
-            await self.process.wait()
 
 
 @dataclass(slots=True)
@@ -132,15 +89,19 @@ class Installation:
         async with contextlib.AsyncExitStack() as exits:
             users = self.folder / "users.json"
             users.write_text(json.dumps(USERS))
-            stel = await exits.enter_async_context(self._simulator("stel_order", label, "--seed", "1", *FAST_SOURCE, *source))
-            pipedrive = await exits.enter_async_context(self._simulator("pipedrive", label, "--seed", "1", "--users", str(users), *target))
-            self.connect(f"{label}-source", f"{stel.url}/app", stel.key)
-            self.connect(f"{label}-target", pipedrive.url, pipedrive.key)
+            folder = self.stack.data_dir
+            source_name, target_name = f"{label}-source", f"{label}-target"
+            stel = await exits.enter_async_context(
+                simulator("stel_order", "--seed", "1", *FAST_SOURCE, *source, data_dir=folder, connection=source_name)
+            )
+            pipedrive = await exits.enter_async_context(
+                simulator("pipedrive", "--seed", "1", "--users", str(users), *target, data_dir=folder, connection=target_name)
+            )
             rehearsal = Rehearsal(self, label, stel, pipedrive)
             await self.client.create_migration(
                 connector="stel_order",
-                source_connection=f"{label}-source",
-                target_connection=f"{label}-target",
+                source_connection=source_name,
+                target_connection=target_name,
                 migration_id=label,
                 options=options or rehearsal.default_options(),
             )
@@ -153,26 +114,9 @@ class Installation:
         (folder / "url").write_text(url)
         (folder / "key").write_text(key)
 
-    @contextlib.asynccontextmanager
-    async def _simulator(self, module: str, label: str, *arguments: str) -> AsyncIterator[Simulator]:
-        key = f"key-of-{label}-{module}"
-        folder = self.folder / f"{label}-{module}"
-        folder.mkdir(parents=True, exist_ok=True)
-        key_option = "--token" if module == "pipedrive" else "--key"
-        with (folder / "log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", f"sandbox.{module}", "--port", "0", "--address-file", str(folder / "address")),
-                *(key_option, key, "--control-key", CONTROL_KEY, *arguments),
-                stdout=log,
-                stderr=log,
-            )
-        async with httpx.AsyncClient(headers={"x-sandbox-key": CONTROL_KEY}, timeout=60.0) as http:
-            simulator = Simulator(module, "", key, process, http)
-            try:
-                simulator.url = await _address(folder, process)
-                yield simulator
-            finally:
-                await simulator.stop()
+    def key(self, name: str) -> str:
+        """Return a connection's key."""
+        return (self.stack.data_dir / "connections" / name / "key").read_text().strip()
 
 
 @dataclass(slots=True)
@@ -188,6 +132,11 @@ class Rehearsal:
     def default_options(self) -> pb.MigrationOptions:
         """Options that suit an account without call limits."""
         return pb.MigrationOptions(connector_json=json.dumps({"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0}))
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Keys of source and target."""
+        return self.installation.key(f"{self.migration_id}-source"), self.installation.key(f"{self.migration_id}-target")
 
     @property
     def client(self) -> Client:
@@ -325,13 +274,3 @@ async def installation(folder: Path, **env: str) -> AsyncIterator[Installation]:
             yield installed
         finally:
             await installed.stack.stop()
-
-
-async def _address(folder: Path, process: asyncio.subprocess.Process) -> str:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    file = folder / "address"
-    while not file.exists():
-        if process.returncode is not None or time.monotonic() > deadline:
-            raise StepFailedError(f"simulator did not start: {(folder / 'log').read_text()}")
-        await asyncio.sleep(POLL_SECONDS)
-    return file.read_text().strip()

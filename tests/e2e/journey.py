@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from tests.e2e.harness import Rehearsal
 from transload.errors import TransloadCallError
 from transload.v1 import migration_service_pb2 as pb
@@ -131,9 +133,9 @@ def _is_plain_client(record: pb.RecordView, changed: set[int]) -> bool:
 
 
 async def _patch(rehearsal: Rehearsal, organization_id: str, name: str) -> dict[str, Any]:
-    pipedrive = rehearsal.pipedrive
-    url = f"{pipedrive.url}/api/v2/organizations/{organization_id}"
-    response = await pipedrive.http.patch(url, json={"name": name}, headers={"x-api-token": pipedrive.key})
+    url = f"{rehearsal.pipedrive.url}/api/v2/organizations/{organization_id}"
+    async with httpx.AsyncClient(headers={"x-api-token": rehearsal.keys[1]}, trust_env=False) as http:
+        response = await http.patch(url, json={"name": name})
     response.raise_for_status()
     answer: dict[str, Any] = response.json()
     return answer

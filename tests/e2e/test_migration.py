@@ -124,7 +124,7 @@ async def test_an_oversize_file_is_flagged(journey: Journey) -> None:
 
 
 async def test_keys_stand_in_no_log(journey: Journey) -> None:
-    keys = (journey.rehearsal.stel.key, journey.rehearsal.pipedrive.key)
+    keys = journey.rehearsal.keys
     for log in journey.rehearsal.installation.logs.glob("*.log"):
         text = log.read_text(errors="replace")
         assert not any(key in text for key in keys), log.name

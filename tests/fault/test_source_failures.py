@@ -45,11 +45,11 @@ async def test_a_wrong_key_is_named_and_a_right_one_goes_on(installed: Installat
 async def test_an_unreachable_source_is_named_and_found_again(installed: Installation) -> None:
     async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
         name = f"{rehearsal.migration_id}-source"
-        installed.connect(name, "http://127.0.0.1:9/app", rehearsal.stel.key)
+        installed.connect(name, "http://127.0.0.1:9/app", rehearsal.keys[0])
         await rehearsal.start("audit")
         message = await message_of_stop(rehearsal)
         assert "SOURCE_UNREACHABLE" in message or "reach" in message or "answer" in message
-        installed.connect(name, f"{rehearsal.stel.url}/app", rehearsal.stel.key)
+        installed.connect(name, f"{rehearsal.stel.url}/app", rehearsal.keys[0])
         await go_on(rehearsal)
 
 
