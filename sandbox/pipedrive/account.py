@@ -11,10 +11,11 @@ from sandbox.pipedrive.custom_values import check_value
 from sandbox.pipedrive.errors import open_deals_cap
 from sandbox.pipedrive.fields import Fields
 from sandbox.pipedrive.options import OPEN_DEALS_CEILING, Options
-from sandbox.pipedrive.schema import Check, Problems, integer, not_a, number
+from sandbox.pipedrive.schema import Check, Problems, filled, integer, not_a, number
 from sandbox.pipedrive.store import Record, Store
 
 LABELS_MAX = 100
+NAME_MAX = 255
 
 
 class Account:
@@ -102,7 +103,23 @@ class Account:
         live = [pipeline for pipeline in self.store["pipeline"] if not pipeline["is_deleted"]]
         return min(live, key=lambda pipeline: pipeline["order_nr"]) if live else None
 
-    # Checks of references
+    # Checks of names and references
+
+    def name_text(self, value: Any, path: str, problems: Problems) -> Any:
+        """A name, which may be empty. What a longer one than 255 characters does is not established, hence an option."""
+        if type(value) is not str:
+            problems.add(path, not_a("string"))
+        elif len(value) > NAME_MAX:
+            if self.options.long_names == "refuse":
+                problems.add(path, f"This value is too long. It should have {NAME_MAX} characters or less.")
+            elif self.options.long_names == "cut":
+                return value[:NAME_MAX]
+        return value
+
+    def name(self, value: Any, path: str, problems: Problems) -> Any:
+        """A name with something else than white space in it."""
+        filled(value, path, problems)
+        return self.name_text(value, path, problems) if type(value) is str else value
 
     def owner(self, value: Any, path: str, problems: Problems) -> Any:
         """An active user (refusal of an unknown or inactive one is inferred, the text assumed)."""

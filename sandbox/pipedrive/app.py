@@ -1,6 +1,7 @@
 """The HTTP side of the simulated account: credential, windows, route, budget, faults, effect, journal, in this order."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable
 
 import orjson
@@ -71,11 +72,12 @@ class PipedriveApp:
         if not token and b"api_token=" in request.query_string:
             token = request.query().get("api_token", "")
         user_id = self.account.store.meta["tokens"].get(token) if token else None
-        if user_id is None:
+        user = self.account.store["user"].get(user_id) if user_id is not None else None
+        if user is None or not user["active_flag"]:
             return None
         kind = self.account.options.token_kind
         is_oauth = is_bearer if kind == "auto" else kind == "oauth"
-        return Credential(token, user_id, is_oauth, f"user:{user_id}:{'oauth' if is_oauth else 'api'}")
+        return Credential(token, user["id"], is_oauth, f"user:{user['id']}:{'oauth' if is_oauth else 'api'}")
 
 
 class _Visit:
@@ -108,6 +110,8 @@ class _Visit:
             return self._refuse(credential, budget=False)
         if not app.limits.can_spend(route.tokens):
             return self._refuse(credential, budget=True)
+        self._tokens = route.tokens
+        app.limits.spend(route.tokens)  # before anything is awaited, so that no two requests share the same tokens
         return await self._perform(credential, route, params)
 
     async def _perform(self, credential: Credential, route: Route, params: tuple[str, ...]) -> Response:
@@ -120,19 +124,7 @@ class _Visit:
         user = app.account.store["user"].get(credential.user_id)
         assert user is not None  # noqa: S101 - tokens are only given to users
         call = Call(request, route.version, user, params, request.query())
-        self._tokens = route.tokens
-        try:
-            outcome = route.handler(call)
-            result = await outcome if isinstance(outcome, Awaitable) else outcome
-        except ApiError as error:
-            response = json_response(error.status, error.body(route.version))
-        else:
-            response = (
-                Response(result.status, result.content, result.content_type)
-                if result.content is not None
-                else json_response(result.status, result.body)
-            )
-        response = self._charge(response, credential)
+        response = self._charge(await _run(route, call), credential)
         if rule is not None:
             self._fail_after(rule, route, response)
         return response
@@ -145,6 +137,7 @@ class _Visit:
             case "error_before":
                 return json_response(500, internal_error(route.version))
             case "cut_before":
+                self._settle(is_charged=False)
                 raise ConnectionCutError
             case "empty_200":
                 return Response(200)
@@ -169,15 +162,17 @@ class _Visit:
             response.status, response.body = 500, orjson.dumps(internal_error(route.version))
 
     def _charge(self, response: Response, credential: Credential) -> Response:
-        """Take the tokens, make everything durable, and tell the rest of the budget."""
-        app = self._app
-        assert self._route is not None  # noqa: S101 - only routed requests are charged
-        self._tokens = self._route.tokens if response.status < 400 or app.account.options.charge_errors else 0
-        if self._tokens:
-            app.limits.spend(self._tokens)
-        app.account.store.commit()
-        response.headers += app.limits.headers(credential)
+        """Keep the tokens or give them back, make everything durable, and tell the rest of the budget."""
+        is_error = response.status >= 400
+        self._settle(is_charged=not is_error or (self._app.account.options.charge_errors and response.status not in {401, 429}))
+        response.headers += self._app.limits.headers(credential)
         return response
+
+    def _settle(self, *, is_charged: bool) -> None:
+        if not is_charged:
+            self._app.limits.spend(-self._tokens)
+            self._tokens = 0
+        self._app.account.store.commit()
 
     def _refuse(self, credential: Credential, *, budget: bool) -> Response:
         """Answer 429. `retry-after` is small even when the day's budget is gone, as seen in reality."""
@@ -206,3 +201,22 @@ class _Visit:
                 fault=rule.kind if rule is not None else "",
             )
         )
+
+
+async def _run(route: Route, call: Call) -> Response:
+    """Let an operation answer. A defect of the simulator becomes a 500 and a traceback on stderr."""
+    try:
+        if not route.has_query:
+            call.refuse_query()
+        if route.needs_admin and not call.user["is_admin"]:
+            raise ApiError(403, "This operation is allowed for admin users only")
+        outcome = route.handler(call)
+        result = await outcome if isinstance(outcome, Awaitable) else outcome
+    except ApiError as error:
+        return json_response(error.status, error.body(route.version))
+    except Exception:  # noqa: BLE001 - the last place before the wire
+        traceback.print_exc()
+        return json_response(500, internal_error(route.version))
+    if result.content is not None:
+        return Response(result.status, result.content, result.content_type)
+    return json_response(result.status, result.body)

@@ -7,7 +7,7 @@ import orjson
 
 from sandbox.common.asgi import Request
 from sandbox.pipedrive.errors import ApiError, not_found
-from sandbox.pipedrive.schema import Problems, not_a
+from sandbox.pipedrive.schema import Problems, not_a, not_allowed
 from sandbox.pipedrive.store import Record
 
 ID_MAX = 2**53
@@ -37,6 +37,18 @@ class Call:
             problems.add("id", not_a("integer"))
             problems.raise_if_any()
         raise not_found(what)
+
+    def refuse_query(self) -> None:
+        """Refuse any query parameter but the token.
+
+        Raises:
+            ApiError: 400 naming them.
+        """
+        problems = Problems()
+        for name in self.query:
+            if name != "api_token":
+                problems.add(name, not_allowed(name))
+        problems.raise_if_any()
 
     def json(self) -> Any:
         """Return the body as JSON.

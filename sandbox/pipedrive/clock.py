@@ -1,6 +1,7 @@
 """Time inside the simulated account. It runs like real time and can be moved forward by tests."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,9 @@ from zoneinfo import ZoneInfo
 class SandboxClock:
     """Wall and monotonic time with a common offset, so that windows and budgets move together."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._steady = steady
         self.offset_seconds = 0.0
         self._second = -1
         self._text = ""
@@ -19,11 +22,11 @@ class SandboxClock:
 
     def epoch(self) -> float:
         """Seconds since 1970 in the account."""
-        return time.time() + self.offset_seconds
+        return self._wall() + self.offset_seconds
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary start; moves with `advance`."""
-        return time.monotonic() + self.offset_seconds
+        return self._steady() + self.offset_seconds
 
     def now(self) -> str:
         """The current time as Pipedrive writes it: RFC 3339, whole seconds, `Z`."""

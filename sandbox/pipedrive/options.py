@@ -67,6 +67,8 @@ class Options:
     """So many 429s within a minute block the token for a minute with an HTML 403; 0 never does."""
     deleted_get: str = "404"
     """What getting or deleting a deleted record by its id answers, "404" or "200". Not established in reality."""
+    long_names: str = "refuse"
+    """What a name or title of more than 255 characters does: "refuse" (400), "cut" or "accept". Not established in reality."""
     recompute_value: bool = True
     """Whether a change of a deal's lines sets the deal's value to their sum (assumed)."""
     search_lag_seconds: float = 0.0
@@ -128,6 +130,7 @@ def parser() -> argparse.ArgumentParser:
     add("--daily-headers", choices=["on", "off"], default="on", help="send the x-daily-ratelimit-token headers (default on)")
     add("--cloudflare-after", type=int, default=default.cloudflare_after, help="429s in a minute that lead to an HTML 403 (0: never)")
     add("--deleted-get", choices=["404", "200"], default=default.deleted_get, help="answer for a deleted record by id (default 404)")
+    add("--long-names", choices=["refuse", "cut", "accept"], default=default.long_names, help="names over 255 characters (default refuse)")
     add("--recompute-value", choices=["on", "off"], default="on", help="deal value follows its lines (default on)")
     add("--search-lag", type=float, default=0.0, dest="search_lag_seconds", help="seconds until search knows a record (default 0)")
     add("--contact-sync", choices=["on", "off"], default="off", help="persons have job_title, postal_address, ... (default off)")

@@ -1,7 +1,7 @@
 """The operations served, each with its documented cost in tokens, and the way from a path to one of them."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result
@@ -23,6 +23,8 @@ from sandbox.pipedrive.v2.search import Search
 
 Kind = tuple[str, Resource, int]
 """Name in paths, rules, cost of a list."""
+_BULK_DELETE = "/api/v2/deals/{id}/products"
+_SET_UP = ("Fields", "pipelines", "stages", "activityTypes")
 Handler = Callable[[Call], Result | Awaitable[Result]]
 
 
@@ -36,6 +38,9 @@ class Route:
     tokens: int
     handler: Handler
     is_search: bool = False
+    has_query: bool = True
+    """Whether the operation reads its query itself; otherwise version 2 refuses any parameter."""
+    needs_admin: bool = False
 
     @property
     def operation(self) -> str:
@@ -96,7 +101,17 @@ def _segments(path: str) -> tuple[int, list[str]]:
 
 def build_routes(account: Account) -> list[Route]:
     """Return all operations of an account. Costs are Pipedrive's `x-token-cost` figures."""
-    return [*_records(account), *_deal_extras(account), *_definitions(account), *_searches(account), *_version_1(account)]
+    routes = [*_records(account), *_deal_extras(account), *_definitions(account), *_searches(account), *_version_1(account)]
+    return [replace(route, has_query=_has_query(route), needs_admin=_needs_admin(route)) for route in routes]
+
+
+def _has_query(route: Route) -> bool:
+    return route.method == "GET" or route.version == 1 or route.template == _BULK_DELETE
+
+
+def _needs_admin(route: Route) -> bool:
+    """Whether it changes the company's set-up, which takes an admin."""
+    return route.method != "GET" and route.template.split("/")[3 if route.version == 2 else 2].endswith(_SET_UP)
 
 
 def _records(account: Account) -> list[Route]:

@@ -4,6 +4,8 @@ import hashlib
 from typing import Any
 
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request as FormRequest
 
 from sandbox.common.asgi import Message, Request
@@ -55,23 +57,21 @@ class Files:
         content_type = call.request.header(b"content-type")
         if not content_type.startswith("multipart/form-data"):
             raise bad_request("File must be given.")
-        form = await _form(call.request)
-        upload = form.get("file")
-        if not isinstance(upload, UploadFile) or not upload.filename:
+        fields, name, content = await _form(call.request)
+        if not name:
             raise bad_request("File must be given.")
-        content = await upload.read()
         if 0 < self.account.options.file_bytes_max < len(content):
             raise ApiError(413, "File is too large.")
         links: dict[str, int | None] = dict.fromkeys(_PARENTS)
-        for name, value in form.items():
-            if name in _PARENTS:
-                links[name] = integer_of(value, name)
-            elif name in {"lead_id", "project_id"} and value:
-                raise bad_request(f"{name.removesuffix('_id').capitalize()} {value} not found")
-        for name, parent in links.items():
-            if parent is not None and self.account.live(_PARENTS[name], parent) is None:
-                raise bad_request(f"{_PARENTS[name].capitalize()} {parent} not found")
-        file = self._store(call.user, upload.filename, content, links)
+        for field, value in fields.items():
+            if field in _PARENTS:
+                links[field] = integer_of(value, field)
+            elif field in {"lead_id", "project_id"} and value:
+                raise bad_request(f"{field.removesuffix('_id').capitalize()} {value} not found")
+        for field, parent in links.items():
+            if parent is not None and self.account.live(_PARENTS[field], parent) is None:
+                raise bad_request(f"{_PARENTS[field].capitalize()} {parent} not found")
+        file = self._store(call.user, name, content, links)
         return success(self._render(file, call))
 
     def _store(self, user: Record, name: str, content: bytes, links: dict[str, int | None]) -> Record:
@@ -147,8 +147,8 @@ def _file_type(name: str) -> str:
     return "img" if ending in _IMAGES else ending or "file"
 
 
-async def _form(request: Request) -> dict[str, UploadFile | str]:
-    """Read a multipart body.
+async def _form(request: Request) -> tuple[dict[str, str], str, bytes]:
+    """Read a multipart body: its plain fields, and name and bytes of the part `file`.
 
     Raises:
         ApiError: 400 when it is malformed.
@@ -158,8 +158,15 @@ async def _form(request: Request) -> dict[str, UploadFile | str]:
         return {"type": "http.request", "body": request.body, "more_body": False}
 
     scope = {"type": "http", "method": request.method, "path": request.path, "headers": list(request.headers.items()), "query_string": b""}
+    fields: dict[str, str] = {}
+    name, content = "", b""
     try:
-        form = await FormRequest(scope, receive).form()
-        return dict(form.multi_items())
-    except Exception as error:
+        async with FormRequest(scope, receive).form() as form:
+            for field, value in form.multi_items():
+                if not isinstance(value, UploadFile):
+                    fields[field] = value
+                elif field == "file":
+                    name, content = value.filename or "", await value.read()
+    except (HTTPException, MultiPartException) as error:
         raise bad_request("Malformed multipart body") from error
+    return fields, name, content

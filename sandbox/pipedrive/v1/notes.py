@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import nh3
-
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.sanitise import clean_html
 from sandbox.pipedrive.schema import parse_time, parse_v1_time
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import body_of, integer_of, paged, times
@@ -165,4 +164,4 @@ def _content(value: Any) -> str:
         raise bad_request("Content must be given.")
     if len(value) > CONTENT_MAX:
         raise bad_request(f"Note content is too long. It should have {CONTENT_MAX} characters or less.")
-    return nh3.clean(value)
+    return clean_html(value)

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import nh3
-
 from sandbox.pipedrive.call import Call
+from sandbox.pipedrive.sanitise import clean_html
 from sandbox.pipedrive.schema import (
     Check,
     Problems,
@@ -55,7 +54,7 @@ class Activities(Resource):
         del is_update
         account = self.account
         return {
-            "subject": string,
+            "subject": account.name_text,
             "type": self._type,
             "owner_id": account.owner,
             "deal_id": account.link("deal"),
@@ -202,4 +201,4 @@ def _note(value: Any, path: str, problems: Problems) -> Any:
         return value
     if len(value) > NOTE_MAX:
         problems.add(path, f"This value is too long. It should have {NOTE_MAX} characters or less.")
-    return nh3.clean(value)
+    return clean_html(value)

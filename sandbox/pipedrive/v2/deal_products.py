@@ -15,6 +15,11 @@ BULK_MAX = 100
 RECURRING_MAX = 20
 _REQUIRED = ("product_id", "item_price", "quantity")
 _ORDER_STEP = 10
+_SHOWN = (
+    "id", "sum", "tax", "deal_id", "name", "product_id", "product_variation_id", "order_nr", "add_time", "update_time", "comments", "currency",
+    "discount", "quantity", "item_price", "tax_method", "discount_type", "is_enabled", "billing_frequency", "billing_frequency_cycles",
+    "billing_start_date",
+)  # fmt: skip
 
 
 class DealProducts:
@@ -45,7 +50,7 @@ class DealProducts:
         query = parse_query(call.query, self.rules)
         query.filters["deal_id"] = deal["id"]
         found, cursor = page(self.account.store["deal_product"], query, lambda line: not line["is_deleted"])
-        return success([_render(line) for line in found], additional_data={"next_cursor": cursor})
+        return success([self._render(line) for line in found], additional_data={"next_cursor": cursor})
 
     def list_of_many(self, call: Call) -> Result:
         """Answer the list of the lines of up to 100 deals."""
@@ -62,7 +67,7 @@ class DealProducts:
         table = self.account.store["deal_product"]
         query.ids = [line["id"] for deal_id in deal_ids for line in table.find("deal_id", deal_id)]
         found, cursor = page(table, query, lambda line: not line["is_deleted"])
-        return success([_render(line) for line in found], additional_data={"next_cursor": cursor})
+        return success([self._render(line) for line in found], additional_data={"next_cursor": cursor})
 
     def create(self, call: Call) -> Result:
         """Add one line."""
@@ -75,7 +80,7 @@ class DealProducts:
         problems.raise_if_any()
         line = self._add(deal, values)
         self._follow(deal["id"])
-        return success(_render(line), 201)
+        return success(self._render(line), 201)
 
     def create_many(self, call: Call) -> Result:
         """Add up to 100 lines, all or none."""
@@ -100,7 +105,7 @@ class DealProducts:
         problems.raise_if_any()
         lines = [self._add(deal, values) for values in checked]
         self._follow(deal["id"])
-        return success([_render(line) for line in lines], 201)
+        return success([self._render(line) for line in lines], 201)
 
     def update(self, call: Call) -> Result:
         """Change a line."""
@@ -116,7 +121,7 @@ class DealProducts:
         changed["sum"] = _sum(changed)
         self.account.store.put("deal_product", changed)
         self._follow(deal["id"])
-        return success(_render(changed))
+        return success(self._render(changed))
 
     def delete(self, call: Call) -> Result:
         """Remove a line."""
@@ -216,6 +221,14 @@ class DealProducts:
         value = round_money(sum(line["sum"] for line in self._lines(deal_id) if line["is_enabled"]), deal["currency"])
         self.account.store.put("deal", {**deal, "value": value, "update_time": self.account.now()})
 
+    def _render(self, line: Record) -> dict[str, Any]:
+        """Return a line as the API shows it; its currency is always the deal's."""
+        shown = {name: line[name] for name in _SHOWN}
+        deal = self.account.store["deal"].get(line["deal_id"])
+        if deal is not None:
+            shown["currency"] = deal["currency"]
+        return shown
+
 
 def _sum(line: Record) -> float | int:
     """Price times quantity, less the line's discount, plus tax where the price excludes it (assumed)."""
@@ -224,12 +237,3 @@ def _sum(line: Record) -> float | int:
     if line["tax_method"] == "exclusive":
         total += total * line["tax"] / 100
     return round_money(total, line["currency"])
-
-
-def _render(line: Record) -> dict[str, Any]:
-    names = (
-        "id", "sum", "tax", "deal_id", "name", "product_id", "product_variation_id", "order_nr", "add_time", "update_time", "comments", "currency",
-        "discount", "quantity", "item_price", "tax_method", "discount_type", "is_enabled", "billing_frequency", "billing_frequency_cycles",
-        "billing_start_date",
-    )  # fmt: skip
-    return {name: line[name] for name in names}

@@ -4,12 +4,12 @@ from typing import Any
 
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.clock import local_date
-from sandbox.pipedrive.schema import Check, Problems, any_time, boolean, day, filled, integer, not_a, nullable, number, one_of, string
+from sandbox.pipedrive.schema import Check, Problems, any_time, boolean, day, integer, not_a, nullable, number, one_of, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.counts import DEAL_COUNTS, DEAL_GET_COUNTS, counts
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page, parse_query
 from sandbox.pipedrive.v2.organizations import LIST_EXTRAS
-from sandbox.pipedrive.v2.resource import Resource
+from sandbox.pipedrive.v2.resource import Resource, can_see
 
 _FILTERS: dict[str, type] = {"owner_id": int, "person_id": int, "org_id": int, "pipeline_id": int, "stage_id": int}
 _ARCHIVED_INCLUDES = ("next_activity_id", "last_activity_id", "smart_bcc_email", "source_lead_id")
@@ -31,7 +31,7 @@ class Deals(Resource):
         del is_update
         account = self.account
         return {
-            "title": filled,
+            "title": account.name,
             "owner_id": account.owner,
             "person_id": account.link("person"),
             "org_id": account.link("organization"),
@@ -115,7 +115,9 @@ class Deals(Resource):
     def list_archived(self, call: Call) -> Result:
         """Answer the list of archived deals."""
         query = parse_query(call.query, self.archived_rules)
-        found, cursor = page(self.account.store[self.kind], query, lambda deal: deal["is_archived"] and _has_status(deal, query.statuses))
+        found, cursor = page(
+            self.account.store[self.kind], query, lambda deal: deal["is_archived"] and _has_status(deal, query.statuses) and can_see(call.user, deal)
+        )
         return success([self.render(deal, query) for deal in found], additional_data={"next_cursor": cursor})
 
     def render(self, record: Record, query: ListQuery) -> dict[str, Any]:

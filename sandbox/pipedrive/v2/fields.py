@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.errors import bad_request, not_found
 from sandbox.pipedrive.fields import FIELD_TYPES, OPTIONS_MAX, subfields
 from sandbox.pipedrive.schema import Check, Problems, array, check_object, integer, label, not_a, nullable, obj, one_of, open_object, string
 from sandbox.pipedrive.store import Record
@@ -19,7 +19,7 @@ class FieldDefinitions:
     def __init__(self, account: Account, entity: str) -> None:
         self.account = account
         self.entity = entity
-        self.rules = ListRules(sorts=("id",), extras=("include_fields",), includes=_SETTINGS)
+        self.rules = ListRules(("id",), {}, ("include_fields",), _SETTINGS, ("limit", "cursor"))
         settings: dict[str, Check] = {"ui_visibility": open_object}
         if entity != "product":
             settings |= {"important_fields": open_object, "required_fields": open_object}
@@ -35,17 +35,13 @@ class FieldDefinitions:
 
     def list_all(self, call: Call) -> Result:
         """Answer the list of fields."""
-        if "sort_by" in call.query or "sort_direction" in call.query:
-            raise ApiError(
-                400, "Validation failed: sort_by: Parameter 'sort_by' is not allowed for this request", code="ERR_SCHEMA_VALIDATION_FAILED"
-            )
         query = parse_query(call.query, self.rules)
         found, cursor = page(self.account.store["field"], query, lambda field: field["entity"] == self.entity and not field["is_deleted"])
         return success([_render(field, query) for field in found], additional_data={"next_cursor": cursor})
 
     def get(self, call: Call) -> Result:
         """Answer a request for one field."""
-        query = parse_query(call.query, ListRules((), {}, ("include_fields",), _SETTINGS))
+        query = parse_query(call.query, ListRules((), {}, ("include_fields",), _SETTINGS, ()))
         return success(_render(self._field(call), query))
 
     def create(self, call: Call) -> Result:

@@ -17,6 +17,7 @@ LIMIT_DEFAULT = 100
 LIMIT_MAX = 500
 IDS_MAX = 100
 PROJECTION_MAX = 15
+_NUMERIC = frozenset({"id", "order_nr", "deal_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class ListRules:
     """Others, among the keys of `_READERS`."""
     includes: tuple[str, ...] = ()
     """Names `include_fields` knows."""
+    paging: tuple[str, ...] = ("limit", "cursor", "sort_by", "sort_direction")
+    """Which of the paging parameters it knows."""
 
 
 @dataclass(slots=True)
@@ -79,7 +82,7 @@ def parse_query(query: dict[str, str], rules: ListRules) -> ListQuery:
     parsed = ListQuery()
     problems = Problems()
     for name, text in query.items():
-        reader = _READERS.get(name) if name in _PAGING or name in rules.extras else None
+        reader = _READERS.get(name) if name in rules.paging or name in rules.extras else None
         if reader is not None:
             reader(parsed, text, name, problems, rules)
         elif name in rules.filters:
@@ -99,6 +102,7 @@ def _decode(text: str, query: ListQuery) -> Cursor:
         value = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         cursor = Cursor(value["fieldValue"], value["id"])
         fits = value["field"] == query.sort_by and (value["sortDirection"] == "desc") == query.is_descending and type(cursor.id) is int
+        fits = fits and (cursor.value is None or type(cursor.value) is (int if query.sort_by in _NUMERIC else str))
     except (ValueError, KeyError, TypeError):
         fits = False
     if not fits:
@@ -282,7 +286,6 @@ def _filter_id(parsed: ListQuery, text: str, name: str, problems: Problems, rule
     raise ApiError(404, "Filter not found")
 
 
-_PAGING = ("limit", "cursor", "sort_by", "sort_direction")
 _READERS: dict[str, Callable[[ListQuery, str, str, Problems, ListRules], None]] = {
     "limit": _limit,
     "cursor": _cursor,

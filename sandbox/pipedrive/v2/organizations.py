@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox.pipedrive.call import Call
-from sandbox.pipedrive.schema import Check, Problems, address, filled, integer, nullable, rfc3339, string
+from sandbox.pipedrive.schema import Check, Problems, address, integer, nullable, rfc3339, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.counts import ORGANIZATION_COUNTS, ORGANIZATION_GET_COUNTS, counts
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
@@ -25,7 +25,7 @@ class Organizations(Resource):
         """Return the keys a body may have."""
         account = self.account
         checks: dict[str, Check] = {
-            "name": filled,
+            "name": account.name,
             "owner_id": account.owner,
             "visible_to": account.visible_to,
             "label_ids": account.label_ids(self.kind),

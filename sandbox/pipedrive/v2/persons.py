@@ -46,7 +46,7 @@ class Persons(Resource):
         """Return the keys a body may have."""
         account = self.account
         checks: dict[str, Check] = {
-            "name": string,
+            "name": account.name_text,
             "first_name": string,
             "last_name": string,
             "owner_id": account.owner,

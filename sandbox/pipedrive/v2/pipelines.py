@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox.pipedrive.call import Call
-from sandbox.pipedrive.schema import Check, Problems, boolean, filled, integer, not_a
+from sandbox.pipedrive.schema import Check, Problems, boolean, integer, not_a
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
 from sandbox.pipedrive.v2.resource import Resource
@@ -18,7 +18,7 @@ class Pipelines(Resource):
     def checks(self, *, is_update: bool) -> dict[str, Check]:
         """Return the keys a body may have."""
         del is_update
-        return {"name": filled, "is_deal_probability_enabled": boolean}
+        return {"name": self.account.name, "is_deal_probability_enabled": boolean}
 
     def build(self, call: Call, values: dict[str, Any], problems: Problems) -> Record:
         """Make a pipeline, the last in order and without stages."""
@@ -47,7 +47,7 @@ class Stages(Resource):
         """Return the keys a body may have."""
         del is_update
         return {
-            "name": filled,
+            "name": self.account.name,
             "pipeline_id": self._pipeline,
             "deal_probability": _percent,
             "is_deal_rot_enabled": boolean,

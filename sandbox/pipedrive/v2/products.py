@@ -5,7 +5,7 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call
 from sandbox.pipedrive.errors import ApiError
-from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, day, filled, integer, not_a, nullable, number, one_of, string
+from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, day, integer, not_a, nullable, number, one_of, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
 from sandbox.pipedrive.v2.resource import Resource
@@ -50,7 +50,7 @@ class Products(Resource):
         del is_update
         account = self.account
         return {
-            "name": filled,
+            "name": account.name,
             "code": string,
             "description": string,
             "unit": string,

@@ -29,7 +29,7 @@ class Resource:
         self.account = account
         self.create_checks = self.checks(is_update=False)
         self.update_checks = self.checks(is_update=True)
-        self._get_rules = ListRules((), {}, tuple(extra for extra in self.rules.extras if extra in _GET_EXTRAS), self.get_includes)
+        self._get_rules = ListRules((), {}, tuple(extra for extra in self.rules.extras if extra in _GET_EXTRAS), self.get_includes, ())
 
     def checks(self, *, is_update: bool) -> dict[str, Check]:
         """Return the keys a body may have."""
@@ -60,7 +60,7 @@ class Resource:
     def list_all(self, call: Call) -> Result:
         """Answer a list request."""
         query = parse_query(call.query, self.rules)
-        found, cursor = page(self.account.store[self.kind], query, lambda record: self.accept(record, query))
+        found, cursor = page(self.account.store[self.kind], query, lambda record: self.accept(record, query) and can_see(call.user, record))
         return success([self.render(record, query) for record in found], additional_data={"next_cursor": cursor})
 
     def get(self, call: Call) -> Result:
@@ -109,7 +109,7 @@ class Resource:
             ApiError: 404 when it is unknown, or deleted and the account hides these.
         """
         record = self.account.store[self.kind].get(call.id(self.title))
-        if record is None or (record["is_deleted"] and self.account.options.deleted_get == "404"):
+        if record is None or (record["is_deleted"] and self.account.options.deleted_get == "404") or not can_see(call.user, record):
             raise not_found(self.title)
         return record
 
@@ -139,3 +139,8 @@ class Resource:
         """Return the label objects of a record."""
         known = self.account.fields.labels(self.kind, "label_ids")
         return {"labels": [known[item] for item in record["label_ids"] if item in known]}
+
+
+def can_see(user: Record, record: Record) -> bool:
+    """Whether a user sees a record. Only `visible_to` 1 (owner) hides one, and never from an admin; there is one visibility group."""
+    return user["is_admin"] or record.get("visible_to") != 1 or record["owner_id"] == user["id"]
