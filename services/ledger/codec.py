@@ -168,7 +168,7 @@ def issues_from(issues: Iterable[ledger_service_pb2.RecordIssue]) -> list[Issue]
         if issue.key:
             RecordKey.parse(issue.key)
         reason = check_reason(require(issue.reason, "issues.reason"), "issues.reason")
-        found.append(Issue(_ISSUES[issue.kind], entity, source_id, issue.key, reason, issue.message))
+        found.append(Issue(_ISSUES[issue.kind], entity, source_id, issue.key, reason, _words(issue.message)))
     return found
 
 
@@ -234,11 +234,16 @@ def outcome_from(outcome: ledger_service_pb2.RecordOutcome) -> Outcome:
         pre_image=outcome.pre_image_json.decode(),
         payload_digest=outcome.payload_digest,
         reason=reason,
-        message=outcome.message,
+        message=_words(outcome.message),
         flag_reason=check_reason(outcome.flag_reason, "outcomes.flag_reason"),
         calls=tuple(call_from(call) for call in outcome.calls),
         token_count=sum(call.token_count for call in outcome.calls),
     )
+
+
+def _words(message: str) -> str:
+    """Answer a message without the NUL characters PostgreSQL cannot hold; hostile values are quoted in messages."""
+    return message.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def run_kind_to(kind: RunKind) -> str:
