@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from services.common import telemetry
 from services.common.backoff import Backoff
 from services.common.errors import ClaimHeldError, PausedError, RateLimitedError, TransientError, TransloadError
+from services.ledger.claims import is_paused
 from services.ledger.domain import EventDraft, Migration, PauseKind, Run, RunKind, RunState
 from services.ledger.runs.driver import ON_CHANGE_SECONDS, RunFailedError, RunGoneError, current_migration, end_run, fresh, unpaused
 
@@ -60,6 +61,7 @@ class _Watch:
     signature: tuple[int, int] = (-1, -1)
     still_since: float = 0.0
     patience_seconds: float = 0.0
+    was_paused: bool = False
 
 
 class Coordinator:
@@ -110,6 +112,7 @@ class Coordinator:
         if run is None or migration is None or run.state is not RunState.RUNNING:
             return None
         if migration.pause_kind in HOLDING_PAUSES:
+            watch.was_paused = True
             return self._timing.tick_seconds
         try:
             delay = await self._drivers[run.kind].advance(migration, run)
@@ -184,6 +187,9 @@ class Coordinator:
             await self._pause(run, PauseKind.OUTAGE, "UNAVAILABLE", self._streams_problem)
         elif migration.pause_kind is not PauseKind.NONE and (is_own_outage or is_due):
             await self._unpause(run)
+        was_paused, watch.was_paused = watch.was_paused, is_paused(migration, self._tools.clock.now())
+        if was_paused and not watch.was_paused and run.phase:
+            await self._announce_again(migration, run, "the pause is over", untransformed_only=True)
         if is_waiting and run.phase and not self._streams_problem:
             await self._watch_progress(migration, run, watch)
 
@@ -204,8 +210,8 @@ class Coordinator:
         if not is_queued:
             await self._announce_again(migration, run, "nothing moved")
 
-    async def _announce_again(self, migration: Migration, run: Run, why: str) -> None:
-        count = await self._drivers[run.kind].announce_again(migration, run)
+    async def _announce_again(self, migration: Migration, run: Run, why: str, *, untransformed_only: bool = False) -> None:
+        count = await self._drivers[run.kind].announce_again(migration, run, untransformed_only=untransformed_only)
         if count:
             _LOG.warning("work.announced_again", migration_id=run.migration_id, run_id=run.run_id, count=count, why=why)
 

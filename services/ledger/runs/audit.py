@@ -43,9 +43,9 @@ class AuditDriver:
         await self._extraction.begin(run, name="x1", step=_EXTRACT, changed_since=None)
         return AT_ONCE
 
-    async def announce_again(self, migration: Migration, run: Run) -> int:
+    async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
         """An audit announces nothing."""
-        del migration, run
+        del migration, run, untransformed_only
         return 0
 
     async def _analyse(self, migration: Migration, run: Run) -> float:

@@ -67,6 +67,13 @@ class Driver(Protocol):
         """
         ...
 
+    async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
+        """Announce work again that is on its way to the workers and may be lost; answers how much.
+
+        A transformer that meets a paused migration drops the page; a loader keeps the batch. So after a pause `untransformed_only` suffices.
+        """
+        ...
+
 
 async def fresh(reader: Reader, run: Run) -> Run:
     """Answer the run as it stands now, for a decision in this transaction.

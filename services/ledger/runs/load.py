@@ -51,9 +51,9 @@ class SampleDriver:
             return await self._diff.advance(migration, run)
         return await self._select(migration, run)
 
-    async def announce_again(self, migration: Migration, run: Run) -> int:
+    async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
         """Announce unfinished pages again."""
-        return await self._phases.announce_again(migration, run)
+        return await self._phases.announce_again(migration, run, untransformed_only=untransformed_only)
 
     async def _select(self, migration: Migration, run: Run) -> float:
         tools = self._tools
@@ -104,9 +104,9 @@ class LoadDriver:
             return await finish_load(self._tools, run)
         return await self._prepare(migration, run)
 
-    async def announce_again(self, migration: Migration, run: Run) -> int:
+    async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
         """Announce unfinished pages again."""
-        return await self._phases.announce_again(migration, run)
+        return await self._phases.announce_again(migration, run, untransformed_only=untransformed_only)
 
     async def _prepare(self, migration: Migration, run: Run) -> float:
         tools = self._tools
@@ -150,9 +150,9 @@ class DeltaDriver:
             return await finish_load(self._tools, run)
         return await self._begin(migration, run)
 
-    async def announce_again(self, migration: Migration, run: Run) -> int:
+    async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
         """Announce unfinished pages again."""
-        return await self._phases.announce_again(migration, run)
+        return await self._phases.announce_again(migration, run, untransformed_only=untransformed_only)
 
     async def _begin(self, migration: Migration, run: Run) -> float:
         """Remember where the delta's own pages begin, and start reading what changed since the last complete reading."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PAGES_PER_ANNOUNCEMENT = 100
 # Enough to get a stalled run going; what comes later is announced again by the next stall, if there is one.
-PAGES_PER_REPEAT = 500
+PAGES_PER_REPEAT = 5_000
 KEYS_PER_SELECTION_ROW = 200
 
 _VERBS = {RunKind.SCHEMA: "preparing", RunKind.SAMPLE: "loading the sample's", RunKind.DELTA: "loading changed", RunKind.ROLLBACK: "taking back"}
@@ -75,13 +75,20 @@ class PhaseWork:
             else:
                 await save_step(transaction, now, context.at(next_step), phase=0)
 
-    async def announce_again(self, migration: Migration, run: Run) -> int:
-        """Announce unfinished pages of the open phase again, as a further attempt; answers how many."""
+    async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
+        """Announce unfinished pages of the open phase again, as a further attempt; answers how many.
+
+        Args:
+            migration: The migration.
+            run: The run.
+            untransformed_only: Leave out pages whose batches are on their way to the loader.
+        """
+        states = (WorkState.ANNOUNCED,) if untransformed_only else (WorkState.ANNOUNCED, WorkState.TRANSFORMED)
         async with self.tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
             if now.phase == 0:
                 return 0
-            open_work = await transaction.list_page_work(now.run_id, now.phase, (WorkState.ANNOUNCED, WorkState.TRANSFORMED), limit=PAGES_PER_REPEAT)
+            open_work = await transaction.list_page_work(now.run_id, now.phase, states, limit=PAGES_PER_REPEAT)
             again = {work.page_id: replace(work, attempt=work.attempt + 1) for work in open_work}
             pages = await transaction.get_pages(now.migration_id, tuple(again))
             await transaction.save_page_work(tuple(again.values()))

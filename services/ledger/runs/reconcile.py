@@ -62,9 +62,9 @@ class ReconcileDriver:
             await self._compare_chunk(migration, run, context, entity)
         return AT_ONCE
 
-    async def announce_again(self, migration: Migration, run: Run) -> int:
+    async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
         """A reconciliation announces nothing."""
-        del migration, run
+        del migration, run, untransformed_only
         return 0
 
     async def _compare_chunk(self, migration: Migration, run: Run, context: RunContext, entity: str) -> None:

@@ -53,9 +53,11 @@ class RollbackDriver:
             return await self._finish(run)
         return await self._wait_for_claims(run)
 
-    async def announce_again(self, migration: Migration, run: Run) -> int:
+    async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
         """Announce unfinished batches again; they are made from the ledger alone."""
         del migration
+        if untransformed_only:
+            return 0
         async with self._tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
             batches = [batch for phase in range(1, len(Phase.keys())) for batch in await transaction.list_batches(now.run_id, phase, OPEN_BATCHES)]

@@ -65,9 +65,11 @@ class SchemaDriver:
             return await self._bind(migration, run)
         return await inspect_target(self._tools, migration, run, next_step=_COMPILE)
 
-    async def announce_again(self, migration: Migration, run: Run) -> int:
+    async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
         """Announce unfinished pages and batches again."""
-        count = await self._phases.announce_again(migration, run)
+        count = await self._phases.announce_again(migration, run, untransformed_only=untransformed_only)
+        if untransformed_only:
+            return count
         async with self._tools.ledger.read() as reader:
             batches = [batch for batch in await reader.list_batches(run.run_id, run.phase, OPEN_BATCHES) if not batch.page_id]
         if not batches:
