@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from services.common.errors import NotFoundError, RateLimitedError, TargetRejectedError, TransientError, TransloadError, UnauthorizedError
+from services.common.errors import (
+    NotFoundError,
+    RateLimitedError,
+    TargetRejectedError,
+    TransientError,
+    TransloadError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from services.loader.pipedrive.errors import OutcomeUnknownError
 from services.loader.work import Outcome, Result
 
@@ -24,6 +32,7 @@ class Attempts:
 
     def __init__(self, *, in_flight_max: int) -> None:
         self._slots = asyncio.Semaphore(in_flight_max)
+        self.success_count = 0
 
     async def each(self, batch: Batch, works: Sequence[Work], act: Callable[[Work], Awaitable[Outcome]]) -> None:
         """Does `act` for every record, several at a time, and keeps the outcomes."""
@@ -45,10 +54,17 @@ class Attempts:
             if batch.stop is not None:
                 work.outcome = NOT_TRIED
                 return
+            successes = self.success_count
             try:
                 work.outcome = await act(work)
             except Exception as error:  # noqa: BLE001 - sorted in `failure`, which raises what is a bug
-                work.outcome = failure(batch, error)
+                if isinstance(error, UnavailableError) and "status" in error.metadata and self.success_count > successes:
+                    # Others pass meanwhile, so it is this record that Pipedrive fails on.
+                    work.outcome = parked(error.message)
+                else:
+                    work.outcome = failure(batch, error)
+            else:
+                self.success_count += 1
 
     async def group(self, batch: Batch, works: Sequence[Work], act: Callable[[], Awaitable[None]]) -> None:
         """Does `act` for several records that go in one call; it sets their outcomes. A failure is the outcome of all without one."""
@@ -63,6 +79,11 @@ class Attempts:
             for work in works:
                 if batch.stop is not None:
                     work.outcome = work.outcome or NOT_TRIED
+
+
+def parked(message: str) -> Outcome:
+    """Answers the outcome of a record Pipedrive fails on again and again while others pass: a person looks at it, the rest goes on."""
+    return Outcome(Result.WAITING, reason="TARGET_UNREACHABLE", message=f"Pipedrive fails on this record again and again, others pass: {message}")
 
 
 def failure(batch: Batch, error: Exception) -> Outcome:

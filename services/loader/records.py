@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.canonical import canonical_json
 from services.common.errors import TargetRejectedError
-from services.loader.attempts import failure
+from services.loader.attempts import failure, parked
 from services.loader.entities.file import FILE, staged_digest, upload_body
 from services.loader.entities.line_item import BULK_FROM, BULK_MAX, LINE_ITEM
 from services.loader.entities.organization_relation import ORGANIZATION_RELATION
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MATCH: Final = "$match"
 # Rounds of "list, then create what is absent" within one delivery; what is unknown after them is settled as unknown and comes back.
 _DOUBT_ROUNDS: Final = 2
+# Deliveries with all their rounds, when nothing passes at all, before a person is asked.
+_FAILED_DELIVERIES_MAX: Final = 5
 _FILE_LOOKBACK: Final = timedelta(hours=1)
 
 
@@ -40,6 +42,8 @@ class Records:
         self._attempts = attempts
         self._doubt = doubt
         self._files = files
+        # Deliveries in which a record failed all its rounds, by key; only records Pipedrive fails on are in it.
+        self._failures: dict[str, int] = {}
 
     async def load(self, entity: Entity, batch: Batch) -> None:
         """Decides every record of the batch."""
@@ -50,23 +54,41 @@ class Records:
 
     async def settle_doubts(self, entity: Entity, batch: Batch) -> None:
         """Finds out about records in doubt, those of this very delivery included, and creates what is absent."""
+        successes = self._attempts.success_count
         for _ in range(_DOUBT_ROUNDS):
-            doubtful = [work for work in batch.works if _is_doubtful(work)]
-            if not doubtful or batch.stop is not None:
+            absent = await self._find(entity, batch)
+            if not absent:
                 return
-            is_fresh = any(work.outcome is not None for work in doubtful)
+            await self._create(entity, batch, absent)
+        for work in await self._find(entity, batch):
+            # Sent several times and proven absent each time. As long as nothing else passes either, it is an outage; else it is this record.
+            times = self._failures[work.key] = self._failures.get(work.key, 0) + 1
+            if self._attempts.success_count > successes or times >= _FAILED_DELIVERIES_MAX:
+                work.outcome = parked("it was sent several times, answered with errors, and is not there")
+                del self._failures[work.key]
+            else:
+                work.outcome = Outcome(Result.UNKNOWN, reason="IN_DOUBT", message="Pipedrive answers with errors")
+
+    async def _find(self, entity: Entity, batch: Batch) -> list[Work]:
+        """Lists what is in doubt; answers what is proven absent, undecided."""
+        doubtful = [work for work in batch.works if _is_doubtful(work)]
+        if not doubtful or batch.stop is not None:
+            return []
+        is_fresh = any(work.outcome is not None for work in doubtful)
+        try:
             await self._doubt.wait_out(None if is_fresh else batch.started)
-            try:
-                found = await self._doubt.resolve(entity, batch, doubtful)
-            except Exception as error:  # noqa: BLE001 - sorted in `failure`
-                outcome = failure(batch, error)
-                for work in doubtful:
-                    # Never "not tried": what is in doubt stays in doubt.
-                    work.outcome = Outcome(Result.UNKNOWN, reason="IN_DOUBT", message=outcome.message)
-                return
+            found = await self._doubt.resolve(entity, batch, doubtful)
+        except Exception as error:  # noqa: BLE001 - sorted in `failure`
+            message = failure(batch, error).message
             for work in doubtful:
-                work.outcome = created(entity, work, found[work.key]) if work.key in found else None
-            await self._create(entity, batch, [work for work in doubtful if work.outcome is None])
+                # Never "not tried": what is in doubt stays in doubt.
+                work.outcome = Outcome(Result.UNKNOWN, reason="IN_DOUBT", message=message)
+            return []
+        for work in doubtful:
+            work.outcome = created(entity, work, found[work.key]) if work.key in found else None
+            if work.outcome is not None:
+                self._failures.pop(work.key, None)
+        return [work for work in doubtful if work.outcome is None]
 
     async def _create(self, entity: Entity, batch: Batch, works: Sequence[Work]) -> None:
         if not works:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from services.common import telemetry
 from services.common.backoff import Backoff
@@ -17,8 +17,9 @@ from services.loader.work import Action, Result
 from transload.v1.records_pb2 import MappedBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from services.common.clock import Clock
-    from services.loader.ledger import LedgerClient
     from services.loader.targets import Targets
     from services.loader.upsert import Upsert
     from services.loader.work import Batch
@@ -35,10 +36,26 @@ _SETTLES_MAX: Final = 10
 _REPORTED: Final = frozenset({"TARGET_QUOTA_EXHAUSTED", "TARGET_BLOCKED", "TARGET_UNAUTHORIZED", "TARGET_UNREACHABLE", "STAGING_UNAVAILABLE"})
 
 
+class BatchLedger(Protocol):
+    """What the worker asks the ledger; see `LedgerClient`."""
+
+    async def begin(self, batch: MappedBatch) -> BeginBatchResponse:
+        """Claims the records of a batch."""
+        ...
+
+    async def settle(self, batch: MappedBatch, outcomes: Sequence[RecordOutcome], shared_calls: Sequence[TargetCall], *, request_id: str) -> bool:
+        """Stores outcomes."""
+        ...
+
+    async def report_target(self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None) -> None:
+        """Tells people how the target stands."""
+        ...
+
+
 class LoadWorker:
     """Handles mapped batches."""
 
-    def __init__(self, *, ledger: LedgerClient, targets: Targets, upsert: Upsert, clock: Clock) -> None:
+    def __init__(self, *, ledger: BatchLedger, targets: Targets, upsert: Upsert, clock: Clock) -> None:
         self._ledger = ledger
         self._targets = targets
         self._upsert = upsert

@@ -296,7 +296,10 @@ class _RefusedNowError(Exception):
 
 
 def _unreachable(op: Operation, error: Exception) -> TransloadError:
-    return UnavailableError(f"Pipedrive cannot be reached ({op.name}: {error})", reason="TARGET_UNREACHABLE", metadata={"operation": op.name})
+    status = {"status": error.metadata["status"]} if isinstance(error, TransloadError) and "status" in error.metadata else {}
+    return UnavailableError(
+        f"Pipedrive cannot be reached ({op.name}: {error})", reason="TARGET_UNREACHABLE", metadata={"operation": op.name} | status
+    )
 
 
 def _never_left(error: BaseException) -> bool:

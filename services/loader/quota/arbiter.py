@@ -3,8 +3,8 @@
 **The window.** Pipedrive refuses a call when more than `limit` calls of the token reached it in the last 2 seconds (a rolling window). We do not see
 when a call reaches it, only when we let it go and when its answer came. So every call holds a *slot* from the grant until 2.0 seconds after its
 answer arrived, and at most `limit` slots are held at any time. Proof that no window overflows: let a call be granted at g, reach the server at s and
-be answered at a; then g <= s <= a. A rolling window that ends at t counts exactly the calls with t - 2 < s <= t. For each of these, g <= s <= t, and
-a + 2 >= s + 2 > t, so its slot is held at t. Held slots never exceed the limit, hence neither does any window - whatever the delays on the way are.
+be answered at a; then g <= s <= a. A rolling window that ends at t counts exactly the calls with t - 2 <= s <= t. For each of these, g <= s <= t, and
+a + 2 >= s + 2 >= t, so its slot is held at t. Held slots never exceed the limit, hence neither does any window - whatever the delays on the way are.
 A call whose answer never comes holds its slot until the lease ended, plus the longest time a call may take, plus 2 seconds. A new arbiter does not
 know the calls of the one before it; it grants nothing for `restart_wait_seconds`. Nothing here needs the clocks of both sides to agree, only to tick
 equally fast.
@@ -111,7 +111,8 @@ class _Window:
     cooling: deque[tuple[float, int]] = field(default_factory=deque)
 
     def used(self, now: float) -> int:
-        while self.cooling and self.cooling[0][0] <= now:
+        # A slot whose time is exactly now still counts: whether the server's window includes its border is not known.
+        while self.cooling and self.cooling[0][0] < now:
             self.cooling_count -= self.cooling.popleft()[1]
         return self.held + self.cooling_count
 
