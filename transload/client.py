@@ -43,7 +43,12 @@ class Client:
     @asynccontextmanager
     async def connect(cls, address: str, *, actor: str, timeout_seconds: float = CALL_DEADLINE_SECONDS) -> AsyncIterator[Self]:
         """Opens a channel to `host:port` and closes it when the block ends. `actor` stands in the audit trail."""
-        options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.max_send_message_length", MESSAGE_BYTES_MAX)]
+        options = [
+            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+            # gRPC would otherwise take a web proxy of the environment even for loopback.
+            ("grpc.enable_http_proxy", 0),
+        ]
         async with grpc.aio.insecure_channel(address, options=options) as channel:
             yield cls(channel, actor=actor, timeout_seconds=timeout_seconds)
 

@@ -13,6 +13,8 @@ import typer
 
 from transload.cli import output, views
 from transload.cli.rehearsal import Rehearsal, RehearsalFailedError, RehearsalOptions, RehearsalResult
+from transload.embedded.errors import StackError
+from transload.errors import TransloadCallError
 
 
 def rehearse(
@@ -37,8 +39,8 @@ def rehearse(
         result = asyncio.run(
             Rehearsal(options, say=lambda line: output.stderr.print(line, markup=False)).run(on_result=lambda r: _show(r, result_file))
         )
-    except RehearsalFailedError as error:
-        output.stderr.print(f"[bold red]failed[/bold red]: {error}", markup=True)
+    except (RehearsalFailedError, StackError, TransloadCallError) as error:
+        output.stderr.print(f"failed: {error}", markup=False, style="bold red")
         output.stderr.print(f"Logs: {options.data_dir / 'logs'}", markup=False)
         result_file.write_text(json.dumps({"is_ok": False, "problems": [str(error)]}, indent=2) + "\n", encoding="utf-8")
         raise typer.Exit(1) from error

@@ -16,7 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from transload.cli import output
 from transload.cli.session import DEFAULT_DATA_DIR, EXIT_UNREACHABLE, JsonOption
-from transload.embedded.stack import Stack
+from transload.embedded import state
+from transload.embedded.errors import StackError
+from transload.embedded.stack import Stack, run_stack
 
 STOP_SECONDS_MAX = 60.0
 PING_SECONDS_MAX = 2.0
@@ -31,27 +33,23 @@ def up(*, data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
     <data-dir>/connections/<name>/{url,key}.
     """
 
-    async def act() -> None:
-        stack = Stack(data_dir.resolve(), env=os.environ)
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stopping.set)
-        await stack.start()
-        try:
-            for name, address in sorted(stack.addresses.items()):
-                output.stderr.print(f"{name:<12} {address}", markup=False)
-            output.stderr.print(f"Up. Data and logs in {data_dir}; Ctrl-C stops. Next: transload migration create", markup=False)
-            await stopping.wait()
-            output.stderr.print("stopping ...")
-        finally:
-            await stack.stop()
+    def ready(stack: Stack) -> None:
+        for name, address in sorted(stack.addresses.items()):
+            output.stderr.print(f"{name:<12} {address}", markup=False)
+        output.stderr.print(f"Up. Data and logs in {data_dir}; Ctrl-C stops. Next: transload migration create", markup=False)
 
-    asyncio.run(act())
+    try:
+        asyncio.run(run_stack(data_dir.resolve(), env=os.environ, on_ready=ready))
+    except StackError as error:
+        output.stderr.print(str(error), markup=False)
+        raise typer.Exit(EXIT_UNREACHABLE) from error
 
 
 def down(*, data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
     """Stop a stack started by `transload up` elsewhere. Nothing is lost; work goes on at the next `up`."""
+    if not state.is_running(data_dir.resolve()):
+        output.stderr.print("It does not run.")
+        return
     pid = int(_stack_file(data_dir)["pid"])
     try:
         os.kill(pid, signal.SIGTERM)
