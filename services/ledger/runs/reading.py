@@ -19,8 +19,6 @@ Image = dict[str, Any]
 
 # Options of different fields may have the same id, so they are told apart by field, too.
 _BY_FIELD = frozenset({"custom_field", "field_option"})
-# A deal's value is read with the deal.
-_READ_AS = {"deal_value": "deal"}
 
 
 @dataclass(slots=True)
@@ -39,7 +37,7 @@ async def read_records(tools: Tools, migration: Migration, target_entity: str, r
         return read
     parents = sorted({record.parent_target_id for record in records if record.parent_target_id}) if target_entity in BY_PARENT else []
     ids = [] if parents else sorted({target_id_of(record) for record in records})
-    responses = tools.loader.read_back(migration.target_connection, _READ_AS.get(target_entity, target_entity), target_ids=ids, parent_ids=parents)
+    responses = tools.loader.read_back(migration.target_connection, target_entity, target_ids=ids, parent_ids=parents)
     async for response in responses:
         read.token_count = max(read.token_count, response.token_count)
         for target in response.records:
