@@ -25,9 +25,8 @@ async def run() -> dict[str, float]:
     """Measures one load."""
     async with installation(client_count=CLIENT_COUNT) as bench:
         recording = bench.folder / "writes.jsonl"
-        await bench.target.control("POST", "recording", {"file": str(recording)})
         await bench.prepare()
-        await bench.target.control("POST", "recording", {"file": str(recording), "is_emptied": True})
+        await bench.target.control("POST", "recording", {"file": str(recording)})
         before = await bench.client.get_summary(MIGRATION_ID)
         load = await bench.step(bench.client.start_load)
         after = await bench.client.get_summary(MIGRATION_ID)
@@ -56,9 +55,7 @@ async def _replay(writes: list[dict[str, Any]], url: str, token: str) -> float:
     queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     for write in writes:
         queue.put_nowait(write)
-    async with httpx.AsyncClient(
-        transport=AiohttpTransport(), base_url=url, headers={"x-api-token": token}, timeout=60.0, trust_env=False
-    ) as client:
+    async with httpx.AsyncClient(transport=AiohttpTransport(), base_url=url, headers={"x-api-token": token}, timeout=60.0, trust_env=False) as client:
 
         async def work() -> None:
             while not queue.empty():
@@ -70,4 +67,3 @@ async def _replay(writes: list[dict[str, Any]], url: str, token: str) -> float:
         began = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
         return time.perf_counter() - began
-

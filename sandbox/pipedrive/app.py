@@ -16,6 +16,7 @@ from sandbox.pipedrive.faults import Faults, Rule
 from sandbox.pipedrive.journal import Entry, Journal
 from sandbox.pipedrive.limits import Credential, Limits
 from sandbox.pipedrive.overview import overview
+from sandbox.pipedrive.recorder import Recorder
 from sandbox.pipedrive.routes import Route, Router, build_routes
 from sandbox.pipedrive.seed import fill
 
@@ -34,8 +35,9 @@ class PipedriveApp:
         self.limits = Limits(account.options, account.clock, account.store)
         self.journal = Journal(account.options.journal_max)
         self.faults = Faults()
+        self.recorder = Recorder()
         self.router = Router(build_routes(account))
-        self._control = Control(account, self.limits, self.journal, self.faults)
+        self._control = Control(account, self.limits, self.journal, self.faults, self.recorder)
         self._correlation = 0
 
     def _accept_token(self) -> None:
@@ -188,6 +190,7 @@ class _Visit:
     def note(self, status: int) -> None:
         """Write the request into the journal."""
         credential, route, rule = self._credential, self._route, self._rule
+        self._app.recorder.note(self._request, status=status, tokens=self._tokens)
         self._app.journal.add(
             Entry(
                 time=self._time,

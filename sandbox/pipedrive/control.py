@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from sandbox.pipedrive.export import export_state
 from sandbox.pipedrive.faults import FaultRuleError, Faults
 from sandbox.pipedrive.journal import Journal
 from sandbox.pipedrive.limits import Limits
+from sandbox.pipedrive.recorder import Recorder
 from sandbox.pipedrive.seed import fill
 
 Action = Callable[[Request], Response]
@@ -28,11 +30,12 @@ class ControlError(Exception):
 class Control:
     """Answers control requests. They cost nothing and are not in the journal."""
 
-    def __init__(self, account: Account, limits: Limits, journal: Journal, faults: Faults) -> None:
+    def __init__(self, account: Account, limits: Limits, journal: Journal, faults: Faults, recorder: Recorder) -> None:
         self._account = account
         self._limits = limits
         self._journal = journal
         self._faults = faults
+        self._recorder = recorder
         self._actions: dict[tuple[str, str], Action] = {
             ("GET", "export"): self._export,
             ("GET", "digest"): self._digest,
@@ -50,6 +53,7 @@ class Control:
             ("POST", "budget"): self._set_budget,
             ("POST", "tokens"): self._give_token,
             ("POST", "revoke"): self._revoke,
+            ("POST", "recording"): self._record,
         }
 
     def handle(self, request: Request) -> Response:
@@ -119,6 +123,12 @@ class Control:
     def _clear_faults(self, request: Request) -> Response:
         self._faults.rules.clear()
         return self._show_faults(request)
+
+    def _record(self, request: Request) -> Response:
+        body = _body(request)
+        name = str(body.get("file", ""))
+        self._recorder.start(Path(name) if name else None, is_emptied=bool(body.get("is_emptied", True)))
+        return json_response(200, {"recording": name})
 
     def _show_clock(self, request: Request) -> Response:
         del request
