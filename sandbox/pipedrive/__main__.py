@@ -22,6 +22,7 @@ def main() -> None:
     except (StoreError, UsersFileError) as error:
         sys.exit(str(error))
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # records live long; looking at them often finds no garbage
     token = "" if given.token_file is not None else f" token {options.token}"
     sys.stderr.write(f"Pipedrive sandbox at {base_url(listener)} plan {options.plan} seats {options.seats}{token}\n")
     try:

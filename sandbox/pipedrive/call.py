@@ -10,7 +10,7 @@ from sandbox.pipedrive.errors import ApiError, not_found
 from sandbox.pipedrive.schema import Problems, not_a, not_allowed
 from sandbox.pipedrive.store import Record
 
-ID_MAX = 2**53
+DIGITS_MAX = 18
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Call:
             ApiError: 400 when it is not a positive integer in version 2, 404 in version 1 (assumed).
         """
         text = self.params[position]
-        if text.isascii() and text.isdigit() and 0 < int(text) <= ID_MAX:
+        if text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX and int(text) > 0:
             return int(text)
         if self.version == 2:
             problems = Problems()

@@ -23,6 +23,7 @@ ADDRESS_PARTS = (
     "subpremise",
     "postal_code",
 )
+NUMBER_MAX = 10**16
 BAD_TIME = "This value is not a valid datetime."
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)")
 _SPACED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
@@ -98,9 +99,11 @@ def positive(value: Any, path: str, problems: Problems) -> Any:
 
 
 def number(value: Any, path: str, problems: Problems) -> Any:
-    """An integer or a decimal number."""
+    """An integer or a decimal number below 10^16 (the bound is assumed)."""
     if type(value) is not int and type(value) is not float:
         problems.add(path, not_a("number"))
+    elif abs(value) >= NUMBER_MAX:
+        problems.add(path, "The value is too large")
     return value
 
 

@@ -93,7 +93,7 @@ def _values(body: dict[str, Any]) -> dict[str, Any]:
             raise bad_request("Name must be given.")
         values["name"] = body["name"]
     if "icon_key" in body:
-        if body["icon_key"] not in ICONS:
+        if type(body["icon_key"]) is not str or body["icon_key"] not in ICONS:
             raise bad_request(f"Icon key '{body['icon_key']}' is not known")
         values["icon_key"] = body["icon_key"]
     if body.get("color") is not None:

@@ -8,6 +8,7 @@ from sandbox.pipedrive.call import Call, Result
 from sandbox.pipedrive.clock import v1_time
 from sandbox.pipedrive.errors import bad_request
 from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.v2.listing import DIGITS_MAX
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 500
@@ -34,7 +35,7 @@ def integer_of(value: Any, name: str) -> int | None:
         return None
     if type(value) is int:
         return value
-    if type(value) is str and value.isascii() and value.isdigit():
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= DIGITS_MAX:
         return int(value)
     raise bad_request(f"{name} must be an integer")
 

@@ -1,5 +1,6 @@
 """Notes, which only version 1 has. Their HTML is sanitised and their author and time can be given."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.pipedrive.account import Account
@@ -9,6 +10,8 @@ from sandbox.pipedrive.sanitise import clean_html
 from sandbox.pipedrive.schema import parse_time, parse_v1_time
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import body_of, integer_of, paged, times
+
+Condition = Callable[[Record], bool]
 
 CONTENT_MAX = 100_000
 _PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization"}
@@ -28,20 +31,9 @@ class Notes:
         table = self.account.store["note"]
         indexed = next((name for name in wanted if name in _PARENTS), None)
         records = list(table) if indexed is None else table.find(indexed, wanted[indexed])
-        since = call.query.get("updated_since")
-        if since is not None and parse_time(since) is None:
-            raise bad_request("updated_since is not a valid datetime")
-        start, end = call.query.get("start_date"), call.query.get("end_date")
-        chosen = (
-            note
-            for note in records
-            if not note["is_deleted"]
-            and all(note[name] == value for name, value in wanted.items())
-            and (since is None or note["update_time"] >= since)
-            and (start is None or note["add_time"][:10] >= start)
-            and (end is None or note["add_time"][:10] <= end)
-            and all(note["pinned"][pin] == (call.query[f"pinned_to_{pin}_flag"] == "1") for pin in _PINS if f"pinned_to_{pin}_flag" in call.query)
-        )
+        chosen = [note for note in records if not note["is_deleted"]]
+        for condition in _conditions(call.query, wanted):
+            chosen = [note for note in chosen if condition(note)]
         return paged(call, chosen, lambda note: self._render(note, call.user), _SORTS)
 
     def get(self, call: Call) -> Result:
@@ -157,6 +149,24 @@ class Notes:
             if user is not None
             else None,
         }
+
+
+def _conditions(query: dict[str, str], wanted: dict[str, int | None]) -> list[Condition]:
+    """Return what a note must fulfil to be in a list."""
+    conditions: list[Condition] = [lambda note: all(note[name] == value for name, value in wanted.items())] if wanted else []
+    if (since := query.get("updated_since")) is not None:
+        moment = parse_time(since)
+        if moment is None:
+            raise bad_request("updated_since is not a valid datetime")
+        conditions.append(lambda note: note["update_time"] >= moment)
+    if (start := query.get("start_date")) is not None:
+        conditions.append(lambda note: note["add_time"][:10] >= start)
+    if (end := query.get("end_date")) is not None:
+        conditions.append(lambda note: note["add_time"][:10] <= end)
+    pins = {pin: query[f"pinned_to_{pin}_flag"] == "1" for pin in _PINS if f"pinned_to_{pin}_flag" in query}
+    if pins:
+        conditions.append(lambda note: all(note["pinned"][pin] == flag for pin, flag in pins.items()))
+    return conditions
 
 
 def _content(value: Any) -> str:

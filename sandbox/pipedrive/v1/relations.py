@@ -69,7 +69,7 @@ class Relations:
     def _values(self, body: dict[str, Any]) -> dict[str, Any]:
         values: dict[str, Any] = {}
         if "type" in body:
-            if body["type"] not in {"parent", "related"}:
+            if body["type"] not in ("parent", "related"):
                 raise bad_request("type must be parent or related")
             values["type"] = body["type"]
         for end in _ENDS:

@@ -17,6 +17,8 @@ LIMIT_DEFAULT = 100
 LIMIT_MAX = 500
 IDS_MAX = 100
 PROJECTION_MAX = 15
+DIGITS_MAX = 18
+"""Longest integer read from a query."""
 _NUMERIC = frozenset({"id", "order_nr", "deal_id"})
 
 
@@ -176,7 +178,7 @@ def _sortable(value: Any) -> tuple[int, Any]:
 def integer_text(text: str, name: str, problems: Problems) -> int:
     """Read an integer from a query value."""
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()):
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX):
         problems.add(name, not_a("integer"))
         return 0
     return int(text)

@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.app import PipedriveApp
-from sandbox.pipedrive.options import Options, parse
+from sandbox.pipedrive.options import Options, parse, parser
 from sandbox.pipedrive.seed import UsersFileError
 from sandbox.pipedrive.store import StoreError
 
@@ -57,3 +57,9 @@ def test_damaged_state_file_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"this is no database at all" * 100)
     with pytest.raises(StoreError, match="move it away"):
         Account(Options(database=file))
+
+
+def test_every_option_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    options = [name for action in parser()._actions for name in action.option_strings if name.startswith("--") and name != "--help"]
+    assert [name for name in options if f"`{name}`" not in page] == []
