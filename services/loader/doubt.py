@@ -8,7 +8,7 @@ on their way, may be created again.
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from services.loader.entities.line_item import LINE_ITEM
 from services.loader.entities.organization_relation import ORGANIZATION_RELATION
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from services.common.clock import Clock
@@ -38,6 +38,19 @@ class Doubt:
         self._clock = clock
         self._grace_seconds = grace_seconds
         self._margin = timedelta(seconds=margin_seconds)
+        self._unsettled: list[Batch] = []
+
+    @contextmanager
+    def unsettled(self, batch: Batch) -> Iterator[None]:
+        """Keeps in mind, until the block ends, what a batch creates: the ledger knows it only once it is settled.
+
+        Without this a record in doubt could be taken for its twin in another batch of this process.
+        """
+        self._unsettled.append(batch)
+        try:
+            yield
+        finally:
+            self._unsettled.remove(batch)
 
     async def wait_out(self, since: float | None) -> None:
         """Waits until calls that were on their way at `since` (monotonic; None: now) have arrived or never will."""
@@ -64,6 +77,7 @@ class Doubt:
         """
         default = self._clock.now() - lookback
         since = min((work.intent_time or default for work in works), default=default) - self._margin
+        exclude = exclude | self._just_created(entity)
         manifest = None if entity.fingerprint else await self._ledger.manifest(batch.manifest_digest)
         signs = {work.key: _signs(entity, work, manifest) for work in works}
         candidates: dict[str, list[Found]] = defaultdict(list)
@@ -89,6 +103,10 @@ class Doubt:
                 free[_spelled(signs[work.key])] = [entry for entry in queue if entry[0] is not chosen]
                 found_by_key[work.key] = chosen
         return found_by_key
+
+    def _just_created(self, entity: Entity) -> frozenset[str]:
+        batches = [batch for batch in self._unsettled if batch.target_entity == entity.name]
+        return frozenset(work.outcome.target_id for batch in batches for work in batch.works if work.outcome is not None and work.outcome.target_id)
 
     async def _without_owned(self, batch: Batch, works: Sequence[Work], candidates: Mapping[str, list[Found]]) -> dict[str, list[tuple[Found, str]]]:
         """Leaves out candidates that belong to records other than those in doubt; the oldest comes first."""

@@ -30,6 +30,7 @@ class Upsert:
     ) -> None:
         attempts = Attempts(in_flight_max=in_flight_max)
         doubt = Doubt(ledger=ledger, clock=clock, grace_seconds=grace_seconds, margin_seconds=margin_seconds)
+        self.unsettled = doubt.unsettled
         self._records = Records(attempts=attempts, doubt=doubt, files=files)
         self._definitions = Definitions(attempts=attempts, doubt=doubt, ledger=ledger)
         self._owners = Owners(attempts=attempts, ledger=ledger)
@@ -37,7 +38,7 @@ class Upsert:
         self._undo = Undo(attempts=attempts, doubt=doubt)
 
     async def apply(self, batch: Batch) -> None:
-        """Decides the records; `batch.stop` says why some were not tried."""
+        """Decides the records; `batch.stop` says why some were not tried. Call it, and settle, within `unsettled(batch)`."""
         _hold_back_orphans(batch)
         if batch.is_undo:
             await self._undo.undo(batch)

@@ -95,11 +95,12 @@ class LoadWorker:
             await self._tell(response.connection, reason=error.reason, message=error.message)
             return RateLimitedError(error.message, retry_after_seconds=UNAUTHORIZED_PAUSE_SECONDS, reason=error.reason)
         batch = batch_from_proto(message, response, client=client, context=context, started=started)
-        await self._upsert.apply(batch)
-        outcomes = [outcome_to_proto(work, work.outcome) for work in batch.works if work.outcome is not None]
-        is_held = any(work.action is Action.HELD for work in batch.works)
-        if outcomes or not is_held:
-            await self._settle(message, outcomes, calls_to_proto(batch.shared.log))
+        with self._upsert.unsettled(batch):
+            await self._upsert.apply(batch)
+            outcomes = [outcome_to_proto(work, work.outcome) for work in batch.works if work.outcome is not None]
+            is_held = any(work.action is Action.HELD for work in batch.works)
+            if outcomes or not is_held:
+                await self._settle(message, outcomes, calls_to_proto(batch.shared.log))
         _LOG.info(
             "batch.settled",
             migration_id=message.migration_id,

@@ -87,5 +87,6 @@ def upload_body(payload: Mapping[str, Any], read: Callable[[str], AsyncIterator[
 
 
 def _quoted(name: str) -> str:
-    """Writes a file name as browsers do in multipart forms: UTF-8 as it is, quotes and line ends escaped."""
-    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    """Writes a file name for a multipart header: UTF-8 as it is, quote and backslash as quoted pairs; line ends cannot stand in a header."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return escaped.replace("\r", " ").replace("\n", " ")

@@ -1,0 +1,261 @@
+"""What networks and servers do to us: no record twice, none missing, and clear words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from services.common.errors import RateLimitedError, TransientError
+from tests.unit.loader import payloads
+from tests.unit.loader.test_worker import DEAL, ORG, PRODUCT, base, result_of
+from tests.unit.loader.world import ACCOUNT, SettleLostError, World
+from transload.v1 import ledger_service_pb2 as pb
+
+EXTERNAL = "organization.transload_id"
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def with_external_id(world: World) -> str:
+    """Makes the external-id field and binds it in the manifest; answers its code."""
+    key = f"custom_field:schema/{EXTERNAL}"
+    await world.load("custom_field", {key: {"entity": "organization", "field_name": "Transload ID", "field_type": "varchar"}})
+    code = world.ledger.entry(key).target_id
+    world.ledger.manifest_json["bindings"][key] = {"target_id": code, "image": {}}
+    return code
+
+
+def org(code: str, number: int) -> dict[str, Any]:
+    return payloads.organization(f"Org {number}", custom_fields={code: f"{ACCOUNT}/client/{number}"})
+
+
+@pytest.mark.requirement("L-10", "X-04")
+@pytest.mark.parametrize("kind", ["cut_after", "error_after", "empty_200", "error_before", "cut_before"])
+async def test_a_lost_answer_makes_no_second_organization(world: World, kind: str) -> None:
+    code = await with_external_id(world)
+    before = len(world.live("organization"))
+    world.fault(kind, method="POST", path="/organizations$", nth=[2, 4])
+    keys = [f"organization:client/{number}" for number in range(6)]
+    outcomes = await world.load("organization", {key: org(code, number) for number, key in enumerate(keys)})
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+    stored = world.live("organization")[before:]
+    assert sorted(record["custom_fields"][code] for record in stored) == [f"{ACCOUNT}/client/{number}" for number in range(6)]
+    assert {outcome.target_id for outcome in outcomes.values() if outcome} == {str(record["id"]) for record in stored}
+
+
+@pytest.mark.requirement("L-10")
+@pytest.mark.parametrize("kind", ["cut_after", "error_after", "error_before"])
+@pytest.mark.parametrize("entity", ["activity", "note", "file", "line_item", "line_items"])
+async def test_a_lost_answer_makes_no_second_record_without_external_id(world: World, kind: str, entity: str) -> None:
+    await base(world)
+    content = b"some bytes"
+    digest = world.files.add(content)
+    batch: dict[str, Any] = {
+        "activity": {f"activity:work_order/{number}": payloads.activity(DEAL, f"Visit {number % 2}") for number in range(4)},
+        "note": {f"note:work_order/{number}": payloads.note(DEAL, f"<p>Text {number % 2} &amp; more</p>") for number in range(4)},
+        "file": {f"file:entity_attachment/{number}": payloads.file(DEAL, digest, len(content)) for number in range(3)},
+        "line_item": {f"line_item:sales_estimate/3/{number}": payloads.line(DEAL, PRODUCT) for number in range(3)},
+        "line_items": {f"line_item:sales_estimate/3/{number}": payloads.line(DEAL, PRODUCT) for number in range(8)},
+    }[entity]
+    kinds = {"activity": "activity", "note": "note", "file": "file", "line_item": "deal_product", "line_items": "deal_product"}
+    before = len(world.live(kinds[entity]))
+    world.fault(kind, method="POST", times=1, nth=[1])
+    outcomes = await world.load(entity.removesuffix("s"), batch)
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+    assert len(world.live(kinds[entity])) - before == len(batch)
+    assert len({outcome.target_id for outcome in outcomes.values() if outcome}) == len(batch)
+
+
+@pytest.mark.requirement("L-10", "X-04")
+@pytest.mark.parametrize("sent", [0, 3, 6])
+async def test_a_crash_between_calls_and_settlement_leaves_nothing_twice(world: World, sent: int) -> None:
+    code = await with_external_id(world)
+    before = len(world.live("organization"))
+    batch = {f"organization:client/{number}": org(code, number) for number in range(6)}
+    if sent < 6:
+        count = [0]
+
+        def die(_: httpx.Request) -> None:
+            count[0] += 1
+            if count[0] > sent:
+                raise SettleLostError
+
+        world.transport.before = die
+        with pytest.raises(ExceptionGroup):
+            await world.load("organization", batch)
+        world.transport.before = None
+    else:
+        world.ledger.lose_settles = 1
+        with pytest.raises(SettleLostError):
+            await world.load("organization", batch)
+    world.restart()
+    outcomes = await world.load("organization", batch)
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+    assert len(world.live("organization")) - before == 6
+
+
+async def test_a_record_another_one_owns_is_not_taken_for_the_lost_one(world: World) -> None:
+    await base(world)
+    twin = payloads.activity(DEAL)
+    await world.load("activity", {"activity:work_order/1": twin})
+    world.fault("error_before", method="POST", times=1)
+    outcome = (await world.load("activity", {"activity:work_order/2": twin}))["activity:work_order/2"]
+    assert outcome is not None
+    assert outcome.target_id != world.ledger.entry("activity:work_order/1").target_id
+
+
+async def test_an_archived_deal_in_doubt_is_found_in_its_own_listing(world: World) -> None:
+    await base(world)
+    before = len(world.live("deal"))
+    world.fault("cut_after", method="POST", path="/deals$", times=1)
+    payload = payloads.deal(ORG, "Old offer", is_archived=True)
+    outcome = (await world.load("deal", {"deal:sales_estimate/9": payload}))["deal:sales_estimate/9"]
+    assert result_of(outcome) == "CREATED"
+    assert len(world.live("deal")) == before + 1
+
+
+@pytest.mark.requirement("X-04")
+async def test_a_record_pipedrive_always_fails_on_is_set_aside_and_the_rest_goes_on(world: World) -> None:
+    code = await with_external_id(world)
+    before = len(world.live("organization"))
+    poison = "Org 3"
+
+    def fail(request: httpx.Request) -> None:
+        if request.method == "POST" and poison.encode() in request.content:
+            raise httpx.ReadError("reset")
+
+    original = world.transport.handle_async_request
+
+    async def with_content(request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        fail(request)
+        return await original(request)
+
+    world.transport.handle_async_request = with_content  # type: ignore[method-assign]
+    batch = {f"organization:client/{number}": org(code, number) for number in range(5)}
+    for _ in range(4):
+        with pytest.raises(TransientError):
+            await world.load("organization", batch)
+    outcomes = await world.load("organization", batch)
+    bad = outcomes["organization:client/3"]
+    assert bad is not None
+    assert (result_of(bad), bad.reason) == ("WAITING", "TARGET_UNREACHABLE")
+    assert len(world.live("organization")) - before == 4
+
+
+@pytest.mark.requirement("L-10")
+async def test_an_outage_hands_the_batch_back_and_people_are_told(world: World) -> None:
+    code = await with_external_id(world)
+    before = len(world.live("organization"))
+
+    def down(request: httpx.Request) -> None:
+        raise httpx.ConnectError("refused", request=request)
+
+    world.transport.before = down
+    batch = {f"organization:client/{number}": org(code, number) for number in range(3)}
+    with pytest.raises(TransientError):
+        await world.load("organization", batch)
+    assert {result_of(world.ledger.entry(key).outcome) for key in batch} == {"NOT_TRIED"}
+    assert world.ledger.reports[-1][0] == "TARGET_UNREACHABLE"
+    world.transport.before = None
+    await world.load("organization", batch)
+    assert world.ledger.reports[-1][0] == ""
+    assert len(world.live("organization")) - before == 3
+
+
+@pytest.mark.requirement("L-10")
+async def test_a_refused_token_rests_and_a_corrected_one_works_at_once(world: World) -> None:
+    world.environ["TRANSLOAD_CONNECTION_CRM_KEY"] = "wrong"
+    batch = {f"organization:client/{number}": payloads.organization(f"Org {number}") for number in range(20)}
+    with pytest.raises(RateLimitedError) as caught:
+        await world.load("organization", batch)
+    assert caught.value.reason == "TARGET_UNAUTHORIZED"
+    assert world.ledger.reports[-1][0] == "TARGET_UNAUTHORIZED"
+    asked = world.app.journal.total
+    assert asked <= 8
+    with pytest.raises(RateLimitedError):
+        await world.load("organization", batch)
+    assert world.app.journal.total == asked
+    world.environ["TRANSLOAD_CONNECTION_CRM_KEY"] = "token-of-the-test"
+    world.clock.advance(1.0)
+    outcomes = await world.load("organization", batch)
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+    assert world.ledger.reports[-1][0] == ""
+
+
+@pytest.mark.requirement("G-03", "L-10")
+async def test_a_used_up_day_settles_what_is_done_and_names_the_time_it_goes_on() -> None:
+    world = World(limits=True, plan="lite", seats=1)
+    batch = {f"organization:client/{number}": payloads.organization(f"Org {number}") for number in range(12)}
+    world.app.limits.state()
+    world.app.limits.spend(30_000 - 25)
+    with pytest.raises(RateLimitedError) as caught:
+        await world.load("organization", batch)
+    assert caught.value.reason == "TARGET_QUOTA_EXHAUSTED"
+    reason, resume_time = world.ledger.reports[-1]
+    assert reason == "TARGET_QUOTA_EXHAUSTED"
+    assert resume_time is not None
+    assert (resume_time.hour, resume_time.minute) == (0, 0)
+    results = [result_of(world.ledger.entry(key).outcome) for key in batch]
+    assert set(results) == {"CREATED", "NOT_TRIED"}
+    assert [entry.status for entry in world.app.journal.entries if entry.status == 429] == []
+    world.clock.advance((resume_time - world.clock.now()).total_seconds() + 1)
+    await world.load("organization", batch)
+    assert {pb.OutcomeResult.Name(entry.outcome.result) for entry in world.ledger.entries.values() if entry.outcome} == {"OUTCOME_RESULT_CREATED"}
+    assert world.ledger.reports[-1][0] == ""
+
+
+@pytest.mark.requirement("G-03")
+async def test_a_block_page_opens_the_breaker_for_minutes(world: World) -> None:
+    world.fault("status", status=403, body="<html>Cloudflare</html>", times=1)
+    batch = {f"organization:client/{number}": payloads.organization(f"Org {number}") for number in range(20)}
+    with pytest.raises(RateLimitedError) as caught:
+        await world.load("organization", batch)
+    assert caught.value.reason == "TARGET_BLOCKED"
+    count = world.app.journal.total
+    with pytest.raises(RateLimitedError):
+        await world.load("organization", batch)
+    assert world.app.journal.total == count
+    world.clock.advance(301)
+    outcomes = await world.load("organization", batch)
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+
+
+@pytest.mark.requirement("G-05")
+async def test_a_reached_cap_waits_for_a_person_and_closed_deals_go_on() -> None:
+    world = World(open_deals_max=0)
+    await world.load("organization", {ORG: payloads.organization()})
+    open_deal = {"title": "Open", "org_id": {"$ref": ORG}}
+    outcomes = await world.load("deal", {"deal:sales_order/1": open_deal, "deal:sales_order/2": payloads.deal(ORG)})
+    capped = outcomes["deal:sales_order/1"]
+    assert capped is not None
+    assert (result_of(capped), capped.reason) == ("WAITING", "TARGET_CAPPED")
+    assert result_of(outcomes["deal:sales_order/2"]) == "CREATED"
+
+
+@pytest.mark.requirement("L-10")
+async def test_a_burst_refusal_is_waited_out(world: World) -> None:
+    world.fault("status", status=429, body={"success": False, "error": "Request over limit"}, headers={"x-ratelimit-remaining": "0"}, times=2)
+    outcomes = await world.load("organization", {ORG: payloads.organization()})
+    assert result_of(outcomes[ORG]) == "CREATED"
+    assert world.clock.monotonic() >= 2.0
+
+
+@pytest.mark.requirement("L-15")
+async def test_undoing_what_is_in_doubt_finds_it_first(world: World) -> None:
+    code = await with_external_id(world)
+    before = len(world.live("organization"))
+    world.ledger.lose_settles = 1
+    batch = {"organization:client/1": org(code, 1)}
+    with pytest.raises(SettleLostError):
+        await world.load("organization", batch)
+    world.ledger.entry("organization:client/2").intent_time = world.clock.now()
+    world.restart()
+    outcomes = await world.undo("organization", ["organization:client/1", "organization:client/2"])
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"DELETED"}
+    assert len(world.live("organization")) == before

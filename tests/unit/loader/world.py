@@ -1,0 +1,290 @@
+"""A loader against the Pipedrive simulator in this process: no sockets, time by hand, a ledger in memory."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import orjson
+
+from sandbox.common.asgi import ConnectionCutError, Request
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.app import PipedriveApp
+from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.options import Options
+from services.common.canonical import canonical_json, digest
+from services.common.connections import Connections
+from services.common.errors import NotFoundError
+from services.common.keys import RecordKey
+from services.common.phases import TARGET_PHASES
+from services.loader.codec import manifest_from_json
+from services.loader.pipedrive.client import CallContext
+from services.loader.quota.arbiter import Arbiter, Priority
+from services.loader.quota.client import LocalSource
+from services.loader.quota.settings import QuotaSettings
+from services.loader.targets import Targets
+from services.loader.upsert import Upsert
+from services.loader.worker import LoadWorker
+from tests.fakes.clock import FakeClock
+from transload.v1 import ledger_service_pb2 as pb
+from transload.v1.records_pb2 import MappedBatch, MappedRecord, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from services.loader.work import Manifest
+
+CONNECTION = "crm"
+TOKEN = "token-of-the-test"
+ACCOUNT = "acme"
+LOADED = {pb.OUTCOME_RESULT_CREATED, pb.OUTCOME_RESULT_UPDATED, pb.OUTCOME_RESULT_MATCHED, pb.OUTCOME_RESULT_UNCHANGED}
+
+
+class SimulatorTransport(httpx.AsyncBaseTransport):
+    """Hands requests to the simulator; a cut connection is a broken read."""
+
+    def __init__(self, app: PipedriveApp) -> None:
+        self._app = app
+        self.before: Callable[[httpx.Request], None] | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.before is not None:
+            self.before(request)
+        body = b"".join([chunk async for chunk in request.stream])  # type: ignore[union-attr]
+        headers = {name.lower(): value for name, value in request.headers.raw}
+        path, _, query = request.url.raw_path.partition(b"?")
+        try:
+            response = await self._app.handle(Request(request.method, path.decode(), query, headers, body))
+        except ConnectionCutError as error:
+            raise httpx.ReadError("cut") from error
+        return httpx.Response(response.status, headers=[(b"content-type", response.content_type), *response.headers], content=response.body)
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the ledger in memory knows of a record."""
+
+    state: str = "new"
+    target_id: str = ""
+    parent: str = ""
+    digest: str = ""
+    image: bytes = b""
+    pre_image: bytes = b""
+    is_preexisting: bool = False
+    intent_time: datetime | None = None
+    outcome: pb.RecordOutcome | None = None
+    calls: list[pb.TargetCall] = field(default_factory=list)
+
+
+class MemoryLedger:
+    """Claims and outcomes as the real ledger keeps them, without its history."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.entries: dict[str, Entry] = {}
+        self.manifest_json: dict[str, Any] = {"source_account": ACCOUNT, "bindings": {}, "target": {}}
+        self.reports: list[tuple[str, datetime | None]] = []
+        self.shared_calls: list[pb.TargetCall] = []
+        self.claim_seconds = 60.0
+        self.conflict_policy = ""
+        self.run_kind = "load"
+        self.held: set[str] = set()
+        self.lose_settles = 0
+
+    def entry(self, key: str) -> Entry:
+        return self.entries.setdefault(key, Entry())
+
+    async def begin(self, batch: MappedBatch) -> pb.BeginBatchResponse:
+        response = pb.BeginBatchResponse(connection=CONNECTION, run_kind=self.run_kind)
+        response.claim_expire_time.FromDatetime(self._clock.now() + timedelta(seconds=self.claim_seconds))
+        for record in batch.records:
+            response.decisions.append(self._decide(record, is_undo=batch.is_undo))
+            for reference in record.references:
+                if self.entry(reference.key).target_id:
+                    response.reference_ids[reference.key] = self.entry(reference.key).target_id
+        return response
+
+    def _decide(self, record: MappedRecord, *, is_undo: bool) -> pb.RecordDecision:
+        entry = self.entry(record.key)
+        decision = pb.RecordDecision(
+            key=record.key,
+            target_id=entry.target_id,
+            parent_target_id=entry.parent,
+            last_image_json=entry.image,
+            pre_image_json=entry.pre_image,
+            conflict_policy=self.conflict_policy,
+        )
+        if record.key in self.held:
+            decision.action = pb.RECORD_ACTION_HELD
+        elif is_undo:
+            decision.action = self._undo_action(entry)
+        elif entry.target_id:
+            decision.action = pb.RECORD_ACTION_DONE if entry.digest == record.payload_digest else pb.RECORD_ACTION_UPDATE
+        elif entry.intent_time is not None:
+            decision.action = pb.RECORD_ACTION_IN_DOUBT
+        else:
+            entry.intent_time = self._clock.now()
+            decision.action = pb.RECORD_ACTION_CREATE
+        if entry.intent_time is not None:
+            decision.intent_time.FromDatetime(entry.intent_time)
+        return decision
+
+    @staticmethod
+    def _undo_action(entry: Entry) -> pb.RecordAction.ValueType:
+        if entry.state == "undone":
+            return pb.RECORD_ACTION_DONE
+        if not entry.target_id:
+            return pb.RECORD_ACTION_IN_DOUBT if entry.intent_time is not None else pb.RECORD_ACTION_DONE
+        if not entry.is_preexisting:
+            return pb.RECORD_ACTION_DELETE
+        return pb.RECORD_ACTION_RESTORE if entry.pre_image else pb.RECORD_ACTION_DONE
+
+    async def settle(
+        self, batch: MappedBatch, outcomes: Sequence[pb.RecordOutcome], shared_calls: Sequence[pb.TargetCall], *, request_id: str
+    ) -> bool:
+        del request_id, batch
+        if self.lose_settles:
+            self.lose_settles -= 1
+            raise SettleLostError
+        self.shared_calls.extend(shared_calls)
+        for outcome in outcomes:
+            entry = self.entry(outcome.key)
+            entry.outcome = outcome
+            entry.calls.extend(outcome.calls)
+            if outcome.result in LOADED:
+                was_there = bool(entry.target_id)
+                entry.is_preexisting = entry.is_preexisting if was_there else outcome.result == pb.OUTCOME_RESULT_MATCHED
+                entry.state, entry.intent_time = "loaded", None
+                entry.target_id, entry.parent = outcome.target_id, outcome.parent_target_id
+                entry.digest, entry.image = outcome.payload_digest, outcome.image_json
+                if outcome.pre_image_json:
+                    entry.pre_image = canonical_json({**orjson.loads(outcome.pre_image_json), **orjson.loads(entry.pre_image or b"{}")})
+            elif outcome.result in {pb.OUTCOME_RESULT_DELETED, pb.OUTCOME_RESULT_RESTORED, pb.OUTCOME_RESULT_KEPT}:
+                entry.state = "undone"
+            elif outcome.result in {pb.OUTCOME_RESULT_REJECTED, pb.OUTCOME_RESULT_NOT_TRIED, pb.OUTCOME_RESULT_WAITING}:
+                entry.intent_time = None
+        return True
+
+    async def known_targets(self, migration_id: str, target_entity: str, target_ids: Sequence[str]) -> Mapping[str, str]:
+        del migration_id
+        return {entry.target_id: key for key, entry in self.entries.items() if entry.target_id in target_ids and key.startswith(f"{target_entity}:")}
+
+    async def manifest(self, manifest_digest: str) -> Manifest:
+        del manifest_digest
+        return manifest_from_json(orjson.dumps(self.manifest_json))
+
+    async def report_target(self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None) -> None:
+        del connection, message
+        self.reports.append((reason, resume_time))
+
+
+class SettleLostError(Exception):
+    """The process died between the calls and the settlement."""
+
+
+class MemoryFiles:
+    """Staged files in memory."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, bytes] = {}
+
+    def add(self, data: bytes) -> str:
+        self.content[digest(data)] = data
+        return digest(data)
+
+    async def read_file(self, name: str) -> AsyncIterator[bytes]:
+        if name not in self.content:
+            raise NotFoundError(f"files/{name} is not in staging")
+        for begin in range(0, len(self.content[name]), 7):
+            yield self.content[name][begin : begin + 7]
+
+
+class World:
+    """Simulator, ledger, loader."""
+
+    def __init__(self, *, limits: bool = False, **options: Any) -> None:
+        self.clock = FakeClock(is_automatic=True)
+        self.account = Account(
+            Options(token=TOKEN, seed=1, limits=limits, **options), clock=SandboxClock(lambda: self.clock.now().timestamp(), self.clock.monotonic)
+        )
+        self.app = PipedriveApp(self.account)
+        self.transport = SimulatorTransport(self.app)
+        self.ledger = MemoryLedger(self.clock)
+        self.files = MemoryFiles()
+        self.environ = {"TRANSLOAD_CONNECTION_CRM_URL": "http://pipedrive.test", "TRANSLOAD_CONNECTION_CRM_KEY": TOKEN}
+        self.quota_settings = QuotaSettings(restart_wait_seconds=0.0)
+        self._stack = contextlib.AsyncExitStack()
+        self.restart()
+
+    def restart(self) -> None:
+        """Starts a new loader, as after a kill: nothing but ledger, staging and Pipedrive is left."""
+        self.arbiter = Arbiter(settings=self.quota_settings, clock=self.clock)
+        http = httpx.AsyncClient(transport=self.transport)
+        self.targets = Targets(http=http, connections=Connections.from_env(self.environ), source=LocalSource(self.arbiter), clock=self.clock)
+        upsert = Upsert(ledger=self.ledger, files=self.files, clock=self.clock, in_flight_max=8, grace_seconds=5.0, margin_seconds=120.0)
+        self.worker = LoadWorker(ledger=self.ledger, targets=self.targets, upsert=upsert, clock=self.clock)
+
+    @property
+    def client(self) -> Any:
+        return self.targets.client(CONNECTION)
+
+    @property
+    def context(self) -> CallContext:
+        return CallContext(priority=Priority.VERIFY)
+
+    def fault(self, kind: str, **rule: Any) -> None:
+        self.app.faults.add([{"kind": kind, **rule}])
+
+    def clear_faults(self) -> None:
+        self.app.faults.rules.clear()
+
+    def live(self, kind: str) -> list[dict[str, Any]]:
+        return [record for record in self.account.store[kind] if not record["is_deleted"]]
+
+    async def load(self, target_entity: str, payloads: Mapping[str, Any], *, is_undo: bool = False) -> dict[str, pb.RecordOutcome | None]:
+        """Loads one batch; answers the outcomes by key."""
+        await self.worker.handle(batch_of(target_entity, payloads, is_undo=is_undo).SerializeToString())
+        return {key: self.ledger.entry(key).outcome for key in payloads}
+
+    async def undo(self, target_entity: str, keys: Sequence[str]) -> dict[str, pb.RecordOutcome | None]:
+        """Takes records back."""
+        return await self.load(target_entity, dict.fromkeys(keys), is_undo=True)
+
+
+def batch_of(target_entity: str, payloads: Mapping[str, Any], *, is_undo: bool = False) -> MappedBatch:
+    """Makes a batch of key → payload; None leaves the payload out."""
+    records = []
+    for text, payload in payloads.items():
+        key = RecordKey.parse(text)
+        data = b"" if payload is None else canonical_json(payload)
+        record = MappedRecord(
+            key=text,
+            target_entity=target_entity,
+            source_entity=key.source_entity,
+            source_id=key.source_id,
+            payload_json=data,
+            payload_digest=digest(data),
+        )
+        record.references.extend(Reference(key=reference) for reference in sorted(set(_references(payload))))
+        records.append(record)
+    return MappedBatch(
+        batch_id="b1",
+        migration_id="m1",
+        run_id="r1",
+        phase=TARGET_PHASES[target_entity],
+        target_entity=target_entity,
+        manifest_digest="d1",
+        records=records,
+        is_undo=is_undo,
+        attempt=1,
+    )
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [value["$ref"]] if set(value) == {"$ref"} else [key for part in value.values() for key in _references(part)]
+    return [key for part in value for key in _references(part)] if isinstance(value, list) else []
