@@ -101,8 +101,9 @@ class _Visit:
             return Response(401, _UNAUTHORIZED, headers=[(b"x-401-by-gw", b"true")])
         if app.limits.is_blocked(credential):
             return html_response(403, CLOUDFLARE_PAGE)
-        if not app.limits.admit_burst(credential):
+        if not app.limits.admit_burst(credential, self._time):
             return self._refuse(credential, budget=False)
+        app.journal.admit(credential.label, self._time)
         version, methods, params = app.router.find(request.path)
         route = self._route = methods.get(request.method)
         if route is None:

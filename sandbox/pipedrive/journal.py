@@ -64,14 +64,17 @@ class Journal:
         self._by_operation_status[entry.operation, entry.status] += 1
         if entry.fault:
             self._faults[entry.fault] += 1
-        if entry.status in {401, 429} or not entry.credential:
-            return
-        use = self._use.setdefault(entry.credential, _Use())
-        use.granted += 1
-        use.tokens += entry.tokens
+        if entry.credential and entry.status not in {401, 429}:
+            use = self._use.setdefault(entry.credential, _Use())
+            use.granted += 1
+            use.tokens += entry.tokens
+
+    def admit(self, credential: str, time: float) -> None:
+        """Note that a request got its place in the 2-second window; requests come in order of time, answers need not."""
+        use = self._use.setdefault(credential, _Use())
         window = use.window
-        window.append(entry.time)
-        while entry.time - window[0] > WINDOW_SECONDS:
+        window.append(time)
+        while time - window[0] > WINDOW_SECONDS:
             window.popleft()
         use.window_max = max(use.window_max, len(window))
 

@@ -76,11 +76,9 @@ class Limits:
         """Whether the token is shut out after ignoring too many 429s."""
         return self._clock.monotonic() < self._blocked_until.get(credential.token, -math.inf)
 
-    def admit_burst(self, credential: Credential) -> bool:
-        """Take a place in the token's window."""
-        if not self._options.limits:
-            return True
-        return self._window(credential).admit(self._clock.monotonic())
+    def admit_burst(self, credential: Credential, now: float) -> bool:
+        """Take a place in the token's window at a monotonic time of the account."""
+        return not self._options.limits or self._window(credential).admit(now)
 
     def admit_search(self, credential: Credential) -> bool:
         """Take a place in the token's search window: 10 on every plan."""

@@ -14,11 +14,11 @@ from tests.unit.sandbox_pipedrive.driver import CONTROL_KEY, TOKEN, Driver
 PROFILE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KEYS = (
     "name", "title", "subject", "first_name", "last_name", "emails", "phones", "address", "location", "label_ids", "custom_fields", "value",
-    "currency", "status", "won_time", "lost_time", "close_time", "lost_reason", "probability", "expected_close_date", "stage_id", "pipeline_id", "owner_id",
-    "person_id", "org_id", "deal_id", "visible_to", "add_time", "type", "due_date", "due_time", "duration", "participants", "attendees", "note",
-    "done", "prices", "category", "tax", "billing_frequency", "billing_frequency_cycles", "product_id", "item_price", "quantity", "discount", "discount_type",
-    "field_name", "field_type", "options", "label", "id", "data", "content", "pinned_to_deal_flag", "user_id", "icon_key", "color", "order_nr",
-    "rel_owner_org_id", "rel_linked_org_id", "is_archived", "archive_time", "ui_visibility",
+    "currency", "status", "won_time", "lost_time", "close_time", "lost_reason", "probability", "expected_close_date", "stage_id", "pipeline_id",
+    "owner_id", "person_id", "org_id", "deal_id", "visible_to", "add_time", "type", "due_date", "due_time", "duration", "participants",
+    "attendees", "note", "done", "prices", "category", "tax", "billing_frequency", "billing_frequency_cycles", "product_id", "item_price",
+    "quantity", "discount", "discount_type", "field_name", "field_type", "options", "label", "id", "data", "content", "pinned_to_deal_flag",
+    "user_id", "icon_key", "color", "order_nr", "rel_owner_org_id", "rel_linked_org_id", "is_archived", "archive_time", "ui_visibility",
 )  # fmt: skip
 PATHS = (
     "POST /api/v2/deals", "PATCH /api/v2/deals/1", "POST /api/v2/persons", "PATCH /api/v2/persons/1", "POST /api/v2/organizations",

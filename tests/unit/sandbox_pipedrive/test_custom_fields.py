@@ -34,7 +34,7 @@ async def test_option_ids_come_from_one_counter(api: Driver) -> None:
     assert ids == sorted(ids)
 
 
-@pytest.mark.requirement("X-05", "X-08")
+@pytest.mark.requirement("X-08")
 @pytest.mark.parametrize(
     ("kind", "value", "stored"),
     [

@@ -160,7 +160,6 @@ async def test_reset_brings_the_first_state_back(start: Start) -> None:
     assert [field["field_code"] for field in after["fields"]] == [field["field_code"] for field in before["fields"]]
 
 
-@pytest.mark.requirement("L-15")
 async def test_taking_everything_back_leaves_the_export_as_it_was(api: Driver) -> None:
     before = await api.send("GET", "/_sandbox/export", token=None, headers={"x-sandbox-key": "control"})
     code = (await api.post("/api/v2/organizationFields", {"field_name": "x", "field_type": "varchar"})).data["field_code"]

@@ -1,13 +1,15 @@
 """The daily budget and the 2-second windows: granted to the limit and never beyond."""
 
+import asyncio
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.pipedrive.clock import SandboxClock
 from sandbox.pipedrive.limits import Window
-from sandbox.pipedrive.options import PLANS
-from tests.unit.sandbox_pipedrive.driver import TOKEN, Driver, Start
+from sandbox.pipedrive.options import PLANS, Options
+from tests.unit.sandbox_pipedrive.driver import CONTROL_KEY, TOKEN, Driver, Start
 
 pytestmark = pytest.mark.requirement("G-03")
 
@@ -128,3 +130,19 @@ async def test_without_limits_nothing_is_refused(api: Driver) -> None:
         answer = await api.get("/api/v2/persons/1")
     assert answer.status == 200
     assert int(answer.headers["x-ratelimit-limit"]) >= 1_000_000
+
+
+@settings(max_examples=25, deadline=None)
+@given(gaps=st.lists(st.floats(0, 0.4, allow_nan=False), min_size=30, max_size=200))
+def test_journal_shows_that_no_window_was_overrun(gaps: list[float]) -> None:
+    async def act() -> None:
+        api = Driver(Options(token=TOKEN, control_key=CONTROL_KEY, plan="lite", cloudflare_after=0), _still())
+        for gap in gaps:
+            api.account.clock.advance(gap)
+            await api.get("/api/v2/persons")
+        summary = await api.control("GET", "journal/summary")
+        assert summary["credentials"]["user:1:api"]["requests_in_2_seconds_max"] <= 20
+        assert summary["requests"] == len(gaps)
+        assert summary["tokens"] == 10 * (len(gaps) - summary["refused_429"]) == summary["budget"]["used"]
+
+    asyncio.run(act())

@@ -15,7 +15,6 @@ async def test_caller_and_company(api: Driver) -> None:
     assert (await api.get("/api/v1/users/me")).data == me
 
 
-@pytest.mark.requirement("SO-10")
 async def test_users_are_listed_with_the_inactive_one(api: Driver) -> None:
     users = (await api.get("/v1/users")).data
     assert [user["email"] for user in users if not user["active_flag"]] == ["old.user@example.com"]
