@@ -6,6 +6,7 @@ The report names records by key only. Its sections are described in `docs/operat
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -32,6 +33,7 @@ VALUE_CHARACTERS_MAX: Final = 60
 LISTED_MAX: Final = 200
 """Most rows in a list of single records."""
 PROGRESS_RECORDS: Final = 500
+_PERSONAL: Final = re.compile(r"\d{5}|@|://")
 _SIZE_CLASSES: Final = ((100_000, "to 100 kB"), (1_000_000, "to 1 MB"), (10_000_000, "to 10 MB"), (26_214_400, "to 25 MB"))
 
 
@@ -190,9 +192,15 @@ class _Shape:
         row: dict[str, Any] = {"filled": self.filled, "types": dict(sorted(self.types.items()))}
         if self.longest:
             row["longest"] = self.longest
-        # Values that hardly repeat are not a picklist but names and numbers of people and things, which stay out of the report.
+        # Values that hardly repeat or look like numbers of accounts, addresses and telephones are no picklist: they stay out of the report.
         is_number = "string" not in self.types and "boolean" not in self.types
-        if self.values and not is_number and self.filled >= 2 * len(self.values) and not name.endswith(("-id", "-path", "_id")):
+        if (
+            self.values
+            and not is_number
+            and not any(map(_PERSONAL.search, self.values))
+            and self.filled >= 2 * len(self.values)
+            and not name.endswith(("-id", "-path", "_id"))
+        ):
             row["values"] = dict(sorted(self.values.items(), key=lambda entry: (-entry[1], entry[0])))
         return row
 

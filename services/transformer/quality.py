@@ -202,7 +202,7 @@ class QualityCheck:
         self._findings.setdefault((envelope.entity, check, name, advice), _Finding()).add(envelope.source_key)
 
     def _note_number(self, envelope: Envelope) -> None:
-        if not envelope.id.isdecimal() or "file" in envelope.data:
+        if self._rules.created not in envelope.data or not envelope.id.isdecimal() or "file" in envelope.data:
             return
         try:
             created = moment(envelope.data.get(self._rules.created) or "").timestamp()
