@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from transload.v1 import records_pb2
@@ -45,9 +45,9 @@ WHERE r.entity = :entity AND r.source_id = :source_id AND r.sequence <= :until O
 _CHILDREN = """
 SELECT r.entity, r.source_id, r.sequence, r.position, r.envelope
 FROM link l JOIN record r ON r.entity = l.entity AND r.source_id = l.source_id AND r.sequence = l.sequence
-WHERE l.entity = :entity AND l.field = :field AND l.parent_id = :parent_id AND l.sequence <= :until
+WHERE l.entity IN (SELECT value FROM json_each(:entities)) AND l.field = :field AND l.parent_id = :parent_id AND l.sequence <= :until
 AND NOT EXISTS (SELECT 1 FROM record n WHERE n.entity = r.entity AND n.source_id = r.source_id AND n.sequence > r.sequence AND n.sequence <= :until)
-ORDER BY CAST(r.source_id AS INTEGER), r.source_id
+ORDER BY r.entity, CAST(r.source_id AS INTEGER), r.source_id
 """
 _ITERATE = """
 SELECT r.entity, r.source_id, r.sequence, r.position, r.envelope, r.row FROM record r
@@ -58,7 +58,8 @@ ORDER BY r.row LIMIT :limit
 _ENTITIES = "SELECT DISTINCT entity FROM page WHERE sequence <= :until ORDER BY entity"
 _COUNT = "SELECT COUNT(DISTINCT source_id) FROM record WHERE entity = :entity AND sequence <= :until"
 _ITERATE_ROWS = 200
-_CACHE_RECORDS = 4096
+_CACHE_RECORDS = 512
+_CACHE_CHILDREN = 256
 _LINK_FIELD = re.compile(r"(?:[-_]id|Id)$")
 _CHILD_ID = "id"
 
@@ -67,7 +68,7 @@ _CHILD_ID = "id"
 class Envelope:
     """One raw record as a page holds it.
 
-    `data` is the record exactly as the source gave it and must not be changed; `file` is set for file entities only.
+    `data` is the record exactly as the source gave it and must not be changed; file entities have the page's `file` object in it as well.
     """
 
     entity: str
@@ -75,7 +76,6 @@ class Envelope:
     data: Mapping[str, Any]
     is_deleted: bool = False
     is_archived: bool = False
-    file: Mapping[str, Any] | None = None
     sequence: int = 0
     position: int = 0
 
@@ -93,13 +93,13 @@ def parse_envelopes(entity: str, sequence: int, content: bytes) -> Iterator[Enve
 
 def envelope_of(entity: str, raw: Mapping[str, Any], *, sequence: int = 0, position: int = 0) -> Envelope:
     """Make an envelope from its JSON form."""
+    file = raw.get("file")
     return Envelope(
         entity=entity,
         id=str(raw["id"]),
-        data=raw["data"],
+        data=raw["data"] if file is None else {**raw["data"], "file": file},
         is_deleted=bool(raw.get("is_deleted", False)),
         is_archived=bool(raw.get("is_archived", False)),
-        file=raw.get("file"),
         sequence=sequence,
         position=position,
     )
@@ -111,8 +111,8 @@ class Lookup(Protocol):
     def get(self, entity: str, source_id: str) -> Envelope | None:
         """Answer the newest version of a record, None when the snapshot has no such record."""
 
-    def children(self, entity: str, field_name: str, parent_id: str) -> list[Envelope]:
-        """Answer the records of `entity` whose `field_name` holds `parent_id`, ordered by id (as a number where it is one)."""
+    def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
+        """Answer the records of one or several entities whose `field_name` holds `parent_id`, by entity and id (as a number where it is one)."""
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the newest versions of all records of `entity` in the order they were read."""
@@ -171,6 +171,7 @@ class SnapshotView:
         self._connection.execute("PRAGMA query_only = ON")
         self._lock = threading.Lock()
         self._cache: OrderedDict[tuple[str, str], Envelope | None] = OrderedDict()
+        self._children: OrderedDict[tuple[tuple[str, ...], str, str], list[Envelope]] = OrderedDict()
 
     def close(self) -> None:
         """Give the file handle back."""
@@ -196,13 +197,27 @@ class SnapshotView:
         newest = self.get(envelope.entity, envelope.id)
         return newest is None or (newest.sequence, newest.position) == (envelope.sequence, envelope.position)
 
-    def children(self, entity: str, field_name: str, parent_id: str) -> list[Envelope]:
-        """Answer the records of `entity` whose `field_name` holds `parent_id`, ordered by id (as a number where it is one).
+    def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
+        """Answer the records of one or several entities whose `field_name` holds `parent_id`, by entity and id (as a number where it is one).
 
         Fields that can be asked for are those `link_values` finds.
         """
-        rows = self._query(_CHILDREN, {"entity": entity, "field": field_name, "parent_id": parent_id, "until": self.sequence})
-        return [_from_row(row) for row in rows]
+        entities = (entity,) if isinstance(entity, str) else tuple(entity)
+        key = (entities, field_name, parent_id)
+        with self._lock:
+            known = self._children.get(key)
+            if known is not None:
+                self._children.move_to_end(key)
+                return list(known)
+        names = orjson.dumps(entities).decode()
+        found = [
+            _from_row(row) for row in self._query(_CHILDREN, {"entities": names, "field": field_name, "parent_id": parent_id, "until": self.sequence})
+        ]
+        with self._lock:
+            self._children[key] = found
+            if len(self._children) > _CACHE_CHILDREN:
+                self._children.popitem(last=False)
+        return list(found)
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the newest versions of all records of `entity` in the order they were read; reads a few hundred rows at a time."""

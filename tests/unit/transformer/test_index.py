@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pytest
 
 from services.transformer.index import SnapshotIndex, link_values
-from transload.v1 import records_pb2
+from tests.unit.transformer.support import Pages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-@dataclass
-class Pages:
-    """A ledger and a staging store in memory."""
-
-    pages: list[records_pb2.Page] = field(default_factory=list)
-    content: dict[str, bytes] = field(default_factory=dict)
-    read_count: int = 0
-
-    def add(self, entity: str, *records: dict[str, Any], **flags: bool) -> records_pb2.Page:
-        body = orjson.dumps([{"id": str(record["id"]), "is_deleted": False, "is_archived": False, "data": record, **flags} for record in records])
-        digest = hashlib.sha256(body).hexdigest()
-        self.content[digest] = body
-        page = records_pb2.Page(
-            page_id=f"x/{entity}/{len(self.pages)}", entity=entity, digest=digest, sequence=len(self.pages) + 1, record_count=len(records)
-        )
-        self.pages.append(page)
-        return page
-
-    async def list_pages(self, migration_id: str, *, after_sequence: int, until_sequence: int) -> AsyncIterator[records_pb2.Page]:
-        assert migration_id
-        for page in self.pages:
-            if page.sequence > after_sequence and (until_sequence == 0 or page.sequence <= until_sequence):
-                yield page
-
-    async def get_page(self, digest: str) -> bytes:
-        self.read_count += 1
-        return self.content[digest]
 
 
 @pytest.fixture

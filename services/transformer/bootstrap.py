@@ -1,0 +1,46 @@
+"""Wires the transformer: the only place that picks concrete classes and closes them again."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from services.common import grpc_client, jetstream, streams
+from services.common.consumer import Consumer
+from services.common.runtime import Service
+from services.common.staging import Staging
+from services.transformer.index import SnapshotIndex
+from services.transformer.ledger import LedgerClient
+from services.transformer.plans import Plans
+from services.transformer.servicer import TransformerServicer
+from services.transformer.worker import TransformWorker
+from transload.v1 import ledger_service_pb2_grpc, transformer_service_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from services.transformer.settings import TransformerSettings
+
+
+@asynccontextmanager
+async def build(settings: TransformerSettings) -> AsyncIterator[Service]:
+    """Wire the transformer. Resources close in reverse order when the block ends."""
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(jetstream.connect(settings.nats))
+        channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address))
+        store = Staging.open(settings.staging.url)
+        ledger = LedgerClient(ledger_service_pb2_grpc.LedgerServiceStub(channel))
+        index = SnapshotIndex(settings.index_folder, pages=ledger, store=store, migrations_max=settings.index_migrations_max)
+        stack.callback(index.close)
+        plans = Plans(ledger)
+        worker = TransformWorker(ledger=ledger, bus=bus, store=store, index=index, plans=plans)
+        yield Service(
+            name="transformer",
+            servicers=[
+                (transformer_service_pb2_grpc.add_TransformerServiceServicer_to_server, TransformerServicer(index=index, plans=plans, store=store))
+            ],
+            consumers=[Consumer(bus, streams.TRANSFORMER, worker.handle, concurrency=settings.concurrency)],
+            # The ledger pings the transformer; asking for its liveness only keeps the two from waiting for each other.
+            pings={"nats": bus.ping, "ledger": partial(grpc_client.ping, channel)},
+        )

@@ -1,0 +1,214 @@
+"""Maps raw records: a pure function of (record, snapshot, manifest, phase) to mapped records and issues. Same input, same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from services.common.canonical import canonical_json, digest
+from services.common.phases import TARGET_PHASES
+from services.transformer.context import Context, LeaveOut, Lineage, RecordProblem
+from services.transformer.notes import facts, heading, pack
+from services.transformer.rules import skip_reason
+from services.transformer.target import NOTE_BYTES_MAX, NOTE_PARENTS
+from services.transformer.transforms import ValueProblem
+from transload.v1 import ledger_service_pb2, records_pb2
+
+if TYPE_CHECKING:
+    from services.transformer.index import Envelope, Lookup
+    from services.transformer.plan import EntityPlan, MappingPlan, TargetPlan
+
+_NOTE_PHASE: Final = TARGET_PHASES["note"]
+_LONG_TEXT_PART: Final = "full-text"
+_STATES: Final = {
+    "waiting": ledger_service_pb2.ISSUE_KIND_WAITING,
+    "rejected": ledger_service_pb2.ISSUE_KIND_REJECTED,
+    "skipped": ledger_service_pb2.ISSUE_KIND_SKIPPED,
+}
+
+
+@dataclass(slots=True)
+class Mapped:
+    """What one record became in one phase.
+
+    Attributes:
+        lineage: per mapped key where its fields came from; filled only when it was asked for.
+    """
+
+    records: list[records_pb2.MappedRecord] = field(default_factory=list)
+    issues: list[ledger_service_pb2.RecordIssue] = field(default_factory=list)
+    lineage: dict[str, list[Lineage]] = field(default_factory=dict)
+
+
+class Engine:
+    """Maps records with one compiled mapping."""
+
+    def __init__(self, plan: MappingPlan) -> None:
+        self._plan = plan
+        self._account = plan.manifest.external_id_prefix if plan.manifest else ""
+
+    def map_record(self, envelope: Envelope, lookup: Lookup, phase: records_pb2.Phase.ValueType, *, is_traced: bool = False) -> Mapped:
+        """Map one record for one phase."""
+        mapped = Mapped()
+        plan = self._plan.entities.get(envelope.entity)
+        skip = skip_reason(self._plan.mapping, envelope)
+        if plan is None or skip is not None:
+            if skip is not None and (plan is None or phase == plan.phases[0]):
+                mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_SKIPPED, envelope, "", *skip))
+            return mapped
+        wanted = [target for target in plan.targets if target.phase == phase]
+        is_held = self._is_held(plan, envelope, lookup) if phase != plan.phases[0] or any(target.position for target in wanted) else False
+        for target in wanted:
+            if target.position == 0 or not is_held:
+                self._map_target(target, envelope, lookup, mapped, is_traced=is_traced)
+        if phase == _NOTE_PHASE and not is_held:
+            self._long_texts(plan, envelope, lookup, mapped)
+        if phase == plan.phases[-1] and not is_held and not _makes_anything(plan, envelope, lookup):
+            message = "no target of the mapping applies to this record"
+            mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_SKIPPED, envelope, "", "SKIPPED_BY_CONDITION", message))
+        return mapped
+
+    def _is_held(self, plan: EntityPlan, envelope: Envelope, lookup: Lookup) -> bool:
+        """Say whether the main mapped record is held back, so that what hangs on it is not made either; its own phase tells why."""
+        main = plan.targets[0]
+        context = Context(envelope=envelope, lookup=lookup)
+        if main.for_each is not None or (main.when is not None and not main.when(context)):
+            return False
+        try:
+            if any(stop.test(context) for stop in main.stops):
+                return True
+            for one in main.fields:
+                if one.can_stop:
+                    one.read(context)
+        except (RecordProblem, LeaveOut):
+            return True
+        return False
+
+    def _map_target(self, target: TargetPlan, envelope: Envelope, lookup: Lookup, mapped: Mapped, *, is_traced: bool) -> None:
+        if target.for_each is None:
+            self._map_element(target, Context(envelope=envelope, lookup=lookup, trace=[] if is_traced else None), mapped)
+            return
+        found = target.for_each(Context(envelope=envelope, lookup=lookup))
+        for element in found if isinstance(found, list) else [found]:
+            if element is not None:
+                self._map_element(target, Context(envelope=envelope, lookup=lookup, element=element, trace=[] if is_traced else None), mapped)
+
+    def _map_element(self, target: TargetPlan, context: Context, mapped: Mapped) -> None:
+        envelope = context.envelope
+        key = f"{target.target}:{envelope.entity}/{envelope.id}"
+        try:
+            if target.when is not None and not target.when(context):
+                return
+            if target.part is not None:
+                key = f"{key}/{target.part(context)}"
+            for stop in target.stops:
+                if stop.test(context):
+                    mapped.issues.append(_issue(_STATES[stop.state], envelope, key, stop.reason, stop.message(context) or ""))
+                    return
+            payload = self._payload(target, context, key)
+        except RecordProblem as problem:
+            kind = ledger_service_pb2.ISSUE_KIND_REJECTED if problem.is_final else ledger_service_pb2.ISSUE_KIND_WAITING
+            mapped.issues.append(_issue(kind, envelope, key, problem.reason, problem.message))
+        except LeaveOut as problem:
+            mapped.issues.append(
+                _issue(ledger_service_pb2.ISSUE_KIND_FLAGGED, envelope, "", problem.reason, f"{key}: {problem.message}; it was left out")
+            )
+        except ValueProblem as problem:
+            # Only conditions and parts read values outside fields; what they cannot read is for a person to see.
+            mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_WAITING, envelope, key, problem.reason, problem.message))
+        else:
+            self._emit(target, context, key, payload, mapped)
+
+    def _payload(self, target: TargetPlan, context: Context, key: str) -> dict[str, Any]:
+        payload = context.payload
+        custom: dict[str, Any] = {}
+        for one in target.fields:
+            value = one.read(context)
+            if value is None:
+                continue
+            if one.is_custom:
+                custom[one.name] = value
+            else:
+                payload[one.name] = value
+            if context.trace is not None:
+                source_path = ", ".join(path for path, _ in one.rule.sources) or "(constant)"
+                found = [getter(context) for _, getter in one.rule.sources]
+                name = f"custom_fields.{one.name}" if one.is_custom else one.name
+                context.trace.append(Lineage(name, one.label, source_path, found[0] if len(found) == 1 else found, value, one.rule.words))
+        if target.external_id_hash is not None:
+            custom[target.external_id_hash] = self._account + key.partition(":")[2]
+        if custom:
+            payload["custom_fields"] = custom
+        return payload
+
+    def _emit(self, target: TargetPlan, context: Context, key: str, payload: dict[str, Any], mapped: Mapped) -> None:
+        """Add the mapped record; a note that is too long for one becomes several."""
+        contents = payload.get("content") if target.target == "note" else None
+        if target.target == "activity" and "note" in payload:
+            if len(payload["note"]) > 1:
+                context.remark("VALUE_TOO_LONG", "the activity's note was cut: it is longer than Pipedrive takes")
+            payload["note"] = payload["note"][0]
+        if contents is None:
+            mapped.records.append(self._record(context, target.target, key, payload))
+        else:
+            for number, content in enumerate(contents, start=1):
+                part_key = key if number == 1 else f"{key}/{number}"
+                mapped.records.append(self._record(context, target.target, part_key, payload | {"content": content}))
+        if context.trace is not None:
+            mapped.lineage[key] = context.trace
+        for remark in context.remarks:
+            mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_FLAGGED, context.envelope, key, remark.reason, remark.message))
+
+    @staticmethod
+    def _record(context: Context, target_entity: str, key: str, payload: dict[str, Any]) -> records_pb2.MappedRecord:
+        content = canonical_json(payload)
+        return records_pb2.MappedRecord(
+            key=key,
+            target_entity=target_entity,
+            source_entity=context.envelope.entity,
+            source_id=context.envelope.id,
+            payload_json=content,
+            payload_digest=digest(content),
+            references=[context.references[name] for name in sorted(context.references)],
+            group=payload["deal_id"]["$ref"] if target_entity == "line_item" else "",
+        )
+
+    def _long_texts(self, plan: EntityPlan, envelope: Envelope, lookup: Lookup, mapped: Mapped) -> None:
+        """Keep in a note what had to be cut."""
+        for target in plan.targets:
+            if not target.keeps_long_texts:
+                continue
+            context = Context(envelope=envelope, lookup=lookup)
+            if target.when is not None and not target.when(context):
+                continue
+            cut = [(one.label, whole) for one in target.fields if one.length and (whole := one.long_text(context))]
+            if not cut:
+                continue
+            part = target.part(context) if target.part is not None else ""
+            tail = f"{envelope.entity}/{envelope.id}" + (f"/{part}" if part else "")
+            fragments = [one for one in (heading("Full text of values that were cut"), facts(cut)) if one is not None]
+            parent = f"{target.target}:{tail}"
+            reference = records_pb2.Reference(key=parent, missing_policy=records_pb2.MISSING_POLICY_REVIEW)
+            at_note = Context(envelope=envelope, lookup=lookup, references={parent: reference})
+            for number, content in enumerate(pack(fragments, NOTE_BYTES_MAX), start=1):
+                key = f"note:{tail}/{_LONG_TEXT_PART}" + (f"/{number}" if number > 1 else "")
+                payload = {"content": content, NOTE_PARENTS[target.target]: {"$ref": parent}}
+                mapped.records.append(self._record(at_note, "note", key, payload))
+
+
+def _makes_anything(plan: EntityPlan, envelope: Envelope, lookup: Lookup) -> bool:
+    context = Context(envelope=envelope, lookup=lookup)
+    for target in plan.targets:
+        try:
+            if target.for_each is not None:
+                if target.for_each(context):
+                    return True
+            elif target.when is None or target.when(context):
+                return True
+        except ValueProblem:
+            return True
+    return False
+
+
+def _issue(kind: ledger_service_pb2.IssueKind.ValueType, envelope: Envelope, key: str, reason: str, message: str) -> ledger_service_pb2.RecordIssue:
+    return ledger_service_pb2.RecordIssue(kind=kind, source_key=envelope.source_key, key=key, reason=reason, message=message)

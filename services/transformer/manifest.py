@@ -1,0 +1,119 @@
+"""The manifest: a confirmed mapping bound to one Pipedrive account, and the keys under which schema records stand in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from services.common.errors import MappingError
+from services.transformer.mapping import Mapping, load_mapping
+from services.transformer.target import EXTERNAL_ID_FIELD
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping as MappingType
+
+FALLBACK_USER_KEY: Final = "user:schema/fallback"
+
+
+def custom_field_key(target_entity: str, field_id: str) -> str:
+    """Key of a custom field's schema record."""
+    return f"custom_field:schema/{target_entity}.{field_id}"
+
+
+def option_key(target_entity: str, field_code: str, label: str) -> str:
+    """Key of the schema record of an option of a built-in field (labels, categories)."""
+    return f"field_option:schema/{target_entity}.{field_code}/{label}"
+
+
+def pipeline_key(pipeline_id: str) -> str:
+    """Key of a pipeline's schema record."""
+    return f"pipeline:schema/{pipeline_id}"
+
+
+def stage_key(pipeline_id: str, stage_id: str) -> str:
+    """Key of a stage's schema record."""
+    return f"stage:schema/{pipeline_id}.{stage_id}"
+
+
+def activity_type_key(type_id: str) -> str:
+    """Key of an activity type's schema record."""
+    return f"activity_type:schema/{type_id}"
+
+
+def listed_user_key(source_entity: str, source_id: str) -> str:
+    """Key of the user record made for a person the source lists no more."""
+    return f"user:schema/{source_entity}-{source_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the transformer knows of the migration and the target account.
+
+    Attributes:
+        bindings: schema and user records that stand in Pipedrive: key → `{"target_id", "image"}`.
+    """
+
+    source_account: str
+    mapping: Mapping
+    bindings: MappingType[str, MappingType[str, Any]]
+
+    def field_hash(self, target_entity: str, field_id: str) -> str | None:
+        """Answer the key of a custom field in this account, None when it is not there."""
+        return self._target_id(custom_field_key(target_entity, field_id))
+
+    def field_options(self, target_entity: str, field_id: str) -> dict[str, int]:
+        """Answer a custom field's options: label → id."""
+        image = self._image(custom_field_key(target_entity, field_id))
+        return {str(label): int(option_id) for label, option_id in (image.get("options") or {}).items()}
+
+    def option_id(self, target_entity: str, field_code: str, label: str) -> int | None:
+        """Answer the id of an option of a built-in field."""
+        found = self._target_id(option_key(target_entity, field_code, label))
+        return None if found is None else int(found)
+
+    def stage_id(self, name: str) -> int | None:
+        """Answer the id of a stage named `pipeline.stage`."""
+        found = self._target_id(f"stage:schema/{name}")
+        return None if found is None else int(found)
+
+    def activity_type(self, type_id: str) -> str | None:
+        """Answer the key string of an activity type."""
+        found = self._image(activity_type_key(type_id)).get("key_string")
+        return None if found is None else str(found)
+
+    @property
+    def external_id_prefix(self) -> str:
+        """What stands before `{entity}/{id}` in the external-id field."""
+        return f"{self.source_account}/"
+
+    def has_external_id(self, target_entity: str) -> bool:
+        """Say whether the external-id field stands in this account."""
+        return self.field_hash(target_entity, EXTERNAL_ID_FIELD) is not None
+
+    def _target_id(self, key: str) -> str | None:
+        binding = self.bindings.get(key)
+        target_id = binding.get("target_id") if binding else None
+        return None if target_id is None else str(target_id)
+
+    def _image(self, key: str) -> MappingType[str, Any]:
+        binding = self.bindings.get(key)
+        return (binding.get("image") or {}) if binding else {}
+
+
+def read_manifest(content: bytes) -> Manifest:
+    """Read a manifest as the ledger keeps it.
+
+    Raises:
+        MappingError: it is broken, or its mapping cannot be read.
+    """
+    try:
+        document = orjson.loads(content)
+        return Manifest(
+            source_account=str(document["source_account"]),
+            mapping=load_mapping(document["mapping_yaml"]),
+            bindings=document.get("bindings") or {},
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise MappingError(f"the manifest is not readable: {error!r}") from error

@@ -1,0 +1,444 @@
+"""The mapping: what each kind of source record becomes in Pipedrive. Models of the YAML file, readable by the person who confirms it.
+
+A mapping document may hold two partial documents under `account` (what the proposal found in this account) and `overrides` (what a person wants
+otherwise). Both have the shape of the whole and are laid over it, `account` first: objects are merged key by key, everything else is replaced,
+and null takes a key away. So the comments of the connector's file stay where they are.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from services.common.canonical import digest_of
+from services.common.errors import MappingError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping as MappingType
+
+Scalar: TypeAlias = str | int | float | bool | None
+
+_LAYERS = ("account", "overrides")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def _as_word(value: object) -> object:
+    """Take `is: true`, which YAML reads as a truth value, as the word it stands for."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+class Condition(_Model):
+    """A test of a record. Give `of`, `field` or `policy` with exactly one test, or one of `all`, `any`, `not`."""
+
+    of: str | None = None
+    """Source path."""
+    field: str | None = None
+    """Target field of the same record, filled by a rule that stands before."""
+    policy: str | None = None
+    is_: Annotated[Literal["present", "empty", "true", "false", "moved"] | None, BeforeValidator(_as_word)] = Field(None, alias="is")
+    equals: Scalar = None
+    one_of: list[Scalar] | None = None
+    greater_than: float | None = None
+    less_than: float | None = None
+    longer_than: int | None = None
+    all_: list[ConditionRef] | None = Field(None, alias="all")
+    any_: list[ConditionRef] | None = Field(None, alias="any")
+    not_: ConditionRef | None = Field(None, alias="not")
+
+
+ConditionRef: TypeAlias = str | Condition
+"""A condition, or the name of one under `conditions`."""
+
+
+class RefRule(_Model):
+    """A reference to another mapped record."""
+
+    to: str
+    """Target entity of the record referred to."""
+    of: str = "self"
+    """Link that leads to the source record; `self` is the record being mapped."""
+    part: str = ""
+    on_missing: Literal["review", "drop", "leave_out"] = "review"
+    """What to do without it: wait for a person, go without the reference, or leave this record out with a remark."""
+
+
+def _as_rule(value: object) -> object:
+    return {"from": value} if isinstance(value, (str, list)) else value
+
+
+class TableBlock(_Model):
+    """A table in a note: one row for each element of a list."""
+
+    rows: str
+    sort_by: str | None = None
+    columns: dict[str, RuleRef]
+
+
+class Block(_Model):
+    """One part of a note. Exactly one of `heading`, `facts`, `table`, `text`, `properties`; empty values leave no trace."""
+
+    heading: str | None = None
+    title: str | None = None
+    facts: dict[str, RuleRef] | None = None
+    table: TableBlock | None = None
+    text: RuleRef | None = None
+    properties: bool = False
+    when: ConditionRef | None = None
+
+
+class FieldRule(_Model):
+    """How one target field gets its value: one source of the value, then transforms, then the value map, then the default."""
+
+    from_: str | list[str] | None = Field(None, alias="from")
+    """Source path, or several of which the first with a value counts."""
+    value: Scalar | list[Scalar] = None
+    """A fixed value."""
+    template: str | None = None
+    """Text with source paths in braces; empty when none of them has a value."""
+    join: list[RuleRef] | None = None
+    """Several values as one text; empty ones are left out."""
+    separator: str = " "
+    cases: list[RuleRef] | None = None
+    """Several rules of which the first whose `when` holds and that gives a value counts."""
+    together: list[RuleRef] | None = None
+    """Several lists as one: phones and mobiles."""
+    html: list[Block] | None = None
+    ref: RefRule | None = None
+    owner: str | None = None
+    """Link to the source user who becomes the owner."""
+    transforms: list[str | dict[str, dict[str, Any]]] = []
+    map: str | None = None
+    """Value map, or `map.column` where the map's entries are objects."""
+    currency: str | None = None
+    """Source path of the currency, for money and prices."""
+    cost: str | None = None
+    """Source path of the cost, for prices."""
+    default: Scalar = None
+    required: bool = False
+    on_invalid: Literal["reject", "drop"] = "drop"
+    """A value that cannot be read: reject the record, or go on without the value and flag it. Required fields always reject."""
+    when: ConditionRef | None = None
+
+
+RuleRef: TypeAlias = Annotated[FieldRule, BeforeValidator(_as_rule)]
+"""A field rule; a plain text or a list of texts is short for `{from: ...}`."""
+
+
+class Stop(_Model):
+    """A condition under which no mapped record is made, and what becomes of the source record."""
+
+    when: ConditionRef
+    state: Literal["waiting", "rejected", "skipped"] = "waiting"
+    reason: str
+    """`ErrorReason` name without prefix."""
+    message: str
+    """What is wrong and what to do; paths in braces are filled in."""
+
+
+class Target(_Model):
+    """One kind of mapped record made of a source record."""
+
+    target: str
+    part: str = ""
+    """Tells several records of one kind apart; paths in braces are filled in."""
+    when: ConditionRef | None = None
+    for_each: str | None = None
+    """Path of a list: one mapped record for each of its elements."""
+    as_: str = Field("item", alias="as")
+    """Name of the element in paths."""
+    stops: list[Stop] = []
+    include: list[str] = []
+    """Names of fragments whose fields come first."""
+    fields: dict[str, RuleRef] = {}
+    custom: dict[str, RuleRef] = {}
+    """Custom fields by their id under `schema.fields`."""
+
+
+class Fragment(_Model):
+    """Field rules that several targets share."""
+
+    fields: dict[str, RuleRef] = {}
+    custom: dict[str, RuleRef] = {}
+
+
+class Property(_Model):
+    """A field the tenant added to the source, and where it goes."""
+
+    keys: list[str]
+    """Where it stands in the raw record: the names from the outside in."""
+    move: bool = True
+    score: float | None = None
+    """How sure the proposal is of the type, 0 to 1."""
+    reason: str | None = None
+
+
+class EntityMapping(_Model):
+    """What becomes of one source entity."""
+
+    use: Literal["move", "reference_data", "not_moved"] = "move"
+    label: str = ""
+    archived: Literal["skip", "load"] | None = None
+    deleted: Literal["skip", "load"] | None = None
+    targets: list[Target] = []
+    property_groups: list[str] = []
+    """Objects in the raw record whose keys are properties of the tenant."""
+    properties: dict[str, Property] = {}
+    """Properties by custom field id of the first target."""
+    not_moved: dict[str, str] = {}
+    """Source fields left out on purpose, each with the reason."""
+
+
+class LinkRule(_Model):
+    """How to get from one source record to others. Give `id`, or `many`, or `chain`."""
+
+    id: str | None = None
+    """Field with the other record's id, or with a list of ids."""
+    path: str | None = None
+    """Field with the other record's address, which says what kind it is."""
+    kind: str | None = None
+    """Field with the other record's kind, in our words."""
+    entity: str | list[str] | None = None
+    """Kinds of record it leads to."""
+    many: str | list[str] | None = None
+    """Kinds of record that point back here."""
+    by: str | None = None
+    """Field in which they do."""
+    chain: Literal["up", "down"] | None = None
+    """All ancestors, nearest first, or all descendants, over any number of steps."""
+    only: list[str] | None = None
+    """Of a chain, only these kinds of record (the others are passed through)."""
+    where: dict[str, Scalar] = {}
+    """Only records with these values."""
+    order_by: str | None = None
+    pick: Literal["first", "last"] | None = None
+    """Only the first or last record, in the order of `order_by` (default: of ids)."""
+
+
+class CustomField(_Model):
+    """A custom field to create in Pipedrive (or to find by name and type)."""
+
+    name: str
+    type: str
+    options: list[str] = []
+
+
+class Pipeline(_Model):
+    """A pipeline with its stages in order."""
+
+    name: str
+    stages: dict[str, str] = {}
+    """Stage names by stage id."""
+
+
+class ActivityType(_Model):
+    """An activity type to create."""
+
+    name: str
+    icon_key: str = "task"
+
+
+class Schema(_Model):
+    """What must exist in Pipedrive before records move."""
+
+    pipelines: dict[str, Pipeline] = {}
+    activity_types: dict[str, ActivityType] = {}
+    labels: dict[str, list[str]] = {}
+    """Label names by target entity."""
+    options: dict[str, list[str]] = {}
+    """Options of built-in fields: `product.category` to names."""
+    fields: dict[str, dict[str, CustomField]] = {}
+    """Custom fields by target entity and field id."""
+
+
+class Policies(_Model):
+    """Decisions that hold for the whole migration."""
+
+    archived: Literal["skip", "load"] = "skip"
+    deleted: Literal["skip", "load"] = "skip"
+    deal_value: Literal["chain_end", "every"] = "chain_end"
+    unmatched_owner: Literal["fallback", "wait"] = "fallback"
+    fallback_owner: str | None = None
+    """E-mail of the Pipedrive user who gets what has no owner; null: the user the token belongs to."""
+    oversize_files: Literal["flag", "link"] = "flag"
+    default_currency: str = "EUR"
+    time_zone: str = "UTC"
+    phone_format: Literal["as_written", "e164"] = "as_written"
+    phone_region: str | None = None
+
+
+class Owner(_Model):
+    """A source user, and the e-mail by which the Pipedrive user is found."""
+
+    name: str = ""
+    email: str | None = None
+    is_active: bool = True
+    is_listed: bool = True
+    """False: the source lists this person no more, but records still point to it."""
+    remark: str | None = None
+
+
+class Owners(_Model):
+    """Source users and where they come from."""
+
+    entity: str | None = None
+    """Source entity of the users."""
+    people: dict[str, Owner] = {}
+    """Corrections and users the source lists no more, by source id."""
+
+
+class StateGroup(_Model):
+    """Which value map and pipeline the states of one kind fill."""
+
+    pipeline: str
+    value_map: str
+
+
+class StateProposal(_Model):
+    """How the proposal fills stages and status value maps from a list of states in the source."""
+
+    entity: str
+    name: str = "name"
+    group: str = "type"
+    order: str = "order"
+    groups: dict[str, StateGroup]
+
+
+class OptionProposal(_Model):
+    """Options of a built-in field taken from a list in the source."""
+
+    option: str
+    entity: str
+    name: str = "name"
+
+
+class StatelessProposal(_Model):
+    """Records that may have no state, and the pipeline in which they get a stage of their own."""
+
+    link: str
+    pipeline: str
+
+
+class Proposals(_Model):
+    """What the proposal reads from the audit's pages."""
+
+    states: list[StateProposal] = []
+    stateless: dict[str, StatelessProposal] = {}
+    """By source entity."""
+    closed_means_won: list[str] = []
+    """Pipelines in which a closed document is a done one."""
+    options: list[OptionProposal] = []
+
+
+class Mapping(_Model):
+    """A whole mapping, layers applied."""
+
+    version: Literal[1] = 1
+    source: str
+    title: str = ""
+    policies: Policies = Policies()
+    collections: dict[str, str] = {}
+    """Names in the source's addresses to entities."""
+    links: dict[str, LinkRule] = {}
+    conditions: dict[str, Condition] = {}
+    value_maps: dict[str, dict[str, Scalar | dict[str, Scalar]]] = {}
+    schema_: Schema = Field(Schema(), alias="schema")
+    fragments: dict[str, Fragment] = {}
+    owners: Owners = Owners()
+    propose: Proposals = Proposals()
+    entities: dict[str, EntityMapping]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the mapping in canonical form: layout and comments do not count."""
+        return digest_of(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+
+def merge(base: Any, layer: Any) -> Any:
+    """Lay one YAML value over another: objects key by key, null takes a key away, anything else replaces."""
+    if not isinstance(base, dict) or not isinstance(layer, dict):
+        return layer
+    merged = dict(base)
+    for key, value in layer.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged[key], value) if key in merged else value
+    return merged
+
+
+class _Loader(yaml.CSafeLoader):  # type: ignore[misc, name-defined, unused-ignore]
+    """Reads YAML and refuses a key that stands twice, which would silently lose a rule."""
+
+
+def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
+
+
+def read_document(text: str) -> dict[str, Any]:
+    """Read a YAML document whose root is an object; an empty one counts as an empty object.
+
+    Raises:
+        MappingError: it is no YAML, or something else than an object.
+    """
+    try:
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - derived from the safe loader
+    except yaml.YAMLError as error:
+        raise MappingError(f"the mapping is not readable YAML: {error}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise MappingError("the mapping must be an object with keys such as `entities`")
+    return document
+
+
+def load_mapping(text: str) -> Mapping:
+    """Read a mapping from YAML, with its `account` and `overrides` laid over it.
+
+    Raises:
+        MappingError: it cannot be read; the message names the place.
+    """
+    document = read_document(text)
+    layers = [document.pop(name, None) or {} for name in _LAYERS]
+    for layer in layers:
+        document = merge(document, layer)
+    return mapping_of(document)
+
+
+def mapping_of(document: MappingType[str, Any]) -> Mapping:
+    """Validate a mapping document. Raises MappingError naming every place that is wrong, ten at most."""
+    try:
+        return Mapping.model_validate(document)
+    except ValidationError as error:
+        places = [f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors(include_url=False)[:10]]
+        raise MappingError("the mapping cannot be read: " + "; ".join(places)) from error
+
+
+@cache
+def connector_mapping_text(connector: str) -> str:
+    """Answer the mapping file that comes with a connector.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    resource = files("services.transformer").joinpath("mappings", f"{connector}.yaml")
+    if not connector.replace("_", "").isalnum() or not resource.is_file():
+        raise NotFoundError(f"there is no mapping for the connector {connector!r}")
+    return resource.read_text(encoding="utf-8")

@@ -1,0 +1,254 @@
+"""Source paths: how a rule names a value. `legal-name`, `main-address.city-town`, `state -> name`, `latest_asset -> warranty-end-date`.
+
+Dots go into objects, arrows go over a link to another record; over a list, both go to every element. Unknown keys give no value, never an error:
+sources leave out what is empty. Links may be followed from any object that holds their field, so `product-warehouses.warehouse -> name` is
+the names of all warehouses.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from services.common.errors import MappingError
+from services.transformer.index import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
+
+    from services.transformer.context import Context
+    from services.transformer.index import Lookup
+    from services.transformer.mapping import LinkRule
+
+Getter: TypeAlias = "Callable[[Context], Any]"
+
+_ADDRESS: Final = re.compile(r"([A-Za-z_]+)/(-?[^/]+)$")
+_CHAIN_STEPS_MAX: Final = 32
+SOURCE_KEY: Final = "@key"
+"""At the end of a path to a record: the record's `{entity}/{id}`."""
+EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
+
+
+def is_empty(value: object) -> bool:
+    """Say whether a value counts as missing: None, blank text, an empty list or object. Zero and false are values."""
+    return value is None or value in EMPTY or (isinstance(value, str) and not value.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a link leads: a record that may or may not be in the snapshot."""
+
+    entity: str
+    source_id: str
+
+
+class Links:
+    """The links of a mapping, ready to be followed."""
+
+    def __init__(self, rules: Mapping[str, LinkRule], collections: Mapping[str, str]) -> None:
+        self.rules = rules
+        self._collections = collections
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.rules
+
+    def is_many(self, name: str) -> bool:
+        """Say whether a link leads to a list."""
+        rule = self.rules[name]
+        return (rule.many is not None or rule.chain is not None) and rule.pick is None
+
+    def locate(self, name: str, data: Mapping[str, Any]) -> Place | None:
+        """Answer where a link by id leads, whether or not the record is there. None when it is empty or leads to another kind of record."""
+        rule = self.rules[name]
+        if rule.id is None:
+            return None
+        return self._locate(rule, data)
+
+    def _locate(self, rule: LinkRule, data: Mapping[str, Any]) -> Place | None:
+        source_id = data.get(rule.id) if rule.id else None
+        address = data.get(rule.path) if rule.path else None
+        found = _ADDRESS.search(address) if isinstance(address, str) else None
+        named = data.get(rule.kind) if rule.kind else None
+        entity = named if isinstance(named, str) and named else self._collections.get(found[1]) if found else None
+        allowed = _names(rule.entity)
+        if entity is None:
+            # Without an address only the rule says what kind of record it is; several kinds would be a guess.
+            if found is not None or len(allowed) != 1:
+                return None
+            entity = allowed[0]
+        elif allowed and entity not in allowed:
+            return None
+        if is_empty(source_id):
+            source_id = found[2] if found else None
+        return None if is_empty(source_id) or isinstance(source_id, (bool, list, dict)) else Place(entity, str(source_id))
+
+    def follow(self, name: str, node: Any, lookup: Lookup) -> Any:
+        """Answer the record, or for a link to many the list of records, a link leads to from a record or an object in it."""
+        rule = self.rules[name]
+        if isinstance(node, list):
+            return [found for element in node if (found := self.follow(name, element, lookup)) is not None]
+        if rule.chain is not None and isinstance(node, Envelope):
+            return _picked(rule, self._chain(rule, node, lookup))
+        if rule.many is not None and isinstance(node, Envelope):
+            return _picked(rule, self._back(rule, node, lookup))
+        data = node.data if isinstance(node, Envelope) else node
+        if rule.id is None or not hasattr(data, "get"):
+            return None
+        if isinstance(ids := data.get(rule.id), list):
+            return _picked(rule, self._each(rule, ids, lookup))
+        place = self._locate(rule, data)
+        return None if place is None else lookup.get(place.entity, place.source_id)
+
+    @staticmethod
+    def _each(rule: LinkRule, ids: list[Any], lookup: Lookup) -> list[Envelope]:
+        """Answer the records of a list of ids, or of objects with an id."""
+        source_ids = (element.get("id") if isinstance(element, dict) else element for element in ids)
+        places = (Place(entity, str(source_id)) for source_id in source_ids if source_id is not None for entity in _names(rule.entity))
+        return [found for place in places if (found := lookup.get(place.entity, place.source_id)) is not None]
+
+    def _back(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> list[Envelope]:
+        children = lookup.children(_names(rule.many), str(rule.by), node.id)
+        return [child for child in children if not child.is_deleted and self._points_to(rule, child, node)]
+
+    def _points_to(self, rule: LinkRule, child: Envelope, node: Envelope) -> bool:
+        """Check the kind of record a child's address names: ids are unique within one collection only."""
+        address = child.data.get(rule.path) if rule.path else None
+        found = _ADDRESS.search(address) if isinstance(address, str) else None
+        return found is None or self._collections.get(found[1]) == node.entity
+
+    def _chain(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> list[Envelope]:
+        step = self._up if rule.chain == "up" else self._down
+        seen = {(node.entity, node.id)}
+        level, chain = [node], []
+        for _ in range(_CHAIN_STEPS_MAX):
+            following = []
+            for one in level:
+                for other in step(rule, one, lookup):
+                    if (other.entity, other.id) not in seen:
+                        seen.add((other.entity, other.id))
+                        following.append(other)
+            if not following:
+                break
+            chain.extend(following)
+            level = following
+        return [one for one in chain if rule.only is None or one.entity in rule.only]
+
+    def _up(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> Iterable[Envelope]:
+        place = self._locate(rule, node.data)
+        parent = lookup.get(place.entity, place.source_id) if place else None
+        return [parent] if parent is not None and not parent.is_deleted else []
+
+    def _down(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> Iterable[Envelope]:
+        children = lookup.children(_names(rule.entity), str(rule.id), node.id)
+        return [child for child in children if not child.is_deleted and self._points_to(rule, child, node)]
+
+
+def _names(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value
+
+
+def _picked(rule: LinkRule, found: list[Envelope]) -> Any:
+    if rule.where:
+        found = [one for one in found if all(one.data.get(name) == value for name, value in rule.where.items())]
+    if rule.order_by is not None:
+        order_by = rule.order_by
+        found = sorted(found, key=lambda one: str(one.data.get(order_by) or ""))
+    if rule.pick is None:
+        return found
+    return (found[0] if rule.pick == "first" else found[-1]) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A parsed path: keys to go into, separated by links to follow."""
+
+    text: str
+    root: str
+    """Alias of the current element when the path starts there, else empty."""
+    hops: tuple[tuple[tuple[str, ...], str], ...]
+    """Keys, then the link to follow from there."""
+    keys: tuple[str, ...]
+    """Keys at the end."""
+
+    @property
+    def first_key(self) -> str:
+        """The field of the mapped record itself that the path reads; empty when it starts at the element or at a link."""
+        keys = self.hops[0][0] if self.hops else self.keys
+        return "" if self.root or not keys else keys[0]
+
+
+def parse_path(text: str, links: Links, alias: str = "") -> Path:
+    """Take a path apart.
+
+    Raises:
+        MappingError: an arrow follows something that is no link.
+    """
+    *before, last = [part.strip() for part in text.split("->")]
+    root = ""
+    hops = []
+    for position, part in enumerate(before):
+        names = _split(part)
+        if position == 0 and alias and names[0] == alias:
+            root, names = alias, names[1:]
+        if not names or names[-1] not in links:
+            raise MappingError(f"path `{text}`: `{part}` is not a link; known links: {', '.join(sorted(links.rules))}")
+        hops.append((names[:-1], names[-1]))
+    names = _split(last)
+    if not before and alias and names[0] == alias:
+        root, names = alias, names[1:]
+    if names and names[-1] in links:
+        hops.append((names[:-1], names[-1]))
+        names = ()
+    return Path(text=text, root=root, hops=tuple(hops), keys=names)
+
+
+def _split(part: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in part.split("."))
+    if not all(names):
+        raise MappingError(f"path part `{part}` has an empty name")
+    return names
+
+
+def compile_path(path: Path, links: Links) -> Getter:
+    """Make a function that reads the path's value from a context."""
+    if not path.root and not path.hops:
+        if len(path.keys) == 1:
+            key = path.keys[0]
+            return lambda context: context.envelope.data.get(key)
+        keys = path.keys
+        return lambda context: descend(context.envelope.data, keys)
+
+    def read(context: Context) -> Any:
+        node: Any = context.element if path.root else context.envelope
+        for keys, link in path.hops:
+            node = links.follow(link, descend(node, keys), context.lookup)
+            if node is None:
+                return None
+        return descend(node, path.keys)
+
+    return read
+
+
+def compile_keys(keys: tuple[str, ...]) -> Getter:
+    """Make a function that reads nested keys taken as they are, dots and all."""
+    return lambda context: descend(context.envelope.data, keys)
+
+
+def descend(node: Any, keys: tuple[str, ...]) -> Any:
+    """Go into objects by keys; over a list, into every element that has a value there."""
+    for position, key in enumerate(keys):
+        if isinstance(node, list):
+            rest = keys[position:]
+            return [found for element in node if not is_empty(found := descend(element, rest))]
+        if isinstance(node, Envelope):
+            if key == SOURCE_KEY:
+                return node.source_key
+            node = node.data
+        if not hasattr(node, "get"):
+            return None
+        node = node.get(key)
+        if node is None:
+            return None
+    return node

@@ -1,0 +1,228 @@
+"""Proposes the mapping of a migration: the connector's file, and under `account` what was found in the frozen pages (L-02, L-03, L-04, X-03)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from services.transformer.context import Context
+from services.transformer.guessing import Observed, guess_status, guess_type, slug
+from services.transformer.mapping import load_mapping, read_document
+from services.transformer.paths import is_empty
+from services.transformer.plan import MappingPlan
+from services.transformer.rules import property_values, skip_reason
+from services.transformer.target import CUSTOM_FIELD_ENTITIES, NAME_CHARACTERS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from collections.abc import Mapping as MappingType
+
+    from services.transformer.index import Envelope, SnapshotView
+    from services.transformer.mapping import Mapping, StateProposal
+
+_HEADER: Final = """
+# ------------------------------------------------------------------ This account
+# Filled in by the audit from what it read. Look at every remark, most of all those that begin with needs_review,
+# and write what you want otherwise under `overrides` at the end.
+
+"""
+_OVERRIDES_HEADER: Final = """
+# ------------------------------------------------------------------ Wishes of this migration; they win over everything above
+
+"""
+_NO_STATE: Final = "none"
+_NO_STATE_NAME: Final = "No state"
+
+
+def propose(base_text: str, view: SnapshotView, target: MappingType[str, Any], overrides_text: str) -> str:
+    """Answer the whole mapping as YAML.
+
+    Raises:
+        MappingError: the connector's file or the overrides cannot be read.
+    """
+    overrides = read_document(overrides_text)
+    start = base_text.rstrip() + "\n"
+    mapping = load_mapping(start + _dump({"overrides": overrides}))
+    account = _account(mapping, view, target)
+    text = start + _HEADER + _dump({"account": account})
+    if overrides:
+        text += _OVERRIDES_HEADER + _dump({"overrides": overrides})
+    load_mapping(text)
+    return text
+
+
+def _dump(document: dict[str, Any]) -> str:
+    return yaml.dump(document, allow_unicode=True, sort_keys=False, width=140, default_flow_style=False)
+
+
+def _account(mapping: Mapping, view: SnapshotView, target: MappingType[str, Any]) -> dict[str, Any]:
+    value_maps: dict[str, Any] = {}
+    pipelines: dict[str, Any] = {}
+    for proposal in mapping.propose.states:
+        _states(mapping, proposal, view, value_maps, pipelines)
+    _documents_without_state(mapping, view, pipelines)
+    options = {one.option: _names(view, one.entity, one.name) for one in mapping.propose.options}
+    fields, entities = _properties(mapping, view)
+    schema = {"pipelines": pipelines, "options": options, "fields": fields}
+    found = {
+        "value_maps": value_maps,
+        "schema": {name: value for name, value in schema.items() if value},
+        "owners": {"people": _people(mapping, view, target)},
+        "entities": entities,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _states(mapping: Mapping, proposal: StateProposal, view: SnapshotView, value_maps: dict[str, Any], pipelines: dict[str, Any]) -> None:
+    """Make a stage of every state, in the states' own order, and guess what it means for a deal."""
+    states = [one for one in view.iterate(proposal.entity) if not one.is_deleted]
+    states.sort(key=lambda one: (_number(one.data.get(proposal.order)), _number(one.id), one.id))
+    for one in states:
+        group = proposal.groups.get(str(one.data.get(proposal.group) or ""))
+        name = str(one.data.get(proposal.name) or "")
+        if group is None or not name.strip():
+            continue
+        table = value_maps.setdefault(group.value_map, {})
+        stages = pipelines.setdefault(group.pipeline, {"stages": {}})["stages"]
+        if any(known.casefold().strip() == name.casefold().strip() for known in table):
+            continue
+        stage_id = _free(slug(name, f"state_{one.id.lstrip('-')}"), stages)
+        stages[stage_id] = name[:NAME_CHARACTERS_MAX]
+        # A closed quote says nothing (D-02); closed orders, work orders and invoices are done.
+        status, remark = guess_status(name, closed_means_won=group.pipeline in mapping.propose.closed_means_won)
+        table[name] = {"stage": f"{group.pipeline}.{stage_id}", "status": status, **({"remark": remark} if remark else {})}
+
+
+def _documents_without_state(mapping: Mapping, view: SnapshotView, pipelines: dict[str, Any]) -> None:
+    """Add a stage for documents without a state where there are any, or where no states were found at all."""
+    plan = MappingPlan(mapping)
+    for entity, link in mapping.propose.stateless.items():
+        rule = plan.links.rules[link.link]
+        stages = pipelines.setdefault(link.pipeline, {"stages": {}})["stages"]
+        if not stages or any(is_empty(one.data.get(str(rule.id))) for one in view.iterate(entity)):
+            stages[_NO_STATE] = _NO_STATE_NAME
+
+
+def _names(view: SnapshotView, entity: str, name: str) -> list[str]:
+    found = (one.data.get(name) for one in view.iterate(entity) if not one.is_deleted)
+    return list(dict.fromkeys(str(one)[:NAME_CHARACTERS_MAX] for one in found if not is_empty(one)))
+
+
+def _people(mapping: Mapping, view: SnapshotView, target: MappingType[str, Any]) -> dict[str, Any]:
+    """List the source's users with their match, and users records point to but the source lists no more (L-04)."""
+    entity = mapping.owners.entity
+    if entity is None:
+        return {}
+    active = {str(user.get("email") or "").casefold() for user in target.get("users") or [] if user.get("active_flag")}
+    people: dict[str, Any] = {}
+    plan = MappingPlan(mapping)
+    compiled = {one.name: one for one in plan.entities[entity].targets[0].fields} if entity in plan.entities else {}
+    for one in view.iterate(entity):
+        people[one.id] = _person(one, view, compiled, active, knows_target=bool(target))
+    for source_id, count in sorted(_absent_owners(mapping, view, plan).items()):
+        remark = f"needs_review: the source lists this person no more, but {count} records belong to them; give an e-mail or leave it to the fallback"
+        people.setdefault(source_id, {"name": f"{entity} {source_id}", "is_active": False, "is_listed": False, "remark": remark})
+    return people
+
+
+def _person(one: Envelope, view: SnapshotView, compiled: MappingType[str, Any], active: set[str], *, knows_target: bool) -> dict[str, Any]:
+    context = Context(envelope=one, lookup=view)
+    name = compiled["name"].read(context) if "name" in compiled else one.id
+    email = compiled["email"].read(context) if "email" in compiled else None
+    person: dict[str, Any] = {"name": name or f"user {one.id}"}
+    if email:
+        person["email"] = email
+    if one.is_deleted:
+        person["is_active"] = False
+    if knows_target and str(email or "").casefold() not in active:
+        person["remark"] = "needs_review: no active Pipedrive user has this e-mail" if email else "needs_review: this person has no e-mail"
+    return person
+
+
+def _absent_owners(mapping: Mapping, view: SnapshotView, plan: MappingPlan) -> dict[str, int]:
+    """Count the records of owners who are not in the snapshot."""
+    absent: dict[str, int] = {}
+    for entity, links in _owner_links(mapping).items():
+        for one in view.iterate(entity):
+            if skip_reason(mapping, one) is not None:
+                continue
+            for link in links:
+                place = plan.links.locate(link, one.data)
+                if place is not None and place.entity == mapping.owners.entity and view.get(place.entity, place.source_id) is None:
+                    absent[place.source_id] = absent.get(place.source_id, 0) + 1
+    return absent
+
+
+def _owner_links(mapping: Mapping) -> dict[str, set[str]]:
+    """Answer by entity the links its targets take owners from, as far as they start at the record itself."""
+    found: dict[str, set[str]] = {}
+    for entity, rule in mapping.entities.items():
+        for target in rule.targets:
+            fragments = [mapping.fragments[name].fields for name in target.include if name in mapping.fragments]
+            for fields in (*fragments, target.fields):
+                found.setdefault(entity, set()).update(one.owner for one in fields.values() if one.owner and one.owner in mapping.links)
+    return {entity: links for entity, links in found.items() if links}
+
+
+def _properties(mapping: Mapping, view: SnapshotView) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Propose a custom field for every property no rule knows, typed by its values."""
+    plan = MappingPlan(mapping)
+    seen: dict[tuple[str, tuple[str, ...]], Observed] = {}
+    owners: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for entity, keys, value in _unknown_values(mapping, plan, view):
+        place = (mapping.entities[entity].targets[0].target, keys)
+        seen.setdefault(place, Observed()).see(value)
+        if entity not in owners.setdefault(place, []):
+            owners[place].append(entity)
+    fields: dict[str, Any] = {}
+    entities: dict[str, Any] = {}
+    for (target, keys), observed in seen.items():
+        declared = mapping.schema_.fields.get(target, {})
+        proposed = fields.setdefault(target, {})
+        field_id = _free(f"property_{slug(keys[-1], 'field')}", {**declared, **proposed})
+        guess = guess_type(observed)
+        names = {one.name for one in declared.values()} | {one["name"] for one in proposed.values()}
+        field: dict[str, Any] = {"name": _free_name(keys[-1], names), "type": guess.type}
+        if guess.options:
+            field["options"] = list(guess.options)
+        proposed[field_id] = field
+        for entity in owners[target, keys]:
+            place_of = entities.setdefault(entity, {"properties": {}})["properties"]
+            place_of[field_id] = {"keys": list(keys), "score": guess.score, "reason": guess.reason}
+    return {target: proposed for target, proposed in fields.items() if proposed}, entities
+
+
+def _unknown_values(mapping: Mapping, plan: MappingPlan, view: SnapshotView) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+    for entity, entity_plan in plan.entities.items():
+        rule = mapping.entities[entity]
+        if not rule.targets or rule.targets[0].target not in CUSTOM_FIELD_ENTITIES:
+            continue
+        known = {tuple(one.keys) for one in rule.properties.values()}
+        for one in view.iterate(entity):
+            if skip_reason(mapping, one) is None:
+                for keys, value in property_values(rule, entity_plan.used.keys, one):
+                    if keys not in known:
+                        yield entity, keys, value
+
+
+def _free(wanted: str, taken: MappingType[str, Any]) -> str:
+    number, name = 2, wanted
+    while name in taken:
+        name, number = f"{wanted}_{number}", number + 1
+    return name
+
+
+def _free_name(wanted: str, taken: set[str]) -> str:
+    base = wanted.strip()[: NAME_CHARACTERS_MAX - 8] or "Property"
+    number, name = 2, base
+    while name in taken:
+        name, number = f"{base} ({number})", number + 1
+    return name
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("inf")

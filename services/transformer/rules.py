@@ -1,0 +1,539 @@
+"""Compiles the rules of a mapping into plain functions, once per manifest, so that mapping a record parses and looks up nothing of the mapping."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from services.common.errors import MappingError
+from services.transformer import notes
+from services.transformer.context import Context, LeaveOut, RecordProblem
+from services.transformer.index import Envelope
+from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key
+from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, is_empty, parse_path
+from services.transformer.transforms import ValueProblem, bind, calendar_date, shown, sort_key, text
+from transload.v1 import records_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
+    from typing import TypeAlias
+
+    from services.transformer.mapping import Block, Condition, ConditionRef, EntityMapping, FieldRule, Mapping, RefRule, TableBlock
+
+Value: TypeAlias = "Callable[[Context], Any]"
+Test: TypeAlias = "Callable[[Context], bool]"
+
+_POLICIES: Final = {
+    "review": records_pb2.MISSING_POLICY_REVIEW,
+    "drop": records_pb2.MISSING_POLICY_DROP,
+    "leave_out": records_pb2.MISSING_POLICY_REVIEW,
+}
+_ANY_VALUE: Final = "*"
+_SELF: Final = "self"
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule ready to run.
+
+    Attributes:
+        value: the value before it is fitted to its target field; None when there is none.
+        sources: source paths with functions that read them, for lineage.
+        words: the rule in words.
+    """
+
+    value: Value
+    sources: tuple[tuple[str, Getter], ...]
+    words: str
+
+
+@dataclass(slots=True)
+class Used:
+    """What the rules of an entity read.
+
+    Attributes:
+        keys: fields of the raw record.
+        hops: ways to other records, each a chain of (keys, link).
+    """
+
+    keys: set[str] = field(default_factory=set)
+    hops: set[tuple[tuple[tuple[str, ...], str], ...]] = field(default_factory=set)
+
+
+class RuleCompiler:
+    """Compiles rules of one source entity.
+
+    Args:
+        alias: names the element of the target's list, empty without one.
+        used: what some rule reads; filled while compiling, and read when properties are listed.
+    """
+
+    def __init__(self, mapping: Mapping, links: Links, entity: str, *, used: Used, alias: str = "", list_path: str = "") -> None:
+        self.mapping = mapping
+        self.links = links
+        self.entity = entity
+        self._used = used
+        self._alias = alias
+        self._list_keys = tuple(list_path.split(".")) if list_path else ()
+        self._mapped = {
+            (entity, target.target, target.part) for entity, rule in mapping.entities.items() if rule.use == "move" for target in rule.targets
+        }
+
+    # Paths and texts
+
+    def getter(self, path: str) -> Getter:
+        """Compile a source path."""
+        return compile_path(self._path(path), self.links)
+
+    def _path(self, path: str) -> Path:
+        parsed = parse_path(path, self.links, self._alias)
+        if parsed.first_key:
+            self._used.keys.add(parsed.first_key)
+        if parsed.hops:
+            (keys, link), *others = parsed.hops
+            if not parsed.root and not keys:
+                rule = self.links.rules[link]
+                self._used.keys.update(name for name in (rule.id, rule.path) if name)
+            self._used.hops.add((((*self._list_keys, *keys) if parsed.root else keys, link), *others))
+        return parsed
+
+    def template(self, template: str) -> Value:
+        """Compile a text with paths in braces. It gives None when it has paths and none of them has a value."""
+        parts: list[tuple[str, Getter | None]] = []
+        try:
+            for before, path, _, _ in string.Formatter().parse(template):
+                parts.append((before, self.getter(path) if path else None))
+        except ValueError as error:
+            raise MappingError(f"template {template!r}: {error}") from error
+        if all(getter is None for _, getter in parts):
+            return lambda _context: template
+
+        def fill(context: Context) -> str | None:
+            written: list[str] = []
+            has_value = False
+            for before, getter in parts:
+                written.append(before)
+                found = None if getter is None else _plain_text(getter(context))
+                if found:
+                    has_value = True
+                    written.append(found)
+            return "".join(written) if has_value else None
+
+        return fill
+
+    # Conditions
+
+    def test(self, ref: ConditionRef | None) -> Test | None:
+        """Compile a condition; None stays None, which always holds."""
+        if ref is None:
+            return None
+        if isinstance(ref, str):
+            if ref not in self.mapping.conditions:
+                raise MappingError(f"there is no condition `{ref}`; known: {', '.join(sorted(self.mapping.conditions))}")
+            return self._condition(self.mapping.conditions[ref])
+        return self._condition(ref)
+
+    def _condition(self, condition: Condition) -> Test:
+        if condition.all_ is not None:
+            tests = self._tests(condition.all_)
+            return lambda context: all(test(context) for test in tests)
+        if condition.any_ is not None:
+            tests = self._tests(condition.any_)
+            return lambda context: any(test(context) for test in tests)
+        if condition.not_ is not None:
+            (inner,) = self._tests([condition.not_])
+            return lambda context: not inner(context)
+        if condition.policy is not None:
+            policy = getattr(self.mapping.policies, condition.policy, None)
+            holds = bool(_value_test(condition)(policy))
+            return lambda _context: holds
+        if condition.field is not None:
+            name, holds_for = condition.field, _value_test(condition)
+            return lambda context: holds_for(context.payload.get(name))
+        if condition.of is None:
+            raise MappingError("a condition needs one of: of, field, policy, all, any, not")
+        if condition.is_ == "moved":
+            return self._is_moved(condition.of)
+        getter, test = self.getter(condition.of), _value_test(condition)
+        return lambda context: test(getter(context))
+
+    def _tests(self, refs: Iterable[ConditionRef]) -> list[Test]:
+        return [test for ref in refs if (test := self.test(ref)) is not None]
+
+    def _is_moved(self, path: str) -> Test:
+        locate = self._locator(path)
+
+        def test(context: Context) -> bool:
+            place = locate(context)
+            return place is not None and self._snapshot_moves(place, context)
+
+        return test
+
+    def _snapshot_moves(self, place: Place, context: Context) -> bool:
+        """Say whether the snapshot holds a record that the mapping moves."""
+        found = context.lookup.get(place.entity, place.source_id)
+        return found is not None and skip_reason(self.mapping, found) is None
+
+    # Values
+
+    def rule(self, rule: FieldRule) -> CompiledRule:
+        """Compile a field rule."""
+        read, sources, words = self._source(rule)
+        when = self.test(rule.when)
+        steps = [self._transform(step) for step in rule.transforms]
+        table = self._value_map(rule.map) if rule.map else None
+        default = rule.default
+        if rule.transforms:
+            words = f"{words}, {' then '.join(name for name, _ in steps)}".removeprefix(", ")
+        if rule.map:
+            words = f"{words}, value map {rule.map}".removeprefix(", ")
+        functions = [function for _, function in steps]
+
+        def value(context: Context) -> Any:
+            if when is not None and not when(context):
+                return None
+            found = read(context)
+            if isinstance(found, Envelope):
+                found = found.data
+            for function in functions:
+                if found in EMPTY:
+                    break
+                found = function(found)
+            if table is not None and not is_empty(found):
+                found = table(found)
+            return default if is_empty(found) else found
+
+        return CompiledRule(value, sources, words)
+
+    def _source(self, rule: FieldRule) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        if rule.from_ is not None:
+            return self._from([rule.from_] if isinstance(rule.from_, str) else rule.from_)
+        if rule.template is not None:
+            return self.template(rule.template), self._template_sources(rule.template), "template"
+        if rule.join is not None:
+            return self._join(rule.join, rule.separator)
+        if rule.cases is not None:
+            return self._cases(rule.cases)
+        if rule.together is not None:
+            return self._together(rule.together)
+        if rule.ref is not None:
+            return self._reference(rule.ref)
+        if rule.owner is not None:
+            return self._owner(rule.owner)
+        if rule.html is not None:
+            return self._html(rule.html)
+        fixed = rule.value
+        return (lambda _context: fixed), (), "fixed value"
+
+    def _from(self, paths: Sequence[str]) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        sources = tuple((path, self.getter(path)) for path in paths)
+        if len(sources) == 1:
+            return sources[0][1], sources, ""
+        getters = [getter for _, getter in sources]
+
+        def first(context: Context) -> Any:
+            for getter in getters:
+                found = getter(context)
+                if not is_empty(found):
+                    return found
+            return None
+
+        return first, sources, "first with a value"
+
+    def _template_sources(self, template: str) -> tuple[tuple[str, Getter], ...]:
+        return tuple((path, self.getter(path)) for _, path, _, _ in string.Formatter().parse(template) if path)
+
+    def _join(self, rules: Sequence[FieldRule], separator: str) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        compiled = [self.rule(rule) for rule in rules]
+
+        def joined(context: Context) -> str | None:
+            return separator.join(part for one in compiled if (part := _plain_text(one.value(context)))) or None
+
+        return joined, tuple(source for one in compiled for source in one.sources), "joined"
+
+    def _cases(self, rules: Sequence[FieldRule]) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        compiled = [self.rule(rule) for rule in rules]
+
+        def first(context: Context) -> Any:
+            for one in compiled:
+                found = one.value(context)
+                if not is_empty(found):
+                    return found
+            return None
+
+        return first, tuple(source for one in compiled for source in one.sources), "first case that holds"
+
+    def _together(self, rules: Sequence[FieldRule]) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        compiled = [self.rule(rule) for rule in rules]
+
+        def gathered(context: Context) -> list[Any]:
+            found = [one.value(context) for one in compiled]
+            return [element for value in found if not is_empty(value) for element in (value if isinstance(value, list) else [value])]
+
+        return gathered, tuple(source for one in compiled for source in one.sources), "together"
+
+    @staticmethod
+    def _transform(step: str | dict[str, dict[str, Any]]) -> tuple[str, Callable[..., Any]]:
+        if isinstance(step, dict) and len(step) != 1:
+            raise MappingError("a transform with options is written as one name with its options below")
+        name, options = (step, {}) if isinstance(step, str) else next(iter(step.items()))
+        try:
+            return name, bind(name, options)
+        except KeyError as error:
+            raise MappingError(f"there is no transform `{name}`") from error
+        except TypeError as error:
+            raise MappingError(f"transform `{name}`: {error}") from error
+
+    def _value_map(self, name: str) -> Value:
+        """Compile a value map: a function from the source value to its entry, or to one column of it."""
+        map_name, _, column = name.partition(".")
+        if map_name not in self.mapping.value_maps:
+            raise MappingError(f"there is no value map `{map_name}`")
+        table: dict[str, Any] = {}
+        for key, entry in self.mapping.value_maps[map_name].items():
+            table[str(key).casefold().strip()] = entry.get(column) if isinstance(entry, dict) else entry
+        otherwise = table.get(_ANY_VALUE)
+        has_otherwise = _ANY_VALUE in table
+
+        def translate(found: Any) -> Any:
+            written = (text(found) or "").casefold().strip()
+            if written in table:
+                return table[written]
+            if has_otherwise:
+                return otherwise
+            raise ValueProblem(f"{shown(found)} is not in the value map {map_name}: add it there", reason="VALUE_UNMAPPED")
+
+        return translate
+
+    # References
+
+    def _locator(self, path: str) -> Callable[[Context], Place | None]:
+        """Compile a path whose end is a link into a function that says where it leads, whether or not the record is there."""
+        if path == _SELF:
+            return lambda context: Place(context.envelope.entity, context.envelope.id)
+        parsed = self._path(path)
+        if not parsed.hops or parsed.keys:
+            raise MappingError(f"`{path}` does not end at a link")
+        (keys, link), before = parsed.hops[-1], parsed.hops[:-1]
+
+        def locate(context: Context) -> Place | None:
+            node: Any = context.element if parsed.root else context.envelope
+            for keys_before, link_before in before:
+                node = self.links.follow(link_before, descend(node, keys_before), context.lookup)
+            node = descend(node, keys)
+            if node is None or isinstance(node, list):
+                return None
+            if self.links.rules[link].id is not None and self.links.rules[link].chain is None:
+                return self.links.locate(link, node.data if isinstance(node, Envelope) else node)
+            found = self.links.follow(link, node, context.lookup)
+            return Place(found.entity, found.id) if isinstance(found, Envelope) else None
+
+        return locate
+
+    def _reference(self, rule: RefRule) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        locate = self._locator(rule.of)
+        part = self.template(rule.part) if rule.part else None
+        policy = _POLICIES[rule.on_missing]
+        where = "its own record" if rule.of == _SELF else f"`{rule.of}`"
+
+        def refer(context: Context) -> Any:
+            place = locate(context)
+            if place is None or not self._is_mapped(place.entity, rule):
+                return self._without(rule, place, where)
+            if rule.on_missing == "leave_out" and not self._snapshot_moves(place, context):
+                return self._without(rule, place, where)
+            key = f"{rule.to}:{place.entity}/{place.source_id}"
+            if part is not None:
+                key = f"{key}/{part(context)}"
+            context.references.setdefault(key, records_pb2.Reference(key=key, missing_policy=policy))
+            return {"$ref": key}
+
+        def read(context: Context) -> str | None:
+            place = locate(context)
+            return None if place is None else f"{place.entity}/{place.source_id}"
+
+        return refer, ((rule.of, read),), f"reference to {rule.to}"
+
+    def _is_mapped(self, entity: str, rule: RefRule) -> bool:
+        return (entity, rule.to, rule.part) in self._mapped
+
+    @staticmethod
+    def _without(rule: RefRule, place: Place | None, where: str) -> None:
+        named = f"{place.entity}/{place.source_id}" if place else ""
+        problem = f"{where} leads to {named}, which is not moved" if named else f"{where} is empty or leads to a kind of record that is not moved"
+        if rule.on_missing == "review":
+            raise RecordProblem("REFERENCE_MISSING", f"{problem}: correct it in the source and run a delta, or skip the record", is_final=False)
+        if rule.on_missing == "leave_out":
+            raise LeaveOut("REFERENCE_MISSING", problem)
+
+    def _owner(self, link: str) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        locate = self._locator(link)
+        people = self.mapping.owners.people
+        waits = self.mapping.policies.unmatched_owner == "wait"
+
+        def own(context: Context) -> Any:
+            place = locate(context)
+            if place is None:
+                return _user(context, FALLBACK_USER_KEY, waits=False)
+            if context.lookup.get(place.entity, place.source_id) is not None:
+                return _user(context, f"user:{place.entity}/{place.source_id}", waits=waits)
+            if place.source_id in people:
+                return _user(context, listed_user_key(place.entity, place.source_id), waits=waits)
+            message = f"the owner {place.entity}/{place.source_id} is not among the source's users"
+            if waits:
+                raise RecordProblem("OWNER_UNMATCHED", f"{message}: add it to `owners.people` with an e-mail", is_final=False)
+            context.remark("OWNER_UNMATCHED", f"{message}: the fallback user was used")
+            return _user(context, FALLBACK_USER_KEY, waits=False)
+
+        def read(context: Context) -> str | None:
+            place = locate(context)
+            return None if place is None else f"{place.entity}/{place.source_id}"
+
+        return own, ((link, read),), "owner by e-mail"
+
+    # Notes
+
+    def _html(self, blocks: Sequence[Block]) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        compiled = [self._block(block) for block in blocks]
+
+        def build(context: Context) -> list[notes.Fragment] | None:
+            return [fragment for one in compiled if (fragment := one(context)) is not None] or None
+
+        return build, (), "note"
+
+    def _block(self, block: Block) -> Callable[[Context], notes.Fragment | None]:
+        when = self.test(block.when)
+        make = self._block_content(block)
+        if when is None:
+            return make
+        return lambda context: make(context) if when(context) else None
+
+    def _block_content(self, block: Block) -> Callable[[Context], notes.Fragment | None]:
+        title = block.title or ""
+        if block.heading is not None:
+            fill = self.template(block.heading)
+            return lambda context: notes.heading(found) if (found := fill(context)) else None
+        if block.facts is not None:
+            rules = [(label, self.rule(rule)) for label, rule in block.facts.items()]
+            return lambda context: notes.facts([(label, found) for label, one in rules if (found := _read_text(one.value, context))], title)
+        if block.table is not None:
+            return self._table(block.table, title)
+        if block.text is not None:
+            rule = self.rule(block.text)
+            return lambda context: notes.paragraph(found, title) if (found := _read_text(rule.value, context)) else None
+        if block.properties:
+            rule_of_entity, used = self.mapping.entities[self.entity], self._used.keys
+            return lambda context: notes.facts(list(property_texts(rule_of_entity, used, context.envelope)), title)
+        raise MappingError("a note block needs one of: heading, facts, table, text, properties")
+
+    def _table(self, block: TableBlock, title: str) -> Callable[[Context], notes.Fragment | None]:
+        rows = self.getter(block.rows)
+        inner = RuleCompiler(self.mapping, self.links, self.entity, used=self._used, alias="row", list_path=block.rows)
+        columns = {name: inner.rule(rule) for name, rule in block.columns.items()}
+        sort_by = (block.sort_by or "").removeprefix("row.")
+
+        def build(context: Context) -> notes.Fragment | None:
+            found = rows(context)
+            elements = [element for element in found if isinstance(element, (dict, Envelope))] if isinstance(found, list) else []
+            if sort_by:
+                elements.sort(key=lambda element: sort_key(descend(element, (sort_by,))))
+            cells = []
+            for element in elements:
+                at_row = Context(envelope=context.envelope, lookup=context.lookup, element=element)
+                cells.append([_read_text(one.value, at_row) or "" for one in columns.values()])
+            return notes.table(list(columns), cells, title)
+
+        return build
+
+
+def skip_reason(mapping: Mapping, envelope: Envelope) -> tuple[str, str] | None:
+    """Say why the mapping leaves a whole record out, as (reason, message); None when it does not."""
+    rule = mapping.entities.get(envelope.entity)
+    if rule is None or rule.use == "not_moved":
+        return "SKIPPED_NOT_MAPPED", f"the mapping does not move {envelope.entity} records; they are in the reference export"
+    if rule.use == "reference_data":
+        return "SKIPPED_REFERENCE_DATA", f"{envelope.entity} records are looked up, not moved"
+    if envelope.is_deleted and (rule.deleted or mapping.policies.deleted) == "skip":
+        return "SKIPPED_DELETED", "deleted in the source"
+    if envelope.is_archived and (rule.archived or mapping.policies.archived) == "skip":
+        return "SKIPPED_ARCHIVED", "archived in the source"
+    return None
+
+
+def property_values(rule: EntityMapping, used: AbstractSet[str], envelope: Envelope) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Find the properties a tenant added, with their raw values: fields no rule reads or names as left out, and the keys of property groups."""
+    for name, value in envelope.data.items():
+        if name in rule.property_groups and isinstance(value, dict):
+            for inner, inner_value in value.items():
+                yield (name, inner), inner_value
+        elif name not in used and name not in rule.not_moved and name not in rule.property_groups:
+            yield (name,), value
+
+
+def property_texts(rule: EntityMapping, used: AbstractSet[str], envelope: Envelope) -> Iterator[tuple[str, str]]:
+    """Write the properties a tenant added as (name, text), empty ones left out."""
+    for keys, value in property_values(rule, used, envelope):
+        if not is_empty(value) and (written := _plain_text(value)):
+            yield keys[-1], written
+
+
+def _user(context: Context, key: str, *, waits: bool) -> dict[str, str]:
+    if key not in context.references:
+        if waits or key == FALLBACK_USER_KEY:
+            reference = records_pb2.Reference(key=key, missing_policy=records_pb2.MISSING_POLICY_REVIEW)
+        else:
+            reference = records_pb2.Reference(key=key, missing_policy=records_pb2.MISSING_POLICY_FALLBACK, fallback_key=FALLBACK_USER_KEY)
+        context.references[key] = reference
+    return {"$ref": key}
+
+
+def _value_test(condition: Condition) -> Callable[[Any], bool]:
+    given = condition.model_fields_set
+    if condition.is_ == "present":
+        return lambda value: not is_empty(value)
+    if condition.is_ == "empty":
+        return is_empty
+    if condition.is_ == "true":
+        return lambda value: value is True
+    if condition.is_ == "false":
+        return lambda value: value is not True
+    if "equals" in given:
+        return lambda value: bool(value == condition.equals)
+    if condition.one_of is not None:
+        allowed = condition.one_of
+        return lambda value: value in allowed
+    if condition.longer_than is not None:
+        length = condition.longer_than
+        return lambda value: isinstance(value, str) and len(value) > length
+    if condition.greater_than is not None or condition.less_than is not None:
+        low, high = condition.greater_than, condition.less_than
+        return lambda value: _is_between(value, low, high)
+    raise MappingError("a condition needs a test: is, equals, one_of, greater_than, less_than or longer_than")
+
+
+def _is_between(value: Any, low: float | None, high: float | None) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return (low is None or value > low) and (high is None or value < high)
+
+
+def _plain_text(value: Any) -> str | None:
+    """Write a value for a text made of several; midnight stamps are shown as dates."""
+    if is_empty(value):
+        return None
+    if isinstance(value, str) and value.endswith("T00:00:00+0000"):
+        return calendar_date(value)
+    try:
+        return text(value)
+    except ValueProblem:
+        return None
+
+
+def _read_text(value: Value, context: Context) -> str | None:
+    """Read a value for a note. One that a transform refuses is shown as the reason, because a note must not hold a record back."""
+    try:
+        return _plain_text(value(context))
+    except ValueProblem as problem:
+        return problem.message

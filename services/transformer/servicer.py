@@ -1,0 +1,145 @@
+"""`TransformerService`: requests in, domain calls, answers out. Everything that reads records runs beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import orjson
+
+from services.common.canonical import canonical_json, digest
+from services.common.errors import InvalidRequestError, MappingError
+from services.transformer import exports, profile, sample
+from services.transformer.compile import compile_schema, dispositions
+from services.transformer.lint import lint
+from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.preview import preview
+from services.transformer.propose import propose
+from transload.v1 import transformer_service_pb2 as pb
+from transload.v1.transformer_service_pb2_grpc import TransformerServiceServicer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from grpc import aio
+
+    from services.transformer.index import SnapshotIndex, SnapshotView
+    from services.transformer.plans import Plans
+
+PREVIEW_KEYS_MAX: Final = 200
+SAMPLE_SIZE_DEFAULT: Final = 150
+SAMPLE_SIZE_MAX: Final = 500
+CHUNK_BYTES: Final = 64 * 1024
+PROGRESS_SECONDS: Final = 1.0
+
+
+class Store(Protocol):
+    """Staging."""
+
+    async def put_blob(self, name: str, data: bytes) -> None:
+        """Write a blob."""
+
+
+class TransformerServicer(TransformerServiceServicer):
+    """Answers questions about mappings and what they do with a migration's records."""
+
+    def __init__(self, *, index: SnapshotIndex, plans: Plans, store: Store) -> None:
+        self._index = index
+        self._plans = plans
+        self._store = store
+
+    async def ProposeMapping(self, request: pb.ProposeMappingRequest, context: aio.ServicerContext[Any, Any]) -> pb.ProposeMappingResponse:  # noqa: N802
+        """Build the mapping of a migration."""
+        del context
+        view = await self._view(request.snapshot)
+        base = connector_mapping_text(request.snapshot.connector)
+        target = _target(request.target_json)
+        text = await asyncio.to_thread(propose, base, view, target, request.overrides_yaml)
+        mapping = load_mapping(text)
+        findings = await asyncio.to_thread(lint, mapping, view, target)
+        return pb.ProposeMappingResponse(mapping_yaml=text, mapping_digest=mapping.digest, findings=findings)
+
+    async def ValidateMapping(self, request: pb.ValidateMappingRequest, context: aio.ServicerContext[Any, Any]) -> pb.ValidateMappingResponse:  # noqa: N802
+        """Check a mapping; one that cannot be read is a finding, not a failure."""
+        del context
+        try:
+            mapping = load_mapping(request.mapping_yaml)
+        except MappingError as error:
+            return pb.ValidateMappingResponse(findings=[pb.MappingFinding(severity=pb.FINDING_SEVERITY_ERROR, message=error.message)])
+        view = await self._view(request.snapshot) if request.HasField("snapshot") else None
+        findings = await asyncio.to_thread(lint, mapping, view, _target(request.target_json))
+        return pb.ValidateMappingResponse(findings=findings, mapping_digest=mapping.digest)
+
+    async def CompileSchema(self, request: pb.CompileSchemaRequest, context: aio.ServicerContext[Any, Any]) -> pb.CompileSchemaResponse:  # noqa: N802
+        """List what a mapping needs in Pipedrive."""
+        del context
+        mapping = load_mapping(request.mapping_yaml)
+        return pb.CompileSchemaResponse(records=compile_schema(mapping), dispositions=dispositions(mapping))
+
+    async def ProfileSource(  # noqa: N802
+        self, request: pb.ProfileSourceRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.ProfileSourceResponse]:
+        """Profile the frozen pages; a message a second tells that it goes on."""
+        del context
+        view = await self._view(request.snapshot)
+        mapping = load_mapping(request.mapping_yaml or connector_mapping_text(request.snapshot.connector))
+        work = asyncio.create_task(asyncio.to_thread(profile.profile_source, view, mapping, _target(request.target_json)))
+        while not work.done():
+            await asyncio.wait({work}, timeout=PROGRESS_SECONDS)
+            if not work.done():
+                yield pb.ProfileSourceResponse()
+        count = await asyncio.to_thread(lambda: sum(view.count(entity) for entity in view.entities()))
+        yield pb.ProfileSourceResponse(record_count=count, report_json=canonical_json(work.result()))
+
+    async def SelectSample(self, request: pb.SelectSampleRequest, context: aio.ServicerContext[Any, Any]) -> pb.SelectSampleResponse:  # noqa: N802
+        """Choose the sample and keep it in staging."""
+        del context
+        size = request.size or SAMPLE_SIZE_DEFAULT
+        if not 1 <= size <= SAMPLE_SIZE_MAX:
+            raise InvalidRequestError(f"size must be 1 to {SAMPLE_SIZE_MAX}, not {size}")
+        view = await self._view(request.snapshot)
+        selection = await asyncio.to_thread(sample.select_sample, view, load_mapping(request.mapping_yaml), size)
+        content = orjson.dumps(sorted(set(selection.source_keys)))
+        name = digest(content)
+        await self._store.put_blob(f"selections/{name}", content)
+        return pb.SelectSampleResponse(
+            selection_digest=name, record_count=len(selection.source_keys), source_keys=selection.source_keys, coverage=selection.coverage
+        )
+
+    async def PreviewRecords(self, request: pb.PreviewRecordsRequest, context: aio.ServicerContext[Any, Any]) -> pb.PreviewRecordsResponse:  # noqa: N802
+        """Map some records field by field."""
+        del context
+        if len(request.source_keys) > PREVIEW_KEYS_MAX:
+            raise InvalidRequestError(f"source_keys: {len(request.source_keys)} given, at most {PREVIEW_KEYS_MAX}")
+        plan = await self._plans.get(request.manifest_digest)
+        view = await self._view(request.snapshot)
+        records = await asyncio.to_thread(lambda: list(preview(plan, view, request.source_keys)))
+        return pb.PreviewRecordsResponse(records=records)
+
+    async def ExportReference(  # noqa: N802
+        self, request: pb.ExportReferenceRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.ExportReferenceResponse]:
+        """Stream the reference exports in chunks, made while they are read."""
+        del context
+        view = await self._view(request.snapshot)
+        mapping = load_mapping(request.mapping_yaml)
+        parts: Iterator[tuple[str, bytes]] = iter(await asyncio.to_thread(exports.write_exports, view, mapping))
+        while (part := await asyncio.to_thread(next, parts, None)) is not None:
+            name, content = part
+            for start in range(0, max(len(content), 1), CHUNK_BYTES):
+                yield pb.ExportReferenceResponse(file_name=name, content=content[start : start + CHUNK_BYTES])
+
+    async def _view(self, snapshot: pb.Snapshot) -> SnapshotView:
+        if not snapshot.migration_id:
+            raise InvalidRequestError("snapshot.migration_id is required")
+        return await self._index.ensure(snapshot.migration_id, snapshot.sequence)
+
+
+def _target(target_json: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(target_json or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequestError("target_json is not JSON") from error
+    if not isinstance(document, dict):
+        raise InvalidRequestError("target_json must be an object")
+    return document

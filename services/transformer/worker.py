@@ -1,0 +1,153 @@
+"""Page in, batches out. The order of acts never changes: map, tell the ledger, publish and wait for the answer, only then acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import orjson
+
+from services.common import telemetry
+from services.common.phases import phase_name
+from services.common.streams import MAPPED
+from services.transformer.batching import cut
+from services.transformer.dependents import Dependents
+from services.transformer.engine import Engine, Mapped
+from services.transformer.index import parse_envelopes
+from transload.v1 import ledger_service_pb2, records_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.transformer.index import SnapshotIndex, SnapshotView
+    from services.transformer.plan import MappingPlan
+    from services.transformer.plans import Plans
+
+_LOG = telemetry.get_logger(__name__)
+FULL_WAIT_SECONDS: Final = 20.0
+"""How long a batch waits for room on MAPPED before the page goes back to its stream."""
+
+
+class Ledger(Protocol):
+    """What the worker tells the ledger."""
+
+    async def record_transform(
+        self,
+        announcement: records_pb2.PageAnnouncement,
+        batches: Sequence[ledger_service_pb2.ExpectedBatch],
+        issues: Sequence[ledger_service_pb2.RecordIssue],
+    ) -> bool:
+        """Record what mapping gave; answers whether the batches are wanted."""
+
+
+class Publisher(Protocol):
+    """Where batches go."""
+
+    async def publish(self, subject: str, payload: bytes, *, msg_id: str, full_wait_seconds: float = 0.0) -> None:
+        """Publish and wait until the message is stored."""
+
+
+class Store(Protocol):
+    """Staging."""
+
+    async def get_page(self, digest: str) -> bytes:
+        """Answer a page's content."""
+
+    async def get_blob(self, name: str) -> bytes:
+        """Answer a blob's content."""
+
+
+class TransformWorker:
+    """Maps announced pages."""
+
+    def __init__(self, *, ledger: Ledger, bus: Publisher, store: Store, index: SnapshotIndex, plans: Plans) -> None:
+        self._ledger = ledger
+        self._bus = bus
+        self._store = store
+        self._index = index
+        self._plans = plans
+        self._selection: tuple[str, frozenset[str]] = ("", frozenset())
+        meter = telemetry.meter()
+        self._records = meter.create_counter("transload.transformer.records", unit="{record}", description="Mapped records made, by target entity")
+        self._issues = meter.create_counter(
+            "transload.transformer.issues", unit="{issue}", description="Records that are not plain success, by reason"
+        )
+
+    async def handle(self, message: bytes) -> None:
+        """Do the work of one announcement; doing it twice is doing it once.
+
+        Raises:
+            TransientError: the ledger, staging or the stream does not take part now.
+            MappingError: the mapping of the manifest cannot be compiled.
+        """
+        announcement = records_pb2.PageAnnouncement.FromString(message)
+        page = announcement.page
+        attributes = {
+            "transload.migration_id": announcement.migration_id,
+            "transload.run_id": announcement.run_id,
+            "transload.page_id": page.page_id,
+            "transload.entity": page.entity,
+            "transload.phase": phase_name(announcement.phase),
+        }
+        with telemetry.tracer().start_as_current_span("transform", attributes=attributes, links=telemetry.links_from([page.trace_parent])) as span:
+            plan = await self._plans.get(announcement.manifest_digest)
+            view = await self._index.ensure(announcement.migration_id, announcement.snapshot_sequence)
+            content = await self._store.get_page(page.digest)
+            selection = await self._selected(announcement.selection_digest)
+            mapped = await asyncio.to_thread(map_page, plan, view, announcement, content, selection)
+            batches = cut(announcement, mapped.records)
+            span.set_attribute("transload.record_count", len(mapped.records))
+            if await self._ledger.record_transform(announcement, [_expected(batch) for batch in batches], mapped.issues):
+                subject = MAPPED.subject(announcement.migration_id, phase_name(announcement.phase))
+                for batch in batches:
+                    msg_id = f"{batch.batch_id}/{batch.attempt}"
+                    await self._bus.publish(subject, batch.SerializeToString(deterministic=True), msg_id=msg_id, full_wait_seconds=FULL_WAIT_SECONDS)
+                self._count(batches, mapped)
+            else:
+                _LOG.info("transform.unwanted", migration_id=announcement.migration_id, run_id=announcement.run_id, page_id=page.page_id)
+
+    async def _selected(self, selection_digest: str) -> frozenset[str] | None:
+        """Answer the source keys of a sample, None for every record."""
+        if not selection_digest:
+            return None
+        if self._selection[0] != selection_digest:
+            keys: list[Any] = orjson.loads(await self._store.get_blob(f"selections/{selection_digest}"))
+            self._selection = (selection_digest, frozenset(str(key) for key in keys))
+        return self._selection[1]
+
+    def _count(self, batches: Sequence[records_pb2.MappedBatch], mapped: Mapped) -> None:
+        for batch in batches:
+            self._records.add(len(batch.records), {"transload.target_entity": batch.target_entity})
+        for issue in mapped.issues:
+            self._issues.add(1, {"transload.reason": issue.reason})
+
+
+def map_page(
+    plan: MappingPlan, view: SnapshotView, announcement: records_pb2.PageAnnouncement, content: bytes, selection: frozenset[str] | None
+) -> Mapped:
+    """Map the records of a page that no later page of the snapshot replaced, and in a delta those of other pages that look one of them up."""
+    engine = Engine(plan)
+    page, phase = announcement.page, announcement.phase
+    mapped = Mapped()
+    envelopes = [one for one in parse_envelopes(page.entity, page.sequence, content) if view.is_current(one)]
+    own = {one.source_key for one in envelopes}
+    wanted = [one for one in envelopes if selection is None or one.source_key in selection]
+    if announcement.is_delta and selection is None:
+        dependents = Dependents(plan)
+        entities = [entity for entity, one in plan.entities.items() if phase in one.phases]
+        others = {other.source_key: other for one in envelopes for other in dependents.find(one, view, entities) if other.source_key not in own}
+        wanted.extend(others[key] for key in sorted(others))
+    for envelope in wanted:
+        one = engine.map_record(envelope, view, phase)
+        mapped.records.extend(one.records)
+        mapped.issues.extend(one.issues)
+    return mapped
+
+
+def _expected(batch: records_pb2.MappedBatch) -> ledger_service_pb2.ExpectedBatch:
+    return ledger_service_pb2.ExpectedBatch(
+        batch_id=batch.batch_id,
+        target_entity=batch.target_entity,
+        keys=[record.key for record in batch.records],
+        source_keys=[f"{record.source_entity}/{record.source_id}" for record in batch.records],
+    )
