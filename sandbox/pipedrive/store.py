@@ -74,7 +74,7 @@ class Table:
             if before is not None:
                 if before[column] == value:
                     continue
-                index[before[column]].pop(record_id, None)
+                index.get(before[column], {}).pop(record_id, None)
             if value is not None:
                 index.setdefault(value, {})[record_id] = None
 
