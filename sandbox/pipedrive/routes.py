@@ -9,6 +9,7 @@ from sandbox.pipedrive.v1.activity_types import ActivityTypes
 from sandbox.pipedrive.v1.files import Files
 from sandbox.pipedrive.v1.notes import Notes
 from sandbox.pipedrive.v1.relations import Relations
+from sandbox.pipedrive.v1.summary import DealSummary
 from sandbox.pipedrive.v1.users import Users, currencies
 from sandbox.pipedrive.v2.activities import Activities
 from sandbox.pipedrive.v2.deal_products import DealProducts
@@ -192,6 +193,7 @@ def _version_1(account: Account) -> list[Route]:
         Route("GET", "/v1/users/find", 1, 40, users.find),
         Route("GET", "/v1/users/me", 1, 2, users.me),
         Route("GET", "/v1/users/{id}", 1, 2, users.get),
+        Route("GET", "/v1/deals/summary", 1, 40, DealSummary(account).get),
         Route("GET", "/v1/currencies", 1, 20, currencies),
         Route("GET", "/v1/notes", 1, 20, notes.list_all),
         Route("POST", "/v1/notes", 1, 10, notes.create),

@@ -141,5 +141,13 @@ async def test_relations_of_organizations(api: Driver) -> None:
     assert (await api.get("/v1/organizationRelationships", org_id="1")).data is None
 
 
+async def test_summary_counts_deals(api: Driver) -> None:
+    deals = (await api.get("/api/v2/deals", status="open")).data
+    summary = (await api.get("/v1/deals/summary", status="open")).data
+    assert summary["total_count"] == len(deals)
+    assert summary["values_total"]["EUR"]["value"] == sum(deal["value"] for deal in deals)
+    assert (await api.get("/v1/deals/summary", status="gone")).status == 400
+
+
 async def test_currencies(api: Driver) -> None:
     assert [currency["code"] for currency in (await api.get("/v1/currencies", term="euro")).data] == ["EUR"]
