@@ -1,8 +1,8 @@
 """Events a second that the ledger appends through gRPC, against bare inserts of the very same rows into SQLite.
 
 The ledger serves in a process of its own, on a file (WAL, synchronous FULL). Concurrent callers claim and settle batches as loaders do: one event for
-each claim of a batch, one for each outcome. The baseline copies the event rows this wrote, with the tables and indices they stand in, in transactions of
-the same sizes; it knows no claims, records, hashes or contracts.
+each claim of a batch, one for each outcome. The baseline copies the event rows this wrote, with the tables and indices they stand in, in transactions
+of the same sizes; it knows no claims, records, hashes or contracts.
 """
 
 from __future__ import annotations
