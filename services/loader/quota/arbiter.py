@@ -9,9 +9,10 @@ A call whose answer never comes holds its slot until the lease ended, plus the l
 know the calls of the one before it; it grants nothing for `restart_wait_seconds`. Nothing here needs the clocks of both sides to agree, only to tick
 equally fast.
 
-**The tokens.** What remains is what the newest header said, less what is out on lease. A header belongs to the moment its call was served, and
-answers overtake each other; so a header of a call granted before the last one was believed may only lower the figure, and one of a call granted later
-is believed as it stands. A call is debited before it is sent, so the sum of what is out never exceeds what remains.
+**The tokens.** A header tells what remained when its call was served, not when it arrived. Calls answered before that call was granted are in it for
+sure; those answered during its life may not be, so they are taken off; those still out are taken off by their leases. That bound holds whatever
+order calls and answers take. Of two bounds the lower one counts, unless the call was granted after the other was learned: then it knows more, and
+is believed upwards too (a new day, a top-up). A call is debited before it is sent, so the sum of what is out never exceeds what remains.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Lease:
     expires: float
     order: int
     used_at_grant: int
+    answered_at_grant: int
     is_open: bool = True
 
 
@@ -159,6 +161,7 @@ class Budget:
         self._next_reset = self._reset_after(clock.now())
         self._reserved = 0
         self._spent = 0
+        self._answered = 0
         self._refused_calls = 0
         self._ambiguous = 0
         self._paused_until = started + settings.restart_wait_seconds
@@ -237,6 +240,7 @@ class Budget:
             expires=now + self._settings.lease_seconds,
             order=self._last_order,
             used_at_grant=self._window.used(now) + requests,
+            answered_at_grant=self._answered,
         )
         self._leases[lease.lease_id] = lease
         self._window.held += requests
@@ -263,6 +267,7 @@ class Budget:
             self._close(lease, cool_until=lease.expires + lost_after + self._settings.window_seconds, sent=lease.request_count)
             # Whether its calls were made is not known; the cautious reading is that they were.
             self._spent += lease.token_count
+            self._answered += lease.token_count
             self._remaining -= lease.token_count
 
     def _refuse(self, priority: Priority, now: float, seconds: float) -> Refusal:
@@ -329,12 +334,14 @@ class Budget:
             self._window.limit = headers.window_limit
         if headers.daily_limit is not None and headers.daily_limit > 0:
             self._daily_limit, self._is_limit_known = headers.daily_limit, True
+        counted = self._remaining - tokens_spent
         if headers.daily_remaining is None:
-            self._remaining -= tokens_spent
+            self._remaining = counted
         else:
-            is_newer = lease.order > self._remaining_order
-            self._remaining = headers.daily_remaining if is_newer else min(self._remaining, headers.daily_remaining)
+            told = headers.daily_remaining - (self._answered - lease.answered_at_grant)
+            self._remaining = told if lease.order > self._remaining_order else min(counted, told)
             self._remaining_order = self._last_order
+        self._answered += tokens_spent
         self._count_foreign_calls(lease, headers, now)
         if headers.is_html:
             self._open_breaker()

@@ -209,7 +209,8 @@ class World:
     def __init__(self, *, limits: bool = False, **options: Any) -> None:
         self.clock = FakeClock(is_automatic=True)
         self.account = Account(
-            Options(token=TOKEN, seed=1, limits=limits, **options), clock=SandboxClock(lambda: self.clock.now().timestamp(), self.clock.monotonic)
+            Options(**{"token": TOKEN, "seed": 1, "limits": limits, **options}),
+            clock=SandboxClock(lambda: self.clock.now().timestamp(), self.clock.monotonic),
         )
         self.app = PipedriveApp(self.account)
         self.transport = SimulatorTransport(self.app)
@@ -243,7 +244,7 @@ class World:
         self.app.faults.rules.clear()
 
     def live(self, kind: str) -> list[dict[str, Any]]:
-        return [record for record in self.account.store[kind] if not record["is_deleted"]]
+        return [record for record in self.account.store[kind] if not record["is_deleted"] and record.get("active_flag", True)]
 
     async def load(self, target_entity: str, payloads: Mapping[str, Any], *, is_undo: bool = False) -> dict[str, pb.RecordOutcome | None]:
         """Loads one batch; answers the outcomes by key."""
