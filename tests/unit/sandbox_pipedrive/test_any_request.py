@@ -21,11 +21,13 @@ KEYS = (
     "user_id", "icon_key", "color", "order_nr", "rel_owner_org_id", "rel_linked_org_id", "is_archived", "archive_time", "ui_visibility",
 )  # fmt: skip
 PATHS = (
-    "POST /api/v2/deals", "PATCH /api/v2/deals/1", "POST /api/v2/persons", "PATCH /api/v2/persons/1", "POST /api/v2/organizations",
-    "POST /api/v2/products", "PATCH /api/v2/products/1", "POST /api/v2/activities", "POST /api/v2/pipelines", "POST /api/v2/stages",
+    "POST /api/v2/deals", "PATCH /api/v2/deals/{id}", "POST /api/v2/persons", "PATCH /api/v2/persons/{id}", "POST /api/v2/organizations",
+    "POST /api/v2/products", "PATCH /api/v2/products/{id}", "PATCH /api/v2/organizations/{id}",
+    "PATCH /api/v2/activities/{id}", "PATCH /api/v2/stages/{id}", "POST /api/v2/activities", "POST /api/v2/pipelines", "POST /api/v2/stages",
     "POST /api/v2/dealFields", "POST /api/v2/dealFields/label_ids/options", "PATCH /api/v2/dealFields/label_ids/options",
     "DELETE /api/v2/dealFields/label_ids/options", "POST /api/v2/deals/1/products", "POST /api/v2/deals/1/products/bulk", "POST /v1/notes",
-    "PUT /v1/notes/1", "POST /v1/activityTypes", "PUT /v1/activityTypes/1", "POST /v1/organizationRelationships", "POST /v1/files", "PUT /v1/files/1",
+    "PUT /v1/notes/{id}", "POST /v1/activityTypes", "PUT /v1/activityTypes/1", "POST /v1/organizationRelationships", "POST /v1/files",
+    "PUT /v1/files/1",
 )  # fmt: skip
 LISTS = (
     "/api/v2/deals", "/api/v2/deals/archived", "/api/v2/persons", "/api/v2/organizations", "/api/v2/products", "/api/v2/activities", "/api/v2/stages",
@@ -63,9 +65,9 @@ def _run(action: Callable[[], Any]) -> Any:
 
 
 @PROFILE
-@given(request_line=st.sampled_from(PATHS), body=bodies)
-def test_any_body_is_answered(shared: Driver, request_line: str, body: Any) -> None:
-    method, path = request_line.split()
+@given(request_line=st.sampled_from(PATHS), record_id=st.integers(1, 25), body=bodies)
+def test_any_body_is_answered(shared: Driver, request_line: str, record_id: int, body: Any) -> None:
+    method, path = request_line.format(id=record_id).split()
     answer = _run(lambda: shared.send(method, path, body))
     assert answer.status in {200, 201, 400, 403, 404}, answer.body
 

@@ -206,6 +206,24 @@ async def test_reading_a_deleted_record_is_an_option(start: Start, choice: str, 
     assert (await api.patch("/api/v2/persons/1", {"name": "y"})).status == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "link"),
+    [
+        ("deals", {"title": "x"}, "org_id"),
+        ("deals", {"title": "x"}, "person_id"),
+        ("persons", {"name": "x"}, "org_id"),
+        ("activities", {}, "deal_id"),
+    ],
+)
+async def test_links_are_gained_moved_and_lost(api: Driver, path: str, body: dict[str, Any], link: str) -> None:
+    record = (await api.post(f"/api/v2/{path}", body)).data["id"]
+    for target in (1, 2, None, 3):
+        assert (await api.patch(f"/api/v2/{path}/{record}", {link: target})).data[link] == target
+        for other in (1, 2, 3):
+            found = [item["id"] for item in (await api.get(f"/api/v2/{path}", **{link: str(other)})).data]
+            assert (record in found) == (other == target)
+
+
 async def test_statuses_of_creates(api: Driver) -> None:
     assert (await api.post("/api/v2/persons", {"name": "x"})).status == 200
     assert (await api.post("/api/v2/organizations", {"name": "x"})).status == 200
