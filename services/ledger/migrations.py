@@ -254,8 +254,8 @@ async def complete(transaction: Transaction, migration_id: str, *, actor: str) -
 async def planned_token_count(reader: Reader, migration_id: str) -> int:
     """Answer the tokens the audit planned for the full load; 0 before the audit."""
     report = await reader.get_report(migration_id, ReportKind.AUDIT)
-    plan = orjson.loads(report.content).get("plan", {}) if report else {}
-    return int(plan.get("token_count", 0))
+    load = orjson.loads(report.content).get("load", {}) if report else {}
+    return int(load.get("token_count", 0))
 
 
 async def _cancel_active(transaction: Transaction, migration: Migration, *, actor: str, now: datetime) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from services.common.canonical import canonical_json
 from services.ledger.domain import EventDraft, ExtractionState, Mapping, Report, ReportKind, Run, RunState
 from services.ledger.migration_codec import findings_to_json
 from services.ledger.runs.context import RunContext
@@ -65,10 +64,10 @@ class AuditDriver:
             now = await fresh(transaction, run)
             migration = await current_migration(transaction, now.migration_id)
             report: dict[str, Any] = orjson.loads(content or b"{}")
-            report["extraction"] = await _extraction_section(transaction, now)
+            report.update(await _extraction_sections(transaction, now))
             moment = tools.clock.now()
             await transaction.save_report(
-                Report(migration_id=now.migration_id, kind=ReportKind.AUDIT, content=canonical_json(report), create_time=moment, run_id=now.run_id)
+                Report(migration_id=now.migration_id, kind=ReportKind.AUDIT, content=orjson.dumps(report), create_time=moment, run_id=now.run_id)
             )
             mapping = Mapping(
                 migration_id=now.migration_id,
@@ -129,8 +128,8 @@ async def target_json_of(tools: Tools, migration: Migration) -> bytes:
     return report.content if report else b""
 
 
-async def _extraction_section(reader: Reader, run: Run) -> dict[str, Any]:
-    """Say in the audit report how the reading went, entity by entity; failures with what to do."""
+async def _extraction_sections(reader: Reader, run: Run) -> dict[str, Any]:
+    """Say in the audit report how the reading went; what could not be read with what to do."""
     extraction = await reader.get_extraction(run.extraction_id)
     entities = await reader.list_extraction_entities(run.extraction_id)
     problems = [
@@ -139,9 +138,12 @@ async def _extraction_section(reader: Reader, run: Run) -> dict[str, Any]:
         if entity.state in {ExtractionState.FAILED, ExtractionState.NO_ACCESS}
     ]
     return {
-        "source_call_count": extraction.source_call_count if extraction else 0,
-        "record_counts": {entity.entity: entity.record_count for entity in entities},
-        "problems": problems,
+        "extraction": {
+            "source_calls": extraction.source_call_count if extraction else 0,
+            "records": sum(entity.record_count for entity in entities),
+            "entities_not_read": len(problems),
+        },
+        "extraction_problems": problems,
     }
 
 

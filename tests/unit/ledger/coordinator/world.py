@@ -220,7 +220,7 @@ class FakeTransformer:
         del snapshot, target_json, mapping_yaml
         await self.world.port("transformer")
         await on_progress(1)
-        return b'{"plan": {"token_count": 123}, "counts": {}}'
+        return b'{"load": {"token_count": 123}}'
 
     async def select_sample(self, snapshot: Any, mapping_yaml: str, size: int) -> transformer_pb.SelectSampleResponse:
         del snapshot, mapping_yaml

@@ -1,0 +1,92 @@
+"""Everything is read back and compared; the diff shows the same of the sample."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.ledger.domain import RunKind
+from tests.unit.ledger.coordinator.world import CONTEXT, M, World
+from transload.v1 import migration_service_pb2 as pb
+from transload.v1.migration_service_pb2 import DiffVerdict
+
+
+async def mismatches(world: World) -> pb.ListMismatchesResponse:
+    await world.run(RunKind.RECONCILE)
+    return await world.service.ListMismatches(pb.ListMismatchesRequest(migration_id=M), CONTEXT)
+
+
+def place(world: World, entity: str, name: str, value: str) -> tuple[str, str]:
+    return next(at for at, image in world.pipedrive.records.items() if at[0] == entity and image.get(name) == value)
+
+
+@pytest.mark.requirement("L-13")
+async def test_a_whole_load_has_no_mismatches(world: World) -> None:
+    await world.until_loaded()
+    answer = await mismatches(world)
+    assert answer.mismatch_count == 0
+    # 5 organizations, persons and notes, 2 products, 3 deals, lines and values, 3 schema records.
+    assert answer.record_count == 29
+    assert answer.field_count > answer.record_count
+    assert answer.HasField("end_time")
+
+
+@pytest.mark.requirement("L-13")
+async def test_changed_and_missing_records_are_found_wherever_they_are_read(world: World) -> None:
+    await world.until_loaded()
+    world.pipedrive.records[place(world, "person", "name", "Client 2")]["name"] = "Somebody"
+    world.pipedrive.records[place(world, "note", "content", "Client 3")]["content"] = "Other words"
+    del world.pipedrive.records[place(world, "note", "content", "Client 4")]
+    del world.pipedrive.records[place(world, "product", "name", "Pump")]
+    world.pipedrive.records[place(world, "deal", "title", "Order 2")]["value"] = 999
+    answer = await mismatches(world)
+    found = {(mismatch.key, mismatch.target_field, mismatch.kind) for mismatch in answer.mismatches}
+    assert found == {
+        ("person:client/2", "name", "different"),
+        ("note:client/3", "content", "different"),
+        ("note:client/4", "", "missing"),
+        ("product:product/1", "", "missing"),
+        ("deal_value:sales_order/2", "value", "different"),
+    }
+    assert answer.mismatch_count == 5
+    assert (await world.summary()).mismatch_count == 5
+    finished = [event for event in await world.events() if event.kind == "reconciliation.finished"]
+    assert finished[-1].result == "different"
+
+
+@pytest.mark.requirement("L-13")
+async def test_fields_others_wrote_are_theirs(world: World) -> None:
+    await world.until_loaded()
+    world.pipedrive.records[place(world, "person", "name", "Client 2")]["phone"] = "added by a person"
+    world.pipedrive.records["note", "9999"] = {"content": "a note of somebody else"}
+    assert (await mismatches(world)).mismatch_count == 0
+
+
+@pytest.mark.requirement("L-08")
+async def test_the_diff_shows_the_sample_field_by_field(world: World) -> None:
+    await world.until_prepared()
+    await world.run(RunKind.SAMPLE)
+    diff = await world.service.GetDiff(pb.GetDiffRequest(migration_id=M), CONTEXT)
+    assert list(diff.coverage) == ["every object"]
+    assert diff.different_count == 0
+    assert diff.field_count == sum(len(record.fields) for record in diff.records)
+    by_key = {record.key: record for record in diff.records}
+    assert {"user:employee/1", "organization:client/1", "note:client/1", "deal:sales_order/1", "line_item:sales_order/1/1"} <= set(by_key)
+    name = by_key["organization:client/1"].fields[0]
+    assert (name.mapped_value_json, name.target_value_json, name.verdict) == (b'"Client 1"', b'"Client 1"', DiffVerdict.DIFF_VERDICT_SAME)
+    created = {key for key in world.pipedrive.creations if ":schema/" not in key}
+    assert {key.partition(":")[2].partition("/")[2].partition("/")[0] for key in created} == {"1"}
+
+
+@pytest.mark.requirement("L-08")
+async def test_the_diff_comes_in_pages(world: World) -> None:
+    await world.until_prepared()
+    await world.run(RunKind.SAMPLE)
+    keys: list[str] = []
+    token = ""
+    while True:
+        page = await world.service.GetDiff(pb.GetDiffRequest(migration_id=M, page_size=2, page_token=token), CONTEXT)
+        keys.extend(record.key for record in page.records)
+        token = page.next_page_token
+        if not token:
+            break
+    assert len(keys) == len(set(keys)) == 8
