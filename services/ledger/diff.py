@@ -42,7 +42,9 @@ def diff_record(preview: PreviewedRecord, record: Record | None, actual: Mapping
         target_id=record.target_id if record is not None else "",
         state=state,
         message=f"{reason}: {message}" if reason and message else reason or message,
-        fields=[_field(field, image, actual, is_expected=record is not None and record.has_target) for field in preview.fields],
+        fields=[
+            _field(preview.target_entity, field, image, actual, is_expected=record is not None and record.has_target) for field in preview.fields
+        ],
     )
 
 
@@ -62,12 +64,14 @@ def diff_digest(mapping_digest: str, rows: Iterable[bytes]) -> str:
 
 
 def count_fields(record: pb.DiffRecord) -> tuple[int, int]:
-    """Answer how many fields were compared and how many of them differ."""
+    """Answer how many fields were compared and how many of them differ. A record that is not to be in Pipedrive has nothing to compare."""
+    if not record.target_id:
+        return 0, 0
     compared = [field.verdict for field in record.fields if field.verdict != DiffVerdict.DIFF_VERDICT_UNMAPPED]
     return len(compared), sum(1 for verdict in compared if verdict != DiffVerdict.DIFF_VERDICT_SAME)
 
 
-def _field(field: FieldLineage, image: Mapping[str, Any], actual: Mapping[str, Any] | None, *, is_expected: bool) -> pb.DiffField:
+def _field(target_entity: str, field: FieldLineage, image: Mapping[str, Any], actual: Mapping[str, Any] | None, *, is_expected: bool) -> pb.DiffField:
     value = actual.get(field.target_field) if actual is not None else None
     return pb.DiffField(
         target_field=field.target_field,
@@ -76,12 +80,14 @@ def _field(field: FieldLineage, image: Mapping[str, Any], actual: Mapping[str, A
         source_value_json=field.source_value_json,
         mapped_value_json=field.mapped_value_json,
         target_value_json=canonical_json(value) if value is not None else b"",
-        verdict=_verdict(field, image, actual, is_expected=is_expected),
+        verdict=_verdict(target_entity, field, image, actual, is_expected=is_expected),
         rule=field.rule,
     )
 
 
-def _verdict(field: FieldLineage, image: Mapping[str, Any], actual: Mapping[str, Any] | None, *, is_expected: bool) -> DiffVerdict.ValueType:
+def _verdict(
+    target_entity: str, field: FieldLineage, image: Mapping[str, Any], actual: Mapping[str, Any] | None, *, is_expected: bool
+) -> DiffVerdict.ValueType:
     if not field.target_field:
         return DiffVerdict.DIFF_VERDICT_UNMAPPED
     if actual is None:
@@ -93,9 +99,13 @@ def _verdict(field: FieldLineage, image: Mapping[str, Any], actual: Mapping[str,
     elif field.target_field in actual:
         is_same = canonical_json(orjson.loads(field.mapped_value_json)) == canonical_json(actual[field.target_field])
     else:
-        is_same = field.target_field in _CARRIED
+        is_same = field.target_field in _CARRIED.get(target_entity, ())
     return DiffVerdict.DIFF_VERDICT_SAME if is_same else DiffVerdict.DIFF_VERDICT_DIFFERENT
 
 
-# Parts of a payload that tell the loader how to send it and are not fields in Pipedrive; what they carry is compared by other fields.
-_CARRIED = frozenset({"staging_name", "content_type"})
+# Parts of a payload that tell the loader how to find or send a record and are not fields of it in Pipedrive.
+_CARRIED: dict[str, frozenset[str]] = {
+    "file": frozenset({"staging_name", "content_type"}),
+    "user": frozenset({"name", "is_active", "use_fallback"}),
+    "deal_value": frozenset({"deal_id"}),
+}
