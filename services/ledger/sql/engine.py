@@ -1,24 +1,32 @@
 """Opens the database: SQLite for the embedded default, PostgreSQL for production. All that differs between them stands here."""
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, Protocol
 
-from sqlalchemy import event
+from sqlalchemy import Connection, Engine, QueuePool, RootTransaction, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from services.common.errors import ConfigurationError
+from services.common.errors import ConfigurationError, TransloadError, UnavailableError
+from services.ledger.sql.session import Item, Runner
 
-READERS_MAX = 8
+READERS_MAX: Final = 8
 """Connections that read at the same time."""
-BUSY_TIMEOUT_SECONDS = 30.0
+BUSY_TIMEOUT_SECONDS: Final = 30.0
 """How long SQLite waits for another process's lock (a copy being made, a person's shell)."""
 
-_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_WRITER_LOCK: Final = 7_215_306_841
+"""Advisory lock of the one writer on PostgreSQL; any number will do as long as it stays."""
+_DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg"}
 
 
 def normalise_url(url: str) -> URL:
-    """Read a database URL and put in the async driver.
+    """Read a database URL and put in the driver.
 
     Raises:
         ConfigurationError: it is no URL, or neither SQLite in a file nor PostgreSQL.
@@ -35,24 +43,182 @@ def normalise_url(url: str) -> URL:
     return parsed.set(drivername=_DRIVERS[kind])
 
 
-def open_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
-    """Open one engine for the writer and one for readers. Parameters never enter messages: they are people's data."""
-    if url.get_backend_name() == "sqlite":
-        arguments = {"timeout": BUSY_TIMEOUT_SECONDS}
-        writer = create_async_engine(url, pool_size=1, max_overflow=0, hide_parameters=True, connect_args=arguments)
-        reader = create_async_engine(url, pool_size=READERS_MAX, max_overflow=0, hide_parameters=True, connect_args=arguments)
-        _prepare_sqlite(writer, begin="BEGIN IMMEDIATE", is_writer=True)
-        _prepare_sqlite(reader, begin="BEGIN", is_writer=False)
-        return writer, reader
-    writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
-    reader = create_async_engine(
-        url, pool_size=READERS_MAX, max_overflow=0, pool_pre_ping=True, hide_parameters=True, isolation_level="REPEATABLE READ"
-    )
-    return writer, reader
+class Database(Protocol):
+    """An open database. Parameters of statements never enter messages: they are people's data."""
+
+    dialect: str
+
+    def write(self) -> AbstractAsyncContextManager[Runner]:
+        """Begin the writer's transaction; commits at the end of the block, rolls back when it raises."""
+        ...
+
+    def read(self) -> AbstractAsyncContextManager[Runner]:
+        """Begin a transaction that sees one consistent state."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
 
 
-def _prepare_sqlite(engine: AsyncEngine, *, begin: str, is_writer: bool) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
+def open_database(url: URL) -> Database:
+    """Open the database a normalised URL names. Connects at the first use."""
+    return SqliteDatabase(url) if url.get_backend_name() == "sqlite" else PostgresDatabase(url)
+
+
+class PostgresDatabase:
+    """PostgreSQL through asyncpg."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: URL) -> None:
+        options: dict[str, Any] = {"max_overflow": 0, "pool_pre_ping": True, "hide_parameters": True}
+        self._writer = create_async_engine(url, pool_size=1, **options)
+        self._reader = create_async_engine(url, pool_size=READERS_MAX, isolation_level="REPEATABLE READ", **options)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Runner]:
+        """Begin the writer's transaction. The lock holds off other processes' writers."""
+        async with _in_greenlets(self._writer) as run:
+            await run(lambda connection: connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITER_LOCK}).close())
+            yield run
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Runner]:
+        """Begin a read."""
+        async with _in_greenlets(self._reader) as run:
+            yield run
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+
+class SqliteDatabase:
+    """SQLite in a file, each statement in a thread: one hop a statement, where an async driver makes four."""
+
+    dialect = "sqlite"
+
+    def __init__(self, url: URL) -> None:
+        self._writer = _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE", is_writer=True)
+        self._reader = _sqlite_engine(url, size=READERS_MAX, begin="BEGIN", is_writer=False)
+        self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
+        self._reader_threads = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="ledger-reader")
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Runner]:
+        """Begin the writer's transaction."""
+        async with _in_threads(self._writer, self._writer_thread) as run:
+            yield run
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Runner]:
+        """Begin a read."""
+        async with _in_threads(self._reader, self._reader_threads) as run:
+            yield run
+
+    async def close(self) -> None:
+        """Close all connections and end the threads."""
+        await asyncio.to_thread(self._reader_threads.shutdown)
+        await asyncio.to_thread(self._writer_thread.shutdown)
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+class _Translated:
+    """Keeps the driver's exceptions inside. Around calls of the driver only: what a caller's own block raises is not the database's fault."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Translate."""
+        if isinstance(error, PoolTimeoutError | OSError) or (isinstance(error, DBAPIError) and _is_away(error)):
+            raise UnavailableError(f"the ledger's database does not answer or refuses to write: {_words(error)}") from error
+        if isinstance(error, SQLAlchemyError):
+            raise TransloadError(f"the ledger's database refused a statement: {_words(error)}") from error
+
+
+def _is_away(error: DBAPIError) -> bool:
+    return error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}
+
+
+def _words(error: BaseException) -> str:
+    """Answer the driver's first line, without statement and parameters."""
+    origin = getattr(error, "orig", None) or error
+    return str(origin).partition("\n")[0][:200]
+
+
+@asynccontextmanager
+async def _in_greenlets(engine: AsyncEngine) -> AsyncIterator[Runner]:
+    async def run(work: Callable[[Connection], Item], /) -> Item:
+        with _Translated():
+            return await connection.run_sync(work)
+
+    with _Translated():
+        connection = await engine.connect()
+    try:
+        with _Translated():
+            transaction = await connection.begin()
+        try:
+            yield run
+        except BaseException:
+            with _Translated():
+                await transaction.rollback()
+            raise
+        with _Translated():
+            await transaction.commit()
+    finally:
+        with _Translated():
+            await connection.close()
+
+
+@asynccontextmanager
+async def _in_threads(engine: Engine, threads: ThreadPoolExecutor) -> AsyncIterator[Runner]:
+    loop = asyncio.get_running_loop()
+
+    async def go(work: Callable[[], Item]) -> Item:
+        # A statement cannot be called back: whoever is cancelled waits for it, so that nothing else runs on its connection meanwhile.
+        running = loop.run_in_executor(threads, work)
+        try:
+            with _Translated():
+                return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
+
+    def begin() -> tuple[Connection, RootTransaction]:
+        connection = engine.connect()
+        try:
+            return connection, connection.begin()
+        except BaseException:
+            connection.close()
+            raise
+
+    def end(*, is_good: bool) -> None:
+        try:
+            transaction.commit() if is_good else transaction.rollback()
+        finally:
+            connection.close()
+
+    async def run(work: Callable[[Connection], Item], /) -> Item:
+        return await go(lambda: work(connection))
+
+    connection, transaction = await go(begin)
+    try:
+        yield run
+    except BaseException:
+        await go(lambda: end(is_good=False))
+        raise
+    await go(lambda: end(is_good=True))
+
+
+def _sqlite_engine(url: URL, *, size: int, begin: str, is_writer: bool) -> Engine:
+    arguments = {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
+    engine = create_engine(url, poolclass=QueuePool, pool_size=size, max_overflow=0, hide_parameters=True, connect_args=arguments)
+
+    @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         # The driver must not open transactions by itself; "begin" below does.
         connection.isolation_level = None
@@ -66,6 +232,8 @@ def _prepare_sqlite(engine: AsyncEngine, *, begin: str, is_writer: bool) -> None
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def start(connection: Any) -> None:
         connection.exec_driver_sql(begin)
+
+    return engine

@@ -124,7 +124,7 @@ class RunWriter(RunReader):
     async def add_report_rows(self, migration_id: str, kind: ReportKind, rows: Sequence[bytes]) -> None:
         """Add rows to a report."""
         where = (_LINES.c.migration_id == migration_id, _LINES.c.kind == str(kind))
-        last = (await self._connection.execute(select(func.max(_LINES.c.position)).where(*where))).scalar_one() or 0
+        last = await self._scalar(select(func.max(_LINES.c.position)).where(*where)) or 0
         lines = [
             {"migration_id": migration_id, "kind": str(kind), "position": position, "content": content}
             for position, content in enumerate(rows, last + 1)

@@ -5,7 +5,8 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.ledger.sql.engine import Database
 
 _SCRIPTS = Path(__file__).parent
 
@@ -19,7 +20,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-async def upgrade(engine: AsyncEngine) -> None:
+async def upgrade(database: Database) -> None:
     """Apply every version of the schema that is not applied yet, in one transaction."""
-    async with engine.begin() as connection:
-        await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), "head"))
+    async with database.write() as run:
+        await run(lambda connection: command.upgrade(alembic_config(connection), "head"))

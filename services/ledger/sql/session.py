@@ -1,11 +1,10 @@
 """One open transaction and the statements both databases share; the topics' mixins stand on it."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Executable, RowMapping, Table, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Executable, RowMapping, Table, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 from services.ledger.sql import tables
@@ -68,28 +67,39 @@ class Statements:
         return built
 
 
+class Runner(Protocol):
+    """Runs a function on the connection of an open transaction, where the database's driver wants it to run."""
+
+    async def __call__(self, work: Callable[[Connection], Item], /) -> Item:
+        """Run `work` and answer what it answers."""
+        ...
+
+
 class Session:
     """A connection inside a transaction."""
 
-    def __init__(self, connection: AsyncConnection, statements: Statements) -> None:
-        self._connection = connection
+    def __init__(self, run: Runner, statements: Statements) -> None:
+        self._on_connection = run
         self._statements = statements
 
     async def _all(self, statement: Executable) -> Sequence[RowMapping]:
-        return (await self._connection.execute(statement)).mappings().all()
+        return await self._on_connection(lambda connection: connection.execute(statement).mappings().all())
 
     async def _first(self, statement: Executable) -> RowMapping | None:
-        return (await self._connection.execute(statement)).mappings().first()
+        return await self._on_connection(lambda connection: connection.execute(statement).mappings().first())
+
+    async def _scalar(self, statement: Executable) -> Any:
+        return await self._on_connection(lambda connection: connection.execute(statement).scalar())
 
     async def _count(self, table: Table, *where: ColumnElement[bool]) -> int:
-        return int((await self._connection.execute(select(func.count()).select_from(table).where(*where))).scalar_one())
+        return int(await self._scalar(select(func.count()).select_from(table).where(*where)))
 
     async def _run(self, statement: Executable, rows: Rows | None = None) -> int:
         """Execute a statement, once for each row if rows are given, and answer how many rows it touched."""
         if rows is None:
-            return max(0, (await self._connection.execute(statement)).rowcount)
+            return max(0, await self._on_connection(lambda connection: connection.execute(statement).rowcount))
         if rows:
-            await self._connection.execute(statement, rows)
+            await self._on_connection(lambda connection: connection.execute(statement, rows).close())
         return len(rows)
 
     async def _upsert(self, table: Table, rows: Rows, *, keep: Collection[str] = ()) -> None:

@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.ledger.audit import FIRST_PREVIOUS_HASH, ChainHead, chain
 from services.ledger.domain import Event, EventDraft
 from services.ledger.sql.rows import RowCodec
-from services.ledger.sql.session import Session, Statements, table_of
+from services.ledger.sql.session import Runner, Session, Statements, table_of
 from services.ledger.sql.tables import EventPayloadRow, EventRow, HeadRow
 
 _HEADS, _EVENTS, _PAYLOADS = table_of(HeadRow), table_of(EventRow), table_of(EventPayloadRow)
@@ -54,8 +53,8 @@ class TrailReader(Session):
 class TrailWriter(TrailReader):
     """Appends to the audit trail. Heads are read once a transaction and written back once, by `_flush_heads`."""
 
-    def __init__(self, connection: AsyncConnection, statements: Statements, now: Callable[[], datetime], salt: Callable[[], bytes]) -> None:
-        super().__init__(connection, statements)
+    def __init__(self, run: Runner, statements: Statements, now: Callable[[], datetime], salt: Callable[[], bytes]) -> None:
+        super().__init__(run, statements)
         self._now = now
         self._salt = salt
         self._heads: dict[str, dict[str, int | str]] = {}

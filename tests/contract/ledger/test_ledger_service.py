@@ -156,7 +156,8 @@ async def test_pages_are_listed_in_parts(world: World) -> None:
     await world.begin()
     for number in range(5):
         await world.record_page(world.page(number=number, next_cursor=str(number + 1)), f"{number}")
-    found, token = [], ""
+    found: list[int] = []
+    token = ""
     for _ in range(3):
         request = pb.ListPagesRequest(migration_id=M, after_sequence=1, until_sequence=4, page_size=2, page_token=token)
         answer = await world.servicer.ListPages(request, CONTEXT)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.common.errors import TransloadError
 from services.ledger.audit import verify_trail
@@ -34,7 +33,7 @@ from services.ledger.domain import (
     WorkState,
     review_item_id,
 )
-from services.ledger.sql.engine import normalise_url
+from services.ledger.sql.engine import normalise_url, open_database
 from services.ledger.sql.ledger import SqlLedger
 from tests.contract.ledger.world import DEALS, EXTRACTION, ORGANIZATIONS, PERSONS, RUN, TARGET, M, World
 
@@ -49,12 +48,12 @@ def draft(kind: str = "test.happened", **fields: object) -> EventDraft:
 
 async def raw(url: str, statement: str) -> None:
     """Do what nobody should do: write past the repository."""
-    engine = create_async_engine(normalise_url(url))
+    database = open_database(normalise_url(url))
     try:
-        async with engine.begin() as connection:
-            await connection.execute(text(statement))
+        async with database.write() as run:
+            await run(lambda connection: connection.execute(text(statement)).close())
     finally:
-        await engine.dispose()
+        await database.close()
 
 
 async def test_values_come_back_as_they_went_in(world: World) -> None:
@@ -184,7 +183,7 @@ async def test_the_database_itself_refuses_to_change_events(world: World, databa
     ("statement", "sequence"),
     [
         ("UPDATE events SET target_id = '99' WHERE sequence = 2", 2),
-        ("UPDATE events SET hash = 'f' || substr(hash, 2) WHERE sequence = 3", 3),
+        ("UPDATE events SET hash = 'x' || substr(hash, 2) WHERE sequence = 3", 3),
         ("DELETE FROM events WHERE sequence = 2", 2),
         ("DELETE FROM events WHERE sequence = 4", 4),
         ("UPDATE event_payloads SET salt = '00' WHERE sequence = 1", 1),
@@ -488,6 +487,34 @@ async def test_a_broken_rule_of_the_database_comes_out_as_ours_without_values(wo
         async with world.ledger.transaction() as tx:
             await tx.add_mapping(Mapping("nobody", 1, "d", "secret", "[]", "ann", world.clock.now()))
     assert "secret" not in str(failed.value)
+
+
+async def test_what_a_block_itself_raises_is_not_blamed_on_the_database(world: World) -> None:
+    async def fail(error: Exception) -> None:
+        async with world.ledger.transaction():
+            raise error
+
+    for error in (ConnectionResetError("the stream's"), KeyError("x")):
+        with pytest.raises(type(error)):
+            await fail(error)
+
+
+async def test_a_cancelled_transaction_leaves_nothing_and_the_next_one_works(world: World) -> None:
+    await world.begin()
+
+    async def write_forever() -> None:
+        async with world.ledger.transaction() as tx:
+            while True:
+                await tx.append_event(M, draft())
+
+    task = asyncio.create_task(write_forever())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with world.ledger.transaction() as tx:
+        assert await tx.append_event(M, draft()) == 1
 
 
 async def test_a_repository_is_what_the_rules_ask_for(ledger: SqlLedger) -> None:

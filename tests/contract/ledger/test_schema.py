@@ -8,11 +8,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection, inspect, text
 
 from services.common.errors import ConfigurationError
-from services.ledger.sql.engine import normalise_url
+from services.ledger.sql.engine import normalise_url, open_database
 from services.ledger.sql.ledger import SqlLedger
 from services.ledger.sql.schema import alembic_config
 from services.ledger.sql.session import METADATA
@@ -26,13 +25,13 @@ async def test_models_and_migrations_do_not_drift(ledger: SqlLedger, database_ur
         return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA))
 
     assert ledger is not None
-    engine = create_async_engine(normalise_url(database_url))
+    database = open_database(normalise_url(database_url))
     try:
-        async with engine.connect() as connection:
-            assert await connection.run_sync(differences) == []
-            names = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
+        async with database.read() as run:
+            assert await run(differences) == []
+            names = await run(lambda connection: set(inspect(connection).get_table_names()))
     finally:
-        await engine.dispose()
+        await database.close()
     assert names == {*METADATA.tables, "alembic_version"}
 
 
@@ -59,5 +58,5 @@ async def test_sqlite_is_opened_so_that_a_power_cut_loses_nothing(ledger: SqlLed
     if not database_url.startswith("sqlite"):
         pytest.skip("pragmas are SQLite's")
     async with ledger.transaction() as tx:
-        values = [(await tx._connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one() for name in ("journal_mode", "synchronous", "foreign_keys")]
+        values = [await tx._scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")]
     assert values == ["wal", 2, 1]
