@@ -24,14 +24,18 @@ def export_state(account: Account) -> tuple[bytes, str]:
     """Return the canonical JSON of the state and its SHA-256."""
     state: dict[str, Any] = {"company": account.store.meta["company"]}
     for kind in INDEXES:
-        state[_NAMES.get(kind, kind + "s")] = [_visible(account, kind, record) for record in account.store[kind] if _is_visible(kind, record)]
+        state[_NAMES.get(kind, kind + "s")] = [
+            _visible(account, kind, record) for record in account.store[kind] if _is_visible(account, kind, record)
+        ]
     content = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
     return content, hashlib.sha256(content).hexdigest()
 
 
-def _is_visible(kind: str, record: Record) -> bool:
+def _is_visible(account: Account, kind: str, record: Record) -> bool:
     if kind == "activity_type" and not record["active_flag"]:
         return False
+    if kind == "deal_product" and account.live("deal", record["deal_id"]) is None:
+        return False  # a line goes to the trash with its deal
     return not record["is_deleted"]
 
 
