@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from services.ledger.domain import Record
     from transload.v1.transformer_service_pb2 import FieldLineage, PreviewedRecord
 
+_REFERENCE = b'{"$ref":'
 _EMPTY: frozenset[bytes] = frozenset({b"", b"null", b'""', b"[]", b"{}"})
 
 
@@ -99,13 +100,14 @@ def _verdict(
     elif field.target_field in actual:
         is_same = canonical_json(orjson.loads(field.mapped_value_json)) == canonical_json(actual[field.target_field])
     else:
-        is_same = field.target_field in _CARRIED.get(target_entity, ())
+        # A reference that is not in what was sent was left out by the mapping's policy: what it leads to is not in Pipedrive.
+        is_same = field.target_field in _CARRIED.get(target_entity, ()) or field.mapped_value_json.startswith(_REFERENCE)
     return DiffVerdict.DIFF_VERDICT_SAME if is_same else DiffVerdict.DIFF_VERDICT_DIFFERENT
 
 
 # Parts of a payload that tell the loader how to find or send a record and are not fields of it in Pipedrive.
 _CARRIED: dict[str, frozenset[str]] = {
     "file": frozenset({"staging_name", "content_type"}),
-    "user": frozenset({"name", "is_active", "use_fallback"}),
+    "user": frozenset({"email", "name", "is_active", "use_fallback"}),
     "deal_value": frozenset({"deal_id"}),
 }
