@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-stdout = Console(highlight=False, soft_wrap=True)
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+# Without a terminal there is no width to keep to; 80 columns would break every name in a table.
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+def _console(stream: TextIO, *, is_error: bool) -> Console:
+    return Console(stderr=is_error, highlight=False, soft_wrap=True, width=None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL)
+
+
+stdout = _console(sys.stdout, is_error=False)
+stderr = _console(sys.stderr, is_error=True)
 
 
 def enum_word(message: Message, field_name: str) -> str:

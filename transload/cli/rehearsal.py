@@ -188,9 +188,14 @@ class Rehearsal:
             result.problems.append(f"the audit trail is broken at event {verified.broken_sequence}")
         if self._options.takes_back:
             await self._step(client, "rollback", client.rollback)
-            result.rollback_is_equal = await target.export() == before
+            after = await target.export()
+            result.rollback_is_equal = after == before
+            (self._options.data_dir / "pipedrive-before.json").write_bytes(before)
+            (self._options.data_dir / "pipedrive-after.json").write_bytes(after)
             if not result.rollback_is_equal:
-                result.problems.append("the Pipedrive account after rollback differs from the account before")
+                result.problems.append(
+                    "the Pipedrive account after rollback differs from the account before: compare pipedrive-before.json and pipedrive-after.json"
+                )
             result.migration = await client.get_migration(MIGRATION_ID)
         return result
 
