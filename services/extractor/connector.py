@@ -118,8 +118,8 @@ class FrozenPage:
 class FrozenPages(Protocol):
     """The pages read so far, for entities that are derived from others."""
 
-    def read(self, entity: str, *, from_sequence: int = 0) -> AsyncIterator[FrozenPage]:
-        """Yield the pages of an entity in this extraction, by sequence, one in memory at a time."""
+    def read(self, entity: str, *, from_sequence: int = 0, of_all_extractions: bool = False) -> AsyncIterator[FrozenPage]:
+        """Yield the pages of an entity in this extraction, or in all of the migration, by sequence, one in memory at a time."""
         ...
 
 

@@ -59,7 +59,8 @@ class MemoryFrozen:
     def freeze(self, entity: str, envelopes: list[dict[str, Any]]) -> None:
         self.pages.append((entity, FrozenPage(len(self.pages) + 1, orjson.loads(orjson.dumps(envelopes)))))
 
-    async def read(self, entity: str, *, from_sequence: int = 0) -> AsyncIterator[FrozenPage]:
+    async def read(self, entity: str, *, from_sequence: int = 0, of_all_extractions: bool = False) -> AsyncIterator[FrozenPage]:
+        assert of_all_extractions in {True, False}, "this suite has one extraction only"
         for name, page in self.pages:
             if name == entity and page.sequence >= from_sequence:
                 yield page

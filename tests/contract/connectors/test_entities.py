@@ -15,4 +15,6 @@ def test_the_mapping_says_what_becomes_of_every_entity_read(source: str) -> None
     entities = CONNECTORS[source].entities
     # An entity the mapping does not know would leave its records in no final state.
     assert list(mapping.entities) == [entity.name for entity in entities]
-    assert {name for name, rule in mapping.entities.items() if rule.use == "reference_data"} == {one.name for one in entities if one.is_reference_data}
+    assert {name for name, rule in mapping.entities.items() if rule.use == "reference_data"} == {
+        one.name for one in entities if one.is_reference_data
+    }

@@ -207,6 +207,23 @@ async def test_delta_downloads_only_what_changed() -> None:
     assert world.ids("entity_attachment", "x2") == ["10"]
 
 
+@pytest.mark.requirement("L-11", "L-16")
+async def test_delta_tries_files_again_that_could_not_be_had() -> None:
+    source = StandIn({"ordinaryInvoices": [invoice(number) for number in range(1, 31)]})
+    world = World(source)
+    await world.extract(entities=["ordinary_invoice", "document_pdf"])
+    assert {one["file"]["problem"] for one in world.envelopes("document_pdf")} == {"FILE_UNAVAILABLE"}
+    since = datetime(2026, 2, 1, tzinfo=UTC)
+    source.files = {f"{number}.pdf": b"back" for number in range(1, 30)}
+    await world.extract(extraction_id="x2", changed_since=since, entities=["ordinary_invoice", "document_pdf"])
+    assert len(world.ids("document_pdf", "x2")) == 30
+    source.files["30.pdf"] = b"late"
+    calls = len(source.calls)
+    await world.extract(extraction_id="x3", changed_since=since, entities=["ordinary_invoice", "document_pdf"])
+    assert [(one["id"], one["file"]["problem"]) for one in world.envelopes("document_pdf", "x3")] == [("ordinary_invoice-30-1", None)]
+    assert len(source.calls) - calls == 2
+
+
 @pytest.mark.requirement("L-01")
 @pytest.mark.parametrize(("included", "ids"), [(False, []), (True, ["product-5-1"])])
 async def test_no_call_is_spent_on_files_of_records_left_out(included: bool, ids: list[str]) -> None:

@@ -19,6 +19,8 @@ from services.extractor.connectors.stel_order.reading import STAMP_FIELD
 
 CHUNK_SIZE: Final = 20
 """Files in a page: each is a call, and an interrupted page is downloaded again."""
+_UNAVAILABLE: Final = "FILE_UNAVAILABLE"
+_RETRIES: Final = Cursor('{"retries":true}')
 _PATH_REF: Final = re.compile(r"app/([A-Za-z]+)/(-?\d+)$")
 _LINK_KEYS: Final = ("file-url", "file-path", "attachment-path", "entity-attachment-path", "url", "download-url", "path")
 _NAME_KEYS: Final = ("name", "file-name", "filename", "title")
@@ -58,10 +60,17 @@ def attachment_record(data: Mapping[str, Any]) -> RawRecord:
 
 
 async def derived_pages(entity: str, cursor: Cursor, scope: ReadScope, frozen: FrozenPages) -> AsyncIterator[SourcePage]:
-    """Yield file records in chunks of `CHUNK_SIZE`; the cursor names an owner's page and the files of it that are done."""
+    """Yield file records in chunks of `CHUNK_SIZE`; the cursor names an owner's page and the files of it that are done.
+
+    In a delta, files that could not be had before follow, although their owners did not change.
+    """
     owners = DERIVED_BY_NAME[entity].owners
     place: dict[str, Any] = orjson.loads(cursor) if cursor else {"owner": owners[0], "sequence": 0, "done": 0}
     chunk: list[RawRecord] = []
+    if place.get("retries"):
+        async for retried in _retried_pages(entity, cursor, scope, frozen):
+            yield retried
+        return
     for owner in owners[owners.index(place["owner"]) :]:
         is_resumed_owner = owner == place["owner"]
         async for page in frozen.read(owner, from_sequence=place["sequence"] if is_resumed_owner else 0):
@@ -74,7 +83,41 @@ async def derived_pages(entity: str, cursor: Cursor, scope: ReadScope, frozen: F
                     next_cursor = Cursor(orjson.dumps({"owner": owner, "sequence": page.sequence, "done": number}).decode())
                     yield SourcePage(cursor, next_cursor, tuple(chunk))
                     cursor, chunk = next_cursor, []
-    yield SourcePage(cursor, END, tuple(chunk))
+    if scope.changed_since is None or not await _failed_ids(entity, frozen):
+        yield SourcePage(cursor, END, tuple(chunk))
+        return
+    yield SourcePage(cursor, _RETRIES, tuple(chunk))
+    async for retried in _retried_pages(entity, _RETRIES, scope, frozen):
+        yield retried
+
+
+async def _failed_ids(entity: str, frozen: FrozenPages) -> set[str]:
+    """Answer the files whose last download failed and that were not tried in this extraction."""
+    failed: set[str] = set()
+    async for page in frozen.read(entity, of_all_extractions=True):
+        for envelope in page.envelopes:
+            is_failed = (envelope.get("file") or {}).get("problem") == _UNAVAILABLE
+            (failed.add if is_failed else failed.discard)(envelope["id"])
+    if failed:
+        async for page in frozen.read(entity):
+            failed.difference_update(envelope["id"] for envelope in page.envelopes)
+    return failed
+
+
+async def _retried_pages(entity: str, cursor: Cursor, scope: ReadScope, frozen: FrozenPages) -> AsyncIterator[SourcePage]:
+    failed = await _failed_ids(entity, frozen)
+    found: dict[str, RawRecord] = {}
+    for owner in DERIVED_BY_NAME[entity].owners if failed else ():
+        async for page in frozen.read(owner, of_all_extractions=True):
+            found.update({record.source_id: record for record in _files_of_page(entity, owner, page.envelopes, scope) if record.source_id in failed})
+    waiting = [found[source_id] for source_id in sorted(found)]
+    while len(waiting) > CHUNK_SIZE:
+        chunk, waiting = waiting[:CHUNK_SIZE], waiting[CHUNK_SIZE:]
+        # Where to go on is seen from the pages: what was tried in this extraction is not tried again.
+        next_cursor = Cursor(orjson.dumps({"retries": True, "after": chunk[-1].source_id}).decode())
+        yield SourcePage(cursor, next_cursor, tuple(chunk))
+        cursor = next_cursor
+    yield SourcePage(cursor, END, tuple(waiting))
 
 
 async def count_derived(entity: str, scope: ReadScope, frozen: FrozenPages) -> int:
