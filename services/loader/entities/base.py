@@ -146,10 +146,10 @@ class Entity:
         return not raw.get("is_deleted") and raw.get("active_flag") not in {False, "false"}
 
     def created(self, data: Any) -> Found:
-        """Reads the answer of a create. Raises OutcomeUnknownError when it names no id."""
+        """Reads the answer of a create, without its image: what counts is what was sent. Raises OutcomeUnknownError when it names no id."""
         if not isinstance(data, dict) or not data.get("id"):
             raise OutcomeUnknownError(f"Pipedrive's answer to {self.operations}.create names no id")
-        return self.found(data)
+        return Found(target_id=str(data["id"]), image={}, raw=data)
 
 
 @dataclass(frozen=True, slots=True)

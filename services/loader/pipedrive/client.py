@@ -124,6 +124,8 @@ class PipedriveClient:
         self._quota = quota
         self._clock = clock
         self._backoff = backoff or Backoff(base_seconds=0.5, cap_seconds=10.0)
+        self._urls: dict[str, httpx.URL] = {}
+        self._timeout = {"timeout": http.timeout.as_dict()}
         self._refused_key = ""
         self._refused_until = 0.0
         meter = telemetry.meter()
@@ -208,10 +210,11 @@ class PipedriveClient:
         span = telemetry.tracer().start_span(op.name, kind=SpanKind.CLIENT)
         try:
             response = await self._send(request)
-            record.status, record.correlation_id = response.status_code, response.headers.get("x-correlation-id", "")
-            content = response.content
-            headers = _budget_headers(response, content)
-            return self._read(op, request.connection, response, content, headers)
+            # Looked up in one plain dictionary: httpx's own headers decode all of them for every look.
+            raw = {name.lower(): value for name, value in response.headers.raw}
+            record.status, record.correlation_id = response.status_code, raw.get(b"x-correlation-id", b"").decode("latin-1")
+            headers = _budget_headers(response.status_code, raw, response.content)
+            return self._read(op, request.connection, response.status_code, response.content, headers)
         except _NotSentError:
             is_sent, headers, record.token_count = False, None, 0
             raise
@@ -246,7 +249,8 @@ class PipedriveClient:
             headers |= _JSON_HEADERS
             content = orjson.dumps(body)
         try:
-            return await self._http.request(op.method, request.connection.url + request.path, content=content, headers=headers)
+            url = self._url(request.connection.url + request.path, is_kept="?" not in request.path and "{" not in op.path)
+            return await self._http.send(httpx.Request(op.method, url, content=content, headers=headers, extensions=self._timeout))
         except httpx.InvalidURL as error:
             raise UnavailableError("the URL of the connection is malformed", reason="TARGET_UNREACHABLE") from error
         except (httpx.HTTPError, aiohttp.ClientError, TimeoutError) as error:
@@ -254,8 +258,16 @@ class PipedriveClient:
                 raise _NotSentError(f"{op.name}: {type(error).__name__}") from error
             raise errors.OutcomeUnknownError(f"no answer to {op.name} ({type(error).__name__})", metadata={"operation": op.name}) from error
 
-    def _read(self, op: Operation, connection: Connection, response: httpx.Response, content: bytes, headers: Headers) -> Answer:
-        status = response.status_code
+    def _url(self, text: str, *, is_kept: bool) -> httpx.URL:
+        """Parses a URL; those every record is sent to are parsed once."""
+        url = self._urls.get(text)
+        if url is None:
+            url = httpx.URL(text)
+            if is_kept:
+                self._urls[text] = url
+        return url
+
+    def _read(self, op: Operation, connection: Connection, status: int, content: bytes, headers: Headers) -> Answer:
         if headers.is_html and status in {_FORBIDDEN, _TOO_MANY}:
             raise RateLimitedError(
                 "Cloudflare in front of Pipedrive blocks our calls; they rest for some minutes", retry_after_seconds=300.0, reason="TARGET_BLOCKED"
@@ -313,27 +325,28 @@ def _never_left(error: BaseException) -> bool:
     return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol)
 
 
-def _budget_headers(response: httpx.Response, content: bytes) -> Headers:
-    get = response.headers.get
+def _budget_headers(status: int, headers: Mapping[bytes, bytes], content: bytes) -> Headers:
+    get = headers.get
+    is_refused = status in {_FORBIDDEN, _TOO_MANY}
     return Headers(
-        status=response.status_code,
-        daily_limit=_whole(get("x-daily-ratelimit-token-limit")),
-        daily_remaining=_whole(get("x-daily-ratelimit-token-remaining")),
-        window_limit=_whole(get("x-ratelimit-limit")),
-        window_remaining=_whole(get("x-ratelimit-remaining")),
-        retry_after_seconds=_seconds(get("retry-after") or get("x-ratelimit-reset")) if response.status_code == _TOO_MANY else None,
-        is_html=response.status_code in {_FORBIDDEN, _TOO_MANY} and errors.is_html(get("content-type") or "", content),
+        status=status,
+        daily_limit=_whole(get(b"x-daily-ratelimit-token-limit")),
+        daily_remaining=_whole(get(b"x-daily-ratelimit-token-remaining")),
+        window_limit=_whole(get(b"x-ratelimit-limit")),
+        window_remaining=_whole(get(b"x-ratelimit-remaining")),
+        retry_after_seconds=_seconds(get(b"retry-after") or get(b"x-ratelimit-reset")) if status == _TOO_MANY else None,
+        is_html=is_refused and errors.is_html(get(b"content-type", b"").decode("latin-1"), content),
     )
 
 
-def _whole(text: str | None) -> int | None:
+def _whole(text: bytes | None) -> int | None:
     try:
         return None if text is None else max(0, int(text))
     except ValueError:
         return None
 
 
-def _seconds(text: str | None) -> float | None:
+def _seconds(text: bytes | None) -> float | None:
     try:
         return None if text is None else max(0.0, float(text))
     except ValueError:
