@@ -7,7 +7,7 @@ Knows nothing of services, ledger or mapping code; only that organizations, pers
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,7 +89,20 @@ class Target:
 class Checker:
     """Compares one account's truth with one Pipedrive export."""
 
-    def __init__(self, truth: Mapping[str, Any], export: bytes, account: str) -> None:
+    def __init__(
+        self, truth: Mapping[str, Any], export: bytes, account: str, *, deleted_later: Container[tuple[str, int]] = (), edited: Container[int] = ()
+    ) -> None:
+        """Prepare a comparison.
+
+        Args:
+            truth: what the source holds now.
+            export: what Pipedrive holds now.
+            account: label of the source account.
+            deleted_later: records (collection, id) that were deleted in the source after they had been moved; they stay in Pipedrive.
+            edited: organizations whose name a person has changed in Pipedrive.
+        """
+        self._deleted_later = deleted_later
+        self._edited = edited
         self._source: Mapping[str, list[dict[str, Any]]] = truth["collections"]
         self._defects: dict[tuple[str, int], set[str]] = {}
         for defect in truth["defects"]:
@@ -153,6 +166,9 @@ class Checker:
     def _no_strangers(self) -> None:
         for collection, entity in SOURCE_ENTITIES.items():
             known = {self.origin(collection, record["id"]) for record in self.wanted(collection)}
+            known |= {
+                self.origin(collection, one["id"]) for one in self._source.get(collection, []) if (collection, one["id"]) in self._deleted_later
+            }
             prefix = f"{self._account}/{entity}/"
             for origin in self._target.by_origin[TARGETS[entity]]:
                 whole = "/".join(origin.split("/")[:3])
@@ -161,9 +177,8 @@ class Checker:
 
     def _organizations(self) -> None:
         for client, organization in self.arrived("clients"):
-            if squeezed(organization["name"]) != squeezed(client["legal-name"] or client["name"]) and "name_too_long" not in self._defects_of(
-                "clients", client
-            ):
+            is_excused = organization["id"] in self._edited or "name_too_long" in self._defects_of("clients", client)
+            if not is_excused and squeezed(organization["name"]) != squeezed(client["legal-name"] or client["name"]):
                 self._problem(f"clients/{client['id']}: name {organization['name']!r}")
             self._owner("clients", client, client.get("agent-id"), organization)
             city = (organization.get("address") or {}).get("locality")

@@ -1,0 +1,126 @@
+"""What a collector sees of a migration: each record's way as one connected set of spans, and nothing that is nobody's business."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from services.common.keys import RecordKey
+from tests.e2e.harness import ACTOR, USERS, installation
+from tests.fakes.collector import Collector, SpanView, collector
+from transload.v1 import migration_service_pb2 as pb
+
+LEDGER, EXTRACTOR, TRANSFORMER, LOADER = "transload-ledger", "transload-extractor", "transload-transformer", "transload-loader"
+SETTLE = "transload.v1.LedgerService/SettleBatch"
+PERSONAL = frozenset(
+    ("name", "legal-name", "surname", "email", "phone", "phone-2", "mobile", "mobile-phone", "fax", "tax-identification-number", "iban", "address")
+)
+"""Fields of the source that hold personal data."""
+PEOPLE = ("clients", "potentialClients", "contacts", "employees", "addresses")
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the collector was sent, and what it must not have been sent."""
+
+    collector: Collector
+    personal: set[str]
+    secrets: tuple[str, ...]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def seen(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seen]:
+    """A migration up to its sample; the services have stopped, so that everything was exported."""
+    folder: Path = tmp_path_factory.mktemp("telemetry")
+    async with collector() as collecting:
+        async with installation(folder, **collecting.environ) as installed, installed.rehearsal(source=("--clients", "8")) as rehearsal:
+            await rehearsal.run_to(pb.MIGRATION_STATE_SAMPLED)
+            truth = await rehearsal.truth()
+            secrets = rehearsal.keys
+        yield Seen(collecting, _personal(truth), secrets)
+
+
+def _personal(truth: dict[str, Any]) -> set[str]:
+    people = [record for collection in PEOPLE for record in truth["collections"][collection]]
+    found = {text for person in people for text in _texts(person)} | {str(user[field]) for user in USERS for field in ("name", "email")}
+    return {text.strip().lower() for text in found if len(text.strip()) > 4} | {ACTOR}
+
+
+def _texts(record: dict[str, Any]) -> Iterator[str]:
+    for field, value in record.items():
+        if field in PERSONAL and isinstance(value, str):
+            yield value
+
+
+def _calls_for_records(seen: Seen) -> dict[str, SpanView]:
+    """Answer the Pipedrive calls that were made for one source record each, one by key."""
+    spans = [span for span in seen.collector.spans.values() if span.service == LOADER and span.attributes.get("transload.record.key")]
+    calls = {span.attributes["transload.record.key"]: span for span in spans}
+    return {key: span for key, span in calls.items() if RecordKey.parse(key).source_entity != "schema"}
+
+
+@pytest.mark.requirement("X-05")
+async def test_all_services_export(seen: Seen) -> None:
+    assert seen.collector.services == {LEDGER, EXTRACTOR, TRANSFORMER, LOADER}
+
+
+async def test_no_span_names_a_cause_that_never_came(seen: Seen) -> None:
+    assert seen.collector.lost_parents() == []
+
+
+async def test_the_way_of_a_record_is_one_connected_set_of_spans(seen: Seen) -> None:
+    calls = _calls_for_records(seen)
+    assert {RecordKey.parse(key).target_entity for key in calls} >= {"organization", "person", "deal", "line_item", "activity", "note", "product", "file"}
+    settled = {cause for span in seen.collector.find(LEDGER, SETTLE) for cause in seen.collector.causes(span)}
+    for key, call in calls.items():
+        causes = seen.collector.causes(call)
+        pages = [span for span in causes.values() if (span.service, span.name) == (EXTRACTOR, "extractor.page")]
+        mappings = [span for span in causes.values() if (span.service, span.name) == (TRANSFORMER, "transform")]
+        handling = [span for span in causes.values() if (span.service, span.name) == (LOADER, "process MAPPED")]
+        assert [page.attributes["transload.entity"] for page in pages] == [RecordKey.parse(key).source_entity], key
+        assert len(mappings) == len(handling) == 1, key
+        assert handling[0].span_id in settled, f"{key}: the ledger's settling stands in no connection with the call"
+
+
+async def test_a_page_leads_to_its_source_calls_and_files(seen: Seen) -> None:
+    read = {cause.name for name in ("source.call", "source.file") for span in seen.collector.find(EXTRACTOR, name) for cause in _parents(seen, span)}
+    assert "extractor.page" in read
+    assert seen.collector.find(EXTRACTOR, "source.file")
+
+
+def _parents(seen: Seen, span: SpanView) -> list[SpanView]:
+    return [seen.collector.spans[span.parent_id]] if span.parent_id else []
+
+
+@pytest.mark.requirement("X-05")
+async def test_no_personal_data_and_no_secret_leaves_in_spans_or_metrics(seen: Seen) -> None:
+    texts = {text.lower() for span in seen.collector.spans.values() for text in span.texts} | {text.lower() for text in seen.collector.metric_texts}
+    assert len(seen.personal) > 40
+    found = {(word, text) for text in texts for word in (*seen.personal, *seen.secrets) if word in text}
+    assert found == set()
+    assert not [text for text in texts if "token=" in text or "@" in text]
+
+
+async def test_the_documented_metrics_are_sent(seen: Seen) -> None:
+    assert seen.collector.metric_names >= {
+        "rpc.server.duration",
+        "messaging.client.published.messages",
+        "messaging.client.settled.messages",
+        "messaging.process.duration",
+        "transload.source.pages",
+        "transload.source.records",
+        "transload.transformer.records",
+        "transload.pipedrive.calls",
+        "transload.pipedrive.tokens",
+    }
+
+
+async def test_without_a_collector_the_services_load_no_exporter(tmp_path: Path) -> None:
+    async with installation(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="") as installed:
+        pids = [installed.stack.pid(name) for name in ("ledger", "extractor", "transformer", "loader")]
+        maps = [await asyncio.to_thread(Path(f"/proc/{pid}/maps").read_text) for pid in pids]
+    assert maps
