@@ -8,7 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from services.loader.attempts import failure
+from services.loader.canonical import time
 from services.loader.entities import NAMED_ENTITIES, RECORD_ENTITIES, schema
+from services.loader.entities.base import stamp
 from services.loader.entities.line_item import BULK_DELETE_FROM, BULK_MAX, LINE_ITEM
 from services.loader.merge import restore
 from services.loader.records import created
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from services.loader.entities.base import Entity
     from services.loader.work import Batch, Work
 
+_NEVER: Final = "was never created"
 _USER_EDIT: Final = "KEPT_USER_EDIT"
 
 
@@ -71,7 +74,7 @@ class Undo:
             return
         for work in works:
             if work.key not in found:
-                work.outcome = Outcome(Result.DELETED, message="was never created")
+                work.outcome = Outcome(Result.DELETED, message=_NEVER)
                 continue
             outcome = created(entity, work, found[work.key])
             work.action, work.target_id, work.parent_target_id = Action.DELETE, outcome.target_id, outcome.parent_target_id
@@ -172,10 +175,30 @@ async def _restore_definition(batch: Batch, work: Work) -> Outcome:
 
 
 async def _delete_doubtful_definition(batch: Batch, work: Work) -> Outcome:
-    """Schema in doubt cannot be told from the account's own of the same name without its payload; deleting it could take a customer's field."""
-    if batch.target_entity in {"user", "deal_value"}:
+    """Finds schema in doubt by its name. What is not there was never created; what came into being after the intent is ours.
+
+    Pipedrive does not tell the age of fields and options, and deleting by name alone could take a customer's own.
+    """
+    kind, body = batch.target_entity, work.body
+    if kind in {"user", "deal_value"}:
         return Outcome(Result.DELETED, work.target_id)
-    message = f"whether this {batch.target_entity} was created is not known; look for it by its name and delete it by hand if it is not yours"
+    if kind in NAMED_ENTITIES and body:
+        entity = NAMED_ENTITIES[kind]
+        found = next((raw for raw in await entity.list_all(batch.client, batch.shared) if entity.is_same(raw, body)), None)
+        if found is None:
+            return Outcome(Result.DELETED, message=_NEVER)
+        if work.intent_time is not None and time(found.get("add_time")) >= stamp(work.intent_time):
+            await entity.delete(batch.client, work.context, str(found["id"]))
+            return Outcome(Result.DELETED, str(found["id"]))
+    elif body.get("entity") in schema.FIELD_ENTITIES:
+        fields = await schema.list_fields(batch.client, batch.shared, body["entity"])
+        if kind == "custom_field":
+            is_there = any(field.raw["field_name"] == body.get("field_name") and field.raw.get("is_custom_field") for field in fields)
+        else:
+            is_there = any(field.code == body.get("field_code") and body.get("label") in field.options for field in fields)
+        if not is_there:
+            return Outcome(Result.DELETED, message=_NEVER)
+    message = f"whether this {kind} was created by us is not known; look for it by its name and delete it by hand if it is not yours"
     return Outcome(Result.WAITING, work.target_id, reason="IN_DOUBT", message=message)
 
 
