@@ -38,6 +38,7 @@ class Context:
         references: references made so far, by key.
         remarks: flags raised so far, each once.
         trace: collects lineage when it is a list.
+        memo: where links led, shared by all contexts of one record.
     """
 
     envelope: Envelope
@@ -47,6 +48,7 @@ class Context:
     references: dict[str, Reference] = field(default_factory=dict)
     remarks: dict[Remark, None] = field(default_factory=dict)
     trace: list[Lineage] | None = None
+    memo: dict[tuple[str, str, str], Any] = field(default_factory=dict)
 
     def remark(self, reason: str, message: str) -> None:
         """Raise a flag; the same one twice is one."""

@@ -15,8 +15,12 @@ from services.transformer.transforms import ValueProblem
 from transload.v1 import ledger_service_pb2, records_pb2
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from services.transformer.index import Envelope, Lookup
     from services.transformer.plan import EntityPlan, MappingPlan, TargetPlan
+
+    Memo: TypeAlias = dict[tuple[str, str, str], Any]
 
 _NOTE_PHASE: Final = TARGET_PHASES["note"]
 _LONG_TEXT_PART: Final = "full-text"
@@ -57,21 +61,25 @@ class Engine:
                 mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_SKIPPED, envelope, "", *skip))
             return mapped
         wanted = [target for target in plan.targets if target.phase == phase]
-        is_held = self._is_held(plan, envelope, lookup) if phase != plan.phases[0] or any(target.position for target in wanted) else False
+        memo: Memo = {}
+        is_held = (
+            self._is_held(plan, Context(envelope=envelope, lookup=lookup, memo=memo))
+            if phase != plan.phases[0] or any(target.position for target in wanted)
+            else False
+        )
         for target in wanted:
             if target.position == 0 or not is_held:
-                self._map_target(target, envelope, lookup, mapped, is_traced=is_traced)
+                self._map_target(target, Context(envelope=envelope, lookup=lookup, memo=memo, trace=[] if is_traced else None), mapped)
         if phase == _NOTE_PHASE and not is_held:
-            self._long_texts(plan, envelope, lookup, mapped)
-        if phase == plan.phases[-1] and not is_held and not _makes_anything(plan, envelope, lookup):
+            self._long_texts(plan, Context(envelope=envelope, lookup=lookup, memo=memo), mapped)
+        if phase == plan.phases[-1] and not is_held and not _makes_anything(plan, Context(envelope=envelope, lookup=lookup, memo=memo)):
             message = "no target of the mapping applies to this record"
             mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_SKIPPED, envelope, "", "SKIPPED_BY_CONDITION", message))
         return mapped
 
-    def _is_held(self, plan: EntityPlan, envelope: Envelope, lookup: Lookup) -> bool:
+    def _is_held(self, plan: EntityPlan, context: Context) -> bool:
         """Say whether the main mapped record is held back, so that what hangs on it is not made either; its own phase tells why."""
         main = plan.targets[0]
-        context = Context(envelope=envelope, lookup=lookup)
         if main.for_each is not None or (main.when is not None and not main.when(context)):
             return False
         try:
@@ -84,14 +92,16 @@ class Engine:
             return True
         return False
 
-    def _map_target(self, target: TargetPlan, envelope: Envelope, lookup: Lookup, mapped: Mapped, *, is_traced: bool) -> None:
+    def _map_target(self, target: TargetPlan, context: Context, mapped: Mapped) -> None:
         if target.for_each is None:
-            self._map_element(target, Context(envelope=envelope, lookup=lookup, trace=[] if is_traced else None), mapped)
+            self._map_element(target, context, mapped)
             return
-        found = target.for_each(Context(envelope=envelope, lookup=lookup))
+        found = target.for_each(context)
         for element in found if isinstance(found, list) else [found]:
             if element is not None:
-                self._map_element(target, Context(envelope=envelope, lookup=lookup, element=element, trace=[] if is_traced else None), mapped)
+                trace: list[Lineage] | None = None if context.trace is None else []
+                at_element = Context(envelope=context.envelope, lookup=context.lookup, element=element, trace=trace, memo=context.memo)
+                self._map_element(target, at_element, mapped)
 
     def _map_element(self, target: TargetPlan, context: Context, mapped: Mapped) -> None:
         envelope = context.envelope
@@ -135,11 +145,23 @@ class Engine:
                 found = [getter(context) for _, getter in one.rule.sources]
                 name = f"custom_fields.{one.name}" if one.is_custom else one.name
                 context.trace.append(Lineage(name, one.label, source_path, found[0] if len(found) == 1 else found, value, one.rule.words))
+        if target.target == "user":
+            self._correct_user(context.envelope, payload)
         if target.external_id_hash is not None:
             custom[target.external_id_hash] = self._account + key.partition(":")[2]
         if custom:
             payload["custom_fields"] = custom
         return payload
+
+    def _correct_user(self, envelope: Envelope, payload: dict[str, Any]) -> None:
+        """Lay what a person decided about a source user over what the source says, and add the policy for users without a match."""
+        mapping = self._plan.mapping
+        person = mapping.owners.people.get(envelope.id) if envelope.entity == mapping.owners.entity else None
+        if person is not None:
+            if person.email:
+                payload["email"] = person.email
+            payload["is_active"] = bool(payload.get("is_active", True)) and person.is_active
+        payload["use_fallback"] = mapping.policies.unmatched_owner == "fallback"
 
     def _emit(self, target: TargetPlan, context: Context, key: str, payload: dict[str, Any], mapped: Mapped) -> None:
         """Add the mapped record; a note that is too long for one becomes several."""
@@ -173,12 +195,12 @@ class Engine:
             group=payload["deal_id"]["$ref"] if target_entity == "line_item" else "",
         )
 
-    def _long_texts(self, plan: EntityPlan, envelope: Envelope, lookup: Lookup, mapped: Mapped) -> None:
+    def _long_texts(self, plan: EntityPlan, context: Context, mapped: Mapped) -> None:
         """Keep in a note what had to be cut."""
+        envelope = context.envelope
         for target in plan.targets:
             if not target.keeps_long_texts:
                 continue
-            context = Context(envelope=envelope, lookup=lookup)
             if target.when is not None and not target.when(context):
                 continue
             cut = [(one.label, whole) for one in target.fields if one.length and (whole := one.long_text(context))]
@@ -189,15 +211,14 @@ class Engine:
             fragments = [one for one in (heading("Full text of values that were cut"), facts(cut)) if one is not None]
             parent = f"{target.target}:{tail}"
             reference = records_pb2.Reference(key=parent, missing_policy=records_pb2.MISSING_POLICY_REVIEW)
-            at_note = Context(envelope=envelope, lookup=lookup, references={parent: reference})
+            at_note = Context(envelope=envelope, lookup=context.lookup, references={parent: reference})
             for number, content in enumerate(pack(fragments, NOTE_BYTES_MAX), start=1):
-                key = f"note:{tail}/{_LONG_TEXT_PART}" + (f"/{number}" if number > 1 else "")
+                key = f"note:{tail}/{target.target}-{_LONG_TEXT_PART}" + (f"/{number}" if number > 1 else "")
                 payload = {"content": content, NOTE_PARENTS[target.target]: {"$ref": parent}}
                 mapped.records.append(self._record(at_note, "note", key, payload))
 
 
-def _makes_anything(plan: EntityPlan, envelope: Envelope, lookup: Lookup) -> bool:
-    context = Context(envelope=envelope, lookup=lookup)
+def _makes_anything(plan: EntityPlan, context: Context) -> bool:
     for target in plan.targets:
         try:
             if target.for_each is not None:

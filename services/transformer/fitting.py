@@ -15,6 +15,7 @@ from services.transformer.transforms import (
     calendar_date,
     clock_time,
     datetime_utc,
+    e164,
     emails,
     html_sanitise,
     integer,
@@ -47,11 +48,11 @@ class Fitter:
         self._manifest = manifest
         self._policies = policies
 
-    def fit(self, name: str, field: TargetField, *, custom_id: str = "", currency: Getter | None = None, cost: Getter | None = None) -> Fit:
-        """Answer the function for one field; `custom_id` is set for a custom field."""
+    def fit(self, name: str, label: str, field: TargetField, *, currency: Getter | None = None, cost: Getter | None = None) -> Fit:
+        """Answer the function for one field; `name` is the field's own or the custom field's id, `label` what people read."""
         match field.kind:
             case Kind.TEXT:
-                return _text_fit(name, field.length)
+                return _text_fit(label, field.length)
             case Kind.HTML:
                 return _html
             case Kind.CHOICE:
@@ -63,7 +64,7 @@ class Fitter:
             case Kind.PHONES:
                 return self._phones()
             case Kind.OPTION | Kind.OPTIONS:
-                return self._options(custom_id, is_set=field.kind is Kind.OPTIONS)
+                return self._options(name, is_set=field.kind is Kind.OPTIONS)
             case Kind.LABELS:
                 return self._labels(name)
             case Kind.BUILT_IN_OPTION:
@@ -102,7 +103,8 @@ class Fitter:
 
         def fit(_context: Context, value: Any) -> Any:
             if isinstance(value, list) and all(isinstance(element, dict) for element in value):
-                return one_primary(value)
+                entries = [{**entry, "value": e164(entry["value"], region=region)} for entry in value] if normalise else value
+                return one_primary(entries)
             found = phones(value, normalise=normalise, region=region)
             return one_primary(found) if found else None
 
@@ -152,13 +154,13 @@ class Fitter:
         return found
 
 
-def _text_fit(name: str, length: int) -> Fit:
+def _text_fit(label: str, length: int) -> Fit:
     def fit(context: Context, value: Any) -> Any:
         written = text(value)
         if written is None or not length or len(written) <= length:
             return written
         context.remark(
-            "VALUE_TOO_LONG", f"{name}: {len(written)} characters were cut to {length}; the full text is kept in a note where notes can be"
+            "VALUE_TOO_LONG", f"{label}: {len(written)} characters were cut to {length}; the full text is kept in a note where notes can be"
         )
         return written[:length]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Mapping as MappingType
 
-    from services.transformer.index import SnapshotView
+    from services.transformer.index import Lookup
     from services.transformer.mapping import FieldRule, Mapping, Target
 
 _ERROR: Final = pb.FINDING_SEVERITY_ERROR
@@ -47,7 +47,7 @@ class _Findings:
         self.found.append(pb.MappingFinding(severity=severity, path=path, message=message, requirement=requirement))
 
 
-def lint(mapping: Mapping, view: SnapshotView | None = None, target: MappingType[str, Any] | None = None) -> list[pb.MappingFinding]:
+def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, Any] | None = None) -> list[pb.MappingFinding]:
     """Check a mapping: alone, against the records of a snapshot, and against a target account as `InspectTarget` describes it."""
     findings = _Findings()
     _check_schema(mapping, findings)
@@ -218,7 +218,7 @@ def _check_account(mapping: Mapping, target: MappingType[str, Any], findings: _F
         findings.add(_INFO, "policies.fallback_owner", message, "L-04")
 
 
-def _check_snapshot(plan: MappingPlan, view: SnapshotView, findings: _Findings) -> None:
+def _check_snapshot(plan: MappingPlan, view: Lookup, findings: _Findings) -> None:
     """Read every record that is moved once: values without an entry in their value map, and properties no rule knows."""
     mapping = plan.mapping
     _check_states(mapping, view, findings)
@@ -227,7 +227,9 @@ def _check_snapshot(plan: MappingPlan, view: SnapshotView, findings: _Findings) 
         if entity_plan is None:
             continue
         maps = [(name, one) for name, one in _mapped_rules(mapping, entity) if one.map]
-        compiled = [(one.map or "", _value_reader(plan, entity, one)) for _, one in maps]
+        # Columns of one map are asked for the same value: one of them says whether it is there.
+        by_map = {(one.map or "").partition(".")[0]: one for _, one in maps}
+        compiled = [(name, _value_reader(plan, entity, one)) for name, one in by_map.items()]
         unmapped: Counter[tuple[str, str]] = Counter()
         unknown: Counter[tuple[str, ...]] = Counter()
         known_properties = {tuple(one.keys) for one in rule.properties.values()}
@@ -242,12 +244,11 @@ def _check_snapshot(plan: MappingPlan, view: SnapshotView, findings: _Findings) 
                 if not is_empty(value) and keys not in known_properties:
                     unknown[keys] += 1
         for (name, problem), count in sorted(unmapped.items())[:_SHOWN_MAX]:
-            message = f"{problem}; {count} records of {entity} wait until then"
-            findings.add(_WARNING, f"value_maps.{name.partition('.')[0]}", message, "L-03")
+            findings.add(_WARNING, f"value_maps.{name}", f"{problem}; {count} records of {entity} wait until then", "L-03")
         _report_unknown(mapping, entity, unknown, findings)
 
 
-def _check_states(mapping: Mapping, view: SnapshotView, findings: _Findings) -> None:
+def _check_states(mapping: Mapping, view: Lookup, findings: _Findings) -> None:
     """Check that every state the source lists has its entry: a missing one is found here, not in the load."""
     for proposal in mapping.propose.states:
         for one in view.iterate(proposal.entity):

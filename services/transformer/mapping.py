@@ -331,6 +331,8 @@ class Proposals(_Model):
     states: list[StateProposal] = []
     stateless: dict[str, StatelessProposal] = {}
     """By source entity."""
+    always_won: list[str] = []
+    """Pipelines whose deals are won whatever their state."""
     closed_means_won: list[str] = []
     """Pipelines in which a closed document is a done one."""
     options: list[OptionProposal] = []

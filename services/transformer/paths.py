@@ -7,7 +7,6 @@ the names of all warehouses.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 Getter: TypeAlias = "Callable[[Context], Any]"
 
-_ADDRESS: Final = re.compile(r"([A-Za-z_]+)/(-?[^/]+)$")
 _CHAIN_STEPS_MAX: Final = 32
 SOURCE_KEY: Final = "@key"
 """At the end of a path to a record: the record's `{entity}/{id}`."""
@@ -33,7 +31,11 @@ EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
 
 def is_empty(value: object) -> bool:
     """Say whether a value counts as missing: None, blank text, an empty list or object. Zero and false are values."""
-    return value is None or value in EMPTY or (isinstance(value, str) and not value.strip())
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return isinstance(value, (list, dict)) and not value
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,19 @@ class Links:
             return None
         return self._locate(rule, data)
 
+    def _address(self, rule: LinkRule, data: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Answer collection and id of the address in a link's field, None without a readable one."""
+        address = data.get(rule.path) if rule.path else None
+        if not isinstance(address, str):
+            return None
+        parts = address.rsplit("/", 2)
+        return (parts[-2], parts[-1]) if len(parts) > 1 and parts[-1] else None
+
     def _locate(self, rule: LinkRule, data: Mapping[str, Any]) -> Place | None:
         source_id = data.get(rule.id) if rule.id else None
-        address = data.get(rule.path) if rule.path else None
-        found = _ADDRESS.search(address) if isinstance(address, str) else None
+        found = self._address(rule, data)
         named = data.get(rule.kind) if rule.kind else None
-        entity = named if isinstance(named, str) and named else self._collections.get(found[1]) if found else None
+        entity = named if isinstance(named, str) and named else self._collections.get(found[0]) if found else None
         allowed = _names(rule.entity)
         if entity is None:
             # Without an address only the rule says what kind of record it is; several kinds would be a guess.
@@ -81,7 +90,7 @@ class Links:
         elif allowed and entity not in allowed:
             return None
         if is_empty(source_id):
-            source_id = found[2] if found else None
+            source_id = found[1] if found else None
         return None if is_empty(source_id) or isinstance(source_id, (bool, list, dict)) else Place(entity, str(source_id))
 
     def follow(self, name: str, node: Any, lookup: Lookup) -> Any:
@@ -114,9 +123,8 @@ class Links:
 
     def _points_to(self, rule: LinkRule, child: Envelope, node: Envelope) -> bool:
         """Check the kind of record a child's address names: ids are unique within one collection only."""
-        address = child.data.get(rule.path) if rule.path else None
-        found = _ADDRESS.search(address) if isinstance(address, str) else None
-        return found is None or self._collections.get(found[1]) == node.entity
+        found = self._address(rule, child.data)
+        return found is None or self._collections.get(found[0]) == node.entity
 
     def _chain(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> list[Envelope]:
         step = self._up if rule.chain == "up" else self._down
@@ -223,12 +231,24 @@ def compile_path(path: Path, links: Links) -> Getter:
     def read(context: Context) -> Any:
         node: Any = context.element if path.root else context.envelope
         for keys, link in path.hops:
-            node = links.follow(link, descend(node, keys), context.lookup)
+            if keys:
+                node = descend(node, keys)
+            node = follow(links, link, node, context)
             if node is None:
                 return None
         return descend(node, path.keys)
 
     return read
+
+
+def follow(links: Links, link: str, node: Any, context: Context) -> Any:
+    """Follow a link, once for each record that is being mapped: several fields and all lines of a document ask for the same."""
+    if not isinstance(node, Envelope):
+        return links.follow(link, node, context.lookup)
+    key = (link, node.entity, node.id)
+    if key not in context.memo:
+        context.memo[key] = links.follow(link, node, context.lookup)
+    return context.memo[key]
 
 
 def compile_keys(keys: tuple[str, ...]) -> Getter:

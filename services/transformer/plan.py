@@ -35,6 +35,7 @@ class FieldPlan:
         label: name a person reads.
         can_stop: whether the field can hold the whole record back.
         length: most characters of a text field, 0 without a limit.
+        is_property: a field the tenant added: a new picklist value is flagged, and the record goes on without it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class FieldPlan:
     rejects: bool
     can_stop: bool
     length: int
+    is_property: bool = False
 
     def read(self, context: Context) -> Any:
         """Answer the field's value, None for none.
@@ -57,7 +59,7 @@ class FieldPlan:
             found = self.rule.value(context)
             fitted = None if is_empty(found) else self.fit(context, found)
         except ValueProblem as problem:
-            stop = record_problem(problem, self.label, rejects=self.rejects)
+            stop = None if self.is_property else record_problem(problem, self.label, rejects=self.rejects)
             if stop is not None:
                 raise stop from problem
             context.remark(problem.reason, f"{self.label}: {problem.message}; the field was left empty")
@@ -231,11 +233,11 @@ class MappingPlan:
         """Answer the fitting function and the field's name in the payload."""
         fitter = Fitter(target_entity, self.manifest, self.mapping.policies)
         if not is_custom:
-            return fitter.fit(name, spec, currency=currency, cost=cost), name
+            return fitter.fit(name, label, spec, currency=currency, cost=cost), name
         code = self.manifest.field_hash(target_entity, name) if self.manifest else None
         if code is None and self.manifest is not None:
             return _unbound_fit(label), name
-        return fitter.fit(label, spec, custom_id=name, currency=currency, cost=cost), code or name
+        return fitter.fit(name, label, spec, currency=currency, cost=cost), code or name
 
     def _properties(self, entity: str, target_entity: str) -> Iterator[FieldPlan]:
         """Make the fields of the properties a tenant added; they go to custom fields of the entity's main target."""
@@ -254,8 +256,9 @@ class MappingPlan:
                 fit=fit,
                 required=False,
                 rejects=False,
-                can_stop=spec.kind in _STOPPING_KINDS,
+                can_stop=False,
                 length=spec.length if spec.kind is Kind.TEXT else 0,
+                is_property=True,
             )
 
 

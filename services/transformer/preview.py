@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from services.common.canonical import canonical_json
 from services.transformer.engine import Engine, Mapped
 from services.transformer.index import Envelope
 from services.transformer.notes import Fragment
+from services.transformer.paths import is_empty
+from services.transformer.rules import property_values
 from transload.v1 import ledger_service_pb2, records_pb2, transformer_service_pb2
 
 if TYPE_CHECKING:
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
     from services.transformer.index import Lookup
     from services.transformer.plan import MappingPlan
 
-_SECRET_MARKS: Final = ("://", "token=")
+_SECRET: Final = re.compile(r"[?&](token|key|apikey|signature|sig|auth)[a-z_-]*=", re.IGNORECASE)
 _MASK: Final = "(hidden: an address with a key in it)"
 
 
@@ -30,21 +35,23 @@ def preview(plan: MappingPlan, lookup: Lookup, source_keys: Iterable[str]) -> It
         if envelope is None:
             continue
         entity_plan = plan.entities.get(entity)
-        phases = entity_plan.phases if entity_plan else ()
-        if not phases:
-            yield from _previewed(envelope, engine.map_record(envelope, lookup, records_pb2.PHASE_UNSPECIFIED, is_traced=True))
+        phases = entity_plan.phases if entity_plan else (records_pb2.PHASE_UNSPECIFIED,)
         for phase in phases:
-            yield from _previewed(envelope, engine.map_record(envelope, lookup, phase, is_traced=True))
+            mapped = engine.map_record(envelope, lookup, phase, is_traced=True)
+            yield from _previewed(envelope, mapped, list(_unmapped(plan, envelope)) if phase == phases[0] else [])
 
 
-def _previewed(envelope: Envelope, mapped: Mapped) -> Iterator[transformer_service_pb2.PreviewedRecord]:
+def _previewed(
+    envelope: Envelope, mapped: Mapped, unmapped: list[transformer_service_pb2.FieldLineage]
+) -> Iterator[transformer_service_pb2.PreviewedRecord]:
     for record in mapped.records:
+        payload = orjson.loads(record.payload_json)
+        known = mapped.lineage.get(record.key)
+        fields = [_field(one, payload) for one in known] if known is not None else list(_continued(payload))
         yield transformer_service_pb2.PreviewedRecord(
-            key=record.key,
-            target_entity=record.target_entity,
-            source_key=envelope.source_key,
-            fields=[_field(one) for one in mapped.lineage.get(record.key, [])],
+            key=record.key, target_entity=record.target_entity, source_key=envelope.source_key, fields=[*fields, *unmapped]
         )
+        unmapped = []
     for issue in mapped.issues:
         if issue.kind != ledger_service_pb2.ISSUE_KIND_FLAGGED:
             yield transformer_service_pb2.PreviewedRecord(
@@ -56,14 +63,46 @@ def _previewed(envelope: Envelope, mapped: Mapped) -> Iterator[transformer_servi
             )
 
 
-def _field(one: Lineage) -> transformer_service_pb2.FieldLineage:
+def _field(one: Lineage, payload: dict[str, Any]) -> transformer_service_pb2.FieldLineage:
+    name, _, code = one.field.partition(".")
+    mapped_value = payload.get(name, {}).get(code) if code else payload.get(name)
     return transformer_service_pb2.FieldLineage(
         target_field=one.field,
         label=one.label,
         source_path=one.source_path,
         source_value_json=canonical_json(_plain(one.source_value)),
-        mapped_value_json=canonical_json(_plain(one.mapped_value)),
+        mapped_value_json=canonical_json(mapped_value),
         rule=one.rule,
+    )
+
+
+def _continued(payload: dict[str, Any]) -> Iterator[transformer_service_pb2.FieldLineage]:
+    """Name the fields of a record that goes on where another one was full: a long note, or the full text of what was cut."""
+    for name, value in payload.items():
+        yield transformer_service_pb2.FieldLineage(
+            target_field=name, label=name.replace("_", " ").capitalize(), source_path="(continued)", mapped_value_json=canonical_json(value)
+        )
+
+
+def _unmapped(plan: MappingPlan, envelope: Envelope) -> Iterator[transformer_service_pb2.FieldLineage]:
+    """Name the source fields that go nowhere, with the reason: every field of the source stands in the diff (L-08)."""
+    entity_plan = plan.entities.get(envelope.entity)
+    if entity_plan is None:
+        return
+    rule = plan.mapping.entities[envelope.entity]
+    moved = {tuple(one.keys) for one in rule.properties.values() if one.move}
+    for name, value in envelope.data.items():
+        reason = rule.not_moved.get(name)
+        if reason is not None and name not in entity_plan.used.keys and not is_empty(value):
+            yield _nowhere(name, value, f"not moved: {reason}")
+    for keys, value in property_values(rule, entity_plan.used.keys, envelope):
+        if keys not in moved and not is_empty(value):
+            yield _nowhere(" > ".join(keys), value, "not moved: no rule for this property")
+
+
+def _nowhere(source_path: str, value: Any, rule: str) -> transformer_service_pb2.FieldLineage:
+    return transformer_service_pb2.FieldLineage(
+        label=source_path, source_path=source_path, source_value_json=canonical_json(_plain(value)), rule=rule
     )
 
 
@@ -73,7 +112,7 @@ def _plain(value: Any) -> Any:
         return value.source_key
     if isinstance(value, Fragment):
         return value.opening + "".join(value.pieces) + value.closing
-    if isinstance(value, str) and any(mark in value for mark in _SECRET_MARKS) and "token=" in value:
+    if isinstance(value, str) and "://" in value and _SECRET.search(value):
         return _MASK
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Mapping as MappingType
 
-    from services.transformer.index import Envelope, SnapshotView
+    from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping import Mapping, StateProposal
 
 _HEADER: Final = """
@@ -35,7 +35,7 @@ _NO_STATE: Final = "none"
 _NO_STATE_NAME: Final = "No state"
 
 
-def propose(base_text: str, view: SnapshotView, target: MappingType[str, Any], overrides_text: str) -> str:
+def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrides_text: str) -> str:
     """Answer the whole mapping as YAML.
 
     Raises:
@@ -56,7 +56,7 @@ def _dump(document: dict[str, Any]) -> str:
     return yaml.dump(document, allow_unicode=True, sort_keys=False, width=140, default_flow_style=False)
 
 
-def _account(mapping: Mapping, view: SnapshotView, target: MappingType[str, Any]) -> dict[str, Any]:
+def _account(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> dict[str, Any]:
     value_maps: dict[str, Any] = {}
     pipelines: dict[str, Any] = {}
     for proposal in mapping.propose.states:
@@ -74,7 +74,7 @@ def _account(mapping: Mapping, view: SnapshotView, target: MappingType[str, Any]
     return {name: value for name, value in found.items() if value}
 
 
-def _states(mapping: Mapping, proposal: StateProposal, view: SnapshotView, value_maps: dict[str, Any], pipelines: dict[str, Any]) -> None:
+def _states(mapping: Mapping, proposal: StateProposal, view: Lookup, value_maps: dict[str, Any], pipelines: dict[str, Any]) -> None:
     """Make a stage of every state, in the states' own order, and guess what it means for a deal."""
     states = [one for one in view.iterate(proposal.entity) if not one.is_deleted]
     states.sort(key=lambda one: (_number(one.data.get(proposal.order)), _number(one.id), one.id))
@@ -89,12 +89,15 @@ def _states(mapping: Mapping, proposal: StateProposal, view: SnapshotView, value
             continue
         stage_id = _free(slug(name, f"state_{one.id.lstrip('-')}"), stages)
         stages[stage_id] = name[:NAME_CHARACTERS_MAX]
+        table[name] = {"stage": f"{group.pipeline}.{stage_id}"}
+        if group.pipeline in mapping.propose.always_won:
+            continue
         # A closed quote says nothing (D-02); closed orders, work orders and invoices are done.
         status, remark = guess_status(name, closed_means_won=group.pipeline in mapping.propose.closed_means_won)
-        table[name] = {"stage": f"{group.pipeline}.{stage_id}", "status": status, **({"remark": remark} if remark else {})}
+        table[name] |= {"status": status, **({"remark": remark} if remark else {})}
 
 
-def _documents_without_state(mapping: Mapping, view: SnapshotView, pipelines: dict[str, Any]) -> None:
+def _documents_without_state(mapping: Mapping, view: Lookup, pipelines: dict[str, Any]) -> None:
     """Add a stage for documents without a state where there are any, or where no states were found at all."""
     plan = MappingPlan(mapping)
     for entity, link in mapping.propose.stateless.items():
@@ -104,12 +107,12 @@ def _documents_without_state(mapping: Mapping, view: SnapshotView, pipelines: di
             stages[_NO_STATE] = _NO_STATE_NAME
 
 
-def _names(view: SnapshotView, entity: str, name: str) -> list[str]:
+def _names(view: Lookup, entity: str, name: str) -> list[str]:
     found = (one.data.get(name) for one in view.iterate(entity) if not one.is_deleted)
     return list(dict.fromkeys(str(one)[:NAME_CHARACTERS_MAX] for one in found if not is_empty(one)))
 
 
-def _people(mapping: Mapping, view: SnapshotView, target: MappingType[str, Any]) -> dict[str, Any]:
+def _people(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> dict[str, Any]:
     """List the source's users with their match, and users records point to but the source lists no more (L-04)."""
     entity = mapping.owners.entity
     if entity is None:
@@ -126,7 +129,7 @@ def _people(mapping: Mapping, view: SnapshotView, target: MappingType[str, Any])
     return people
 
 
-def _person(one: Envelope, view: SnapshotView, compiled: MappingType[str, Any], active: set[str], *, knows_target: bool) -> dict[str, Any]:
+def _person(one: Envelope, view: Lookup, compiled: MappingType[str, Any], active: set[str], *, knows_target: bool) -> dict[str, Any]:
     context = Context(envelope=one, lookup=view)
     name = compiled["name"].read(context) if "name" in compiled else one.id
     email = compiled["email"].read(context) if "email" in compiled else None
@@ -140,7 +143,7 @@ def _person(one: Envelope, view: SnapshotView, compiled: MappingType[str, Any], 
     return person
 
 
-def _absent_owners(mapping: Mapping, view: SnapshotView, plan: MappingPlan) -> dict[str, int]:
+def _absent_owners(mapping: Mapping, view: Lookup, plan: MappingPlan) -> dict[str, int]:
     """Count the records of owners who are not in the snapshot."""
     absent: dict[str, int] = {}
     for entity, links in _owner_links(mapping).items():
@@ -165,7 +168,7 @@ def _owner_links(mapping: Mapping) -> dict[str, set[str]]:
     return {entity: links for entity, links in found.items() if links}
 
 
-def _properties(mapping: Mapping, view: SnapshotView) -> tuple[dict[str, Any], dict[str, Any]]:
+def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[str, Any]]:
     """Propose a custom field for every property no rule knows, typed by its values."""
     plan = MappingPlan(mapping)
     seen: dict[tuple[str, tuple[str, ...]], Observed] = {}
@@ -193,7 +196,7 @@ def _properties(mapping: Mapping, view: SnapshotView) -> tuple[dict[str, Any], d
     return {target: proposed for target, proposed in fields.items() if proposed}, entities
 
 
-def _unknown_values(mapping: Mapping, plan: MappingPlan, view: SnapshotView) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+def _unknown_values(mapping: Mapping, plan: MappingPlan, view: Lookup) -> Iterator[tuple[str, tuple[str, ...], Any]]:
     for entity, entity_plan in plan.entities.items():
         rule = mapping.entities[entity]
         if not rule.targets or rule.targets[0].target not in CUSTOM_FIELD_ENTITIES:

@@ -11,7 +11,7 @@ from services.transformer import notes
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.index import Envelope
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key
-from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, is_empty, parse_path
+from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
 from services.transformer.transforms import ValueProblem, bind, calendar_date, shown, sort_key, text
 from transload.v1 import records_pb2
 
@@ -321,13 +321,13 @@ class RuleCompiler:
         def locate(context: Context) -> Place | None:
             node: Any = context.element if parsed.root else context.envelope
             for keys_before, link_before in before:
-                node = self.links.follow(link_before, descend(node, keys_before), context.lookup)
+                node = follow(self.links, link_before, descend(node, keys_before), context)
             node = descend(node, keys)
             if node is None or isinstance(node, list):
                 return None
             if self.links.rules[link].id is not None and self.links.rules[link].chain is None:
                 return self.links.locate(link, node.data if isinstance(node, Envelope) else node)
-            found = self.links.follow(link, node, context.lookup)
+            found = follow(self.links, link, node, context)
             return Place(found.entity, found.id) if isinstance(found, Envelope) else None
 
         return locate
@@ -441,7 +441,7 @@ class RuleCompiler:
                 elements.sort(key=lambda element: sort_key(descend(element, (sort_by,))))
             cells = []
             for element in elements:
-                at_row = Context(envelope=context.envelope, lookup=context.lookup, element=element)
+                at_row = Context(envelope=context.envelope, lookup=context.lookup, element=element, memo=context.memo)
                 cells.append([_read_text(one.value, at_row) or "" for one in columns.values()])
             return notes.table(list(columns), cells, title)
 

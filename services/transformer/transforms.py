@@ -389,7 +389,7 @@ def each(value: object, *, template: str) -> list[str] | None:
             continue
         found = {key: _text_or_none(element.get(key)) for key in _KEY_IN_BRACES.findall(template)}
         if any(found.values()):
-            written.append(_KEY_IN_BRACES.sub(lambda match, known=found: known[match[1]] or "", template))  # type: ignore[misc]
+            written.append(_KEY_IN_BRACES.sub(lambda match, known=found: known[match[1]] or "", template).strip())  # type: ignore[misc]
     return written or None
 
 

@@ -21,10 +21,10 @@ from services.transformer.plan import MappingPlan
 from transload.v1 import ledger_service_pb2, records_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
     from services.transformer.index import Envelope
-    from services.transformer.mapping import Mapping
+    from services.transformer.mapping import Mapping as MappingModel
 
 COLLECTIONS = {
     "employee": "employees",
@@ -113,7 +113,7 @@ def account(pages: Pages, *, clients: int = 30, seed: int = 1, page_size: int = 
 class Snapshot:
     """A small snapshot in memory, for tests of single rules. Answers what `SnapshotView` answers."""
 
-    def __init__(self, records: dict[str, Sequence[dict[str, Any]]] | None = None) -> None:
+    def __init__(self, records: Mapping[str, Sequence[dict[str, Any]]] | None = None) -> None:
         self._records = {
             entity: {str(one["id"]): envelope_of(entity, envelope_json(one), sequence=1) for one in rows} for entity, rows in (records or {}).items()
         }
@@ -139,7 +139,7 @@ class Snapshot:
         return self._records[entity][str(source_id)]
 
 
-def bindings(mapping: Mapping, users: Iterable[str] = ()) -> dict[str, Any]:
+def bindings(mapping: MappingModel, users: Iterable[str] = ()) -> dict[str, Any]:
     """Bind every schema record to an id, as a target account would."""
     bound: dict[str, Any] = {}
     for number, record in enumerate(compile_schema(mapping), start=1):
@@ -206,7 +206,9 @@ def map_all(plan: MappingPlan, snapshot: Any, *envelopes: Envelope) -> Result:
     """Map records through every phase."""
     engine, result = Engine(plan), Result()
     assert plan.manifest is not None
-    names = {binding["target_id"]: binding["image"]["field_name"] for key, binding in plan.manifest.bindings.items() if key.startswith("custom_field:")}
+    names = {
+        binding["target_id"]: binding["image"]["field_name"] for key, binding in plan.manifest.bindings.items() if key.startswith("custom_field:")
+    }
     for phase in PHASES:
         for envelope in envelopes:
             mapped = engine.map_record(envelope, snapshot, phase)
