@@ -1,6 +1,6 @@
 """What a collector sees of a migration: each record's way as one connected set of spans, and nothing that is nobody's business."""
 
-import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,13 @@ from tests.e2e.harness import ACTOR, USERS, installation
 from tests.fakes.collector import Collector, SpanView, collector
 from transload.v1 import migration_service_pb2 as pb
 
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("telemetry"), pytest.mark.slow]
+
 LEDGER, EXTRACTOR, TRANSFORMER, LOADER = "transload-ledger", "transload-extractor", "transload-transformer", "transload-loader"
 SETTLE = "transload.v1.LedgerService/SettleBatch"
-PERSONAL = frozenset(
-    ("name", "legal-name", "surname", "email", "phone", "phone-2", "mobile", "mobile-phone", "fax", "tax-identification-number", "iban", "address")
-)
+NAMES = frozenset({"name", "legal-name", "surname", "full-name", "formatted-address"})
+CONTACTS = frozenset({"email", "phone", "phone2", "fax", "website", "tax-identification-number", "iban"})
+PERSONAL = NAMES | CONTACTS | {"comments", "private-comments"}
 """Fields of the source that hold personal data."""
 PEOPLE = ("clients", "potentialClients", "contacts", "employees", "addresses")
 
@@ -52,7 +54,9 @@ def _personal(truth: dict[str, Any]) -> set[str]:
 
 def _texts(record: dict[str, Any]) -> Iterator[str]:
     for field, value in record.items():
-        if field in PERSONAL and isinstance(value, str):
+        if isinstance(value, dict):
+            yield from _texts(value)
+        elif field in PERSONAL and isinstance(value, str):
             yield value
 
 
@@ -63,8 +67,7 @@ def _calls_for_records(seen: Seen) -> dict[str, SpanView]:
     return {key: span for key, span in calls.items() if RecordKey.parse(key).source_entity != "schema"}
 
 
-@pytest.mark.requirement("X-05")
-async def test_all_services_export(seen: Seen) -> None:
+async def test_all_four_services_export(seen: Seen) -> None:
     assert seen.collector.services == {LEDGER, EXTRACTOR, TRANSFORMER, LOADER}
 
 
@@ -74,7 +77,16 @@ async def test_no_span_names_a_cause_that_never_came(seen: Seen) -> None:
 
 async def test_the_way_of_a_record_is_one_connected_set_of_spans(seen: Seen) -> None:
     calls = _calls_for_records(seen)
-    assert {RecordKey.parse(key).target_entity for key in calls} >= {"organization", "person", "deal", "line_item", "activity", "note", "product", "file"}
+    assert {RecordKey.parse(key).target_entity for key in calls} >= {
+        "organization",
+        "person",
+        "deal",
+        "line_item",
+        "activity",
+        "note",
+        "product",
+        "file",
+    }
     settled = {cause for span in seen.collector.find(LEDGER, SETTLE) for cause in seen.collector.causes(span)}
     for key, call in calls.items():
         causes = seen.collector.causes(call)
@@ -87,21 +99,17 @@ async def test_the_way_of_a_record_is_one_connected_set_of_spans(seen: Seen) -> 
 
 
 async def test_a_page_leads_to_its_source_calls_and_files(seen: Seen) -> None:
-    read = {cause.name for name in ("source.call", "source.file") for span in seen.collector.find(EXTRACTOR, name) for cause in _parents(seen, span)}
-    assert "extractor.page" in read
-    assert seen.collector.find(EXTRACTOR, "source.file")
+    for name in ("source.call", "source.file"):
+        spans = seen.collector.find(EXTRACTOR, name)
+        assert "extractor.page" in {seen.collector.spans[span.parent_id].name for span in spans if span.parent_id}, name
 
 
-def _parents(seen: Seen, span: SpanView) -> list[SpanView]:
-    return [seen.collector.spans[span.parent_id]] if span.parent_id else []
-
-
-@pytest.mark.requirement("X-05")
 async def test_no_personal_data_and_no_secret_leaves_in_spans_or_metrics(seen: Seen) -> None:
     texts = {text.lower() for span in seen.collector.spans.values() for text in span.texts} | {text.lower() for text in seen.collector.metric_texts}
     assert len(seen.personal) > 40
-    found = {(word, text) for text in texts for word in (*seen.personal, *seen.secrets) if word in text}
-    assert found == set()
+    # As words of their own: a client named "Cliente" is not found in the field key `property_cliente_vip`.
+    forbidden = re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in (*seen.personal, *seen.secrets)))
+    assert [text for text in texts if forbidden.search(text)] == []
     assert not [text for text in texts if "token=" in text or "@" in text]
 
 
@@ -117,10 +125,3 @@ async def test_the_documented_metrics_are_sent(seen: Seen) -> None:
         "transload.pipedrive.calls",
         "transload.pipedrive.tokens",
     }
-
-
-async def test_without_a_collector_the_services_load_no_exporter(tmp_path: Path) -> None:
-    async with installation(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="") as installed:
-        pids = [installed.stack.pid(name) for name in ("ledger", "extractor", "transformer", "loader")]
-        maps = [await asyncio.to_thread(Path(f"/proc/{pid}/maps").read_text) for pid in pids]
-    assert maps
