@@ -45,7 +45,20 @@ SHARED_NAMES: Final = frozenset(
 """Names (without prefix) any process may find in its environment, whether or not it reads them."""
 
 # Groups of names that belong to one program; every other program passes over them, because all may share one environment.
-_OWNERS: Final = ("EXTRACTOR_", "TRANSFORMER_", "LOADER_", "LEDGER_", "QUOTA_", "CONNECTION_", "SANDBOX_", "CLI_", "TEST_", "BENCH_", "ACTOR")
+_OWNERS: Final = (
+    "EXTRACTOR_",
+    "TRANSFORMER_",
+    "LOADER_",
+    "LEDGER_",
+    "QUOTA_",
+    "CONNECTION_",
+    "SANDBOX_",
+    "CLI_",
+    "TEST_",
+    "BENCH_",
+    "ACTOR",
+    "MIGRATION",
+)
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
