@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
 
+from services.common import telemetry
 from services.common.backoff import Backoff
 from services.common.clock import Clock
 from services.common.errors import RateLimitedError, UnavailableError
@@ -226,6 +227,7 @@ class WaitingGate:
         self._on_wait = on_wait
         self.call_count = 0
         self.outage_count = 0
+        self._call_counter = telemetry.meter().create_counter("transload.source.calls", unit="{call}")
 
     def plan(self, *, collection_count: int = 0, file_count: int = 0) -> str:
         """Say what reading costs at the least and how long the plan makes it take, for people."""
@@ -238,6 +240,7 @@ class WaitingGate:
         """Take one call."""
         await self._budget.take(self._limits, self._extraction_id, self._on_wait)
         self.call_count += 1
+        self._call_counter.add(1, {"transload.plan": self._limits.plan})
 
     async def refused(self, refusal: Refusal) -> None:
         """Note the limit the source named; the next `enter` waits it out."""

@@ -188,7 +188,9 @@ class Extraction:
                 with telemetry.tracer().start_as_current_span("extractor.page", attributes=facts, links=self._links) as span:
                     page = await anext(pages)
                     await self._freeze(entity, page, page_number, seen, span)
-                if page.next_cursor == END:
+                is_last = page.next_cursor == END
+                del page  # before the next one comes
+                if is_last:
                     return
 
     async def _freeze(self, entity: SourceEntity, page: SourcePage, page_number: int, seen: SeenRecords, span: trace.Span) -> None:
@@ -280,10 +282,12 @@ class WaitState:
         self._clock = clock
         self.entity = ""
         self.resume_time: datetime | None = None
+        self._counter = telemetry.meter().create_counter("transload.source.waits", unit="{wait}")
 
     async def tell(self, reason: str, message: str, resume_time: datetime) -> None:
         """Report that reading waits until `resume_time`; the first page after it reports that it goes on."""
         self.resume_time = resume_time
+        self._counter.add(1, {"transload.reason": reason})
         _log.info("extraction.waiting", extraction_id=self._extraction_id, entity=self.entity, reason=reason, resume_time=resume_time.isoformat())
         await self._ledger.report(Report(self._extraction_id, State.WAITING, "", reason, message, resume_time))
 

@@ -84,6 +84,7 @@ class Downloader:
         self._bytes_max = bytes_max or FILE_BYTES_MAX
         self._refusal = refusal
         self._was_source_away = was_source_away
+        self._byte_counter = telemetry.meter().create_counter("transload.source.file.bytes", unit="By")
 
     async def fetch(self, link: FileLink | None, fallback_name: str) -> StagedFile:
         """Download one file.
@@ -137,6 +138,7 @@ class Downloader:
             return StagedFile(name, error.byte_count, content_type, problem=TOO_LARGE)
         except _NETWORK_ERRORS as error:
             raise _BrokenOffError(type(error).__name__) from error
+        self._byte_counter.add(byte_count)
         return StagedFile(name, byte_count, content_type, digest)
 
     async def _failed(self, response: httpx.Response, name: str) -> StagedFile | None:

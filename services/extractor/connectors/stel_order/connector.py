@@ -90,7 +90,10 @@ class StelOrder:
         reader = CollectionReader(self._client, collection, changed_since=scope.changed_since, closes=self._closes, clock=self._context.clock)
         make = attachment_record if collection.entity.has_files else _record
         async for raw in reader.pages(cursor):
-            yield SourcePage(raw.cursor, raw.next_cursor, tuple(make(data) for data in raw.records))
+            page = SourcePage(raw.cursor, raw.next_cursor, tuple(make(data) for data in raw.records))
+            del raw  # nobody holds a page while the next one comes
+            yield page
+            del page
 
     async def count_files(self, entity: str, scope: ReadScope) -> int | None:
         """Count images and PDFs on the frozen pages; attachments are only known once their collection is read."""

@@ -117,6 +117,7 @@ class CollectionReader:
                 page = await self._fallen_back(cursor, page)
             yield page
             cursor = page.next_cursor
+            del page  # else two pages would be in memory while the next one comes
             if cursor == END:
                 return
 
