@@ -232,7 +232,21 @@ def _mismatch(what: str, given: str, in_force: str) -> PreconditionError:
 def _wrong_state(step: Step, standing: Standing) -> PreconditionError:
     allowed = ", ".join(state for state in MigrationState if state in ALLOWED_FROM[step])
     return PreconditionError(
-        f"the step {step} is not possible in state {standing.state}; possible in: {allowed}",
+        f"the step {step} is not possible in state {standing.state}, only in: {allowed}. {_NEXT[standing.state]}",
         reason="WRONG_STATE",
         metadata={"state": standing.state, "allowed": allowed},
     )
+
+
+_NEXT: dict[MigrationState, str] = {
+    _S.CREATED: "Next: start the audit",
+    _S.AUDITED: "Next: look at the mapping and confirm it",
+    _S.CONFIRMED: "Next: apply the schema",
+    _S.PREPARED: "Next: run a sample",
+    _S.SAMPLED: "Next: look at the diff and approve it",
+    _S.APPROVED: "Next: start the full load",
+    _S.LOADED: "Next: reconcile, run deltas, then complete the migration",
+    _S.COMPLETED: "The migration is closed; only a rollback is possible",
+    _S.ROLLED_BACK: "Everything was taken back; create a new migration to begin again",
+}
+"""What a person does in each state to come further."""
