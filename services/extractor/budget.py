@@ -39,10 +39,31 @@ def next_day_time(moment: datetime, zone: tzinfo) -> datetime:
     return datetime.combine(tomorrow, time.min, tzinfo=zone).astimezone(UTC)
 
 
-async def sleep_until(clock: Clock, moment: datetime) -> None:
-    """Wait for a wall-clock time."""
-    while (remaining_seconds := (moment - clock.now()).total_seconds()) > 0:
-        await clock.sleep(min(remaining_seconds, NAP_SECONDS))
+class Sleeper:
+    """Waits for wall-clock times, and can be woken: a person who resumes a migration has seen to the cause."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._is_woken = asyncio.Event()
+
+    async def until(self, moment: datetime) -> None:
+        """Wait for a time, or to be woken."""
+        self._is_woken.clear()
+        while not self._is_woken.is_set() and (seconds := (moment - self._clock.now()).total_seconds()) > 0:
+            await self._nap(min(seconds, NAP_SECONDS))
+
+    def wake(self) -> None:
+        """End the wait that is going on, if any."""
+        self._is_woken.set()
+
+    async def _nap(self, seconds: float) -> None:
+        nap = asyncio.ensure_future(self._clock.sleep(seconds))
+        call = asyncio.ensure_future(self._is_woken.wait())
+        try:
+            await asyncio.wait((nap, call), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            nap.cancel()
+            call.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +127,7 @@ class CallBudget:
         self._ledger = ledger
         self._clock = clock
         self._window = MinuteWindow(clock)
+        self._sleeper = Sleeper(clock)
         self._turn = asyncio.Lock()
         self._calls_since_wait = 0
         self._has_waited = False
@@ -147,6 +169,11 @@ class CallBudget:
         """Calls taken from the day's budget so far by all, as the ledger last said; 0 before the first call."""
         return self._used_today
 
+    def wake(self) -> None:
+        """Ask the source again now, although it said that the day is used up. Our own count holds."""
+        self._day_blocked_until = None
+        self._sleeper.wake()
+
     def refused(self, refusal: Refusal, limits: CallLimits) -> datetime:
         """Note that the source refused a call, and answer when the next one is allowed."""
         now = self._clock.now()
@@ -161,12 +188,16 @@ class CallBudget:
         self._day_cause = "as the source says (other programs draw from it too)"
         return resume_time
 
+    def forget_day(self) -> None:
+        """Let the next call find out whether the day's budget is still used up: a person may have bought more."""
+        self._day_blocked_until = None
+
     async def _wait_for_day(self, on_wait: WaitReport) -> None:
         while self._day_blocked_until is not None and self._day_blocked_until > self._clock.now():
             resume_time = self._day_blocked_until
             message = f"the call budget of connection {self._connection!r} is used up for today {self._day_cause}; reading goes on by itself"
             await on_wait("SOURCE_QUOTA_EXHAUSTED", message, resume_time)
-            await sleep_until(self._clock, resume_time)
+            await self._sleeper.until(resume_time)
             self._has_waited, self._calls_since_wait = True, 0
         self._day_blocked_until = None
 
@@ -225,6 +256,7 @@ class WaitingGate:
         self._clock = clock
         self._outage_policy = outage_policy
         self._on_wait = on_wait
+        self._sleeper = Sleeper(clock)
         self.call_count = 0
         self.outage_count = 0
         self._call_counter = telemetry.meter().create_counter("transload.source.calls", unit="{call}")
@@ -249,6 +281,11 @@ class WaitingGate:
             message = "the source refused a call: its limit of the minute is passed, perhaps by another program; reading goes on by itself"
             await self._on_wait("SOURCE_QUOTA_EXHAUSTED", message, resume_time)
 
+    def wake(self) -> None:
+        """End a wait for the source to come back or for its day to turn."""
+        self._sleeper.wake()
+        self._budget.wake()
+
     async def outage(self, attempt: int, problem: str) -> None:
         """Wait with growing pauses, first quietly, then as a state people see. Never gives up: the run goes on when the source is back."""
         self.outage_count += 1
@@ -259,7 +296,7 @@ class WaitingGate:
         resume_time = self._clock.now() + timedelta(seconds=policy.slow.delay_seconds(attempt - policy.tries))
         message = f"the source does not answer ({problem}) after {attempt} tries; it is tried again by itself"
         await self._on_wait("SOURCE_UNREACHABLE", message, resume_time)
-        await sleep_until(self._clock, resume_time)
+        await self._sleeper.until(resume_time)
 
 
 class CheckGate:

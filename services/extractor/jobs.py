@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class _Job:
     gate: WaitingGate
     waits: WaitState
     trace_parent: str
+    connection: Connection | None = None
     task: asyncio.Task[None] | None = None
 
 
@@ -89,18 +91,25 @@ class Extractions:
             await source.check()
         return _shown_url(connection)
 
-    def start(self, spec: ExtractionSpec, connector: type[ConnectorType]) -> bool:
+    async def start(self, spec: ExtractionSpec, connector: type[ConnectorType]) -> bool:
         """Start an extraction, or go on with it; False when it is running here already.
+
+        One that waits for its source is woken, and one whose connection was corrected meanwhile begins anew from its checkpoints.
 
         Raises:
             InvalidRequestError: The connector's options make no sense.
         """
-        if spec.extraction_id in self._jobs:
-            return False
+        if (running := self._jobs.get(spec.extraction_id)) is not None:
+            if not self._is_corrected(running):
+                running.gate.wake()
+                return False
+            await self.cancel(spec.extraction_id)
         limits = connector.limits(spec.options)
         waits = WaitState(spec.extraction_id, ledger=self._ledger, clock=self._clock)
+        budget = self._budgets.of(spec.connection)
+        budget.forget_day()
         gate = WaitingGate(
-            self._budgets.of(spec.connection),
+            budget,
             limits=limits,
             extraction_id=spec.extraction_id,
             clock=self._clock,
@@ -110,8 +119,14 @@ class Extractions:
         job = self._jobs[spec.extraction_id] = _Job(spec, connector, limits, gate, waits, telemetry.current_traceparent())
         # A context of its own: the deadline of the call that starts it must not end it.
         job.task = asyncio.create_task(self._work(job), name=f"extraction {spec.extraction_id}", context=contextvars.Context())
-        job.task.add_done_callback(lambda _: self._jobs.pop(spec.extraction_id, None))
+        job.task.add_done_callback(functools.partial(self._forget, job))
         return True
+
+    def _is_corrected(self, job: _Job) -> bool:
+        try:
+            return job.connection is not None and self._connections.get(job.spec.connection) != job.connection
+        except TransloadError:
+            return False  # half-way through being written; the job goes on with what it has
 
     def get(self, extraction_id: str) -> JobStatus:
         """Answer where an extraction stands.
@@ -130,6 +145,10 @@ class Extractions:
         if job is not None and job.task is not None:
             job.task.cancel()
             await asyncio.wait([job.task])
+
+    def _forget(self, job: _Job, _: asyncio.Task[None]) -> None:
+        if self._jobs.get(job.spec.extraction_id) is job:
+            del self._jobs[job.spec.extraction_id]
 
     async def close(self) -> None:
         """Stop all extractions."""
@@ -163,7 +182,7 @@ class Extractions:
     async def _extract(self, job: _Job) -> None:
         spec, gate = job.spec, job.gate
         frozen = StagedPages(spec, ledger=self._ledger, store=self._store, waits=job.waits)
-        connection = self._connections.get(spec.connection)
+        connection = job.connection = self._connections.get(spec.connection)
         async with AsyncExitStack() as stack:
             context = ConnectorContext(connection, spec.options, gate, frozen, self._clock, self._http_client)
             source = await stack.enter_async_context(job.connector.connect(context))

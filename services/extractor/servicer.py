@@ -40,7 +40,7 @@ class ExtractorServicer(pb_grpc.ExtractorServiceServicer):
     async def StartExtraction(self, request: pb.StartExtractionRequest, context: Context) -> pb.StartExtractionResponse:  # noqa: ARG002, N802
         """Start or go on."""
         spec = spec_from_proto(request.spec)
-        return pb.StartExtractionResponse(is_started=self._extractions.start(spec, connector_type(spec.connector)))
+        return pb.StartExtractionResponse(is_started=await self._extractions.start(spec, connector_type(spec.connector)))
 
     async def GetExtraction(self, request: pb.GetExtractionRequest, context: Context) -> pb.GetExtractionResponse:  # noqa: ARG002, N802
         """Say where it stands."""

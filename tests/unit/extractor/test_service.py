@@ -135,10 +135,67 @@ async def test_an_extraction_is_started_once_shown_and_cancelled() -> None:
     assert (await servicer.StartExtraction(start, CONTEXT)).is_started
 
 
+class StandingClock(LeapingClock):
+    """Sleeps for ever; says when somebody sleeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asleep = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.is_asleep.set()
+        await asyncio.Event().wait()
+
+
+async def started(world: World) -> tuple[ExtractorServicer, asyncio.Task[None]]:
+    extractions = world.extractions()
+    servicer = ExtractorServicer(extractions)
+    start = pb.StartExtractionRequest(spec=spec(entities=["client"], options_json='{"calls_per_minute": 0, "calls_per_day": 0}'))
+    assert (await servicer.StartExtraction(start, CONTEXT)).is_started
+    task = extractions._jobs["x1"].task
+    assert task is not None
+    return servicer, task
+
+
+RESUME = pb.StartExtractionRequest(spec=spec(entities=["client"], options_json='{"calls_per_minute": 0, "calls_per_day": 0}'))
+
+
+@pytest.mark.requirement("L-06")
+async def test_resuming_wakes_an_extraction_that_waits_for_the_next_day() -> None:
+    clock = StandingClock()
+    world = World(StandIn({"clients": rows(2)}, script=[("clients", failure("E000002"))] * 2), clock=clock)
+    servicer, task = await started(world)
+    for _ in range(2):  # the second time the source refuses again, and it waits again
+        await asyncio.wait_for(clock.is_asleep.wait(), timeout=5)
+        clock.is_asleep.clear()
+        assert (await servicer.GetExtraction(pb.GetExtractionRequest(extraction_id="x1"), CONTEXT)).HasField("resume_time")
+        assert not (await servicer.StartExtraction(RESUME, CONTEXT)).is_started
+    await asyncio.wait_for(task, timeout=5)
+    assert world.ids("client") == ["1", "2"]
+
+
+@pytest.mark.requirement("L-06")
+async def test_resuming_with_a_corrected_connection_begins_anew_from_the_checkpoints() -> None:
+    clock = StandingClock()
+    world = World(StandIn({"clients": rows(600)}), clock=clock)
+    world.source.on_call = lambda source, url: source.script.append(("clients", OSError("gone"))) if url.params.get("start") else None
+    servicer, _ = await started(world)
+    await asyncio.wait_for(clock.is_asleep.wait(), timeout=5)
+    world.source.on_call, world.source.script = None, []
+    world.environ["TRANSLOAD_CONNECTION_STEL_KEY"] = world.source.key = "new-key"
+    assert (await servicer.StartExtraction(RESUME, CONTEXT)).is_started
+    task = servicer._extractions._jobs["x1"].task
+    assert task is not None
+    await asyncio.wait_for(task, timeout=5)
+    assert len(world.ids("client")) == 600
+    assert world.source.requests[-1].headers["APIKEY"] == "new-key"
+
+
 async def test_missing_connection_fails_the_extraction_with_the_variable() -> None:
     world = World()
     extractions = world.extractions()
-    assert extractions.start(spec_from_proto(spec(connection="other")), StelOrder)
+    assert await extractions.start(spec_from_proto(spec(connection="other")), StelOrder)
     task = extractions._jobs["x1"].task
     assert task is not None
     await task
