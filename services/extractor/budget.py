@@ -188,10 +188,6 @@ class CallBudget:
         self._day_cause = "as the source says (other programs draw from it too)"
         return resume_time
 
-    def forget_day(self) -> None:
-        """Let the next call find out whether the day's budget is still used up: a person may have bought more."""
-        self._day_blocked_until = None
-
     async def _wait_for_day(self, on_wait: WaitReport) -> None:
         while self._day_blocked_until is not None and self._day_blocked_until > self._clock.now():
             resume_time = self._day_blocked_until

@@ -286,10 +286,11 @@ class WaitState:
 
     async def tell(self, reason: str, message: str, resume_time: datetime) -> None:
         """Report that reading waits until `resume_time`; the first page after it reports that it goes on."""
-        self.resume_time = resume_time
         self._counter.add(1, {"transload.reason": reason})
         _log.info("extraction.waiting", extraction_id=self._extraction_id, entity=self.entity, reason=reason, resume_time=resume_time.isoformat())
         await self._ledger.report(Report(self._extraction_id, State.WAITING, "", reason, message, resume_time))
+        # After the report: who sees the ledger say "running" and us waiting takes it for a resumption by a person.
+        self.resume_time = resume_time
 
     async def out(self, act: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """Do what staging may refuse, until it does not: a full disk is emptied by a person, and no page may be lost meanwhile."""

@@ -106,10 +106,8 @@ class Extractions:
             await self.cancel(spec.extraction_id)
         limits = connector.limits(spec.options)
         waits = WaitState(spec.extraction_id, ledger=self._ledger, clock=self._clock)
-        budget = self._budgets.of(spec.connection)
-        budget.forget_day()
         gate = WaitingGate(
-            budget,
+            self._budgets.of(spec.connection),
             limits=limits,
             extraction_id=spec.extraction_id,
             clock=self._clock,
@@ -117,6 +115,8 @@ class Extractions:
             on_wait=waits.tell,
         )
         job = self._jobs[spec.extraction_id] = _Job(spec, connector, limits, gate, waits, telemetry.current_traceparent())
+        # Whoever starts it wants to know now whether the source gives calls again; finding out costs one.
+        gate.wake()
         # A context of its own: the deadline of the call that starts it must not end it.
         job.task = asyncio.create_task(self._work(job), name=f"extraction {spec.extraction_id}", context=contextvars.Context())
         job.task.add_done_callback(functools.partial(self._forget, job))

@@ -176,6 +176,20 @@ async def test_resuming_wakes_an_extraction_that_waits_for_the_next_day() -> Non
 
 
 @pytest.mark.requirement("L-06")
+async def test_cancelling_and_starting_asks_the_source_at_once() -> None:
+    clock = StandingClock()
+    world = World(StandIn({"clients": rows(2)}, script=[("clients", failure("E000002"))]), clock=clock)
+    servicer, _ = await started(world)
+    await asyncio.wait_for(clock.is_asleep.wait(), timeout=5)
+    await servicer.CancelExtraction(pb.CancelExtractionRequest(extraction_id="x1"), CONTEXT)
+    assert (await servicer.StartExtraction(RESUME, CONTEXT)).is_started
+    task = servicer._extractions._jobs["x1"].task
+    assert task is not None
+    await asyncio.wait_for(task, timeout=5)
+    assert world.ids("client") == ["1", "2"]
+
+
+@pytest.mark.requirement("L-06")
 async def test_resuming_with_a_corrected_connection_begins_anew_from_the_checkpoints() -> None:
     clock = StandingClock()
     world = World(StandIn({"clients": rows(600)}), clock=clock)
