@@ -150,14 +150,12 @@ class CallBudget:
             self._window.count()
 
     async def take_now(self, limits: CallLimits) -> None:
-        """Take one call or say when there will be one.
+        """Take one call or say when there will be one. What the source said of its day before is not believed: this call finds out.
 
         Raises:
             RateLimitedError: The budget of the minute or the day is used up.
         """
         seconds = self._window.wait_seconds(limits.calls_per_minute)
-        if self._day_blocked_until is not None:
-            seconds = max(seconds, (self._day_blocked_until - self._clock.now()).total_seconds())
         if seconds <= 0 and not await self._debit(limits, ""):
             seconds = (next_day_time(self._clock.now(), limits.day_zone) - self._clock.now()).total_seconds()
         if seconds > 0:
