@@ -67,11 +67,15 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
 
     Raises:
         NotFoundError: the ledger does not wait for such a batch.
+        InvalidRequestError: it holds records the batch was not announced with.
         PreconditionError, PausedError, UnavailableError: see `check_taking_work`.
     """
     migration, batch = await tx.get_migration(begin.migration_id), await tx.get_batch(begin.batch_id)
-    if migration is None or batch is None or batch.migration_id != begin.migration_id:
-        raise NotFoundError(f"migration {begin.migration_id} waits for no batch {begin.batch_id}")
+    if migration is None or batch is None or (batch.migration_id, batch.run_id) != (begin.migration_id, begin.run_id):
+        raise NotFoundError(f"run {begin.run_id} of migration {begin.migration_id} waits for no batch {begin.batch_id}")
+    strangers = {record.key for record in begin.wanted} - set(batch.keys)
+    if strangers:
+        raise InvalidRequestError(f"batch {begin.batch_id} was announced without {min(strangers)}")
     run = check_taking_work(migration, await tx.get_run(begin.run_id), batch.phase, now)
     claim = Claim(begin.holder, begin.token, begin.batch_id, now, now + claim_ttl)
     known = await tx.get_records(begin.migration_id, [record.key for record in begin.wanted])

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Engine, QueuePool, RootTransaction, create_engine, event, text
@@ -185,30 +185,37 @@ async def _in_threads(engine: Engine, threads: ThreadPoolExecutor) -> AsyncItera
             with _Translated():
                 return await asyncio.shield(running)
         except asyncio.CancelledError:
-            await asyncio.wait([running])
+            while not running.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([running])
             raise
 
-    def begin() -> tuple[Connection, RootTransaction]:
+    opened: list[tuple[Connection, RootTransaction]] = []
+
+    def begin() -> None:
         connection = engine.connect()
         try:
-            return connection, connection.begin()
+            opened.append((connection, connection.begin()))
         except BaseException:
             connection.close()
             raise
 
     def end(*, is_good: bool) -> None:
-        try:
-            transaction.commit() if is_good else transaction.rollback()
-        finally:
-            connection.close()
+        while opened:
+            connection, transaction = opened.pop()
+            try:
+                transaction.commit() if is_good else transaction.rollback()
+            finally:
+                connection.close()
 
     async def run(work: Callable[[Connection], Item], /) -> Item:
-        return await go(lambda: work(connection))
+        return await go(lambda: work(opened[0][0]))
 
-    connection, transaction = await go(begin)
     try:
+        await go(begin)
         yield run
     except BaseException:
+        # Whoever was cancelled while it began has an open connection, too.
         await go(lambda: end(is_good=False))
         raise
     await go(lambda: end(is_good=True))

@@ -8,6 +8,7 @@ from typing import Self
 
 from sqlalchemy import text
 
+from services.common import telemetry
 from services.common.clock import Clock
 from services.ledger.audit import new_salt
 from services.ledger.domain import Migration, OutboxMessage, Run
@@ -61,6 +62,7 @@ class SqlLedger:
         self._statements = Statements(database.dialect)
         self._write_lock = asyncio.Lock()
         self._listeners: list[Listener] = []
+        self._events = telemetry.meter().create_counter("ledger.events", description="Events appended to the audit trail")
 
     @classmethod
     @asynccontextmanager
@@ -86,12 +88,20 @@ class SqlLedger:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
         """Begin a unit of work: commits at the end of the block, rolls back when it raises."""
-        async with self._write_lock, self._database.write() as run:
-            transaction = SqlTransaction(run, self._statements, self._clock.now, self._salt)
-            yield transaction
-            await transaction.finish()
-        for migration_id in transaction.touched:
-            self.on_change(migration_id)
+        touched: set[str] = set()
+        try:
+            with telemetry.tracer().start_as_current_span("ledger.transaction") as span:
+                async with self._write_lock, self._database.write() as run:
+                    transaction = SqlTransaction(run, self._statements, self._clock.now, self._salt)
+                    yield transaction
+                    await transaction.finish()
+                    touched = transaction.touched
+                span.set_attribute("ledger.event_count", transaction.event_count)
+            self._events.add(transaction.event_count)
+        finally:
+            # Whoever is cancelled during the commit does not know that it went through; the listeners have to.
+            for migration_id in touched:
+                self.on_change(migration_id)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SqlReader]:

@@ -60,6 +60,7 @@ class TrailWriter(TrailReader):
         self._heads: dict[str, dict[str, int | str]] = {}
         self.touched: set[str] = set()
         """Migrations this transaction wrote events of."""
+        self.event_count = 0
 
     async def append_event(self, migration_id: str, event: EventDraft) -> int:
         """Append one event and answer its sequence."""
@@ -79,6 +80,7 @@ class TrailWriter(TrailReader):
         await self._run(_PAYLOADS.insert(), payloads)
         head["event_sequence"], head["event_hash"] = after.sequence, after.hash
         self.touched.add(migration_id)
+        self.event_count += len(chained)
         return after.sequence
 
     async def event_sequence(self, migration_id: str) -> int:
