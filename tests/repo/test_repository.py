@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from services.ledger.domain import IssueKind, OutcomeResult
 from transload.v1 import error_reason_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,13 +30,57 @@ def test_every_error_reason_is_documented() -> None:
     assert not missing
 
 
-def test_every_setting_is_documented() -> None:
+READER_METHODS = {"str", "int", "float", "bool", "secret", "path"}
+
+
+def settings_read_by(path: Path) -> set[str]:
+    """Every name given to a reader of the environment, and every variable an option of the command takes its default from."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Attribute) and node.func.attr in READER_METHODS:
+            found |= {f"TRANSLOAD_{name}" for name in constants(node.args[:1]) if re.fullmatch(r"[A-Z][A-Z0-9_]+", name)}
+        found |= constants([keyword.value for keyword in node.keywords if keyword.arg == "envvar"])
+    return found
+
+
+def constants(nodes: Iterable[ast.AST]) -> set[str]:
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    names: set[str] = set()
-    for path in (ROOT / "services").rglob("settings.py"):
-        names |= {f"TRANSLOAD_{name}" for name in re.findall(r'reader\.\w+\(\s*"([A-Z][A-Z0-9_]+)"', path.read_text(encoding="utf-8"))}
-    assert names
-    assert not sorted(name for name in names if name not in page)
+    read = {name for folder in ("services", "transload") for path in (ROOT / folder).rglob("*.py") for name in settings_read_by(path)}
+    assert len(read) > 40
+    documented = set(re.findall(r"^\| `(TRANSLOAD_[A-Z0-9_]+)`", page, re.MULTILINE))
+    assert sorted(read - documented) == []
+    assert documented - read <= {"TRANSLOAD_CONNECTIONS_DIR"}  # looked up at each use, not read as a setting
+
+
+def sources_of(folder: str) -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / folder).rglob("*.py")))
+
+
+def test_every_event_kind_and_metric_is_documented() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    kinds = re.findall(r'(?:EventDraft\(\s*(?:kind=)?|\bkind = |_event\()"([a-z]+\.[a-z_]+)"', sources_of("services/ledger"))
+    kinds += [f"record.{one.value}" for one in (*OutcomeResult, *IssueKind) if one.value not in {"unknown", "not_tried"}]
+    metrics = re.findall(r'\.create_(?:counter|histogram|gauge|up_down_counter|observable_[a-z_]+)\(\s*"([a-z_.]+)"', sources_of("services"))
+    assert len(set(kinds)) > 30
+    assert len(metrics) > 8
+    assert sorted({name for name in (*kinds, *metrics) if f"`{name}`" not in page}) == []
+
+
+def test_every_key_of_the_audit_report_is_documented() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    tree = ast.parse((ROOT / "services" / "transformer" / "profile.py").read_text(encoding="utf-8"))
+    profile = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "profile_source")
+    report = next(node for node in ast.walk(profile) if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)).value
+    assert isinstance(report, ast.Dict)
+    keys = constants(key for key in report.keys if key is not None)
+    assert keys
+    assert [key for key in sorted(keys) if f"| `{key}` |" not in page] == []
 
 
 def test_readme_commands_exist() -> None:
