@@ -44,7 +44,7 @@ class Installation:
             source_connection="source",
             target_connection="target",
             migration_id=MIGRATION_ID,
-            options=pb.MigrationOptions(connector_json='{"plan": "pro", "calls_per_minute": 0, "daily_limit": 0}'),
+            options=pb.MigrationOptions(connector_json='{"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0}'),
         )
         await self.step(self.client.start_audit)
         mapping = await self.client.get_mapping(MIGRATION_ID)
