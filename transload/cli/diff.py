@@ -23,6 +23,9 @@ VERDICT_WORDS = {
     pb.DIFF_VERDICT_UNMAPPED: "unmapped",
 }
 
+CAPTION_FIELDS = frozenset({"name", "title", "subject"})
+CAPTION_CHARACTERS_MAX = 80
+
 
 @dataclass(frozen=True, slots=True)
 class SampleDiff:
@@ -128,13 +131,24 @@ def render_html(sample: SampleDiff) -> str:
     """One page with everything in it: no scripts, styles or pictures from elsewhere; every value escaped."""
     environment = Environment(loader=PackageLoader("transload.cli", "templates"), autoescape=select_autoescape(default=True, default_for_string=True))
     environment.filters["plain"] = _text
+    environment.filters["caption"] = _caption
     by_entity = Counter(record.target_entity or record.source_key.partition("/")[0] for record in sample.records)
     return environment.get_template("diff.html.j2").render(
         sample=sample,
         verdicts=VERDICT_WORDS,
         by_entity=sorted(by_entity.items()),
+        open_records=sum(not record.target_id for record in sample.records),
         state=output.enum_word(sample.migration, "state"),
     )
+
+
+def _caption(record: pb.DiffRecord) -> str:
+    """What a person calls the record: its name, title or subject."""
+    for field in record.fields:
+        if field.target_field in CAPTION_FIELDS and field.mapped_value_json:
+            text = _text(field.mapped_value_json)
+            return text if len(text) <= CAPTION_CHARACTERS_MAX else text[:CAPTION_CHARACTERS_MAX] + "…"
+    return ""
 
 
 def _text(content: bytes) -> str:

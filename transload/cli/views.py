@@ -9,13 +9,27 @@ from transload.cli import output
 from transload.cli.progress import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rich.table import Table
 
     from transload.v1 import migration_service_pb2 as pb
     from transload.v1.transformer_service_pb2 import MappingFinding
 
+# What is read first comes first; sections and columns not named follow in their own order.
+REPORT_SECTIONS = (
+    "summary",
+    "source_budget",
+    "extraction",
+    "extraction_problems",
+    "remarks",
+    "entities",
+    "status_distribution",
+    "owners",
+    "data_quality",
+)
+REPORT_COLUMNS = ("entity", "field", "state", "check", "records", "label", "to_move", "owner", "pipedrive_user", "samples")
+SCHEMA_SECTION = "schema"
 STATE_COLUMNS = ("extracted", "loaded", "matched", "skipped", "rejected", "waiting", "pending")
 
 
@@ -96,14 +110,22 @@ def plan_table(plan: pb.PlanRollbackResponse) -> Table:
 
 def print_report(report: dict[str, Any]) -> None:
     """The audit report, section by section, as far as tables serve; `--json` has all of it."""
-    for section, content in report.items():
+    for section in _in_order(report, REPORT_SECTIONS):
+        content = report[section]
+        if section == SCHEMA_SECTION:
+            output.stdout.print(
+                f"Fields: {sum(map(len, content.values())):,} in {len(content):,} entities; see --json or the reference export", markup=False
+            )
+            continue
         if isinstance(content, dict) and content and all(isinstance(value, dict) for value in content.values()):
-            columns = list(dict.fromkeys(key for value in content.values() for key, entry in value.items() if not isinstance(entry, dict | list)))
+            columns = _in_order(
+                {key: None for value in content.values() for key, entry in value.items() if not isinstance(entry, dict | list)}, REPORT_COLUMNS
+            )
             if columns:
                 rows = [(name, *(value.get(column, "") for column in columns)) for name, value in content.items()]
                 output.stdout.print(output.table(_title(section), ("", *columns), rows))
         elif isinstance(content, list) and content and all(isinstance(entry, dict) for entry in content):
-            columns = list(dict.fromkeys(key for entry in content for key in entry))
+            columns = _in_order({key: None for entry in content for key in entry}, REPORT_COLUMNS)
             rows = [tuple(_compact(entry.get(column, "")) for column in columns) for entry in content]
             output.stdout.print(output.table(_title(section), columns, rows))
         elif isinstance(content, dict):
@@ -139,6 +161,12 @@ def print_record(record: pb.GetRecordResponse) -> None:
     output.stdout.print(output.table("Events", ("#", "time", "kind", "actor", "target id", "calls"), event_rows))
     if record.review_items:
         output.stdout.print(review_table(record.review_items))
+
+
+def _in_order(names: Iterable[str], first: Sequence[str]) -> list[str]:
+    """Names with the given ones first."""
+    present = list(names)
+    return [name for name in first if name in present] + [name for name in present if name not in first]
 
 
 def _calls(payload_json: bytes) -> str:
