@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from services.loader import canonical
 from services.loader.attempts import failure
 from services.loader.entities.deal import DEAL
+from services.loader.entities.line_item import LINE_ITEM
+from services.loader.merge import POLICY_SOURCE, POLICY_TARGET
 from services.loader.work import Action, Outcome, Result
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from services.loader.attempts import Attempts
     from services.loader.canonical import Image
     from services.loader.entities.base import Found
     from services.loader.work import Batch, Work
 
-_FIELDS = {"value": canonical.number, "currency": canonical.text}
+_FIELDS: Final = {"value": canonical.number, "currency": canonical.text}
+# Half a cent and a little: sums of rounded lines are equal within it.
+_TOLERANCE: Final = 0.0051
 
 
 class DealValues:
@@ -29,34 +35,64 @@ class DealValues:
         works = batch.open(Action.CREATE, Action.UPDATE, Action.IN_DOUBT)
         if not works:
             return
-        deals: dict[str, Found] = {}
-
-        async def act(work: Work) -> Outcome:
-            deal_id = str(work.body.get("deal_id") or work.target_id)
-            found = deals.get(deal_id)
-            wanted = value_image(work.body)
-            if found is None:
-                return Outcome(Result.WAITING, reason="REFERENCE_MISSING", message="the deal is not in Pipedrive any more")
-            actual = value_image(found.image)
-            changes = {name: value for name, value in wanted.items() if actual.get(name) != value}
-            if not changes:
-                return Outcome(Result.UNCHANGED, deal_id, image=wanted)
-            if work.last_image and actual != work.last_image and work.last_image.get("value") is not None and work.conflict_policy == "target":
-                return Outcome(Result.UNCHANGED, deal_id, image=wanted, message="the value of a person stands by decision")
-            await DEAL.update(batch.client, work.context, found, changes)
-            return Outcome(Result.UPDATED, deal_id, image=wanted)
-
         try:
-            ids = sorted({str(work.body.get("deal_id") or work.target_id) for work in works})
-            deals = await DEAL.read(batch.client, batch.shared, ids)
+            deals = await DEAL.read(batch.client, batch.shared, sorted({_deal_id(work) for work in works}))
+            edited = await _edited(batch, works, deals)
         except Exception as error:  # noqa: BLE001 - sorted in `failure`
             outcome = failure(batch, error)
             for work in works:
                 work.outcome = outcome
             return
+
+        async def act(work: Work) -> Outcome:
+            return await _decide(batch, work, deals.get(_deal_id(work)), is_edited=work.key in edited)
+
         await self._attempts.each(batch, works, act)
 
 
-def value_image(raw: dict[str, object]) -> Image:
+async def _decide(batch: Batch, work: Work, found: Found | None, *, is_edited: bool) -> Outcome:
+    if found is None:
+        return Outcome(Result.WAITING, reason="REFERENCE_MISSING", message="the deal is not in Pipedrive any more")
+    deal_id, wanted, actual = found.target_id, value_image(work.body), value_image(found.image)
+    changes = {name: value for name, value in wanted.items() if actual.get(name) != value}
+    if not changes:
+        return Outcome(Result.UNCHANGED, deal_id, image=wanted)
+    if is_edited and work.conflict_policy == POLICY_TARGET:
+        return Outcome(Result.UNCHANGED, deal_id, image={}, message="the value a person gave the deal stands by decision")
+    if is_edited and work.conflict_policy != POLICY_SOURCE:
+        message = "the deal's value was changed in the source and by a person in Pipedrive since it was loaded; decide which side is right"
+        return Outcome(Result.WAITING, deal_id, image=work.last_image, reason="CONFLICT", message=message)
+    await DEAL.update(batch.client, work.context, found, changes)
+    return Outcome(Result.UPDATED, deal_id, image=wanted)
+
+
+async def _edited(batch: Batch, works: Sequence[Work], deals: Mapping[str, Found]) -> set[str]:
+    """Answers the keys of records whose deal has a value a person gave it: not what we loaded, not what is wanted, not the sum of its lines.
+
+    Only deals that changed since they were loaded are looked at, so a first load costs nothing here.
+    """
+    suspects: dict[str, Work] = {}
+    for work in works:
+        found = deals.get(_deal_id(work))
+        if found is None or "value" not in work.last_image:
+            continue
+        value = value_image(found.image)["value"]
+        if value not in {work.last_image["value"], value_image(work.body)["value"]}:
+            suspects[found.target_id] = work
+    if not suspects:
+        return set()
+    sums = dict.fromkeys(suspects, 0.0)
+    async for page in LINE_ITEM.of_deals(batch.client, batch.shared, sorted(suspects)):
+        for line in page:
+            if line.raw.get("is_enabled", True):
+                sums[line.parent_id] = sums.get(line.parent_id, 0.0) + float(line.raw.get("sum") or 0)
+    return {work.key for deal_id, work in suspects.items() if abs(sums[deal_id] - float(value_image(deals[deal_id].image)["value"])) > _TOLERANCE}
+
+
+def _deal_id(work: Work) -> str:
+    return str(work.body.get("deal_id") or work.target_id)
+
+
+def value_image(raw: Mapping[str, Any]) -> Image:
     """Answers value and currency of a deal; a value of 0 is said."""
     return canonical.image({"value": 0, **{name: value for name, value in raw.items() if value is not None}}, _FIELDS)

@@ -12,6 +12,7 @@ from services.common.errors import ClaimHeldError, ConfigurationError, RateLimit
 from services.loader.codec import batch_from_proto, calls_to_proto, outcome_to_proto
 from services.loader.pipedrive.client import UNAUTHORIZED_PAUSE_SECONDS, CallContext
 from services.loader.pipedrive.errors import ClaimExpiredError, OutcomeUnknownError
+from services.loader.quota.arbiter import Priority
 from services.loader.quota.codec import priority_of_run
 from services.loader.work import Action, Result
 from transload.v1.records_pb2 import MappedBatch
@@ -33,6 +34,8 @@ _CLAIM_MARGIN_SECONDS: Final = 2.0
 _CLAIMS_MAX: Final = 50
 # About a minute, with the pauses of the backoff.
 _SETTLES_MAX: Final = 10
+_CONNECTIONS_KEPT: Final = 100
+_AWAY: Final = frozenset({"TARGET_UNREACHABLE", "TARGET_UNAUTHORIZED"})
 _REPORTED: Final = frozenset({"TARGET_QUOTA_EXHAUSTED", "TARGET_BLOCKED", "TARGET_UNAUTHORIZED", "TARGET_UNREACHABLE", "STAGING_UNAVAILABLE"})
 
 
@@ -61,7 +64,9 @@ class LoadWorker:
         self._upsert = upsert
         self._clock = clock
         # What people were told last, by connection. After a start nothing is known, so the first success takes back whatever stood there.
-        self._told: dict[str, str] = {}
+        self._told: dict[str, tuple[str, str]] = {}
+        self._connections: dict[str, str] = {}
+        self._away: set[str] = set()
         self._backoff = Backoff(base_seconds=0.5, cap_seconds=8.0)
 
     async def handle(self, payload: bytes) -> None:
@@ -74,14 +79,35 @@ class LoadWorker:
             TransientError: something did not answer, or outcomes are unknown; what was done is settled.
         """
         message = MappedBatch.FromString(payload)
+        await self._probe(self._connections.get(message.migration_id, ""))
         for _ in range(_CLAIMS_MAX):
             response = await self._ledger.begin(message)
+            self._remember(message.migration_id, response.connection)
             stop = await self._load(message, response)
             if stop is None:
                 return
             if not isinstance(stop, ClaimExpiredError):
                 raise stop
         raise TransientError("the batch outlived its claims", reason="CLAIM_HELD")
+
+    def _remember(self, migration_id: str, connection: str) -> None:
+        self._connections[migration_id] = connection
+        if len(self._connections) > _CONNECTIONS_KEPT:
+            del self._connections[next(iter(self._connections))]
+
+    async def _probe(self, connection: str) -> None:
+        """While a target was last seen away, asks it who we are before anything is claimed: claims and releases of an outage fill the trail.
+
+        Raises:
+            UnavailableError, RateLimitedError: it is still away.
+        """
+        if connection not in self._away:
+            return
+        try:
+            await self._targets.client(connection).call("users.me", CallContext(priority=Priority.BULK))
+        except UnauthorizedError as error:
+            raise RateLimitedError(error.message, retry_after_seconds=UNAUTHORIZED_PAUSE_SECONDS, reason=error.reason) from error
+        self._away.discard(connection)
 
     async def _load(self, message: MappedBatch, response: BeginBatchResponse) -> TransloadError | None:
         """Does one round under one claim; answers why it must come back, or None."""
@@ -136,6 +162,8 @@ class LoadWorker:
     async def _report(self, connection: str, batch: Batch) -> None:
         """Tells people when the target stops work and when it goes on."""
         stop = batch.stop
+        if stop is not None and stop.reason in _AWAY:
+            self._away.add(connection)
         if stop is None:
             if any(call.status for work in batch.works for call in work.context.log) or any(call.status for call in batch.shared.log):
                 await self._tell(connection)
@@ -147,8 +175,9 @@ class LoadWorker:
             await self._tell(connection, reason=stop.reason, message=stop.message, resume_time=resume_time)
 
     async def _tell(self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None) -> None:
-        if self._told.get(connection) == reason:
+        news = (reason, f"{resume_time:%Y-%m-%dT%H:%M}" if resume_time else "")
+        if self._told.get(connection) == news:
             return
         await self._ledger.report_target(connection, reason=reason, message=message, resume_time=resume_time)
-        self._told[connection] = reason
+        self._told[connection] = news
         _LOG.info("target.reported", connection=connection, reason=reason)

@@ -6,6 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from services.common.errors import RateLimitedError, TransientError
 from tests.unit.loader import payloads
@@ -162,6 +165,11 @@ async def test_an_outage_hands_the_batch_back_and_people_are_told(world: World) 
         await world.load("organization", batch)
     assert {result_of(world.ledger.entry(key).outcome) for key in batch} == {"NOT_TRIED"}
     assert world.ledger.reports[-1][0] == "TARGET_UNREACHABLE"
+    begun = world.ledger.begin_count
+    for _ in range(3):
+        with pytest.raises(TransientError):
+            await world.load("organization", batch)
+    assert world.ledger.begin_count == begun  # nothing is claimed while nobody is there
     world.transport.before = None
     await world.load("organization", batch)
     assert world.ledger.reports[-1][0] == ""
@@ -259,3 +267,47 @@ async def test_undoing_what_is_in_doubt_finds_it_first(world: World) -> None:
     outcomes = await world.undo("organization", ["organization:client/1", "organization:client/2"])
     assert {result_of(outcome) for outcome in outcomes.values()} == {"DELETED"}
     assert len(world.live("organization")) == before
+
+
+@pytest.mark.requirement("L-10")
+async def test_a_connection_without_key_is_named_and_waits(world: World) -> None:
+    del world.environ["TRANSLOAD_CONNECTION_CRM_KEY"]
+    with pytest.raises(RateLimitedError) as caught:
+        await world.load("organization", {ORG: payloads.organization()})
+    assert caught.value.reason == "CONFIGURATION"
+    assert "TRANSLOAD_CONNECTION_CRM_KEY" in caught.value.message
+    assert world.ledger.reports[-1][0] == "CONFIGURATION"
+
+
+async def test_a_later_time_to_go_on_is_told_again() -> None:
+    world = World(limits=True, plan="lite", seats=1)
+    world.app.limits.state()
+    batch = {f"organization:client/{number}": payloads.organization(f"Org {number}") for number in range(3)}
+    for _ in range(2):
+        world.app.limits.spend(30_000)
+        with pytest.raises(RateLimitedError):
+            await world.load("organization", batch)
+        world.clock.advance(24 * 3600 - (world.clock.monotonic() % (24 * 3600)) + 60)
+        world.app.limits.state()
+    times = [time for reason, time in world.ledger.reports if reason]
+    assert len(times) == 2
+    assert times[0] != times[1]
+
+
+async def test_calls_are_spans_with_key_status_and_tokens_and_nothing_personal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("services.common.telemetry.tracer", lambda: provider.get_tracer("test"))
+    with provider.get_tracer("test").start_as_current_span("process MAPPED") as message:
+        await world.load("organization", {ORG: payloads.organization("Secret Name")})
+    span = next(span for span in exporter.get_finished_spans() if span.name == "organizations.create")
+    assert span.parent is not None
+    assert span.parent.span_id == message.get_span_context().span_id
+    assert dict(span.attributes or {}) == {
+        "http.request.method": "POST",
+        "url.template": "/api/v2/organizations",
+        "http.response.status_code": 200,
+        "transload.tokens": 5,
+        "transload.record.key": ORG,
+    }

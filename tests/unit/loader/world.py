@@ -94,11 +94,13 @@ class MemoryLedger:
         self.run_kind = "load"
         self.held: set[str] = set()
         self.lose_settles = 0
+        self.begin_count = 0
 
     def entry(self, key: str) -> Entry:
         return self.entries.setdefault(key, Entry())
 
     async def begin(self, batch: MappedBatch) -> pb.BeginBatchResponse:
+        self.begin_count += 1
         response = pb.BeginBatchResponse(connection=CONNECTION, run_kind=self.run_kind)
         response.claim_expire_time.FromDatetime(self._clock.now() + timedelta(seconds=self.claim_seconds))
         for record in batch.records:
