@@ -30,8 +30,10 @@ HOLDING_PAUSES: Final = frozenset({PauseKind.USER, PauseKind.ERROR})
 """Pauses that only a person ends."""
 _RETRYABLE: Final = (TransientError, ClaimHeldError, PausedError)
 # A step is followed by a rest of this many times its own length, so that watching work never takes more than a part of a core.
-REST_FACTOR: Final = 4.0
+REST_FACTOR: Final = 6.0
 REST_SECONDS_MIN: Final = 0.02
+# A new run waits at most this long for its task.
+LOOK_SECONDS_MIN: Final = 0.1
 REST_SECONDS_MAX: Final = 2.0
 WAIT_SECONDS_MAX: Final = 30.0
 
@@ -86,6 +88,7 @@ class Coordinator:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._streams = ""
         self._streams_problem = ""
+        self._looked_time = float("-inf")
 
     async def run(self) -> None:
         """Drive runs until cancelled."""
@@ -93,10 +96,12 @@ class Coordinator:
         try:
             while True:
                 self._wake.clear()
-                await self._look_at_streams()
+                if self._tools.clock.monotonic() - self._looked_time >= self._timing.tick_seconds:
+                    await self._look_at_streams()
+                    self._looked_time = self._tools.clock.monotonic()
                 await self._start_tasks()
                 await self._wait(self._wake, self._timing.tick_seconds)
-                await self._tools.clock.sleep(REST_SECONDS_MIN)
+                await self._tools.clock.sleep(LOOK_SECONDS_MIN)
         finally:
             unsubscribe()
             for task in self._tasks.values():
@@ -112,7 +117,9 @@ class Coordinator:
         if run is None or migration is None or run.state is not RunState.RUNNING:
             return None
         if migration.pause_kind in HOLDING_PAUSES:
-            watch.was_paused = True
+            if not watch.was_paused:
+                watch.was_paused = True
+                await self._stop_reading(run)
             return self._timing.tick_seconds
         try:
             delay = await self._drivers[run.kind].advance(migration, run)
@@ -175,6 +182,16 @@ class Coordinator:
         finally:
             for task in waiting:
                 task.cancel()
+
+    async def _stop_reading(self, run: Run) -> None:
+        """Let a held run read no more of the source; its checkpoints stay, and the driver starts the extraction again after the pause."""
+        if not run.extraction_id:
+            return
+        try:
+            if await self._tools.extractor.get_extraction(run.extraction_id) is not None:
+                await self._tools.extractor.cancel_extraction(run.extraction_id)
+        except TransloadError as error:
+            _LOG.warning("extraction.not_stopped", migration_id=run.migration_id, run_id=run.run_id, reason=error.reason)
 
     async def _after_success(self, migration: Migration, run: Run, watch: _Watch, *, is_waiting: bool) -> None:
         """End a pause that is over, show an outage of NATS, and announce work again that does not move."""

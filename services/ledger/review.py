@@ -1,7 +1,8 @@
 """The review queue (L-16): which resolutions an item takes, and what each does to the record behind it.
 
 A blocking item holds its record in state waiting. Resolving it decides what the next load or delta does with the record (`retry`,
-`without_reference`, `use_source`), or ends the matter at once (`skip`, `keep_target`). A flag only wants to be seen (`accept`).
+`without_reference`, `use_source`, `keep_target`), or ends the matter at once (`skip`). Keeping the target's side of a conflict waits for the next
+delta, too, because the fields nobody disputes are still to be written. A flag only wants to be seen (`accept`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _BY_REASON: dict[str, tuple[Resolution, ...]] = {
 _BLOCKING = (Resolution.RETRY, Resolution.SKIP)
 _FLAG = (Resolution.ACCEPT,)
 
-AGAIN = frozenset({Resolution.RETRY, Resolution.WITHOUT_REFERENCE, Resolution.USE_SOURCE})
+AGAIN = frozenset({Resolution.RETRY, Resolution.WITHOUT_REFERENCE, Resolution.USE_SOURCE, Resolution.KEEP_TARGET})
 """Resolutions after which the next load or delta takes the record up again."""
 
 
@@ -84,9 +85,6 @@ def resolved_record(record: Record, resolution: Resolution, now: datetime) -> Re
     if resolution is Resolution.SKIP:
         state = RecordState.LOADED if record.has_target and not record.is_preexisting else RecordState.SKIPPED
         return replace(record, state=state, resolution=resolution, reason="SKIPPED_BY_REVIEW", message=f"left out by {resolution}", update_time=now)
-    if resolution is Resolution.KEEP_TARGET:
-        state = RecordState.MATCHED if record.is_preexisting else RecordState.LOADED
-        return replace(record, state=state, resolution=resolution, reason="", message="", update_time=now)
     return replace(record, resolution=resolution, update_time=now)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from services.common import telemetry
 from services.common.canonical import canonical_json
+from services.common.errors import TransloadError
 from services.common.phases import phase_name
 from services.ledger.domain import Batch, EventDraft, RecordFilter, RecordState, Report, ReportKind, RunState, UndoCount
 from services.ledger.reconciliation import BY_PARENT, restored_fields
@@ -26,11 +28,14 @@ if TYPE_CHECKING:
     from services.ledger.domain import Migration, Record, Run
     from services.ledger.repository import Reader, Transaction
 
+_LOG = telemetry.get_logger(__name__)
+
 _UNDO, _VERIFY, _SUM = "undo", "verify", "sum"
 RECORDS_PER_BATCH = 100
 # Batches of one round; bounds what stands in the outbox and the stream.
 RECORDS_PER_ROUND = 1_000
 RECORDS_PER_CHUNK = 400
+EXTRACTIONS_PER_RUN = 2
 _TOO_DEAR = frozenset({"note", "file"})
 _ENDED = (RecordState.UNDONE,)
 
@@ -90,11 +95,15 @@ class RollbackDriver:
         return AT_ONCE
 
     async def _cancel_extractions(self, run: Run) -> None:
+        """Stop reading for a run that was cancelled. Taking back does not depend on it: what is read meanwhile is only staged."""
         async with self._tools.ledger.read() as reader:
             extractions = await reader.list_extractions(run.migration_id)
-        for extraction in extractions[-2:]:
-            if await self._tools.extractor.get_extraction(extraction.extraction_id) is not None:
-                await self._tools.extractor.cancel_extraction(extraction.extraction_id)
+        try:
+            for extraction in extractions[-EXTRACTIONS_PER_RUN:]:
+                if await self._tools.extractor.get_extraction(extraction.extraction_id) is not None:
+                    await self._tools.extractor.cancel_extraction(extraction.extraction_id)
+        except TransloadError as error:
+            _LOG.warning("extraction.not_stopped", migration_id=run.migration_id, run_id=run.run_id, reason=error.reason)
 
     async def _undo(self, migration: Migration, run: Run, context: RunContext) -> float:
         """Do the next round of the present target entity, or go to the next one; `position` counts the entities done."""

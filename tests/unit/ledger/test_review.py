@@ -35,12 +35,6 @@ def test_resolutions_by_reason(reason: str, key: str, is_blocking: bool, expecte
 
 
 @pytest.mark.requirement("L-11", "L-16")
-def test_keeping_the_target_ends_the_conflict() -> None:
-    kept = resolved_record(WAITING, Resolution.KEEP_TARGET, NOW)
-    assert (kept.state, kept.reason, kept.message, kept.update_time) == (RecordState.LOADED, "", "", NOW)
-    assert resolved_record(replace(WAITING, is_preexisting=True), Resolution.KEEP_TARGET, NOW).state is RecordState.MATCHED
-
-
 @pytest.mark.parametrize("resolution", sorted(AGAIN))
 def test_what_is_to_be_tried_again_waits_for_the_next_delta(resolution: Resolution) -> None:
     again = resolved_record(WAITING, resolution, NOW)

@@ -110,6 +110,20 @@ async def test_an_extractor_that_died_is_started_again(world: World) -> None:
     assert {entity.source_entity: entity.extracted_count for entity in entities}["client"] == 5
 
 
+@pytest.mark.requirement("L-06")
+async def test_a_paused_migration_reads_no_more_and_goes_on_where_it_was(world: World) -> None:
+    await world.create()
+    run_id = await world.start(RunKind.AUDIT)
+    for _ in range(4):
+        await world.coordinator.step(run_id)
+    assert world.extractor.running
+    await world.service.PauseMigration(pb.PauseMigrationRequest(migration_id=M, actor=ACTOR), CONTEXT)
+    await world.coordinator.step(run_id)
+    assert not world.extractor.running
+    await resume(world)
+    assert (await world.finish(run_id)).state == RunState.RUN_STATE_SUCCEEDED
+
+
 @pytest.mark.requirement("L-01", "X-04")
 async def test_an_entity_that_cannot_be_read_is_shown_and_the_rest_goes_on(world: World) -> None:
     world.malformed = {"client"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.common.errors import UnavailableError
 from services.ledger.domain import RunKind
 from tests.unit.ledger.coordinator.world import CONTEXT, CrashError, M, World
 from transload.v1 import migration_service_pb2 as pb
@@ -103,4 +104,11 @@ async def test_what_cannot_be_taken_back_is_said_and_tried_again_by_the_next_rol
 async def test_lost_undo_batches_are_made_again(world: World) -> None:
     await world.until_loaded()
     world.drops_mapped = 3
+    assert (await world.run(RunKind.ROLLBACK)).state == RunState.RUN_STATE_SUCCEEDED
+
+
+@pytest.mark.requirement("L-15")
+async def test_taking_back_does_not_wait_for_the_extractor(world: World) -> None:
+    await world.until_loaded()
+    world.failures["extractor"] = [UnavailableError("the extractor does not answer") for _ in range(1000)]
     assert (await world.run(RunKind.ROLLBACK)).state == RunState.RUN_STATE_SUCCEEDED
