@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP)  ## Create the virtual environment and install pinned dependencies
 
 proto: $(STAMP)  ## Generate transload/v1 from proto/
-	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet,only_async:. proto/transload/v1/*.proto
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet,only_async:. proto/transload/v1/*.proto
 
 proto-check: $(STAMP)  ## Lint the contracts and check that the stubs are what they generate
 	$(BIN)/buf lint proto

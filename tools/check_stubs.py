@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from importlib import resources
@@ -14,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> int:
     """Generate into a temporary folder and compare file by file. Returns the exit status."""
+    # The plugins stand beside the interpreter, which need not be on the path.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     committed = ROOT / "transload" / "v1"
     protos = sorted(str(path) for path in (ROOT / "proto" / "transload" / "v1").glob("*.proto"))
     with tempfile.TemporaryDirectory() as folder:

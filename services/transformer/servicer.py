@@ -83,7 +83,8 @@ class TransformerServicer(TransformerServiceServicer):
         del context
         view = await self._view(request.snapshot)
         mapping = load_mapping(request.mapping_yaml or connector_mapping_text(request.snapshot.connector))
-        work = asyncio.create_task(asyncio.to_thread(profile.profile_source, view, mapping, _target(request.target_json)))
+        options = orjson.loads(request.connector_json or b"{}")
+        work = asyncio.create_task(asyncio.to_thread(profile.profile_source, view, mapping, _target(request.target_json), options=options))
         while not work.done():
             await asyncio.wait({work}, timeout=PROGRESS_SECONDS)
             if not work.done():

@@ -157,6 +157,8 @@ class Stack:
     def _service(self, name: str) -> ManagedProcess:
         folder = self.data_dir
         defaults = {
+            # glibc gives every thread an arena of its own and keeps them: resident memory would grow with the number of pages read.
+            "MALLOC_ARENA_MAX": "1",
             "TRANSLOAD_STAGING_URL": (folder / "staging").as_uri(),
             "TRANSLOAD_LEDGER_DATABASE_URL": f"sqlite:///{folder / 'ledger.db'}",
             "TRANSLOAD_CONNECTIONS_DIR": str(folder / "connections"),

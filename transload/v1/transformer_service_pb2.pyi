@@ -329,10 +329,13 @@ class ProfileSourceRequest(_message.Message):
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     TARGET_JSON_FIELD_NUMBER: _builtins.int
     MAPPING_YAML_FIELD_NUMBER: _builtins.int
+    CONNECTOR_JSON_FIELD_NUMBER: _builtins.int
     target_json: _builtins.bytes
     """Target account as JSON, as answered by `InspectTarget`; empty: owners and head-room are not compared."""
     mapping_yaml: _builtins.str
     """The mapping used to compute the mapped records and tokens the load will take; empty: the connector's own."""
+    connector_json: _builtins.str
+    """Options of the connector (plan, limits) as JSON, for the source's call budget; empty: the connector's defaults."""
     @_builtins.property
     def snapshot(self) -> Global___Snapshot:
         """Required. The snapshot."""
@@ -343,10 +346,11 @@ class ProfileSourceRequest(_message.Message):
         snapshot: Global___Snapshot | None = ...,
         target_json: _builtins.bytes = ...,
         mapping_yaml: _builtins.str = ...,
+        connector_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mapping_yaml", b"mapping_yaml", "snapshot", b"snapshot", "target_json", b"target_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connector_json", b"connector_json", "mapping_yaml", b"mapping_yaml", "snapshot", b"snapshot", "target_json", b"target_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -54,7 +54,9 @@ class AuditDriver:
         await say(tools, run, "proposing the mapping")
         proposal = await tools.transformer.propose_mapping(snapshot, target_json, migration.options.mapping_overrides_yaml)
         await say(tools, run, "profiling what was read")
-        content = await tools.transformer.profile_source(snapshot, target_json, proposal.mapping_yaml, _ignore)
+        content = await tools.transformer.profile_source(
+            snapshot, target_json, proposal.mapping_yaml, _ignore, connector_json=migration.options.connector_json
+        )
         await self._finish(run, proposal, content)
         return AT_ONCE
 

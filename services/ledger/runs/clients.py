@@ -88,10 +88,18 @@ class GrpcTransformer:
         return await self._stub.CompileSchema(transformer_pb.CompileSchemaRequest(mapping_yaml=mapping_yaml), timeout=CALL_SECONDS)
 
     async def profile_source(
-        self, snapshot: transformer_pb.Snapshot, target_json: bytes, mapping_yaml: str, on_progress: Callable[[int], Awaitable[None]]
+        self,
+        snapshot: transformer_pb.Snapshot,
+        target_json: bytes,
+        mapping_yaml: str,
+        on_progress: Callable[[int], Awaitable[None]],
+        *,
+        connector_json: str = "",
     ) -> bytes:
         """Profile the snapshot; answers the report as JSON and tells the number of records profiled so far."""
-        request = transformer_pb.ProfileSourceRequest(snapshot=snapshot, target_json=target_json, mapping_yaml=mapping_yaml)
+        request = transformer_pb.ProfileSourceRequest(
+            snapshot=snapshot, target_json=target_json, mapping_yaml=mapping_yaml, connector_json=connector_json
+        )
         report = b""
         async for response in self._stub.ProfileSource(request, timeout=STREAM_SECONDS):
             report = response.report_json or report

@@ -54,7 +54,13 @@ class Transformer(Protocol):
         ...
 
     async def profile_source(
-        self, snapshot: transformer_service_pb2.Snapshot, target_json: bytes, mapping_yaml: str, on_progress: Callable[[int], Awaitable[None]]
+        self,
+        snapshot: transformer_service_pb2.Snapshot,
+        target_json: bytes,
+        mapping_yaml: str,
+        on_progress: Callable[[int], Awaitable[None]],
+        *,
+        connector_json: str = "",
     ) -> bytes:
         """Profile the snapshot; answers the report as JSON and tells the number of records profiled so far."""
         ...

@@ -216,7 +216,9 @@ class FakeTransformer:
             ],
         )
 
-    async def profile_source(self, snapshot: Any, target_json: bytes, mapping_yaml: str, on_progress: Callable[[int], Awaitable[None]]) -> bytes:
+    async def profile_source(
+        self, snapshot: Any, target_json: bytes, mapping_yaml: str, on_progress: Callable[[int], Awaitable[None]], *, connector_json: str = ""
+    ) -> bytes:
         del snapshot, target_json, mapping_yaml
         await self.world.port("transformer")
         await on_progress(1)
