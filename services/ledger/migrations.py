@@ -223,7 +223,7 @@ async def resume(transaction: Transaction, migration_id: str, *, actor: str) -> 
     run = await transaction.latest_run(migration_id)
     if run is not None and run.state is RunState.RUNNING and run.extraction_id:
         extraction = await transaction.get_extraction(run.extraction_id)
-        if extraction is not None and extraction.state in {ExtractionState.FAILED, ExtractionState.NO_ACCESS}:
+        if extraction is not None and extraction.state in {ExtractionState.FAILED, ExtractionState.NO_ACCESS, ExtractionState.WAITING}:
             again = replace(extraction, state=ExtractionState.RUNNING, reason="", message="", resume_time=None)
             await transaction.save_extraction(again)
     resumed = replace(migration, **unpaused())

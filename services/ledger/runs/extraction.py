@@ -89,7 +89,9 @@ class ExtractionWork:
         if moment - self._asked.get(extraction.extraction_id, -tools.poll_seconds) < tools.poll_seconds:
             return
         status = await tools.extractor.get_extraction(extraction.extraction_id)
-        if status is None:
+        # Resumed by a person while the extractor still waits for the source: being asked again wakes it.
+        is_asleep = status is not None and status.HasField("resume_time") and extraction.state is ExtractionState.RUNNING
+        if status is None or is_asleep:
             await tools.extractor.start_extraction(_spec(migration, extraction, RunContext.of(run).entities))
         elif status.entity:
             await say(tools, run, f"reading {status.entity}")
