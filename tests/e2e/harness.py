@@ -81,11 +81,11 @@ class Installation:
 
     @contextlib.asynccontextmanager
     async def rehearsal(
-        self, *, source: Sequence[str] = (), target: Sequence[str] = (), options: pb.MigrationOptions | None = None, name: str = ""
+        self, *, source: Sequence[str] = (), target: Sequence[str] = (), options: pb.MigrationOptions | None = None, sample_size: int = 0
     ) -> AsyncIterator["Rehearsal"]:
         """Start a pair of simulators and create a migration between them."""
         self._count += 1
-        label = name or f"m{self._count}"
+        label = f"m{self._count}"
         async with contextlib.AsyncExitStack() as exits:
             users = self.folder / "users.json"
             users.write_text(json.dumps(USERS))
@@ -97,7 +97,7 @@ class Installation:
             pipedrive = await exits.enter_async_context(
                 simulator("pipedrive", "--seed", "1", "--users", str(users), *target, data_dir=folder, connection=target_name)
             )
-            rehearsal = Rehearsal(self, label, stel, pipedrive)
+            rehearsal = Rehearsal(self, label, stel, pipedrive, sample_size)
             await self.client.create_migration(
                 connector="stel_order",
                 source_connection=source_name,
@@ -127,6 +127,8 @@ class Rehearsal:
     migration_id: str
     stel: Simulator
     pipedrive: Simulator
+    sample_size: int = 0
+    """Source records in the sample; 0 is the ledger's default."""
     seconds: dict[str, float] = field(default_factory=dict)
 
     def default_options(self) -> pb.MigrationOptions:
@@ -157,7 +159,7 @@ class Rehearsal:
         starts: dict[str, Callable[[str], Awaitable[pb.Run]]] = {
             "audit": client.start_audit,
             "schema": client.apply_schema,
-            "sample": client.run_sample,
+            "sample": lambda migration_id: client.run_sample(migration_id, self.sample_size),
             "load": client.start_load,
             "delta": client.run_delta,
             "reconcile": client.reconcile,

@@ -11,7 +11,7 @@ from transload.v1 import migration_service_pb2 as pb
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fault-killed"), pytest.mark.slow]
 
-REQUESTS_BEFORE_KILL = 150
+REQUESTS_BEFORE_KILL = 60
 
 
 async def load_with(rehearsal: Rehearsal, *, requests: int = REQUESTS_BEFORE_KILL) -> asyncio.Task[pb.Migration]:
@@ -26,7 +26,7 @@ async def load_with(rehearsal: Rehearsal, *, requests: int = REQUESTS_BEFORE_KIL
 @pytest.mark.requirement("X-04")
 @pytest.mark.parametrize("service", ["loader", "transformer", "ledger", "nats"])
 async def test_a_killed_process_costs_nothing_but_time(installed: Installation, service: str) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         loading = await load_with(rehearsal)
         installed.kill(service)
         rehearsal.expect_success(await loading, "load")
@@ -36,9 +36,9 @@ async def test_a_killed_process_costs_nothing_but_time(installed: Installation, 
 
 @pytest.mark.requirement("X-04", "L-10")
 async def test_a_loader_killed_again_and_again_still_loads_everything_once(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         loading = await load_with(rehearsal, requests=20)
-        for requests in (60, 120, 240):
+        for requests in (50, 90, 130):
             with contextlib.suppress(AssertionError):
                 installed.kill("loader")
             await rehearsal.until_requests(requests)
@@ -48,7 +48,7 @@ async def test_a_loader_killed_again_and_again_still_loads_everything_once(insta
 
 @pytest.mark.requirement("X-04")
 async def test_the_whole_store_of_nats_may_be_deleted_during_the_load(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         loading = await load_with(rehearsal)
         await installed.wipe_nats()
         rehearsal.expect_success(await loading, "load")
@@ -57,7 +57,7 @@ async def test_the_whole_store_of_nats_may_be_deleted_during_the_load(installed:
 
 @pytest.mark.requirement("L-06")
 async def test_an_extractor_killed_while_reading_goes_on_where_it_was(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.stel.faults({"kind": "slow", "path": "/app/work", "seconds": 1.0})
         await rehearsal.start("audit")
 
@@ -78,7 +78,7 @@ async def test_an_extractor_killed_while_reading_goes_on_where_it_was(installed:
 
 @pytest.mark.requirement("L-10", "X-04")
 async def test_after_a_power_cut_the_stack_goes_on_where_the_ledger_stands(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         loading = await load_with(rehearsal)
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
@@ -89,7 +89,7 @@ async def test_after_a_power_cut_the_stack_goes_on_where_the_ledger_stands(insta
 
 @pytest.mark.requirement("L-15")
 async def test_a_rollback_survives_the_death_of_the_loader(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         before = await rehearsal.pipedrive.export()
         loading = await load_with(rehearsal)
         loading.cancel()

@@ -16,7 +16,7 @@ WRITES = "^/api/v2/(organizations|persons|deals|products|activities)|^/v1/notes|
 @pytest.mark.requirement("X-04", "L-10")
 @pytest.mark.parametrize("kind", ["cut_after", "error_after", "cut_before", "error_before"])
 async def test_an_answer_that_never_comes_leads_to_one_record(installed: Installation, kind: str) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.run_to(pb.MIGRATION_STATE_APPROVED)
         await rehearsal.pipedrive.faults({"kind": kind, "method": "POST", "path": WRITES, "probability": 0.1, "seed": 7})
         await rehearsal.step("load")
@@ -27,7 +27,7 @@ async def test_an_answer_that_never_comes_leads_to_one_record(installed: Install
 
 @pytest.mark.requirement("G-03")
 async def test_a_429_of_somebody_elses_making_is_waited_out(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.run_to(pb.MIGRATION_STATE_APPROVED)
         body = {"success": False, "error": "request over limit"}
         headers = {"retry-after": "1", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}
@@ -60,7 +60,7 @@ async def finish_load(rehearsal: Rehearsal) -> None:
 
 @pytest.mark.requirement("L-10")
 async def test_a_refused_token_stops_with_a_clear_message_and_resume_goes_on(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.run_to(pb.MIGRATION_STATE_APPROVED)
         await rehearsal.pipedrive.control("POST", "revoke", {})
         await rehearsal.start("load")
@@ -75,7 +75,7 @@ async def test_a_refused_token_stops_with_a_clear_message_and_resume_goes_on(ins
 
 @pytest.mark.requirement("G-03")
 async def test_a_used_up_day_pauses_with_the_time_it_goes_on(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=("--plan", "ultimate", "--seats", "5")) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=("--plan", "ultimate", "--seats", "5"), sample_size=1) as rehearsal:
         await rehearsal.run_to(pb.MIGRATION_STATE_APPROVED)
         await rehearsal.pipedrive.control("POST", "budget", {"remaining": 300})
         await rehearsal.start("load")
@@ -90,7 +90,7 @@ async def test_a_used_up_day_pauses_with_the_time_it_goes_on(installed: Installa
 @pytest.mark.requirement("G-03")
 async def test_a_block_by_cloudflare_is_seen_and_left_in_peace(installed: Installation) -> None:
     page = "<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>Sorry, you have been blocked</body></html>"
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         migration = await stop_at_load(rehearsal, {"kind": "status", "status": 403, "path": "/persons", "body": page})
         assert "cloudflare" in migration.pause_message.lower()
         fired = (await rehearsal.pipedrive.control("GET", "faults"))["rules"][0]["fired"]
@@ -101,7 +101,7 @@ async def test_a_block_by_cloudflare_is_seen_and_left_in_peace(installed: Instal
 
 
 async def test_an_outage_is_waited_out_without_help(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.run_to(pb.MIGRATION_STATE_APPROVED)
         await rehearsal.pipedrive.faults({"kind": "status", "status": 500, "path": "/organizations|/persons", "times": 12})
         await rehearsal.step("load")
@@ -110,7 +110,7 @@ async def test_an_outage_is_waited_out_without_help(installed: Installation) -> 
 
 @pytest.mark.requirement("L-07", "X-04")
 async def test_a_refused_record_does_not_hold_up_the_others(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.run_to(pb.MIGRATION_STATE_APPROVED)
         body = {"success": False, "error": "Validation failed: name is haunted", "code": "ERR_SCHEMA_VALIDATION_FAILED"}
         await rehearsal.pipedrive.faults({"kind": "status", "status": 400, "method": "POST", "path": "/activities$", "times": 2, "body": body})

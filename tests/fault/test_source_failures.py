@@ -33,7 +33,7 @@ async def go_on(rehearsal: Rehearsal) -> None:
 
 @pytest.mark.requirement("L-06")
 async def test_a_wrong_key_is_named_and_a_right_one_goes_on(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.stel.control("POST", "key", {"key": "changed-in-stel-order"})
         await rehearsal.start("audit")
         assert "key" in (await message_of_stop(rehearsal)).lower()
@@ -43,7 +43,7 @@ async def test_a_wrong_key_is_named_and_a_right_one_goes_on(installed: Installat
 
 @pytest.mark.requirement("L-06")
 async def test_an_unreachable_source_is_named_and_found_again(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         name = f"{rehearsal.migration_id}-source"
         installed.connect(name, "http://127.0.0.1:9/app", rehearsal.keys[0])
         await rehearsal.start("audit")
@@ -55,7 +55,7 @@ async def test_an_unreachable_source_is_named_and_found_again(installed: Install
 
 @pytest.mark.requirement("L-06")
 async def test_a_used_up_day_waits_for_the_next_one_and_says_so(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.stel.control("POST", "quota", {"per_day": 1000, "used_today": 995})
         await rehearsal.start("audit")
 
@@ -70,7 +70,7 @@ async def test_a_used_up_day_waits_for_the_next_one_and_says_so(installed: Insta
 
 @pytest.mark.requirement("L-06", "X-04")
 async def test_broken_json_costs_one_collection_and_names_it(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.stel.faults({"kind": "broken_json", "path": "^/app/services"})
         await rehearsal.step("audit")
         events = [event async for event in rehearsal.client.export_audit(rehearsal.migration_id)]
@@ -81,14 +81,14 @@ async def test_broken_json_costs_one_collection_and_names_it(installed: Installa
 
 @pytest.mark.requirement("L-06")
 async def test_a_missing_right_costs_one_collection_and_the_rest_goes_on(installed: Installation) -> None:
-    async with installed.rehearsal(source=(*SMALL, "--deny", "incidents,assets"), target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=(*SMALL, "--deny", "incidents,assets"), target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.run_to(pb.MIGRATION_STATE_LOADED)
         await assert_sums_agree(rehearsal)
 
 
 @pytest.mark.requirement("L-06", "X-08")
 async def test_passing_failures_leave_no_trace(installed: Installation) -> None:
-    async with installed.rehearsal(source=SMALL, target=UNLIMITED) as rehearsal:
+    async with installed.rehearsal(source=SMALL, target=UNLIMITED, sample_size=1) as rehearsal:
         await rehearsal.stel.faults(
             {"kind": "status", "status": 500, "path": "^/app/clients", "times": 1},
             {"kind": "status", "status": 503, "body": "<html>back soon</html>", "path": "^/app/contacts", "times": 1},
