@@ -213,9 +213,9 @@ _SIMPLE: Final[dict[Kind, Callable[[Any], Any]]] = {
 }
 
 
-def record_problem(problem: ValueProblem, name: str, *, rejects: bool) -> RecordProblem | None:
+def record_problem(problem: ValueProblem, name: str, *, rejects: bool, waits: bool) -> RecordProblem | None:
     """Say what a value that cannot be used does to its record: None when the record goes on without the value."""
-    if problem.reason == "VALUE_UNMAPPED":
+    if problem.reason == "VALUE_UNMAPPED" and waits:
         return RecordProblem(problem.reason, f"{name}: {problem.message}", is_final=False)
     if rejects:
         return RecordProblem(problem.reason, f"{name}: {problem.message}", is_final=True)

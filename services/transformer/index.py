@@ -178,6 +178,11 @@ class SnapshotView:
         with self._lock:
             self._connection.close()
 
+    def __del__(self) -> None:
+        # A view that was forgotten while somebody still read it is closed by its last reader.
+        with contextlib.suppress(AttributeError, sqlite3.Error):
+            self._connection.close()
+
     def get(self, entity: str, source_id: str) -> Envelope | None:
         """Answer the newest version of a record, None when the snapshot has no such record."""
         key = (entity, source_id)
@@ -378,8 +383,9 @@ def _take_in(path: Path, sequence: int, page_id: str, entity: str, content: byte
         links.extend((entity, name, parent_id, source_id, sequence) for name, parent_id in link_values(raw["data"]))
     with contextlib.closing(_connect(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute("INSERT OR REPLACE INTO page VALUES (?, ?, ?)", (sequence, page_id, entity))
-        _replace(connection, records, links)
+        # Another process may have taken the page in already; writing it again would only change the order of iteration.
+        if connection.execute("INSERT OR IGNORE INTO page VALUES (?, ?, ?)", (sequence, page_id, entity)).rowcount:
+            _replace(connection, records, links)
         connection.execute("COMMIT")
 
 

@@ -124,6 +124,8 @@ class FieldRule(_Model):
     required: bool = False
     on_invalid: Literal["reject", "drop"] = "drop"
     """A value that cannot be read: reject the record, or go on without the value and flag it. Required fields always reject."""
+    on_unmapped: Literal["wait", "drop"] = "wait"
+    """A value that no value map or option knows: the record waits for a person, or goes on without the value, flagged."""
     when: ConditionRef | None = None
 
 

@@ -35,7 +35,7 @@ class FieldPlan:
         label: name a person reads.
         can_stop: whether the field can hold the whole record back.
         length: most characters of a text field, 0 without a limit.
-        is_property: a field the tenant added: a new picklist value is flagged, and the record goes on without it.
+        waits: whether a value no map or option knows holds the record; else it is flagged, and the record goes on without it.
     """
 
     name: str
@@ -47,7 +47,7 @@ class FieldPlan:
     rejects: bool
     can_stop: bool
     length: int
-    is_property: bool = False
+    waits: bool = True
 
     def read(self, context: Context) -> Any:
         """Answer the field's value, None for none.
@@ -59,7 +59,7 @@ class FieldPlan:
             found = self.rule.value(context)
             fitted = None if is_empty(found) else self.fit(context, found)
         except ValueProblem as problem:
-            stop = None if self.is_property else record_problem(problem, self.label, rejects=self.rejects)
+            stop = record_problem(problem, self.label, rejects=self.rejects, waits=self.waits)
             if stop is not None:
                 raise stop from problem
             context.remark(problem.reason, f"{self.label}: {problem.message}; the field was left empty")
@@ -205,6 +205,7 @@ class MappingPlan:
             rejects=required or rule.on_invalid == "reject",
             can_stop=required or spec.kind in _STOPPING_KINDS or _can_stop(rule),
             length=spec.length if spec.kind is Kind.TEXT else 0,
+            waits=rule.on_unmapped == "wait",
         )
 
     def _spec(self, target_entity: str, name: str, *, is_custom: bool) -> tuple[TargetField, str]:
@@ -258,7 +259,7 @@ class MappingPlan:
                 rejects=False,
                 can_stop=False,
                 length=spec.length if spec.kind is Kind.TEXT else 0,
-                is_property=True,
+                waits=False,
             )
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
-from services.transformer import notes
+from services.transformer.blocks import compile_blocks
+from services.transformer.conditions import value_test
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.index import Envelope
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key
 from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
-from services.transformer.transforms import ValueProblem, bind, calendar_date, shown, sort_key, text
+from services.transformer.texts import plain_text
+from services.transformer.transforms import ValueProblem, bind, shown, text
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from typing import TypeAlias
 
-    from services.transformer.mapping import Block, Condition, ConditionRef, EntityMapping, FieldRule, Mapping, RefRule, TableBlock
+    from services.transformer.mapping import Block, Condition, ConditionRef, EntityMapping, FieldRule, Mapping, RefRule
 
 Value: TypeAlias = "Callable[[Context], Any]"
 Test: TypeAlias = "Callable[[Context], bool]"
@@ -115,7 +117,7 @@ class RuleCompiler:
             has_value = False
             for before, getter in parts:
                 written.append(before)
-                found = None if getter is None else _plain_text(getter(context))
+                found = None if getter is None else plain_text(getter(context))
                 if found:
                     has_value = True
                     written.append(found)
@@ -147,16 +149,16 @@ class RuleCompiler:
             return lambda context: not inner(context)
         if condition.policy is not None:
             policy = getattr(self.mapping.policies, condition.policy, None)
-            holds = bool(_value_test(condition)(policy))
+            holds = bool(value_test(condition)(policy))
             return lambda _context: holds
         if condition.field is not None:
-            name, holds_for = condition.field, _value_test(condition)
+            name, holds_for = condition.field, value_test(condition)
             return lambda context: holds_for(context.payload.get(name))
         if condition.of is None:
             raise MappingError("a condition needs one of: of, field, policy, all, any, not")
         if condition.is_ == "moved":
             return self._is_moved(condition.of)
-        getter, test = self.getter(condition.of), _value_test(condition)
+        getter, test = self.getter(condition.of), value_test(condition)
         return lambda context: test(getter(context))
 
     def _tests(self, refs: Iterable[ConditionRef]) -> list[Test]:
@@ -249,7 +251,7 @@ class RuleCompiler:
         compiled = [self.rule(rule) for rule in rules]
 
         def joined(context: Context) -> str | None:
-            return separator.join(part for one in compiled if (part := _plain_text(one.value(context)))) or None
+            return separator.join(part for one in compiled if (part := plain_text(one.value(context)))) or None
 
         return joined, tuple(source for one in compiled for source in one.sources), "joined"
 
@@ -396,56 +398,16 @@ class RuleCompiler:
     # Notes
 
     def _html(self, blocks: Sequence[Block]) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
-        compiled = [self._block(block) for block in blocks]
+        return compile_blocks(self, blocks), (), "note"
 
-        def build(context: Context) -> list[notes.Fragment] | None:
-            return [fragment for one in compiled if (fragment := one(context)) is not None] or None
+    def for_rows(self, list_path: str) -> RuleCompiler:
+        """Answer a compiler for rules about the elements of a list, which they call `row`."""
+        return RuleCompiler(self.mapping, self.links, self.entity, used=self._used, alias="row", list_path=list_path)
 
-        return build, (), "note"
-
-    def _block(self, block: Block) -> Callable[[Context], notes.Fragment | None]:
-        when = self.test(block.when)
-        make = self._block_content(block)
-        if when is None:
-            return make
-        return lambda context: make(context) if when(context) else None
-
-    def _block_content(self, block: Block) -> Callable[[Context], notes.Fragment | None]:
-        title = block.title or ""
-        if block.heading is not None:
-            fill = self.template(block.heading)
-            return lambda context: notes.heading(found) if (found := fill(context)) else None
-        if block.facts is not None:
-            rules = [(label, self.rule(rule)) for label, rule in block.facts.items()]
-            return lambda context: notes.facts([(label, found) for label, one in rules if (found := _read_text(one.value, context))], title)
-        if block.table is not None:
-            return self._table(block.table, title)
-        if block.text is not None:
-            rule = self.rule(block.text)
-            return lambda context: notes.paragraph(found, title) if (found := _read_text(rule.value, context)) else None
-        if block.properties:
-            rule_of_entity, used = self.mapping.entities[self.entity], self._used.keys
-            return lambda context: notes.facts(list(property_texts(rule_of_entity, used, context.envelope)), title)
-        raise MappingError("a note block needs one of: heading, facts, table, text, properties")
-
-    def _table(self, block: TableBlock, title: str) -> Callable[[Context], notes.Fragment | None]:
-        rows = self.getter(block.rows)
-        inner = RuleCompiler(self.mapping, self.links, self.entity, used=self._used, alias="row", list_path=block.rows)
-        columns = {name: inner.rule(rule) for name, rule in block.columns.items()}
-        sort_by = (block.sort_by or "").removeprefix("row.")
-
-        def build(context: Context) -> notes.Fragment | None:
-            found = rows(context)
-            elements = [element for element in found if isinstance(element, (dict, Envelope))] if isinstance(found, list) else []
-            if sort_by:
-                elements.sort(key=lambda element: sort_key(descend(element, (sort_by,))))
-            cells = []
-            for element in elements:
-                at_row = Context(envelope=context.envelope, lookup=context.lookup, element=element, memo=context.memo)
-                cells.append([_read_text(one.value, at_row) or "" for one in columns.values()])
-            return notes.table(list(columns), cells, title)
-
-        return build
+    def properties(self) -> Callable[[Context], list[tuple[str, str]]]:
+        """Answer a function that writes the properties a tenant added as (name, text)."""
+        rule, used = self.mapping.entities[self.entity], self._used.keys
+        return lambda context: list(property_texts(rule, used, context.envelope))
 
 
 def skip_reason(mapping: Mapping, envelope: Envelope) -> tuple[str, str] | None:
@@ -475,7 +437,7 @@ def property_values(rule: EntityMapping, used: AbstractSet[str], envelope: Envel
 def property_texts(rule: EntityMapping, used: AbstractSet[str], envelope: Envelope) -> Iterator[tuple[str, str]]:
     """Write the properties a tenant added as (name, text), empty ones left out."""
     for keys, value in property_values(rule, used, envelope):
-        if not is_empty(value) and (written := _plain_text(value)):
+        if not is_empty(value) and (written := plain_text(value)):
             yield keys[-1], written
 
 
@@ -487,53 +449,3 @@ def _user(context: Context, key: str, *, waits: bool) -> dict[str, str]:
             reference = records_pb2.Reference(key=key, missing_policy=records_pb2.MISSING_POLICY_FALLBACK, fallback_key=FALLBACK_USER_KEY)
         context.references[key] = reference
     return {"$ref": key}
-
-
-def _value_test(condition: Condition) -> Callable[[Any], bool]:
-    given = condition.model_fields_set
-    if condition.is_ == "present":
-        return lambda value: not is_empty(value)
-    if condition.is_ == "empty":
-        return is_empty
-    if condition.is_ == "true":
-        return lambda value: value is True
-    if condition.is_ == "false":
-        return lambda value: value is not True
-    if "equals" in given:
-        return lambda value: bool(value == condition.equals)
-    if condition.one_of is not None:
-        allowed = condition.one_of
-        return lambda value: value in allowed
-    if condition.longer_than is not None:
-        length = condition.longer_than
-        return lambda value: isinstance(value, str) and len(value) > length
-    if condition.greater_than is not None or condition.less_than is not None:
-        low, high = condition.greater_than, condition.less_than
-        return lambda value: _is_between(value, low, high)
-    raise MappingError("a condition needs a test: is, equals, one_of, greater_than, less_than or longer_than")
-
-
-def _is_between(value: Any, low: float | None, high: float | None) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return (low is None or value > low) and (high is None or value < high)
-
-
-def _plain_text(value: Any) -> str | None:
-    """Write a value for a text made of several; midnight stamps are shown as dates."""
-    if is_empty(value):
-        return None
-    if isinstance(value, str) and value.endswith("T00:00:00+0000"):
-        return calendar_date(value)
-    try:
-        return text(value)
-    except ValueProblem:
-        return None
-
-
-def _read_text(value: Value, context: Context) -> str | None:
-    """Read a value for a note. One that a transform refuses is shown as the reason, because a note must not hold a record back."""
-    try:
-        return _plain_text(value(context))
-    except ValueProblem as problem:
-        return problem.message

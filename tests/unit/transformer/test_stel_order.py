@@ -418,3 +418,30 @@ def test_values_of_a_field_the_plan_had_no_room_for_are_flagged(mapping_yaml: st
     result = run(capped, records, "client/1042")
     assert result.reasons() == [("FLAGGED", "TARGET_CAPPED")]
     assert "STEL Tax ID" in result.issues[0].message
+
+
+@pytest.mark.requirement("X-07", "X-04")
+def test_a_file_of_a_product_that_is_too_large_waits_because_products_take_no_notes(mapping_yaml: str, records: Any) -> None:
+    records["entity_attachment"] = [examples.file(605, "product", "58", problem="FILE_TOO_LARGE", digest=None)]
+    plan = plan_of(mapping_yaml + "\noverrides: {policies: {oversize_files: link}}\n")
+    assert run(plan, records, "entity_attachment/605").reasons() == [("WAITING", "FILE_TOO_LARGE")]
+
+
+@pytest.mark.requirement("L-11", "SO-03")
+def test_a_category_made_after_the_audit_does_not_hold_its_products(plan: MappingPlan, records: Any) -> None:
+    records["product_category"].append({"id": 32, "name": "Nueva"})
+    change(records, "product", 58, **examples.link("product-category", "productCategories", 32))
+    result = run(plan, records, "product/58")
+    assert "category" not in result.payloads["product:product/58"]
+    assert result.reasons() == [("FLAGGED", "VALUE_UNMAPPED")]
+
+
+@pytest.mark.requirement("SO-04")
+def test_long_notes_go_on_in_further_ones(plan: MappingPlan, records: Any) -> None:
+    lines = [examples.line(number, **{"item-description": "x" * 900}) for number in range(1, 151)]
+    change(records, "sales_estimate", 101, lines=lines)
+    result = run(plan, records, "sales_estimate/101")
+    keys = [key for key in result.payloads if key.startswith("note:")]
+    assert keys == ["note:sales_estimate/101/lines", "note:sales_estimate/101/lines/2"]
+    assert all(len(result.payloads[key]["content"].encode()) < 100_000 for key in keys)
+    assert all(result.payloads[key]["deal_id"] == {"$ref": "deal:sales_estimate/101"} for key in keys)

@@ -1,0 +1,33 @@
+"""Writes values into texts made for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from services.transformer.paths import is_empty
+from services.transformer.transforms import ValueProblem, calendar_date, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from services.transformer.context import Context
+
+
+def plain_text(value: Any) -> str | None:
+    """Write a value for a text made of several; midnight stamps are shown as dates."""
+    if is_empty(value):
+        return None
+    if isinstance(value, str) and value.endswith("T00:00:00+0000"):
+        return calendar_date(value)
+    try:
+        return text(value)
+    except ValueProblem:
+        return None
+
+
+def read_text(value: Callable[[Context], Any], context: Context) -> str | None:
+    """Read a value for a note. One that a transform refuses is shown as the reason, because a note must not hold a record back."""
+    try:
+        return plain_text(value(context))
+    except ValueProblem as problem:
+        return problem.message
