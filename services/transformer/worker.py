@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
@@ -19,7 +21,7 @@ from transload.v1 import ledger_service_pb2, records_pb2
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.transformer.index import SnapshotIndex, SnapshotView
+    from services.transformer.index import Envelope, SnapshotIndex, SnapshotView
     from services.transformer.plan import MappingPlan
     from services.transformer.plans import Plans
 
@@ -138,10 +140,26 @@ def map_page(
         others = {other.source_key: other for one in envelopes for other in dependents.find(one, view, entities) if other.source_key not in own}
         wanted.extend(others[key] for key in sorted(others))
     for envelope in wanted:
-        one = engine.map_record(envelope, view, phase)
+        try:
+            one = engine.map_record(envelope, view, phase)
+        except Exception as error:  # noqa: BLE001 - a record that uncovers a bug must not hold its whole page
+            mapped.issues.append(_bug(envelope, announcement, error))
+            continue
         mapped.records.extend(one.records)
         mapped.issues.extend(one.issues)
     return mapped
+
+
+def _bug(envelope: Envelope, announcement: records_pb2.PageAnnouncement, error: Exception) -> ledger_service_pb2.RecordIssue:
+    """Let the record wait. The log names the place in the code but not the error's text, which may hold personal data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    kind = type(error).__name__
+    _LOG.error("transform.bug", migration_id=announcement.migration_id, key=envelope.source_key, error=kind, place=place)
+    message = f"mapping this record failed ({kind} at {place}): a bug in Transload; the rest goes on, report it and retry the record after an update"
+    return ledger_service_pb2.RecordIssue(
+        kind=ledger_service_pb2.ISSUE_KIND_WAITING, source_key=envelope.source_key, reason="INTERNAL", message=message
+    )
 
 
 def _expected(batch: records_pb2.MappedBatch) -> ledger_service_pb2.ExpectedBatch:

@@ -10,7 +10,8 @@ import pytest
 
 from services.common.errors import UnavailableError
 from services.common.phases import PHASES
-from services.transformer.index import SnapshotIndex
+from services.transformer.engine import Engine, Mapped
+from services.transformer.index import Envelope, SnapshotIndex
 from services.transformer.plans import Plans
 from services.transformer.worker import TransformWorker
 from tests.unit.transformer import examples
@@ -193,3 +194,19 @@ async def test_records_that_become_nothing_are_told_once_in_their_first_phase(be
     for phase in PHASES:
         await bench.announce(page, phase)
     assert [(issue.source_key, issue.key, issue.reason) for issue in bench.outside.issues] == [("product/59", "", "SKIPPED_ARCHIVED")]
+
+
+@pytest.mark.requirement("X-04", "L-16")
+async def test_a_record_that_uncovers_a_bug_waits_and_the_rest_of_its_page_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Engine.map_record
+
+    def broken(self: Engine, envelope: Envelope, *args: Any, **options: Any) -> Mapped:
+        if envelope.id == "1042":
+            raise ZeroDivisionError("a secret name")
+        return whole(self, envelope, *args, **options)
+
+    monkeypatch.setattr(Engine, "map_record", broken)
+    await bench.announce(freeze(bench.pages)["client"], records_pb2.PHASE_ORGANIZATIONS)
+    assert bench.outside.loaded_keys() == ["organization:client/1043"]
+    assert [(issue.source_key, issue.reason) for issue in bench.outside.issues] == [("client/1042", "INTERNAL")]
+    assert "secret" not in bench.outside.issues[0].message
