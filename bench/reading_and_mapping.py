@@ -187,7 +187,7 @@ async def _read(folder: Path, staging: Staging, ledger: InstantLedger) -> dict[s
     entities = frozenset(entity.name for entity in StelOrder.entities if not entity.has_files)
     options = {"calls_per_minute": 0, "calls_per_day": 0}
     began = time.perf_counter()
-    extractions.start(ExtractionSpec(MIGRATION_ID, EXTRACTION_ID, StelOrder.name, CONNECTION, entities=entities, options=options), StelOrder)
+    await extractions.start(ExtractionSpec(MIGRATION_ID, EXTRACTION_ID, StelOrder.name, CONNECTION, entities=entities, options=options), StelOrder)
     await ledger.ended.wait()
     seconds = time.perf_counter() - began
     assert not ledger.failure, ledger.failure
