@@ -1,7 +1,7 @@
 """Records a second from page to settled outcome, against a bare client loop that posts the same bodies; and tokens against the least possible.
 
-The loop sends what the load sent (recorded by the simulator), to the same simulator, with the same concurrency and the same HTTP client library, and does nothing
-else: no ledger, no claims, no quota, no mapping. It is the most that this machine can do.
+The loop sends what the load sent (recorded by the simulator), to the same simulator, with the same concurrency and the same HTTP client
+library, and does nothing else: no ledger, no claims, no quota, no mapping. It is the most that this machine can do.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
-from services.transformer.context import Context
+from services.transformer.context import Context, RecordProblem
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.rules import property_values, skip_reason
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from services.transformer.index import Lookup
     from services.transformer.mapping import FieldRule, Mapping, Target
+    from services.transformer.rules import CompiledRule
 
 _ERROR: Final = pb.FINDING_SEVERITY_ERROR
 _WARNING: Final = pb.FINDING_SEVERITY_WARNING
@@ -222,6 +223,8 @@ def _check_snapshot(plan: MappingPlan, view: Lookup, findings: _Findings) -> Non
     """Read every record that is moved once: values without an entry in their value map, and properties no rule knows."""
     mapping = plan.mapping
     _check_states(mapping, view, findings)
+    declared: set[tuple[str, str]] = set()
+    filled: set[tuple[str, str]] = set()
     for entity, rule in mapping.entities.items():
         entity_plan = plan.entities.get(entity)
         if entity_plan is None:
@@ -232,10 +235,17 @@ def _check_snapshot(plan: MappingPlan, view: Lookup, findings: _Findings) -> Non
         compiled = [(name, _value_reader(plan, entity, one)) for name, one in by_map.items()]
         unmapped: Counter[tuple[str, str]] = Counter()
         unknown: Counter[tuple[str, ...]] = Counter()
+        empty = dict(_custom_rules(plan, entity))
+        declared |= empty.keys()
         known_properties = {tuple(one.keys) for one in rule.properties.values()}
         for envelope in view.iterate(entity):
             if skip_reason(mapping, envelope) is not None:
                 continue
+            context = Context(envelope=envelope, lookup=view)
+            # Only what has not been seen with a value yet is asked for again, so most fields cost one look.
+            found = [place for place, one in empty.items() if _has_value(one, context)]
+            filled.update(found)
+            empty = {place: one for place, one in empty.items() if place not in filled}
             for name, read in compiled:
                 problem = read(Context(envelope=envelope, lookup=view))
                 if problem is not None:
@@ -246,6 +256,33 @@ def _check_snapshot(plan: MappingPlan, view: Lookup, findings: _Findings) -> Non
         for (name, problem), count in sorted(unmapped.items())[:_SHOWN_MAX]:
             findings.add(_WARNING, f"value_maps.{name}", f"{problem}; {count} records of {entity} wait until then", "L-03")
         _report_unknown(mapping, entity, unknown, findings)
+    _report_empty(mapping, declared - filled, findings)
+
+
+def _custom_rules(plan: MappingPlan, entity: str) -> Iterator[tuple[tuple[str, str], CompiledRule]]:
+    """Make the rules of the custom fields of an entity's targets, as ((target, field id), rule)."""
+    for target in plan.mapping.entities[entity].targets:
+        if target.for_each is None:
+            for name, rule, is_custom in field_rules(plan.mapping, target):
+                if is_custom:
+                    yield (target.target, name), plan.compiler(entity).rule(rule)
+
+
+def _has_value(rule: CompiledRule, context: Context) -> bool:
+    """Say whether a rule gives a value for this record; one that cannot be read is a value too."""
+    try:
+        return not is_empty(rule.value(context))
+    except (ValueProblem, RecordProblem):
+        return True
+
+
+def _report_empty(mapping: Mapping, empty: Iterable[tuple[str, str]], findings: _Findings) -> None:
+    """Report custom fields that no record of the account fills: they stay empty, or what holds them has another name there (D-03)."""
+    for target, name in sorted(empty):
+        declared = mapping.schema_.fields.get(target, {}).get(name)
+        label = declared.name if declared is not None else name
+        message = f"no record of the account fills {label}, it will stay empty; if a property of the account holds it, name that property in the rule"
+        findings.add(_INFO, f"schema.fields.{target}.{name}", message, "D-03")
 
 
 def _check_states(mapping: Mapping, view: Lookup, findings: _Findings) -> None:

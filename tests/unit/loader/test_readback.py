@@ -89,7 +89,7 @@ async def test_notes_and_lines_are_read_as_they_can_be(world: World) -> None:
         await read(world, "spaceship")
 
 
-@pytest.mark.requirement("NV-04", "L-13")
+@pytest.mark.requirement("L-13")
 async def test_relations_are_loaded_and_read_by_id_or_by_parent(world: World) -> None:
     ids = await many(world, 3)
     key = "organization_relation:asset/1"

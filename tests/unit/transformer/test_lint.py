@@ -76,6 +76,21 @@ def test_a_property_that_goes_nowhere_is_reported(mapping_yaml: str) -> None:
     assert any("new-property" in message and "goes nowhere" in message for message in found)
 
 
+@pytest.mark.requirement("D-03")
+def test_a_field_that_no_record_fills_is_reported(mapping_yaml: str) -> None:
+    records = examples.account()
+    assert not [one for one in messages(mapping_yaml, snapshot=Snapshot(records), severity="INFO") if "STEL Asset Status" in one]
+    for asset in records["asset"]:
+        for holder in (asset, asset.get("custom-fields") or {}):
+            holder.pop("status", None)
+            holder.pop("Estado", None)
+    assert [
+        one
+        for one in messages(mapping_yaml, snapshot=Snapshot(records), severity="INFO")
+        if "no record of the account fills STEL Asset Status" in one
+    ]
+
+
 @pytest.mark.requirement("G-05", "L-01")
 def test_more_custom_fields_than_the_plan_takes_are_refused(mapping_yaml: str) -> None:
     assert any("the account's plan takes 30" in message for message in messages(mapping_yaml, target=TARGET | {"caps": {"custom_fields": 30}}))
