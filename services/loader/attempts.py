@@ -89,7 +89,7 @@ def parked(message: str) -> Outcome:
 def failure(batch: Batch, error: Exception) -> Outcome:
     """Answers the outcome of a failed act and stops the batch when the failure would hit the others too. Raises what is a bug."""
     if isinstance(error, OutcomeUnknownError):
-        return Outcome(Result.UNKNOWN, reason=error.reason, message=error.message)
+        return Outcome(Result.UNKNOWN, reason=error.reason, message=error.message, is_answered=error.is_answered)
     if isinstance(error, TargetRejectedError):
         result = Result.WAITING if error.reason == "TARGET_CAPPED" else Result.REJECTED
         return Outcome(result, reason=error.reason, message=error.message)

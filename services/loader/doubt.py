@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from services.loader.entities.base import Entity, Found
     from services.loader.work import Batch, LedgerPort, Manifest, Work
 
+_BREATH_SECONDS: Final = 0.25
 _LOOKUP_MAX: Final = 1000
 _HTML_FIELDS: Final = frozenset({"content", "note"})
 
@@ -56,6 +57,10 @@ class Doubt:
         """Waits until calls that were on their way at `since` (monotonic; None: now) have arrived or never will."""
         since = self._clock.monotonic() if since is None else since
         await self._clock.sleep(self._grace_seconds - (self._clock.monotonic() - since))
+
+    async def breathe(self, attempt: int) -> None:
+        """Waits a moment before the same is tried again, longer each time, at most the time of grace."""
+        await self._clock.sleep(min(self._grace_seconds, _BREATH_SECONDS * 2.0**attempt))
 
     async def resolve(
         self,

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from services.loader.work import Batch, FileStore, Work
 
 MATCH: Final = "$match"
-# Rounds of "list, then create what is absent" within one delivery; what is unknown after them is settled as unknown and comes back.
-_DOUBT_ROUNDS: Final = 2
+# Rounds of "list, then create what is absent" within one delivery. A record that fails so often in a row while others pass is not unlucky:
+# where one call in ten fails, it would happen to one record in ten million.
+_DOUBT_ROUNDS: Final = 6
 # Deliveries with all their rounds, when nothing passes at all, before a person is asked.
 _FAILED_DELIVERIES_MAX: Final = 5
 _FILE_LOOKBACK: Final = timedelta(hours=1)
@@ -55,12 +56,12 @@ class Records:
     async def settle_doubts(self, entity: Entity, batch: Batch) -> None:
         """Finds out about records in doubt, those of this very delivery included, and creates what is absent."""
         successes = self._attempts.success_count
-        for _ in range(_DOUBT_ROUNDS):
-            absent = await self._find(entity, batch)
+        for attempt in range(_DOUBT_ROUNDS):
+            absent = await self._find(entity, batch, attempt)
             if not absent:
                 return
             await self._create(entity, batch, absent)
-        for work in await self._find(entity, batch):
+        for work in await self._find(entity, batch, _DOUBT_ROUNDS):
             # Sent several times and proven absent each time. As long as nothing else passes either, it is an outage; else it is this record.
             times = self._failures[work.key] = self._failures.get(work.key, 0) + 1
             if self._attempts.success_count > successes or times >= _FAILED_DELIVERIES_MAX:
@@ -69,14 +70,13 @@ class Records:
             else:
                 work.outcome = Outcome(Result.UNKNOWN, reason="IN_DOUBT", message="Pipedrive answers with errors")
 
-    async def _find(self, entity: Entity, batch: Batch) -> list[Work]:
+    async def _find(self, entity: Entity, batch: Batch, attempt: int) -> list[Work]:
         """Lists what is in doubt; answers what is proven absent, undecided."""
         doubtful = [work for work in batch.works if _is_doubtful(work)]
         if not doubtful or batch.stop is not None:
             return []
-        is_fresh = any(work.outcome is not None for work in doubtful)
         try:
-            await self._doubt.wait_out(None if is_fresh else batch.started)
+            await self._wait(batch, doubtful, attempt)
             found = await self._doubt.resolve(entity, batch, doubtful)
         except Exception as error:  # noqa: BLE001 - sorted in `failure`
             message = failure(batch, error).message
@@ -89,6 +89,17 @@ class Records:
             if work.outcome is not None:
                 self._failures.pop(work.key, None)
         return [work for work in doubtful if work.outcome is None]
+
+    async def _wait(self, batch: Batch, doubtful: Sequence[Work], attempt: int) -> None:
+        """Waits until nothing is on its way any more; what Pipedrive answered with an error needs a breath only."""
+        fresh = [work.outcome for work in doubtful if work.outcome is not None]
+        if any(not outcome.is_answered for outcome in fresh):
+            await self._doubt.wait_out(None)
+            return
+        if len(fresh) < len(doubtful):
+            await self._doubt.wait_out(batch.started)
+        if fresh:
+            await self._doubt.breathe(attempt)
 
     async def _create(self, entity: Entity, batch: Batch, works: Sequence[Work]) -> None:
         if not works:

@@ -58,6 +58,8 @@ class Outcome:
     message: str = ""
     parent_target_id: str = ""
     flag_reason: str = ""
+    is_answered: bool = False
+    """Of an unknown outcome: Pipedrive is done with the request, whatever it did."""
 
 
 @dataclass(slots=True)

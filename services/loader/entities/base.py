@@ -148,7 +148,7 @@ class Entity:
     def created(self, data: Any) -> Found:
         """Reads the answer of a create, without its image: what counts is what was sent. Raises OutcomeUnknownError when it names no id."""
         if not isinstance(data, dict) or not data.get("id"):
-            raise OutcomeUnknownError(f"Pipedrive's answer to {self.operations}.create names no id")
+            raise OutcomeUnknownError(f"Pipedrive's answer to {self.operations}.create names no id", is_answered=True)
         return Found(target_id=str(data["id"]), image={}, raw=data)
 
 

@@ -135,7 +135,7 @@ class NamedEntity:
         """Creates a record."""
         answer = await client.call(f"{self.operations}.create", context, body=dict(payload))
         if not isinstance(answer.data, dict) or not answer.data.get("id"):
-            raise OutcomeUnknownError(f"Pipedrive's answer to {self.operations}.create names no id")
+            raise OutcomeUnknownError(f"Pipedrive's answer to {self.operations}.create names no id", is_answered=True)
         return answer.data
 
     async def update(self, client: PipedriveClient, context: CallContext, target_id: str, body: Mapping[str, Any]) -> None:

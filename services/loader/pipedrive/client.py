@@ -275,7 +275,9 @@ class PipedriveClient:
         if status == _TOO_MANY:
             raise _RefusedNowError(f"Pipedrive refused {op.name} with 429")
         if status >= _SERVER_ERROR:
-            raise errors.OutcomeUnknownError(f"Pipedrive answered {status} to {op.name}", metadata={"operation": op.name, "status": str(status)})
+            # 502 to 504 come from a gateway; what stands behind it may still be at work.
+            facts = {"operation": op.name, "status": str(status)}
+            raise errors.OutcomeUnknownError(f"Pipedrive answered {status} to {op.name}", is_answered=status == _SERVER_ERROR, metadata=facts)
         if status >= _BAD_REQUEST:
             if status == _UNAUTHORIZED:
                 self._refused_key, self._refused_until = connection.key, self._clock.monotonic() + UNAUTHORIZED_PAUSE_SECONDS
@@ -284,10 +286,11 @@ class PipedriveClient:
             envelope = orjson.loads(content)
         except orjson.JSONDecodeError as error:
             raise errors.OutcomeUnknownError(
-                f"Pipedrive answered {status} to {op.name} without readable JSON", metadata={"operation": op.name}
+                f"Pipedrive answered {status} to {op.name} without readable JSON", is_answered=True, metadata={"operation": op.name}
             ) from error
         if not isinstance(envelope, dict) or envelope.get("success") is False:
-            raise errors.OutcomeUnknownError(f"Pipedrive answered {status} to {op.name} without success", metadata={"operation": op.name})
+            facts = {"operation": op.name}
+            raise errors.OutcomeUnknownError(f"Pipedrive answered {status} to {op.name} without success", is_answered=True, metadata=facts)
         return Answer(envelope.get("data"), envelope.get("additional_data") or {})
 
 

@@ -12,11 +12,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from services.common.errors import TargetRejectedError, TransientError, TransloadError, UnauthorizedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _WORDS_MAX: Final = 500
 _UNAUTHORIZED: Final = 401
@@ -29,9 +32,17 @@ _CAP_TEXT: Final = "per company limit"
 
 
 class OutcomeUnknownError(TransientError):
-    """A POST got no answer that tells whether it took effect; it must be found out by listing before it is sent again."""
+    """A POST got no answer that tells whether it took effect; it must be found out by listing before it is sent again.
+
+    Attributes:
+        is_answered: Pipedrive itself answered, so it is done with the request; else it may still be at work on it.
+    """
 
     default_reason = "IN_DOUBT"
+
+    def __init__(self, message: str, *, is_answered: bool = False, metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, metadata=metadata)
+        self.is_answered = is_answered
 
 
 class ClaimExpiredError(TransientError):
