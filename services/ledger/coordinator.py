@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
+    from services.ledger.repository import Reader
     from services.ledger.runs.driver import Driver, Tools
 
 _LOG = telemetry.get_logger(__name__)
@@ -111,9 +112,7 @@ class Coordinator:
     async def step(self, run_id: str) -> float | None:
         """Take one step of a run; answers after how many seconds to look again, None when the run is over."""
         watch = self._watches.setdefault(run_id, _Watch(patience_seconds=self._timing.restart_seconds, still_since=self._tools.clock.monotonic()))
-        async with self._tools.ledger.read() as reader:
-            run = await reader.get_run(run_id)
-            migration = await reader.get_migration(run.migration_id) if run else None
+        run, migration = await self._tools.ledger.look(lambda reader: _run_with_migration(reader, run_id))
         if run is None or migration is None or run.state is not RunState.RUNNING:
             return None
         if migration.pause_kind in HOLDING_PAUSES:
@@ -141,8 +140,7 @@ class Coordinator:
 
     async def _start_tasks(self) -> None:
         try:
-            async with self._tools.ledger.read() as reader:
-                runs = await reader.list_runs_by_state(RunState.RUNNING)
+            runs = await self._tools.ledger.look(lambda reader: reader.list_runs_by_state(RunState.RUNNING))
         except TransientError as error:
             _LOG.warning("coordinator.blind", reason=error.reason, problem=error.message)
             return
@@ -211,8 +209,7 @@ class Coordinator:
             await self._watch_progress(migration, run, watch)
 
     async def _watch_progress(self, migration: Migration, run: Run, watch: _Watch) -> None:
-        async with self._tools.ledger.read() as reader:
-            signature = (run.phase, await reader.event_sequence(migration.migration_id))
+        signature = (run.phase, await self._tools.ledger.look(lambda reader: reader.event_sequence(migration.migration_id)))
         moment = self._tools.clock.monotonic()
         if signature != watch.signature or migration.pause_kind is not PauseKind.NONE:
             if watch.signature != (-1, -1):
@@ -324,3 +321,8 @@ class Coordinator:
                 await end_run(transaction, run, RunState.FAILED, tools=self._tools, reason=error.reason, message=error.message)
         except RunGoneError:
             return
+
+
+async def _run_with_migration(reader: Reader, run_id: str) -> tuple[Run | None, Migration | None]:
+    run = await reader.get_run(run_id)
+    return run, await reader.get_migration(run.migration_id) if run else None

@@ -105,8 +105,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             extraction_id=request.extraction_id,
             request_id=request.request_id,
         )
-        async with self._ledger.transaction() as tx:
-            granted, used = await sources.debit_source_calls(tx, debit, self._clock.now())
+        granted, used = await self._ledger.transact(lambda tx: sources.debit_source_calls(tx, debit, self._clock.now()))
         return pb.DebitSourceCallsResponse(granted_count=granted, used_count=used)
 
     async def ListPages(self, request: pb.ListPagesRequest, context: Context) -> pb.ListPagesResponse:  # noqa: N802, ARG002
@@ -136,8 +135,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             records=records,
             issues=codec.issues_from(request.issues),
         )
-        async with self._ledger.transaction() as tx:
-            is_wanted = await record_transform(tx, transform, self._clock.now())
+        is_wanted = await self._ledger.transact(lambda tx: record_transform(tx, transform, self._clock.now()))
         return pb.RecordTransformResponse(is_wanted=is_wanted)
 
     async def BeginBatch(self, request: pb.BeginBatchRequest, context: Context) -> pb.BeginBatchResponse:  # noqa: N802, ARG002
@@ -151,8 +149,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             holder=codec.require(request.holder, "holder"),
             token=request.request_id,
         )
-        async with self._ledger.transaction() as tx:
-            begun = await begin_batch(tx, begin, self._clock.now(), self._claim_ttl)
+        begun = await self._ledger.transact(lambda tx: begin_batch(tx, begin, self._clock.now(), self._claim_ttl))
         return pb.BeginBatchResponse(
             decisions=[codec.decision_to(decision) for decision in begun.decisions],
             reference_ids=begun.references.ids,
@@ -173,8 +170,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             shared_calls=[codec.call_from(call) for call in request.shared_calls],
             request_id=request.request_id,
         )
-        async with self._ledger.transaction() as tx:
-            is_final = await settle_batch(tx, settle, self._clock.now())
+        is_final = await self._ledger.transact(lambda tx: settle_batch(tx, settle, self._clock.now()))
         return pb.SettleBatchResponse(is_final=is_final)
 
     async def LookupTargets(self, request: pb.LookupTargetsRequest, context: Context) -> pb.LookupTargetsResponse:  # noqa: N802, ARG002

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -254,8 +255,13 @@ async def complete(transaction: Transaction, migration_id: str, *, actor: str) -
 async def planned_token_count(reader: Reader, migration_id: str) -> int:
     """Answer the tokens the audit planned for the full load; 0 before the audit."""
     report = await reader.get_report(migration_id, ReportKind.AUDIT)
-    load = orjson.loads(report.content).get("load", {}) if report else {}
-    return int(load.get("token_count", 0))
+    return _planned(report.content) if report else 0
+
+
+@lru_cache(maxsize=2)
+def _planned(audit: bytes) -> int:
+    """Read the number out of an audit report: the same large document is asked for with every look at a migration."""
+    return int(orjson.loads(audit).get("load", {}).get("token_count", 0))
 
 
 async def _cancel_active(transaction: Transaction, migration: Migration, *, actor: str, now: datetime) -> None:

@@ -62,8 +62,7 @@ class OutboxRelay:
 
         A stream that takes nothing (it is full, or away) does not hold up the messages of other streams.
         """
-        async with self._ledger.read() as reader:
-            waiting = await reader.list_outbox(limit=MESSAGES_MAX)
+        waiting = await self._ledger.look(lambda reader: reader.list_outbox(limit=MESSAGES_MAX))
         carried: list[int] = []
         stuck: set[str] = set()
         for start in range(0, len(waiting), CONCURRENCY):
@@ -90,8 +89,7 @@ class OutboxRelay:
 
     async def _remove(self, orders: Sequence[int]) -> None:
         if orders:
-            async with self._ledger.transaction() as tx:
-                await tx.remove_outbox(orders)
+            await self._ledger.transact(lambda tx: tx.remove_outbox(orders))
 
 
 def _stream(message: OutboxMessage) -> str:

@@ -7,10 +7,10 @@ listeners hear which migrations changed.
 Errors of the database arrive as `UnavailableError`; a caller repeats the whole transaction.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from services.ledger.domain import (
     Batch,
@@ -410,6 +410,7 @@ class Transaction(Reader, Protocol):
         ...
 
 
+Item = TypeVar("Item")
 Listener = Callable[[str], None]
 """Hears the id of a migration that changed; must not block and must not raise."""
 
@@ -423,6 +424,20 @@ class Ledger(Protocol):
 
     def read(self) -> AbstractAsyncContextManager[Reader]:
         """Begin a consistent read that does not wait for the writer."""
+        ...
+
+    async def transact(self, work: Callable[[Transaction], Coroutine[Any, Any, Item]]) -> Item:
+        """Run `work` as one unit of work and answer what it answers: cheaper than `transaction` for what is done for every record.
+
+        It may run in another thread and may wait for nothing but the transaction.
+        """
+        ...
+
+    async def look(self, work: Callable[[Reader], Coroutine[Any, Any, Item]]) -> Item:
+        """Run `work` on one consistent state: cheaper than `read` for what is asked all the time.
+
+        It may run in another thread and may wait for nothing but the reader.
+        """
         ...
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:

@@ -65,18 +65,19 @@ class Watch:
             unsubscribe()
 
     async def _message(self, migration_id: str, after: int) -> tuple[pb.WatchMigrationResponse, bool]:
-        async with self._tools.ledger.read() as reader:
-            migration = await require_migration(reader, migration_id)
+        migration = await self._tools.ledger.look(lambda reader: require_migration(reader, migration_id))
         entities = await self._sources.entities(migration.connector)
-        async with self._tools.ledger.read() as reader:
-            migration = await require_migration(reader, migration_id)
-            run = await reader.latest_run(migration_id)
-            events = await reader.list_events(migration_id, after_sequence=after, limit=EVENTS_PER_MESSAGE) if after >= 0 else ()
-            message = pb.WatchMigrationResponse(
-                migration=await self._view(reader, migration),
-                summary=await summarize(reader, migration, entities),
-                events=[event_to_proto(event) for event in events],
-            )
+        return await self._tools.ledger.look(lambda reader: self._read(reader, migration_id, after, entities))
+
+    async def _read(self, reader: Reader, migration_id: str, after: int, entities: dict[str, bool]) -> tuple[pb.WatchMigrationResponse, bool]:
+        migration = await require_migration(reader, migration_id)
+        run = await reader.latest_run(migration_id)
+        events = await reader.list_events(migration_id, after_sequence=after, limit=EVENTS_PER_MESSAGE) if after >= 0 else ()
+        message = pb.WatchMigrationResponse(
+            migration=await self._view(reader, migration),
+            summary=await summarize(reader, migration, entities),
+            events=[event_to_proto(event) for event in events],
+        )
         is_idle = run is None or run.state is not RunState.RUNNING or migration.pause_kind in HOLDING_PAUSES
         return message, is_idle
 

@@ -48,8 +48,7 @@ class PhaseWork:
         if not context.is_announced:
             await self._announce(migration, run)
             return AT_ONCE
-        async with self.tools.ledger.read() as reader:
-            progress = await reader.phase_progress(run.run_id, run.phase)
+        progress = await self.tools.ledger.look(lambda reader: reader.phase_progress(run.run_id, run.phase))
         if not is_done(progress):
             return ON_CHANGE_SECONDS
         following = phases[phases.index(run.phase) + 1 :]

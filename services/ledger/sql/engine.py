@@ -1,7 +1,8 @@
 """Opens the database: SQLite for the embedded default, PostgreSQL for production. All that differs between them stands here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextvars
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Final, Protocol
@@ -56,6 +57,14 @@ class Database(Protocol):
         """Begin a transaction that sees one consistent state."""
         ...
 
+    async def write_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
+        """Run `work` inside the writer's transaction. It may wait for nothing but the statements it runs."""
+        ...
+
+    async def read_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
+        """Run `work` on one consistent state. It may wait for nothing but the statements it runs."""
+        ...
+
     async def close(self) -> None:
         """Close all connections."""
         ...
@@ -89,6 +98,16 @@ class PostgresDatabase:
         async with _in_greenlets(self._reader) as run:
             yield run
 
+    async def write_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
+        """Run `work` inside the writer's transaction."""
+        async with self.write() as run:
+            return await work(run)
+
+    async def read_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
+        """Run `work` on one consistent state."""
+        async with self.read() as run:
+            return await work(run)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._reader.dispose()
@@ -96,7 +115,7 @@ class PostgresDatabase:
 
 
 class SqliteDatabase:
-    """SQLite in a file, each statement in a thread: one hop a statement, where an async driver makes four."""
+    """SQLite in a file, in threads: one hop a statement where an async driver makes four, and one hop a transaction that runs as a whole."""
 
     dialect = "sqlite"
 
@@ -117,6 +136,14 @@ class SqliteDatabase:
         """Begin a read."""
         async with _in_threads(self._reader, self._reader_threads) as run:
             yield run
+
+    async def write_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
+        """Run `work` and everything around it in the writer's thread."""
+        return await _uninterrupted(self._writer_thread, lambda: _in_this_thread(self._writer, work))
+
+    async def read_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
+        """Run `work` and everything around it in a reader's thread."""
+        return await _uninterrupted(self._reader_threads, lambda: _in_this_thread(self._reader, work))
 
     async def close(self) -> None:
         """Close all connections and end the threads."""
@@ -174,21 +201,58 @@ async def _in_greenlets(engine: AsyncEngine) -> AsyncIterator[Runner]:
             await connection.close()
 
 
+async def _uninterrupted(threads: ThreadPoolExecutor, work: Callable[[], Item]) -> Item:
+    """Run `work` in a thread. What has begun there cannot be called back: whoever is cancelled waits until it has ended."""
+    running = asyncio.get_running_loop().run_in_executor(threads, contextvars.copy_context().run, work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        raise
+
+
+def _in_this_thread(engine: Engine, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
+    async def run(statement: Callable[[Connection], Any], /) -> Any:
+        with _Translated():
+            return statement(connection)
+
+    with _Translated():
+        connection = engine.connect()
+    try:
+        with _Translated():
+            transaction = connection.begin()
+        try:
+            answer = _driven(work(run))
+        except BaseException:
+            with _Translated():
+                transaction.rollback()
+            raise
+        with _Translated():
+            transaction.commit()
+        return answer
+    finally:
+        with _Translated():
+            connection.close()
+
+
+def _driven(work: Coroutine[Any, Any, Item]) -> Item:
+    """Run a coroutine whose every wait is over at once."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        answer: Item = end.value
+        return answer
+    work.close()
+    raise RuntimeError("a whole transaction waited for something else than its statements")
+
+
 @asynccontextmanager
 async def _in_threads(engine: Engine, threads: ThreadPoolExecutor) -> AsyncIterator[Runner]:
-    loop = asyncio.get_running_loop()
-
     async def go(work: Callable[[], Item]) -> Item:
-        # A statement cannot be called back: whoever is cancelled waits for it, so that nothing else runs on its connection meanwhile.
-        running = loop.run_in_executor(threads, work)
-        try:
-            with _Translated():
-                return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            while not running.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([running])
-            raise
+        with _Translated():
+            return await _uninterrupted(threads, work)
 
     opened: list[tuple[Connection, RootTransaction]] = []
 

@@ -1,10 +1,10 @@
 """The repository on SQLAlchemy: one writer, readers beside it, listeners after each commit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import text
 
@@ -22,6 +22,8 @@ from services.ledger.sql.runs import RunReader, RunWriter
 from services.ledger.sql.schema import upgrade
 from services.ledger.sql.session import Runner, Statements
 from services.ledger.sql.work import WorkReader, WorkWriter
+
+Item = TypeVar("Item")
 
 
 class SqlReader(RunReader, WorkReader, RecordReader, ReviewReader, ExtractionReader):
@@ -108,6 +110,34 @@ class SqlLedger:
         """Begin a consistent read that does not wait for the writer."""
         async with self._database.read() as run:
             yield SqlReader(run, self._statements)
+
+    async def transact(self, work: Callable[[SqlTransaction], Coroutine[Any, Any, Item]]) -> Item:
+        """Run `work` as one unit of work and answer what it answers. It may wait for nothing but its transaction."""
+        opened: list[SqlTransaction] = []
+
+        async def whole(run: Runner) -> Item:
+            transaction = SqlTransaction(run, self._statements, self._clock.now, self._salt)
+            answer = await work(transaction)
+            await transaction.finish()
+            opened.append(transaction)
+            return answer
+
+        try:
+            with telemetry.tracer().start_as_current_span("ledger.transaction") as span:
+                async with self._write_lock:
+                    answer = await self._database.write_whole(whole)
+                span.set_attribute("ledger.event_count", opened[0].event_count)
+            self._events.add(opened[0].event_count)
+            return answer
+        finally:
+            # As above: whether the commit of a cancelled call went through, nobody has been told.
+            for transaction in opened:
+                for migration_id in transaction.touched:
+                    self.on_change(migration_id)
+
+    async def look(self, work: Callable[[SqlReader], Coroutine[Any, Any, Item]]) -> Item:
+        """Run `work` on one consistent state. It may wait for nothing but its reader."""
+        return await self._database.read_whole(lambda run: work(SqlReader(run, self._statements)))
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` after every commit that changed a migration; answers how to stop it."""
