@@ -367,6 +367,14 @@ def count(value: object) -> int:
     return len(value) if isinstance(value, list) else 1
 
 
+def compound_discount(value: object) -> int | float:
+    """Make one percentage of several that are given one after the other: 10 % and then 5 % are 14.5 %. Up to 6 decimals."""
+    left = 1.0
+    for one in value if isinstance(value, list) else [value]:
+        left *= 1 - number(one) / 100
+    return number(round((1 - left) * 100, 6))
+
+
 def sort(value: object, *, by: str) -> list[Any]:
     """Sort a list of objects by one of their numbers or texts; objects without it come last."""
     elements = value if isinstance(value, list) else [value]
@@ -406,6 +414,7 @@ TRANSFORMS: Final[Mapping[str, Transform]] = {
     "bool": boolean,
     "calendar_date": calendar_date,
     "clock_time": clock_time,
+    "compound_discount": compound_discount,
     "count": count,
     "date": calendar_date,
     "date_in_zone": date_in_zone,

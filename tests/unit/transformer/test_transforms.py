@@ -156,3 +156,9 @@ def test_unknown_options_are_refused_by_name() -> None:
 
 def test_every_transform_says_what_it_does() -> None:
     assert [name for name, function in TRANSFORMS.items() if not function.__doc__] == []
+
+
+@pytest.mark.requirement("SO-04")
+@pytest.mark.parametrize(("parts", "together"), [([10, 5], 14.5), ([10, 0], 10), ([0, 0], 0), (["12,5", 100], 100), (7.5, 7.5)])
+def test_discounts_given_one_after_the_other_become_one(parts: Any, together: float) -> None:
+    assert transforms.compound_discount(parts) == pytest.approx(together)
