@@ -10,7 +10,7 @@ from services.common import telemetry
 from services.common.backoff import Backoff
 from services.common.errors import ClaimHeldError, ConfigurationError, RateLimitedError, TransientError, TransloadError, UnauthorizedError
 from services.loader.codec import batch_from_proto, calls_to_proto, outcome_to_proto
-from services.loader.pipedrive.client import UNAUTHORIZED_PAUSE_SECONDS, CallContext
+from services.loader.pipedrive.client import CallContext
 from services.loader.pipedrive.errors import ClaimExpiredError, OutcomeUnknownError
 from services.loader.quota.arbiter import Priority
 from services.loader.quota.codec import priority_of_run
@@ -35,7 +35,10 @@ _CLAIMS_MAX: Final = 50
 # About a minute, with the pauses of the backoff.
 _SETTLES_MAX: Final = 10
 _CONNECTIONS_KEPT: Final = 100
-_AWAY: Final = frozenset({"TARGET_UNREACHABLE", "TARGET_UNAUTHORIZED"})
+_AWAY: Final = "TARGET_UNREACHABLE"
+_PAUSING: Final = frozenset({"TARGET_QUOTA_EXHAUSTED", "TARGET_BLOCKED", "TARGET_UNAUTHORIZED"})
+# After a stop the ledger is asked again so soon; while it is paused it refuses at no cost, and a person's `resume` is noticed.
+_LOOK_AGAIN_SECONDS: Final = 10.0
 _REPORTED: Final = frozenset({"TARGET_QUOTA_EXHAUSTED", "TARGET_BLOCKED", "TARGET_UNAUTHORIZED", "TARGET_UNREACHABLE", "STAGING_UNAVAILABLE"})
 
 
@@ -83,6 +86,7 @@ class LoadWorker:
         for _ in range(_CLAIMS_MAX):
             response = await self._ledger.begin(message)
             self._remember(message.migration_id, response.connection)
+            self._resume(response.connection)
             stop = await self._load(message, response)
             if stop is None:
                 return
@@ -95,6 +99,12 @@ class LoadWorker:
         if len(self._connections) > _CONNECTIONS_KEPT:
             del self._connections[next(iter(self._connections))]
 
+    def _resume(self, connection: str) -> None:
+        """The ledger hands out work although we had told it of a stop: the time has come, or a person said so. Then we try, and tell it anew."""
+        if self._told.get(connection, ("", ""))[0] in _PAUSING:
+            del self._told[connection]
+            self._targets.client(connection).resume()
+
     async def _probe(self, connection: str) -> None:
         """While a target was last seen away, asks it who we are before anything is claimed: claims and releases of an outage fill the trail.
 
@@ -106,7 +116,7 @@ class LoadWorker:
         try:
             await self._targets.client(connection).call("users.me", CallContext(priority=Priority.BULK))
         except UnauthorizedError as error:
-            raise RateLimitedError(error.message, retry_after_seconds=UNAUTHORIZED_PAUSE_SECONDS, reason=error.reason) from error
+            raise RateLimitedError(error.message, retry_after_seconds=_LOOK_AGAIN_SECONDS, reason=error.reason) from error
         self._away.discard(connection)
 
     async def _load(self, message: MappedBatch, response: BeginBatchResponse) -> TransloadError | None:
@@ -119,7 +129,7 @@ class LoadWorker:
         except ConfigurationError as error:
             # Claims end by themselves; nothing was sent.
             await self._tell(response.connection, reason=error.reason, message=error.message)
-            return RateLimitedError(error.message, retry_after_seconds=UNAUTHORIZED_PAUSE_SECONDS, reason=error.reason)
+            return RateLimitedError(error.message, retry_after_seconds=_LOOK_AGAIN_SECONDS, reason=error.reason)
         batch = batch_from_proto(message, response, client=client, context=context, started=started)
         with self._upsert.unsettled(batch):
             await self._upsert.apply(batch)
@@ -151,8 +161,10 @@ class LoadWorker:
 
     @staticmethod
     def _next(batch: Batch, is_held: bool) -> TransloadError | None:
-        if isinstance(batch.stop, UnauthorizedError):
-            return RateLimitedError(batch.stop.message, retry_after_seconds=UNAUTHORIZED_PAUSE_SECONDS, reason=batch.stop.reason)
+        stop = batch.stop
+        if isinstance(stop, UnauthorizedError | RateLimitedError):
+            seconds = min(_LOOK_AGAIN_SECONDS, stop.retry_after_seconds if isinstance(stop, RateLimitedError) else _LOOK_AGAIN_SECONDS)
+            return RateLimitedError(stop.message, retry_after_seconds=seconds, reason=stop.reason, metadata=stop.metadata)
         if batch.stop is not None:
             return batch.stop
         if any(work.outcome is not None and work.outcome.result is Result.UNKNOWN for work in batch.works):
@@ -162,7 +174,7 @@ class LoadWorker:
     async def _report(self, connection: str, batch: Batch) -> None:
         """Tells people when the target stops work and when it goes on."""
         stop = batch.stop
-        if stop is not None and stop.reason in _AWAY:
+        if stop is not None and stop.reason == _AWAY:
             self._away.add(connection)
         if stop is None:
             if any(call.status for work in batch.works for call in work.context.log) or any(call.status for call in batch.shared.log):

@@ -185,6 +185,11 @@ class PipedriveClient:
                     raise _unreachable(op, error) from error
                 await self._clock.sleep(self._backoff.delay_seconds(failures))
 
+    def resume(self) -> None:
+        """A person says that it goes on: what stopped us is tried again at once."""
+        self._refused_key = ""
+        self._quota.resume()
+
     def _open_connection(self) -> Connection:
         connection = self._connection()
         if connection.key == self._refused_key and self._clock.monotonic() < self._refused_until:

@@ -189,14 +189,15 @@ class Budget:
             return refusal
         if now < self._paused_until:
             return self._refuse(priority, now, self._paused_until - now)
-        if self._is_probing_breaker and self._window.held:
+        is_probing = self._is_probing_breaker or self._is_probing_day
+        if is_probing and self._window.held:
             return self._refuse(priority, now, _WANTED_SECONDS)
         if any(other < priority and until > now for other, until in self._wanted.items()):
             return Refusal(_RETRY_SECONDS_MIN * 4)
         free = self._window.limit - self._window.used(now)
         if searches:
             free = min(free, self._searches.limit - self._searches.used(now))
-        granted = min(requests, 1 if self._is_probing_breaker else requests, free)
+        granted = min(requests, 1 if is_probing else requests, free)
         if granted <= 0:
             waits = [self._window.free_at(now, 1), self._searches.free_at(now, 1) if searches else now]
             return self._refuse(priority, now, max(waits) - now)
@@ -213,6 +214,16 @@ class Budget:
         self._close(lease, cool_until=now + self._settings.window_seconds, sent=min(requests_sent, lease.request_count))
         self._spent += tokens_spent
         self._learn(lease, tokens_spent, headers or Headers(), now)
+
+    def resume(self) -> None:
+        """A person says that it goes on, maybe because they bought tokens or had the block lifted: the next call finds out, alone."""
+        self._ambiguous = 0
+        if self._breaker_until is not None:
+            self._breaker_until = None
+            self._is_probing_breaker = True
+        self._exhausted_until = None
+        self._is_probing_day = True
+        self._renew()
 
     def state(self) -> BudgetState:
         """Answers the budget as it stands."""
@@ -317,12 +328,15 @@ class Budget:
         if self._exhausted_until is not None and now >= self._exhausted_until:
             self._exhausted_until = None
             self._is_probing_day = True
-            self._remaining = max(self._remaining, self._daily_limit)
-            self._remaining_order = self._last_order
+            self._renew()
         if now >= self._next_reset:
             self._next_reset = self._reset_after(now)
-            self._remaining = max(self._remaining, self._daily_limit)
-            self._remaining_order = self._last_order
+            self._renew()
+
+    def _renew(self) -> None:
+        """Takes the budget for full until the next answer tells."""
+        self._remaining = max(self._remaining, self._daily_limit)
+        self._remaining_order = self._last_order
 
     def _reset_after(self, now: datetime) -> datetime:
         local = now.astimezone(self._zone)

@@ -55,6 +55,10 @@ class Source(Protocol):
         """Gives back."""
         ...
 
+    def resume(self, connection: str) -> None:
+        """A person says that it goes on; a source that is far away finds out by itself."""
+        ...
+
 
 class LocalSource:
     """The arbiter in this process."""
@@ -79,6 +83,10 @@ class LocalSource:
         self._arbiter.budget(connection).release(
             grant.lease_id, requests_sent=grant.requests_sent, tokens_spent=grant.tokens_spent, headers=grant.headers
         )
+
+    def resume(self, connection: str) -> None:
+        """Lets the arbiter try again."""
+        self._arbiter.budget(connection).resume()
 
 
 def _grant(lease: Lease) -> Grant:
@@ -141,6 +149,10 @@ class QuotaClient:
             # A lost release costs no correctness: the lease ends by itself and counts as used.
             with contextlib.suppress(TransloadError):
                 await self._source.release(self._connection, grant)
+
+    def resume(self) -> None:
+        """A person says that it goes on."""
+        self._source.resume(self._connection)
 
     async def aclose(self) -> None:
         """Stops waiting."""

@@ -60,3 +60,6 @@ class RemoteSource:
                 headers=headers_to_proto(grant.headers) if grant.headers else None,
             )
         )
+
+    def resume(self, connection: str) -> None:
+        """Does nothing: the arbiter's own loader hears of it, or the time of the stop passes."""

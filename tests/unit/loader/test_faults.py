@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from services.common.errors import RateLimitedError, TransientError
+from services.common.errors import PausedError, RateLimitedError, TransientError
 from tests.unit.loader import payloads
 from tests.unit.loader.test_worker import DEAL, ORG, PRODUCT, base, result_of
 from tests.unit.loader.world import ACCOUNT, SettleLostError, World
@@ -186,9 +186,10 @@ async def test_a_refused_token_rests_and_a_corrected_one_works_at_once(world: Wo
     assert world.ledger.reports[-1][0] == "TARGET_UNAUTHORIZED"
     asked = world.app.journal.total
     assert asked <= 8
-    with pytest.raises(RateLimitedError):
+    with pytest.raises(PausedError):
         await world.load("organization", batch)
     assert world.app.journal.total == asked
+    world.ledger.resume()
     world.environ["TRANSLOAD_CONNECTION_CRM_KEY"] = "token-of-the-test"
     world.clock.advance(1.0)
     outcomes = await world.load("organization", batch)
@@ -227,11 +228,38 @@ async def test_a_block_page_opens_the_breaker_for_minutes(world: World) -> None:
     assert caught.value.reason == "TARGET_BLOCKED"
     count = world.app.journal.total
     with pytest.raises(RateLimitedError):
+        await world.client.call("users.me", world.context)
+    with pytest.raises(PausedError):
         await world.load("organization", batch)
     assert world.app.journal.total == count
     world.clock.advance(301)
     outcomes = await world.load("organization", batch)
     assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+
+
+@pytest.mark.requirement("G-03", "L-10")
+async def test_after_a_persons_resume_a_bought_budget_or_a_lifted_block_is_found_with_one_call() -> None:
+    world = World(limits=True, plan="lite", seats=1)
+    batch = {f"organization:client/{number}": payloads.organization(f"Org {number}") for number in range(12)}
+    world.app.limits.state()
+    world.app.limits.spend(30_000)
+    with pytest.raises(RateLimitedError):
+        await world.load("organization", batch)
+    world.ledger.resume()
+    count = world.app.journal.total
+    with pytest.raises(RateLimitedError):
+        await world.load("organization", batch)
+    assert world.app.journal.total == count + 1
+    assert world.ledger.reports[-1][0] == "TARGET_QUOTA_EXHAUSTED"
+    world.app.limits.spend(-30_000)
+    world.ledger.resume()
+    outcomes = await world.load("organization", batch)
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+    world.fault("status", status=403, body="<html>Cloudflare</html>", times=1)
+    with pytest.raises(RateLimitedError):
+        await world.load("organization", {"organization:client/99": payloads.organization()})
+    world.ledger.resume()
+    assert result_of((await world.load("organization", {"organization:client/99": payloads.organization()}))["organization:client/99"]) == "CREATED"
 
 
 @pytest.mark.requirement("G-05")

@@ -17,7 +17,7 @@ from sandbox.pipedrive.clock import SandboxClock
 from sandbox.pipedrive.options import Options
 from services.common.canonical import canonical_json, digest
 from services.common.connections import Connections
-from services.common.errors import NotFoundError
+from services.common.errors import NotFoundError, PausedError
 from services.common.keys import RecordKey
 from services.common.phases import TARGET_PHASES
 from services.loader.codec import manifest_from_json
@@ -100,6 +100,8 @@ class MemoryLedger:
         return self.entries.setdefault(key, Entry())
 
     async def begin(self, batch: MappedBatch) -> pb.BeginBatchResponse:
+        if self._is_paused():
+            raise PausedError("paused")
         self.begin_count += 1
         response = pb.BeginBatchResponse(connection=CONNECTION, run_kind=self.run_kind)
         response.claim_expire_time.FromDatetime(self._clock.now() + timedelta(seconds=self.claim_seconds))
@@ -109,6 +111,14 @@ class MemoryLedger:
                 if self.entry(reference.key).target_id:
                     response.reference_ids[reference.key] = self.entry(reference.key).target_id
         return response
+
+    def _is_paused(self) -> bool:
+        reason, resume_time = self.reports[-1] if self.reports else ("", None)
+        return reason in {"TARGET_UNAUTHORIZED", "CONFIGURATION"} or (resume_time is not None and resume_time > self._clock.now())
+
+    def resume(self) -> None:
+        """A person says that it goes on."""
+        self.reports.append(("", None))
 
     def _decide(self, record: MappedRecord, *, is_undo: bool) -> pb.RecordDecision:
         entry = self.entry(record.key)
