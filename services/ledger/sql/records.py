@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select
 
 from services.common.phases import TARGET_PHASES
 from services.ledger.domain import OPEN_RECORD_STATES, Record, RecordFilter, RecordState, TargetCount, UndoCount
@@ -12,12 +12,23 @@ from services.ledger.sql.tables import MigrationRow, RecordRow
 
 _RECORDS, _MIGRATIONS = table_of(RecordRow), table_of(MigrationRow)
 _RECORD = RowCodec(Record)
+_LASTING = ("target_entity", "source_entity", "source_id", "phase")
+"""Columns that follow from the key: left out of changes, their indices need no writing."""
 _OPEN = [str(state) for state in OPEN_RECORD_STATES]
 
 _IS_DOUBTFUL = and_(_RECORDS.c.intent_time.is_not(None), _RECORDS.c.target_id == "")
 _HAS_TARGET = and_(_RECORDS.c.target_id != "", _RECORDS.c.state != str(RecordState.UNDONE))
 _IS_OURS = and_(_HAS_TARGET, _RECORDS.c.is_preexisting.is_(False))
 _IS_CHANGED = and_(_HAS_TARGET, _RECORDS.c.is_preexisting.is_(True), _RECORDS.c.pre_image != "")
+
+_ALL = select(*(_RECORDS.c[name] for name in _RECORD.names))
+_BY_KEYS = _ALL.where(_RECORDS.c.migration_id == bindparam("migration_id"), _RECORDS.c.key.in_(bindparam("keys", expanding=True)))
+_OF_SOURCES = _ALL.where(
+    _RECORDS.c.migration_id == bindparam("migration_id"),
+    _RECORDS.c.source_entity == bindparam("source_entity"),
+    _RECORDS.c.source_id.in_(bindparam("source_ids", expanding=True)),
+    _RECORDS.c.phase == bindparam("phase"),
+)
 
 
 def _where(which: RecordFilter) -> list[ColumnElement[bool]]:
@@ -44,8 +55,8 @@ class RecordReader(Session):
         """Answer mapped records by key; unknown keys are left out."""
         found: dict[str, Record] = {}
         for part in chunks(dict.fromkeys(keys)):
-            rows = await self._all(select(_RECORDS).where(_RECORDS.c.migration_id == migration_id, _RECORDS.c.key.in_(part)))
-            found.update((row["key"], _RECORD.from_row(row)) for row in rows)
+            rows = await self._tuples(_BY_KEYS, {"migration_id": migration_id, "keys": part})
+            found.update((record.key, record) for record in map(_RECORD.from_values, rows))
         return found
 
     async def list_records(self, migration_id: str, which: RecordFilter, *, after_key: str = "", limit: int = 1000) -> Sequence[Record]:
@@ -62,8 +73,8 @@ class RecordReader(Session):
         """List what several source records of one entity became in a phase."""
         found: list[Record] = []
         for part in chunks(source_ids):
-            where = (_RECORDS.c.migration_id == migration_id, _RECORDS.c.source_entity == source_entity, _RECORDS.c.source_id.in_(part))
-            found.extend(_RECORD.from_row(row) for row in await self._all(select(_RECORDS).where(*where, _RECORDS.c.phase == phase)))
+            values = {"migration_id": migration_id, "source_entity": source_entity, "source_ids": part, "phase": phase}
+            found.extend(map(_RECORD.from_values, await self._tuples(_OF_SOURCES, values)))
         return found
 
     async def list_records_to_undo(
@@ -128,11 +139,11 @@ class RecordWriter(RecordReader):
 
     async def add_records(self, records: Sequence[Record]) -> None:
         """Write new mapped records; known keys are left as they are."""
-        await self._insert_new(_RECORDS, [_RECORD.to_row(record) for record in records])
+        await self._write_values(self._statements.insert_new(_RECORDS), _RECORD, records)
 
     async def save_records(self, records: Sequence[Record]) -> None:
         """Write mapped records, new or changed."""
-        await self._upsert(_RECORDS, [_RECORD.to_row(record) for record in records])
+        await self._write_values(self._statements.upsert(_RECORDS, keep=_LASTING), _RECORD, records)
 
     async def delete_records(self, migration_id: str, keys: Collection[str]) -> None:
         """Forget mapped records that never had an effect."""

@@ -1,13 +1,14 @@
 """One open transaction and the statements both databases share; the topics' mixins stand on it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Executable, RowMapping, Table, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Dialect, Executable, Insert, Row, RowMapping, Table, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
 from services.ledger.sql import tables
+from services.ledger.sql.rows import RowCodec
 
 Item = TypeVar("Item")
 Rows = Sequence[dict[str, Any]]
@@ -41,17 +42,25 @@ class Statements:
 
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
-        self._built: dict[tuple[Any, ...], Executable] = {}
+        self._built: dict[tuple[Any, ...], Insert] = {}
+        self._texts: dict[Executable, tuple[str, tuple[str, ...]]] = {}
 
-    def insert_new(self, table: Table) -> Executable:
+    def insert_new(self, table: Table) -> Insert:
         """Insert rows; where the key is there already, leave the old row."""
         return self._build(("new", table.name), lambda: self._insert(table).on_conflict_do_nothing())
 
-    def upsert(self, table: Table, *, keep: Collection[str] = ()) -> Executable:
+    def upsert(self, table: Table, *, keep: Collection[str] = ()) -> Insert:
         """Insert rows or change those with the same key, all columns but `keep`."""
         return self._build(("upsert", table.name, tuple(keep)), lambda: self._upsert(table, keep))
 
-    def _build(self, key: tuple[Any, ...], make: Any) -> Executable:
+    def text(self, statement: Insert, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+        """Answer an insert of whole rows in the driver's own words, and its columns in order."""
+        if statement not in self._texts:
+            compiled = statement.compile(dialect=dialect, column_keys=list(statement.table.columns.keys()))
+            self._texts[statement] = str(compiled), tuple(compiled.positiontup or ())
+        return self._texts[statement]
+
+    def _build(self, key: tuple[Any, ...], make: Any) -> Insert:
         if key not in self._built:
             self._built[key] = make()
         return self._built[key]
@@ -59,11 +68,11 @@ class Statements:
     def _insert(self, table: Table) -> Any:
         return postgresql.insert(table) if self._dialect == "postgresql" else sqlite.insert(table)
 
-    def _upsert(self, table: Table, keep: Collection[str]) -> Executable:
+    def _upsert(self, table: Table, keep: Collection[str]) -> Insert:
         statement = self._insert(table)
         key = [column.name for column in table.primary_key]
         changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key and column.name not in keep}
-        built: Executable = statement.on_conflict_do_update(index_elements=key, set_=changed)
+        built: Insert = statement.on_conflict_do_update(index_elements=key, set_=changed)
         return built
 
 
@@ -85,6 +94,10 @@ class Session:
     async def _all(self, statement: Executable) -> Sequence[RowMapping]:
         return await self._on_connection(lambda connection: connection.execute(statement).mappings().all())
 
+    async def _tuples(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """Answer the rows of a statement that was built once, in the order of its columns."""
+        return await self._on_connection(lambda connection: connection.execute(statement, values).all())
+
     async def _first(self, statement: Executable) -> RowMapping | None:
         return await self._on_connection(lambda connection: connection.execute(statement).mappings().first())
 
@@ -101,6 +114,19 @@ class Session:
         if rows:
             await self._on_connection(lambda connection: connection.execute(statement, rows).close())
         return len(rows)
+
+    async def _write_values(self, statement: Insert, codec: RowCodec[Item], values: Iterable[Item]) -> None:
+        """Execute an insert for whole rows past SQLAlchemy's handling of each value, which costs more than the database's own work."""
+        rows = [codec.to_values(value) for value in values]
+
+        def execute(connection: Connection) -> None:
+            words, columns = self._statements.text(statement, connection.dialect)
+            if columns != codec.names:
+                raise TypeError(f"{statement.table.name} has its columns in another order than the fields of what is written")
+            connection.exec_driver_sql(words, rows).close()
+
+        if rows:
+            await self._on_connection(execute)
 
     async def _upsert(self, table: Table, rows: Rows, *, keep: Collection[str] = ()) -> None:
         await self._run(self._statements.upsert(table, keep=keep), rows)

@@ -14,7 +14,9 @@ from services.ledger.sql.tables import EventPayloadRow, EventRow, HeadRow
 _HEADS, _EVENTS, _PAYLOADS = table_of(HeadRow), table_of(EventRow), table_of(EventPayloadRow)
 _NEW_HEAD: dict[str, int | str] = {"event_sequence": 0, "event_hash": FIRST_PREVIOUS_HASH, "page_sequence": 0, "create_order": 0, "review_order": 0}
 _EVENT = RowCodec(Event, without=("payload", "salt"))
+_PAYLOAD = RowCodec(Event, only=("migration_id", "sequence", "salt", "payload"))
 _EVENT_OUT = RowCodec(Event)
+_NEW_EVENT, _NEW_PAYLOAD = _EVENTS.insert(), _PAYLOADS.insert()
 
 
 class TrailReader(Session):
@@ -71,13 +73,8 @@ class TrailWriter(TrailReader):
         head = await self._head(migration_id)
         before = ChainHead(int(head["event_sequence"]), str(head["event_hash"]))
         chained, after = chain(migration_id, before, events, self._now(), self._salt)
-        await self._run(_EVENTS.insert(), [_EVENT.to_row(event) for event in chained])
-        payloads = [
-            {"migration_id": migration_id, "sequence": event.sequence, "salt": event.salt, "payload": event.payload}
-            for event in chained
-            if event.salt
-        ]
-        await self._run(_PAYLOADS.insert(), payloads)
+        await self._write_values(_NEW_EVENT, _EVENT, chained)
+        await self._write_values(_NEW_PAYLOAD, _PAYLOAD, [event for event in chained if event.salt])
         head["event_sequence"], head["event_hash"] = after.sequence, after.hash
         self.touched.add(migration_id)
         self.event_count += len(chained)
