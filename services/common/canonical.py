@@ -11,6 +11,8 @@ import orjson
 
 # Above this a float no longer holds every whole number, so writing it as one would invent digits.
 _WHOLE_FLOAT_MAX = 2.0**53
+# What is written as it is: nearly everything in a record, so it is spared a call each.
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def canonical_json(value: Any) -> bytes:
@@ -50,7 +52,7 @@ def _normalise(value: Any) -> Any:
         for key in value:
             if not isinstance(key, str):
                 raise TypeError(f"a JSON key must be a string, not {type(key).__name__}")
-        return {key: _normalise(item) for key, item in value.items()}
+        return {key: item if type(item) in _PLAIN else _normalise(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_normalise(item) for item in value]
+        return [item if type(item) in _PLAIN else _normalise(item) for item in value]
     raise TypeError(f"{type(value).__name__} is not a JSON value")

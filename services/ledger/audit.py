@@ -7,10 +7,10 @@ hash of the one before, so no event can be changed, left out or put in between w
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from services.common.canonical import canonical_json
 from services.ledger.domain import AuditVerdict, Event, EventDraft
@@ -55,19 +55,11 @@ def payload_digest(salt: bytes, payload: bytes) -> str:
 
 def event_hash(event: Event) -> str:
     """Compute the hash of an event from its fields."""
-    hashed = {
-        "migration_id": event.migration_id,
-        "sequence": event.sequence,
-        "event_time": format_time(event.event_time),
-        "kind": event.kind,
-        "actor": event.actor,
-        "key": event.key,
-        "source_key": event.source_key,
-        "target_id": event.target_id,
-        "result": event.result,
-        "payload_digest": event.payload_digest,
-        "previous_hash": event.previous_hash,
-    }
+    hashed = {name: getattr(event, name) for name in HASHED_FIELDS}
+    return _hash(hashed | {"event_time": format_time(event.event_time)})
+
+
+def _hash(hashed: Mapping[str, str | int]) -> str:
     return hashlib.sha256(canonical_json(hashed)).hexdigest()
 
 
@@ -81,30 +73,28 @@ def chain(
 ) -> tuple[list[Event], ChainHead]:
     """Turn drafts into events that follow `head`; answers them and the new head."""
     events: list[Event] = []
+    sequence, last_hash, time = head.sequence, head.hash, format_time(now)
     for draft in drafts:
         payload, salt_bytes = b"", b""
         if draft.payload is not None:
             payload, salt_bytes = canonical_json(dict(draft.payload)), salt()
-        unhashed = Event(
-            migration_id=migration_id,
-            sequence=head.sequence + 1,
-            event_time=now,
-            kind=draft.kind,
-            actor=draft.actor,
-            key=draft.key,
-            source_key=draft.source_key,
-            target_id=draft.target_id,
-            result=draft.result,
-            payload_digest=payload_digest(salt_bytes, payload) if salt_bytes else "",
-            previous_hash=head.hash,
-            hash="",
-            payload=payload,
-            salt=salt_bytes.hex(),
-        )
-        event = replace(unhashed, hash=event_hash(unhashed))
-        events.append(event)
-        head = ChainHead(event.sequence, event.hash)
-    return events, head
+        sequence += 1
+        hashed: dict[str, Any] = {
+            "migration_id": migration_id,
+            "sequence": sequence,
+            "event_time": time,
+            "kind": draft.kind,
+            "actor": draft.actor,
+            "key": draft.key,
+            "source_key": draft.source_key,
+            "target_id": draft.target_id,
+            "result": draft.result,
+            "payload_digest": payload_digest(salt_bytes, payload) if salt_bytes else "",
+            "previous_hash": last_hash,
+        }
+        last_hash = _hash(hashed)
+        events.append(Event(**(hashed | {"event_time": now}), hash=last_hash, payload=payload, salt=salt_bytes.hex()))
+    return events, ChainHead(sequence, last_hash)
 
 
 def find_break(head: ChainHead, events: Iterable[Event]) -> tuple[ChainHead, int, str]:

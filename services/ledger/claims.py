@@ -185,7 +185,7 @@ def decide_load(record: Record, wanted: WantedRecord, claim: Claim, references: 
         return _claimed(record, claim, ClaimAction.RESOLVE, wanted)
     if record.state is RecordState.UNDONE:
         record = _forgotten(record)
-    return _claimed(replace(record, intent_time=claim.now), claim, ClaimAction.CREATE, wanted)
+    return _claimed(record, claim, ClaimAction.CREATE, wanted)
 
 
 def decide_undo(record: Record, claim: Claim) -> Decision:
@@ -292,6 +292,7 @@ def _claimed(record: Record, claim: Claim, action: ClaimAction, wanted: WantedRe
         claim_token=claim.token,
         claim_batch_id=claim.batch_id,
         claim_expire_time=claim.expire_time,
+        intent_time=claim.now if action is ClaimAction.CREATE else record.intent_time,
         intent_digest=wanted.payload_digest if wanted else record.intent_digest,
         intent_record=wanted.content if wanted and is_uncertain else record.intent_record,
         update_time=claim.now,

@@ -29,6 +29,7 @@ KEPT = "KEPT_USER_EDIT"
 _LOADING = frozenset({OutcomeResult.CREATED, OutcomeResult.UPDATED, OutcomeResult.MATCHED, OutcomeResult.UNCHANGED})
 _UNDOING = frozenset({OutcomeResult.DELETED, OutcomeResult.RESTORED, OutcomeResult.KEPT})
 _LASTING = frozenset({Resolution.NONE, Resolution.SKIP, Resolution.WITHOUT_REFERENCE})
+_UNCLAIMED = {"holder": "", "claim_action": ClaimAction.NONE, "claim_token": "", "claim_batch_id": "", "claim_expire_time": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,9 @@ def settle(record: Record, outcome: Outcome, sender: Sender) -> Settlement | Non
     """Answer what an outcome leads to; None: it does not count (it did before, or the sender has no claim)."""
     if record.holder != sender.holder or record.state is not RecordState.CLAIMED:
         return _from_outsider(record, outcome, sender)
-    free = _freed(record, sender)
     if outcome.result in _LOADING:
-        return _loaded(record, free, outcome, sender)
+        return _loaded(record, outcome, sender)
+    free = replace(record, **_freeing(sender))
     if outcome.result in _UNDOING:
         return _undone(free, outcome, sender)
     if outcome.result is OutcomeResult.NOT_TRIED:
@@ -75,7 +76,7 @@ def settle(record: Record, outcome: Outcome, sender: Sender) -> Settlement | Non
     return _held_up(record, free, outcome, sender)
 
 
-def _loaded(record: Record, free: Record, outcome: Outcome, sender: Sender) -> Settlement:
+def _loaded(record: Record, outcome: Outcome, sender: Sender) -> Settlement:
     was_there = record.has_target
     is_matched = outcome.result is OutcomeResult.MATCHED and not (was_there and not record.is_preexisting)
     # A record that was there and is created again was deleted in between: the new one is ours.
@@ -83,7 +84,8 @@ def _loaded(record: Record, free: Record, outcome: Outcome, sender: Sender) -> S
     pre_image = _merge(outcome.pre_image, record.pre_image) if is_preexisting else ""
     is_untouched = is_preexisting and (is_matched or (outcome.result is OutcomeResult.UNCHANGED and not pre_image))
     settled = replace(
-        free,
+        record,
+        **_freeing(sender),
         state=RecordState.MATCHED if is_untouched else RecordState.LOADED,
         target_id=outcome.target_id or record.target_id,
         parent_target_id=outcome.parent_target_id or record.parent_target_id,
@@ -168,14 +170,12 @@ def _from_outsider(record: Record, outcome: Outcome, sender: Sender) -> Settleme
         event = _event("record.duplicated", replace(record, target_id=outcome.target_id), outcome, sender)
         return Settlement(record, event, (_item(record, DUPLICATE, message, sender, is_blocking=False),))
     # The claim went to somebody else, but the record is there: whoever has it now finds it loaded.
-    return _loaded(record, _freed(record, sender), outcome, sender)
+    return _loaded(record, outcome, sender)
 
 
-def _freed(record: Record, sender: Sender) -> Record:
-    """The record with its claim ended."""
-    return replace(
-        record, holder="", claim_action=ClaimAction.NONE, claim_token="", claim_batch_id="", claim_expire_time=None, update_time=sender.now
-    )
+def _freeing(sender: Sender) -> dict[str, Any]:
+    """What changes in a record when its claim ends."""
+    return {**_UNCLAIMED, "update_time": sender.now}
 
 
 def _merge(new: str, old: str) -> str:
