@@ -123,6 +123,7 @@ class Checker:
         self._no_strangers()
         self._organizations()
         self._persons()
+        self._client_persons()
         self._products()
         for collection in DEAL_ENTITIES:
             self._deals(collection)
@@ -194,6 +195,20 @@ class Checker:
                     self._problem(f"contacts/{contact['id']}: e-mail {address!r} did not arrive")
             if squeezed(person["name"]) != squeezed(contact["name"]):
                 self._problem(f"contacts/{contact['id']}: name {person['name']!r}")
+
+    def _client_persons(self) -> None:
+        """Check that a client without contacts, but with an e-mail or a phone, is a person of its organization as well (SO-01)."""
+        with_contacts = {reference(contact["account-path"]) for contact in self._source["contacts"] if self._is_or_was_wanted("contacts", contact)}
+        for client, organization in self.arrived("clients"):
+            found = self._target.by_origin["persons"].get(self.origin("clients", client["id"]), [])
+            is_wanted = ("clients", client["id"]) not in with_contacts and bool(client["email"] or client["phone"])
+            if len(found) != is_wanted:
+                self._problem(f"clients/{client['id']}: is {len(found)} persons instead of {int(is_wanted)}")
+            if any(person.get("org_id") != organization["id"] for person in found):
+                self._problem(f"clients/{client['id']}: its person hangs on another organization")
+
+    def _is_or_was_wanted(self, collection: str, record: Record) -> bool:
+        return not record["deleted"] or (collection, record["id"]) in self._deleted_later
 
     def _products(self) -> None:
         for collection in CATALOGUE_ENTITIES:

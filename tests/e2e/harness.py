@@ -105,7 +105,12 @@ class Installation:
                 migration_id=label,
                 options=options or rehearsal.default_options(),
             )
-            yield rehearsal
+            try:
+                yield rehearsal
+            finally:
+                # What a failed test leaves running must not keep the workers from the next test's migration.
+                with contextlib.suppress(Exception):
+                    await rehearsal.client.pause(label)
 
     def connect(self, name: str, url: str, key: str) -> None:
         """Write a connection's folder."""

@@ -1,6 +1,7 @@
 """What a whole migration has to show, seen from outside."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,35 @@ async def test_everything_arrives_once_and_stays_linked(journey: Journey, stop: 
     deleted = {(change["collection"], change["id"]) for change in journey.changes if change["kind"] == "deleted"}
     checker = Checker(seen.truth, seen.export, journey.account, deleted_later=deleted, edited={journey.edited_organization["id"]})
     assert checker.check() == []
+
+
+@pytest.mark.parametrize("harm", ["lose", "lose_client_person", "repeat", "unlink", "revalue", "drop_payments"])
+async def test_the_checker_sees_harm(journey: Journey, harm: str) -> None:
+    seen = journey.stops["load"]
+    export = json.loads(seen.export)
+    ours = Target.parse(seen.export).by_origin
+    state, person, deal = export["state"], first(ours["persons"], "contact"), first(ours["deals"], "sales_order")
+    match harm:
+        case "lose":
+            state["persons"] = [one for one in state["persons"] if one["id"] != person["id"]]
+        case "lose_client_person":
+            person = first(ours["persons"], "client")
+            state["persons"] = [one for one in state["persons"] if one["id"] != person["id"]]
+        case "repeat":
+            state["deals"].append({**deal, "id": 10**6})
+        case "unlink":
+            state["persons"] = [{**one, "org_id": None} if one["id"] == person["id"] else one for one in state["persons"]]
+        case "revalue":
+            state["deals"] = [{**one, "value": one["value"] + 1} if one["id"] == deal["id"] else one for one in state["deals"]]
+        case _:
+            state["activities"] = []
+    assert Checker(seen.truth, json.dumps(export).encode(), journey.account).check() != []
+
+
+def first(index: dict[str, list[Any]], entity: str) -> dict[str, Any]:
+    """Return the first record that came from a source entity."""
+    found: dict[str, Any] = index[min(origin for origin in index if f"/{entity}/" in origin)][0]
+    return found
 
 
 @pytest.mark.requirement("L-07", "L-16")
