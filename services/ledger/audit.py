@@ -65,7 +65,7 @@ def _hash(hashed: Mapping[str, str | int]) -> str:
 
 def format_time(time: datetime) -> str:
     """Write a time as it is hashed: RFC 3339 in UTC with microseconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def chain(

@@ -100,7 +100,7 @@ async def _resolve(tx: Transaction, begin: Begin, batch: Batch, wanted: Sequence
     keys = {key for record in wanted for reference in record.references for key in (reference.key, reference.fallback_key) if key}
     if not keys:
         return _NO_REFERENCES
-    return resolve_references(wanted, await tx.get_records(begin.migration_id, keys), batch.phase)
+    return resolve_references(wanted, await tx.get_standings(begin.migration_id, keys), batch.phase)
 
 
 async def _store(tx: Transaction, begin: Begin, batch: Batch, decisions: Sequence[Decision], now: datetime) -> None:

@@ -23,6 +23,7 @@ from services.ledger.domain import (
     Run,
     RunKind,
     RunState,
+    Standing,
     WantedRecord,
 )
 
@@ -128,7 +129,7 @@ def is_paused(migration: Migration, now: datetime) -> bool:
     return False
 
 
-def resolve_references(wanted: Iterable[WantedRecord], known: Mapping[str, Record], phase: int) -> References:
+def resolve_references(wanted: Iterable[WantedRecord], known: Mapping[str, Standing], phase: int) -> References:
     """Resolve every reference of a batch against the records they name."""
     ids: dict[str, str] = {}
     pending: set[str] = set()
@@ -148,7 +149,7 @@ def resolve_references(wanted: Iterable[WantedRecord], known: Mapping[str, Recor
     return References(ids=ids, pending=frozenset(pending), missing=missing)
 
 
-def _why(key: str, target: Record | None) -> str:
+def _why(key: str, target: Standing | None) -> str:
     if target is None:
         return f"{key} does not exist in what was read from the source, or its source record was left out"
     reason = f" ({target.reason})" if target.reason else ""

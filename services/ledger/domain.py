@@ -321,6 +321,22 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Of a mapped record what others that refer to it need to know."""
+
+    key: str
+    phase: int
+    state: RecordState
+    target_id: str
+    reason: str
+
+    @property
+    def has_target(self) -> bool:
+        """True when it stands in Pipedrive as far as we know."""
+        return bool(self.target_id) and self.state is not RecordState.UNDONE
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """A reference from one mapped record to another."""
 

@@ -38,6 +38,7 @@ from services.ledger.domain import (
     RunState,
     SourceIssue,
     SourceRecord,
+    Standing,
     TargetCount,
     UndoCount,
     WorkState,
@@ -131,6 +132,10 @@ class Reader(Protocol):
     # records
     async def get_records(self, migration_id: str, keys: Collection[str]) -> dict[str, Record]:
         """Answer mapped records by key; unknown keys are left out."""
+        ...
+
+    async def get_standings(self, migration_id: str, keys: Collection[str]) -> dict[str, Standing]:
+        """Answer of mapped records only how they stand; unknown keys are left out."""
         ...
 
     async def list_records(self, migration_id: str, which: RecordFilter, *, after_key: str = "", limit: int = 1000) -> Sequence[Record]:

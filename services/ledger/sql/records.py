@@ -5,13 +5,13 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select
 
 from services.common.phases import TARGET_PHASES
-from services.ledger.domain import OPEN_RECORD_STATES, Record, RecordFilter, RecordState, TargetCount, UndoCount
+from services.ledger.domain import OPEN_RECORD_STATES, Record, RecordFilter, RecordState, Standing, TargetCount, UndoCount
 from services.ledger.sql.rows import RowCodec
 from services.ledger.sql.session import Session, chunks, table_of
 from services.ledger.sql.tables import MigrationRow, RecordRow
 
 _RECORDS, _MIGRATIONS = table_of(RecordRow), table_of(MigrationRow)
-_RECORD = RowCodec(Record)
+_RECORD, _STANDING = RowCodec(Record), RowCodec(Standing)
 _LASTING = ("target_entity", "source_entity", "source_id", "phase")
 """Columns that follow from the key: left out of changes, their indices need no writing."""
 _OPEN = [str(state) for state in OPEN_RECORD_STATES]
@@ -23,6 +23,7 @@ _IS_CHANGED = and_(_HAS_TARGET, _RECORDS.c.is_preexisting.is_(True), _RECORDS.c.
 
 _ALL = select(*(_RECORDS.c[name] for name in _RECORD.names))
 _BY_KEYS = _ALL.where(_RECORDS.c.migration_id == bindparam("migration_id"), _RECORDS.c.key.in_(bindparam("keys", expanding=True)))
+_STANDINGS_BY_KEYS = _BY_KEYS.with_only_columns(*(_RECORDS.c[name] for name in _STANDING.names))
 _OF_SOURCES = _ALL.where(
     _RECORDS.c.migration_id == bindparam("migration_id"),
     _RECORDS.c.source_entity == bindparam("source_entity"),
@@ -57,6 +58,14 @@ class RecordReader(Session):
         for part in chunks(dict.fromkeys(keys)):
             rows = await self._tuples(_BY_KEYS, {"migration_id": migration_id, "keys": part})
             found.update((record.key, record) for record in map(_RECORD.from_values, rows))
+        return found
+
+    async def get_standings(self, migration_id: str, keys: Collection[str]) -> dict[str, Standing]:
+        """Answer of mapped records only how they stand; unknown keys are left out."""
+        found: dict[str, Standing] = {}
+        for part in chunks(dict.fromkeys(keys)):
+            rows = await self._tuples(_STANDINGS_BY_KEYS, {"migration_id": migration_id, "keys": part})
+            found.update((standing.key, standing) for standing in map(_STANDING.from_values, rows))
         return found
 
     async def list_records(self, migration_id: str, which: RecordFilter, *, after_key: str = "", limit: int = 1000) -> Sequence[Record]:

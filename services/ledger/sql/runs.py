@@ -6,13 +6,14 @@ from sqlalchemy import func, select, update
 
 from services.ledger.domain import Manifest, Mapping, Migration, Report, ReportKind, Run, RunState
 from services.ledger.sql.rows import RowCodec
-from services.ledger.sql.session import Session, table_of
+from services.ledger.sql.session import Session, by, table_of
 from services.ledger.sql.tables import ManifestRow, MappingRow, MigrationRow, ReportLineRow, ReportRow, RunRow
 
 _MIGRATIONS, _RUNS = table_of(MigrationRow), table_of(RunRow)
 _MAPPINGS, _MANIFESTS = table_of(MappingRow), table_of(ManifestRow)
 _REPORTS, _LINES = table_of(ReportRow), table_of(ReportLineRow)
 
+_MIGRATION_BY_ID, _RUN_BY_ID = by(_MIGRATIONS.c.migration_id), by(_RUNS.c.run_id)
 _MIGRATION, _RUN = RowCodec(Migration), RowCodec(Run)
 _MAPPING, _MANIFEST, _REPORT = RowCodec(Mapping), RowCodec(Manifest), RowCodec(Report)
 
@@ -22,7 +23,7 @@ class RunReader(Session):
 
     async def get_migration(self, migration_id: str) -> Migration | None:
         """Answer one migration."""
-        row = await self._first(select(_MIGRATIONS).where(_MIGRATIONS.c.migration_id == migration_id))
+        row = await self._first(_MIGRATION_BY_ID, {"migration_id": migration_id})
         return _MIGRATION.from_row(row) if row else None
 
     async def list_migrations(self, *, after: str = "", limit: int = 500) -> Sequence[Migration]:
@@ -43,7 +44,7 @@ class RunReader(Session):
 
     async def get_run(self, run_id: str) -> Run | None:
         """Answer one run."""
-        row = await self._first(select(_RUNS).where(_RUNS.c.run_id == run_id))
+        row = await self._first(_RUN_BY_ID, {"run_id": run_id})
         return _RUN.from_row(row) if row else None
 
     async def list_runs(self, migration_id: str) -> Sequence[Run]:

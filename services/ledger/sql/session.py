@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Executable, Insert, Row, RowMapping, Table, delete, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Dialect, Executable, Insert, Row, RowMapping, Select, Table, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
@@ -23,6 +23,11 @@ def table_of(model: type[SQLModel]) -> Table:
     """Answer the table of a model."""
     table: Table = SQLModel.metadata.tables[str(model.__tablename__)]
     return table
+
+
+def by(*columns: Column[Any]) -> Select[Any]:
+    """Build the query of whole rows by these columns once; parameters are named like the columns."""
+    return select(columns[0].table).where(*(column == bindparam(column.name) for column in columns))
 
 
 def chunks(values: Iterable[Item], size: int = IN_MAX) -> Iterator[list[Item]]:
@@ -98,8 +103,8 @@ class Session:
         """Answer the rows of a statement that was built once, in the order of its columns."""
         return await self._on_connection(lambda connection: connection.execute(statement, values).all())
 
-    async def _first(self, statement: Executable) -> RowMapping | None:
-        return await self._on_connection(lambda connection: connection.execute(statement).mappings().first())
+    async def _first(self, statement: Executable, values: Mapping[str, Any] | None = None) -> RowMapping | None:
+        return await self._on_connection(lambda connection: connection.execute(statement, values).mappings().first())
 
     async def _scalar(self, statement: Executable) -> Any:
         return await self._on_connection(lambda connection: connection.execute(statement).scalar())

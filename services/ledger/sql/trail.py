@@ -8,11 +8,12 @@ from sqlalchemy import select
 from services.ledger.audit import FIRST_PREVIOUS_HASH, ChainHead, chain
 from services.ledger.domain import Event, EventDraft
 from services.ledger.sql.rows import RowCodec
-from services.ledger.sql.session import Runner, Session, Statements, table_of
+from services.ledger.sql.session import Runner, Session, Statements, by, table_of
 from services.ledger.sql.tables import EventPayloadRow, EventRow, HeadRow
 
 _HEADS, _EVENTS, _PAYLOADS = table_of(HeadRow), table_of(EventRow), table_of(EventPayloadRow)
 _NEW_HEAD: dict[str, int | str] = {"event_sequence": 0, "event_hash": FIRST_PREVIOUS_HASH, "page_sequence": 0, "create_order": 0, "review_order": 0}
+_HEAD_BY_ID = by(_HEADS.c.migration_id)
 _EVENT = RowCodec(Event, without=("payload", "salt"))
 _PAYLOAD = RowCodec(Event, only=("migration_id", "sequence", "salt", "payload"))
 _EVENT_OUT = RowCodec(Event)
@@ -28,7 +29,7 @@ class TrailReader(Session):
 
     async def chain_head(self, migration_id: str) -> tuple[int, str]:
         """Answer sequence and hash of the last event; (0, 64 zeros): none."""
-        row = await self._first(select(_HEADS).where(_HEADS.c.migration_id == migration_id))
+        row = await self._first(_HEAD_BY_ID, {"migration_id": migration_id})
         return (row["event_sequence"], row["event_hash"]) if row else (0, FIRST_PREVIOUS_HASH)
 
     async def page_sequence(self, migration_id: str) -> int:
@@ -108,7 +109,7 @@ class TrailWriter(TrailReader):
 
     async def _head(self, migration_id: str) -> dict[str, int | str]:
         if migration_id not in self._heads:
-            row = await self._first(select(_HEADS).where(_HEADS.c.migration_id == migration_id))
+            row = await self._first(_HEAD_BY_ID, {"migration_id": migration_id})
             self._heads[migration_id] = dict(row) if row else {**_NEW_HEAD, "migration_id": migration_id}
         return self._heads[migration_id]
 

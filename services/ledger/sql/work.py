@@ -7,7 +7,7 @@ from sqlalchemy import case, func, select, update
 
 from services.ledger.domain import Batch, BatchState, OutboxMessage, PageWork, PhaseProgress, WorkState
 from services.ledger.sql.rows import RowCodec, to_micros
-from services.ledger.sql.session import Session, chunks, table_of
+from services.ledger.sql.session import Session, by, chunks, table_of
 from services.ledger.sql.tables import BatchRow, OutboxRow, PageRow, PageWorkRow, RequestRow
 
 _WORK, _BATCHES, _OUTBOX, _REQUESTS, _PAGES = (
@@ -17,6 +17,8 @@ _WORK, _BATCHES, _OUTBOX, _REQUESTS, _PAGES = (
     table_of(RequestRow),
     table_of(PageRow),
 )
+_WORK_BY_ID, _BATCH_BY_ID, _REQUEST_BY_ID = by(_WORK.c.run_id, _WORK.c.page_id, _WORK.c.phase), by(_BATCHES.c.batch_id), by(_REQUESTS.c.request_id)
+_PAGE_OF_BATCH = _BATCH_BY_ID.with_only_columns(_BATCHES.c.run_id, _BATCHES.c.page_id, _BATCHES.c.phase)
 _PAGE_WORK, _BATCH, _MESSAGE = RowCodec(PageWork), RowCodec(Batch), RowCodec(OutboxMessage)
 
 
@@ -25,7 +27,7 @@ class WorkReader(Session):
 
     async def get_page_work(self, run_id: str, page_id: str, phase: int) -> PageWork | None:
         """Answer the work on one page in one phase of a run."""
-        row = await self._first(select(_WORK).where(_WORK.c.run_id == run_id, _WORK.c.page_id == page_id, _WORK.c.phase == phase))
+        row = await self._first(_WORK_BY_ID, {"run_id": run_id, "page_id": page_id, "phase": phase})
         return _PAGE_WORK.from_row(row) if row else None
 
     async def list_page_work(self, run_id: str, phase: int, states: Collection[WorkState] = (), *, limit: int = 1000) -> Sequence[PageWork]:
@@ -38,7 +40,7 @@ class WorkReader(Session):
 
     async def get_batch(self, batch_id: str) -> Batch | None:
         """Answer one batch."""
-        row = await self._first(select(_BATCHES).where(_BATCHES.c.batch_id == batch_id))
+        row = await self._first(_BATCH_BY_ID, {"batch_id": batch_id})
         return _BATCH.from_row(row) if row else None
 
     async def list_batches(self, run_id: str, phase: int, states: Collection[BatchState] = (), *, limit: int = 1000) -> Sequence[Batch]:
@@ -80,7 +82,7 @@ class WorkReader(Session):
 
     async def get_response(self, request_id: str) -> bytes | None:
         """Answer what was answered to a request before."""
-        row = await self._first(select(_REQUESTS.c.response).where(_REQUESTS.c.request_id == request_id))
+        row = await self._first(_REQUEST_BY_ID, {"request_id": request_id})
         return bytes(row["response"]) if row else None
 
 
@@ -107,9 +109,9 @@ class WorkWriter(WorkReader):
         await self._run(update(_BATCHES).where(_BATCHES.c.batch_id == batch_id).values(state=str(state)))
         if state is not BatchState.FINAL:
             return
-        batch = await self.get_batch(batch_id)
-        if batch is not None and batch.page_id:
-            await self.finish_page_work(batch.run_id, batch.page_id, batch.phase)
+        batch = await self._first(_PAGE_OF_BATCH, {"batch_id": batch_id})
+        if batch is not None and batch["page_id"]:
+            await self.finish_page_work(batch["run_id"], batch["page_id"], batch["phase"])
 
     async def finish_page_work(self, run_id: str, page_id: str, phase: int) -> bool:
         """Make transformed page work final if all its batches are; answer whether it is final."""
