@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from services.common.errors import ConfigurationError, TransloadError, UnavailableError
 from services.ledger.sql.session import Item, Runner
 
+WRITER_CACHE_KIB: Final = 4096
+READER_CACHE_KIB: Final = 1024
 READERS_MAX: Final = 8
 """Connections that read at the same time."""
 BUSY_TIMEOUT_SECONDS: Final = 30.0
@@ -297,8 +299,8 @@ def _sqlite_engine(url: URL, *, size: int, begin: str, is_writer: bool) -> Engin
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA temp_store=MEMORY")
-        cursor.execute("PRAGMA cache_size=-32768")
+        # Pages kept by each connection; memory must not grow with the database, and the kernel caches the file anyway.
+        cursor.execute(f"PRAGMA cache_size=-{WRITER_CACHE_KIB if is_writer else READER_CACHE_KIB}")
         if not is_writer:
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()
