@@ -27,6 +27,8 @@ METRICS_INTERVAL_MILLISECONDS: Final = 10_000
 SHUTDOWN_TIMEOUT_MILLISECONDS: Final = 5_000
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
+# Finds the provider when it is first used; asking for a tracer each time costs a look at the environment.
+_TRACER: Final = trace.get_tracer(SCOPE)
 
 
 def setup(service_name: str, *, replica: str = "local", log_level: str = "INFO", environ: Mapping[str, str] = os.environ) -> Callable[[], None]:
@@ -44,7 +46,7 @@ def is_exporting(environ: Mapping[str, str] = os.environ) -> bool:
 
 def tracer() -> trace.Tracer:
     """Answers our tracer; its spans cost next to nothing while no collector is named."""
-    return trace.get_tracer(SCOPE)
+    return _TRACER
 
 
 def meter() -> metrics.Meter:

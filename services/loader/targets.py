@@ -8,10 +8,9 @@ from services.loader.pipedrive.client import PipedriveClient
 from services.loader.quota.client import QuotaClient
 
 if TYPE_CHECKING:
-    import httpx
-
     from services.common.clock import Clock
     from services.common.connections import Connection, Connections
+    from services.loader.pipedrive.client import Http
     from services.loader.quota.client import Source
 
 # A corrected key is taken up after at most so long; reading it for every call would read two files each time.
@@ -21,7 +20,7 @@ _CONNECTION_SECONDS: Final = 1.0
 class Targets:
     """Finds the client of a connection."""
 
-    def __init__(self, *, http: httpx.AsyncClient, connections: Connections, source: Source, clock: Clock) -> None:
+    def __init__(self, *, http: Http, connections: Connections, source: Source, clock: Clock) -> None:
         self._http = http
         self._connections = connections
         self._source = source
