@@ -69,6 +69,8 @@ class TransformWorker:
         self._index = index
         self._plans = plans
         self._selection: tuple[str, frozenset[str]] = ("", frozenset())
+        # Mapping is Python from end to end: two threads of it only take the interpreter from each other.
+        self._mapping = asyncio.Lock()
         meter = telemetry.meter()
         self._records = meter.create_counter("transload.transformer.records", unit="{record}", description="Mapped records made, by target entity")
         self._issues = meter.create_counter(
@@ -96,7 +98,8 @@ class TransformWorker:
             view = await self._index.ensure(announcement.migration_id, announcement.snapshot_sequence)
             content = await self._store.get_page(page.digest)
             selection = await self._selected(announcement.selection_digest)
-            mapped = await asyncio.to_thread(map_page, plan, view, announcement, content, selection)
+            async with self._mapping:
+                mapped = await asyncio.to_thread(map_page, plan, view, announcement, content, selection)
             batches = cut(announcement, mapped.records)
             span.set_attribute("transload.record_count", len(mapped.records))
             if await self._ledger.record_transform(announcement, [_expected(batch) for batch in batches], mapped.issues):
