@@ -26,6 +26,9 @@ BY_PARENT = frozenset({"line_item", "organization_relation"})
 LISTED = frozenset({"note", "file", "custom_field", "field_option", "pipeline", "stage", "activity_type"})
 """Pipedrive cannot filter these by id, so the whole list is read once."""
 
+EXTERNAL_ID_FIELDS = {entity: f"custom_field:schema/{entity}.transload_id" for entity in ("product", "organization", "person", "deal")}
+"""Entities whose records carry an external id, with the key of the custom field that holds it."""
+
 VALUE_FIELDS = frozenset({"value", "currency"})
 """Fields of a deal that a later `deal_value` record decides, if there is one."""
 
@@ -82,3 +85,15 @@ def restored_fields(record: Record, actual: Mapping[str, Any] | None) -> tuple[i
         for name in sorted(before)
         if canonical_json(before[name]) != canonical_json(held.get(name))
     ]
+
+
+def strays(images: Mapping[str, Mapping[str, Any]], field: str, prefix: str) -> dict[str, str]:
+    """Answer the external ids of this source account among records read back, by target id.
+
+    Args:
+        images: Canonical images by target id.
+        field: Name of the external-id field in an image.
+        prefix: What every external id of the source account begins with.
+    """
+    found = {target_id: image.get(field) for target_id, image in images.items()}
+    return {target_id: value for target_id, value in found.items() if isinstance(value, str) and value.startswith(prefix)}

@@ -1669,7 +1669,7 @@ class Mismatch(_message.Message):
     actual_json: _builtins.bytes
     """What Pipedrive holds, as JSON."""
     kind: _builtins.str
-    """`missing`, `different`."""
+    """`missing`, `different`, or `unexpected`: it carries an external id of this source account, and no migration knows it."""
     def __init__(
         self,
         *,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from services.common.canonical import canonical_json
 from services.common.phases import TARGET_PHASES
 from services.ledger.domain import EventDraft, RecordFilter, Report, ReportKind, RunState
-from services.ledger.reconciliation import COMPARED_ENTITIES, LISTED, VALUE_FIELDS, compare, is_compared
+from services.ledger.reconciliation import COMPARED_ENTITIES, EXTERNAL_ID_FIELDS, LISTED, VALUE_FIELDS, compare, is_compared, strays
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import AT_ONCE, Tools, end_run, fresh, save_step
 from services.ledger.runs.reading import read_records, scan
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from services.ledger.repository import Reader
     from services.ledger.runs.reading import Image
 
-_COMPARE, _SUM = "compare", "sum"
+_COMPARE, _STRAYS, _SUM = "compare", "strays", "sum"
 RECORDS_PER_CHUNK = 400
 # Schema is small and its ids are not unique over fields: it is read whole, against all its records.
 RECORDS_OF_SCHEMA_MAX = 10_000
@@ -44,6 +44,9 @@ class ReconcileDriver:
         context = RunContext.of(run)
         if context.step == _SUM:
             return await self._finish(run)
+        if context.step == _STRAYS:
+            await self._look_for_strays(migration, run, tuple(EXTERNAL_ID_FIELDS)[context.position])
+            return AT_ONCE
         if context.step != _COMPARE:
             async with self._tools.ledger.transaction() as transaction:
                 now = await fresh(transaction, run)
@@ -53,7 +56,7 @@ class ReconcileDriver:
         if context.position >= len(COMPARED_ENTITIES):
             async with self._tools.ledger.transaction() as transaction:
                 now = await fresh(transaction, run)
-                await save_step(transaction, now, RunContext.of(now).at(_SUM))
+                await save_step(transaction, now, RunContext.of(now).at(_STRAYS), activity="looking for records nobody knows")
             return AT_ONCE
         entity = COMPARED_ENTITIES[context.position]
         if entity in LISTED and TARGET_PHASES[entity] != Phase.PHASE_SCHEMA:
@@ -125,6 +128,33 @@ class ReconcileDriver:
             record = records.get(key)
             if record is not None and record.target_id == target_id and is_compared(record):
                 comparison.add(record, images[target_id])
+
+    async def _look_for_strays(self, migration: Migration, run: Run, entity: str) -> None:
+        """Find records that carry an external id of this source account and that no migration knows: copies made by people, or a fault of ours."""
+        field_key = EXTERNAL_ID_FIELDS[entity]
+        async with self._tools.ledger.read() as reader:
+            field = (await reader.get_records(migration.migration_id, [field_key])).get(field_key)
+        mismatches: list[Mismatch] = []
+        token_count = 0
+        if field is not None and field.has_target:
+            name, prefix = f"custom_fields.{field.target_id}", f"{migration.source_account}/"
+            async for images, tokens in scan(self._tools, migration, entity):
+                token_count = max(token_count, tokens)
+                carried = strays(images, name, prefix)
+                async with self._tools.ledger.read() as reader:
+                    known = await reader.find_targets(migration.target_connection, entity, carried)
+                mismatches.extend(
+                    Mismatch(key=f"{entity}:{value}", target_id=target_id, target_field=name, actual_json=canonical_json(value), kind="unexpected")
+                    for target_id, value in carried.items()
+                    if target_id not in known
+                )
+        async with self._tools.ledger.transaction() as transaction:
+            now = await fresh(transaction, run)
+            held = RunContext.of(now).counted(mismatches=len(mismatches))
+            step = replace(held, position=held.position + 1) if held.position + 1 < len(EXTERNAL_ID_FIELDS) else held.at(_SUM)
+            await transaction.add_report_rows(now.migration_id, ReportKind.RECONCILIATION, _rows(mismatches))
+            await transaction.add_run_tokens(now.run_id, token_count)
+            await save_step(transaction, now, step, activity=f"looking for {entity} records nobody knows")
 
     async def _flush(self, run: Run, comparison: _Comparison) -> None:
         async with self._tools.ledger.transaction() as transaction:

@@ -24,8 +24,8 @@ async def test_a_whole_load_has_no_mismatches(world: World) -> None:
     await world.until_loaded()
     answer = await mismatches(world)
     assert answer.mismatch_count == 0
-    # 5 organizations, persons and notes, 2 products, 3 deals, lines and values, 3 schema records.
-    assert answer.record_count == 29
+    # 5 organizations, persons and notes, 2 products, 3 deals, lines and values, 4 schema records.
+    assert answer.record_count == 30
     assert answer.field_count > answer.record_count
     assert answer.HasField("end_time")
 
@@ -59,6 +59,18 @@ async def test_fields_others_wrote_are_theirs(world: World) -> None:
     world.pipedrive.records[place(world, "person", "name", "Client 2")]["phone"] = "added by a person"
     world.pipedrive.records["note", "9999"] = {"content": "a note of somebody else"}
     assert (await mismatches(world)).mismatch_count == 0
+
+
+@pytest.mark.requirement("L-13")
+async def test_a_copy_with_our_external_id_is_unexpected(world: World) -> None:
+    await world.until_loaded()
+    field = place(world, "custom_field", "field_name", "Transload ID")[1]
+    known = place(world, "deal", "title", "Order 2")
+    world.pipedrive.records[known][f"custom_fields.{field}"] = "stel/sales_order/2"
+    world.pipedrive.records["deal", "9998"] = {"title": "Order 2 (copy)", f"custom_fields.{field}": "stel/sales_order/2"}
+    world.pipedrive.records["deal", "9999"] = {"title": "of another account", f"custom_fields.{field}": "other/sales_order/2"}
+    answer = await mismatches(world)
+    assert [(one.key, one.target_id, one.kind) for one in answer.mismatches] == [("deal:stel/sales_order/2", "9998", "unexpected")]
 
 
 @pytest.mark.requirement("L-08")

@@ -203,6 +203,7 @@ class FakeTransformer:
             records=[
                 _mapped("user:schema/fallback", {"email": None}),
                 _mapped("custom_field:schema/deal.number", {"entity": "deal", "field_name": "Number"}),
+                _mapped("custom_field:schema/deal.transload_id", {"entity": "deal", "field_name": "Transload ID"}),
                 _mapped("pipeline:schema/orders", {"name": "Orders"}),
                 _mapped("stage:schema/orders.open", {"name": "Open", "pipeline_id": {"$ref": "pipeline:schema/orders"}}),
             ],
