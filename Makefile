@@ -49,7 +49,7 @@ test-fast: $(STAMP)  ## Unit and contract tests only
 	$(BIN)/python -m pytest tests/unit tests/contract tests/repo -n $(WORKERS) -q
 
 test-all: $(STAMP)  ## All tests, no static checks
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test: lint types imports proto-check test-all  ## Everything CI runs
 

@@ -9,7 +9,7 @@ from tests.e2e.checker import DEAL_ENTITIES, Checker, Target, diff_of
 from tests.e2e.journey import Journey
 from transload.v1 import migration_service_pb2 as pb
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e"), pytest.mark.slow]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 TEN_OBJECTS = ("client", "contact", "product", "service", "sales_estimate", "sales_order", "ordinary_invoice", "work_order", "asset")
 

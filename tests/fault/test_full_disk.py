@@ -12,7 +12,7 @@ from tests.e2e.harness import Rehearsal, installation
 from tests.fault.proof import SMALL, UNLIMITED, assert_complete
 from transload.v1 import migration_service_pb2 as pb
 
-pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.xdist_group("fault-disk"), pytest.mark.slow]
+pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.slow]
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from tests.e2e.harness import Installation, Rehearsal
 from tests.fault.proof import SMALL, UNLIMITED, assert_complete
 from transload.v1 import migration_service_pb2 as pb
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fault-killed"), pytest.mark.slow]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 REQUESTS_BEFORE_KILL = 60
 

@@ -6,7 +6,7 @@ from tests.e2e.harness import Installation, Rehearsal
 from tests.fault.proof import SMALL, UNLIMITED, assert_complete, assert_sums_agree
 from transload.v1 import migration_service_pb2 as pb
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("fault-source"), pytest.mark.slow]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 
 async def message_of_stop(rehearsal: Rehearsal) -> str:
