@@ -219,7 +219,7 @@ async def _keep(tx: Transaction, request: Settle, found: Sequence[Settlement], s
 
 async def _ordered(tx: Transaction, migration_id: str, found: Sequence[Settlement]) -> list[Record]:
     """Answer the records to write; those that came into being get their place in the order of creation."""
-    new_count = sum(settlement.needs_order for settlement in found)
+    new_count = sum(settlement.needs_order + (settlement.twin is not None) for settlement in found)
     order = await tx.next_create_orders(migration_id, new_count) if new_count else 0
     records: list[Record] = []
     for settlement in found:
@@ -228,6 +228,9 @@ async def _ordered(tx: Transaction, migration_id: str, found: Sequence[Settlemen
             order += 1
         else:
             records.append(settlement.record)
+        if settlement.twin is not None:
+            records.append(replace(settlement.twin, create_order=order))
+            order += 1
     return records
 
 

@@ -58,6 +58,8 @@ class Settlement:
     """True when the record came into being with this outcome and gets a creation order."""
     ends_review: bool = False
     """True when open items that held the record up are over."""
+    twin: Record | None = None
+    """A second copy in the target, kept as a record of its own, so that a rollback takes it back, too."""
 
 
 def settle(record: Record, outcome: Outcome, sender: Sender) -> Settlement | None:
@@ -168,9 +170,32 @@ def _from_outsider(record: Record, outcome: Outcome, sender: Sender) -> Settleme
     if record.target_id:
         message = f"{record.key} was created a second time as {outcome.target_id}; {record.target_id} is the one that counts"
         event = _event("record.duplicated", replace(record, target_id=outcome.target_id), outcome, sender)
-        return Settlement(record, event, (_item(record, DUPLICATE, message, sender, is_blocking=False),))
+        return Settlement(
+            record, event, (_item(record, DUPLICATE, message, sender, is_blocking=False),), twin=_twin(record, outcome, sender, message)
+        )
     # The claim went to somebody else, but the record is there: whoever has it now finds it loaded.
     return _loaded(record, outcome, sender)
+
+
+def _twin(record: Record, outcome: Outcome, sender: Sender, message: str) -> Record:
+    return replace(
+        record,
+        **_freeing(sender),
+        key=f"{record.key}/copy-{outcome.target_id}",
+        state=RecordState.LOADED,
+        target_id=outcome.target_id,
+        parent_target_id=outcome.parent_target_id or record.parent_target_id,
+        payload_digest=outcome.payload_digest or record.intent_digest,
+        image=outcome.image or record.image,
+        pre_image="",
+        is_preexisting=False,
+        intent_time=None,
+        intent_record=b"",
+        reason=DUPLICATE,
+        message=message,
+        resolution=Resolution.NONE,
+        undo_run_id="",
+    )
 
 
 def _freeing(sender: Sender) -> dict[str, Any]:

@@ -439,6 +439,7 @@ async def test_a_claim_not_used_is_withdrawn_with_its_intent(world: World) -> No
     assert actions(await world.begin_batch(mapped(P1))) == {P1: "CREATE"}
 
 
+@pytest.mark.requirement("L-15")
 async def test_a_creation_told_too_late_counts_and_a_second_one_is_never_swallowed(world: World) -> None:
     await world.begin()
     await world.expect(P1)
@@ -454,6 +455,12 @@ async def test_a_creation_told_too_late_counts_and_a_second_one_is_never_swallow
     (item,) = await items(world)
     assert (item.reason, item.is_blocking) == ("DUPLICATE_KEY", False)
     assert "record.duplicated" in await world.event_kinds()
+    # The second copy is known, so that a rollback takes it back like the first.
+    copy = await world.get(f"{P1}/copy-9")
+    assert (copy.state, copy.target_id, copy.is_preexisting) == (RecordState.LOADED, "9", False)
+    async with world.ledger.read() as reader:
+        undone = await reader.list_records_to_undo(M, copy.phase, "person")
+    assert [record.target_id for record in undone] == ["9", "7"]
 
 
 @pytest.mark.requirement("L-11")
