@@ -24,6 +24,7 @@ from services.ledger.domain import (
     WorkState,
     review_item_id,
 )
+from services.ledger.outcomes import DUPLICATE
 from services.ledger.repository import Transaction
 
 ACTOR = "transformer"
@@ -114,6 +115,30 @@ async def _drop_vanished(tx: Transaction, transform: Transform, scope: Mapping[s
     ]
     await tx.delete_records(transform.migration_id, vanished)
     await tx.close_review_items(transform.migration_id, vanished, ACTOR, now)
+    wholes = {(issue.source_entity, issue.source_id): issue.reason for issue in transform.issues if not issue.key}
+    left = [
+        _left_behind(record, wholes.get((record.source_entity, record.source_id), ""))
+        for record in known.values()
+        if record.key not in produced
+        and record.source_id in scope[record.source_entity]
+        and record.state is RecordState.LOADED
+        and not record.is_preexisting
+        and record.reason != DUPLICATE
+    ]
+    await tx.open_review_items([_review_item(transform, issue, now) for issue in left])
+
+
+def _left_behind(record: Record, reason: str) -> Issue:
+    """Answer the flag for a record that was loaded, and that its source record does not become any more. It stays: people may have worked on it."""
+    cause = "its source record was deleted or left out" if reason else "its source record does not become it any more"
+    return Issue(
+        kind=IssueKind.FLAGGED,
+        source_entity=record.source_entity,
+        source_id=record.source_id,
+        key=record.key,
+        reason=reason or "SKIPPED_NOT_MAPPED",
+        message=f"{record.target_entity} {record.target_id} stays in Pipedrive although {cause}: delete it there if it should go",
+    )
 
 
 def _expected(transform: Transform, wanted: WantedRecord, now: datetime) -> Record:

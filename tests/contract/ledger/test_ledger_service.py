@@ -296,7 +296,25 @@ async def test_a_repeated_transform_forgets_what_no_longer_comes_but_nothing_tha
     assert await world.state("person:client/2/new") == "expected"
     assert await world.state("person:client/3") == "in_doubt"
     assert await world.state("person:client/3/part") == ""
-    assert await items(world) == []
+    # What is in Pipedrive stays, people may have worked on it; but somebody is told.
+    (item,) = await items(world)
+    assert (item.key, item.reason, item.is_blocking) == (P1, "SKIPPED_NOT_MAPPED", False)
+
+
+@pytest.mark.requirement("L-11", "L-16")
+async def test_a_loaded_record_that_was_deleted_in_the_source_stays_and_is_flagged(world: World) -> None:
+    await world.begin()
+    page = world.page()
+    await world.record_page(page, "1", "2")
+    announcement = await world.announce(page)
+    await world.transform(announcement, [P1, P2])
+    await world.begin_batch(mapped(P1), mapped(P2))
+    await world.settle(outcome(P1, "CREATED", target_id="1"), outcome(P2, "NOT_TRIED"))
+    await world.transform(announcement, [P2], [issue("SKIPPED", "client/1", "SKIPPED_DELETED")], batch_id="b2")
+    assert await world.state(P1) == "loaded"
+    (item,) = await items(world)
+    assert (item.key, item.reason, item.is_blocking) == (P1, "SKIPPED_DELETED", False)
+    assert "stays in Pipedrive" in item.message
 
 
 async def test_a_sample_tells_nothing_of_what_it_did_not_select(world: World) -> None:
