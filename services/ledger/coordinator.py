@@ -264,7 +264,8 @@ class Coordinator:
             if isinstance(error, _RETRYABLE):
                 await self._pause(run, PauseKind.OUTAGE, error.reason, f"{error.message}; tried again by itself")
                 return self._backoff.delay_seconds(watch.failures)
-            await self._pause(run, PauseKind.ERROR, error.reason, f"{error.message}. See to it, then resume the migration")
+            advice = "" if "resume" in error.message else ". See to it, then resume the migration"
+            await self._pause(run, PauseKind.ERROR, error.reason, error.message + advice)
         except TransientError as problem:  # the ledger's own database: nothing can be shown, everything is still there
             _LOG.warning("run.not_shown", run_id=run.run_id, problem=problem.message)
         except RunGoneError:

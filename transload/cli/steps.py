@@ -43,7 +43,7 @@ async def follow(client: Client, migration_id: str, start: Starter, *, is_waitin
     elif latest.state == pb.RUN_STATE_SUCCEEDED:
         output.stdout.print(f"{output.enum_word(latest, 'kind')} done: {migration_id} is {output.enum_word(migration, 'state')}.", markup=False)
     elif is_stuck:
-        output.stderr.print(f"{migration_id} waits: {describe(migration)}. See to it, then `transload resume`.", markup=False)
+        output.stderr.print(f"{migration_id} waits: {describe(migration)}. To go on: transload resume", markup=False)
     else:
         output.stderr.print(
             f"{output.enum_word(latest, 'kind')} {output.enum_word(latest, 'state')}: {latest.reason}: {latest.message}", markup=False
