@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := services transload sandbox tests bench
 ROLLBACK ?= 0
+KEEP ?= 0
 SEED ?= 1
 WORKERS ?= 2
 
@@ -53,8 +54,8 @@ test-all: $(STAMP)  ## All tests, no static checks
 
 test: lint types imports proto-check test-all  ## Everything CI runs
 
-run: $(STAMP)  ## Move a generated STEL Order account into the Pipedrive sandbox (ROLLBACK=1 takes it back again)
-	@$(BIN)/transload rehearse --seed $(SEED) $(if $(filter 1,$(ROLLBACK)),--rollback)
+run: $(STAMP)  ## Move a generated STEL Order account into the Pipedrive sandbox (ROLLBACK=1 takes it back again, KEEP=1 leaves it running)
+	@$(BIN)/transload rehearse --seed $(SEED) $(if $(filter 1,$(ROLLBACK)),--rollback) $(if $(filter 1,$(KEEP)),--keep)
 
 bench: $(STAMP)  ## Measure against a baseline in the same run
 	$(BIN)/python -m bench

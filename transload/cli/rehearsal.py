@@ -86,6 +86,7 @@ class RehearsalResult:
         ]
         if self.rollback_is_equal is not None:
             lines.append("Taken back: the Pipedrive account is " + ("byte for byte as before." if self.rollback_is_equal else "NOT as before."))
+        lines.append("Look around in it: make run KEEP=1. Move a real account: README.md")
         lines.extend(f"PROBLEM: {problem}" for problem in self.problems)
         return lines
 
@@ -139,6 +140,7 @@ class Rehearsal:
             on_result(result)
             if self._options.is_kept:
                 self._say(f"Left running until Ctrl-C: Pipedrive sandbox {target.url}, ledger {address}")
+                self._say(f"In another terminal: export TRANSLOAD_LEDGER_ADDRESS={address}; transload migration show; transload review list")
                 await asyncio.Event().wait()
             return result
 
