@@ -7,12 +7,13 @@ from collections.abc import Awaitable
 import orjson
 
 from sandbox.common.asgi import ConnectionCutError, Headers, Request, Response, html_response, json_response
+from sandbox.common.faults import Faults
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call
 from sandbox.pipedrive.control import PREFIX as CONTROL_PREFIX
 from sandbox.pipedrive.control import Control
 from sandbox.pipedrive.errors import CLOUDFLARE_PAGE, RATE_LIMIT_TEXT, ApiError, internal_error, unauthorized
-from sandbox.pipedrive.faults import Faults, Rule
+from sandbox.pipedrive.faults import Rule
 from sandbox.pipedrive.journal import Entry, Journal
 from sandbox.pipedrive.limits import Credential, Limits
 from sandbox.pipedrive.overview import overview
@@ -34,7 +35,7 @@ class PipedriveApp:
         self._accept_token()
         self.limits = Limits(account.options, account.clock, account.store)
         self.journal = Journal(account.options.journal_max)
-        self.faults = Faults()
+        self.faults = Faults(Rule)
         self.recorder = Recorder()
         self.router = Router(build_routes(account))
         self._control = Control(account, self.limits, self.journal, self.faults, self.recorder)

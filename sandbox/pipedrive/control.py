@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from sandbox.common.asgi import Request, Response, json_response
+from sandbox.common.faults import FaultRuleError, Faults
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.export import export_state
-from sandbox.pipedrive.faults import FaultRuleError, Faults
+from sandbox.pipedrive.faults import Rule
 from sandbox.pipedrive.journal import Journal
 from sandbox.pipedrive.limits import Limits
 from sandbox.pipedrive.recorder import Recorder
@@ -30,7 +31,7 @@ class ControlError(Exception):
 class Control:
     """Answers control requests. They cost nothing and are not in the journal."""
 
-    def __init__(self, account: Account, limits: Limits, journal: Journal, faults: Faults, recorder: Recorder) -> None:
+    def __init__(self, account: Account, limits: Limits, journal: Journal, faults: Faults[Rule], recorder: Recorder) -> None:
         self._account = account
         self._limits = limits
         self._journal = journal
@@ -107,21 +108,19 @@ class Control:
         fill(self._account)
         self._limits.clear()
         self._journal.clear()
-        self._faults.rules.clear()
+        self._faults.clear()
         return self._digest(Request("GET", PREFIX + "digest"))
 
     def _show_faults(self, request: Request) -> Response:
         del request
-        return json_response(200, {"rules": [rule.describe() for rule in self._faults.rules]})
+        return json_response(200, self._faults.describe())
 
     def _add_faults(self, request: Request) -> Response:
-        body = _body(request)
-        rules = body if isinstance(body, list) else body.get("rules", [body])
-        self._faults.add(rules)
+        self._faults.add(_body(request))
         return self._show_faults(request)
 
     def _clear_faults(self, request: Request) -> Response:
-        self._faults.rules.clear()
+        self._faults.clear()
         return self._show_faults(request)
 
     def _record(self, request: Request) -> Response:

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from sandbox.common.asgi import JSON_TYPE, TRANSPORT, Receive, Request, Response, Scope, Send, html_response, json_response
+from sandbox.common.faults import Faults
 from sandbox.stel_order import binaries, listing
-from sandbox.stel_order.faults import Faults, Rule
+from sandbox.stel_order.faults import Rule
 from sandbox.stel_order.generator import Builder
 from sandbox.stel_order.generator.build import FILES_BASE
 from sandbox.stel_order.journal import Call, Journal
@@ -52,7 +53,7 @@ class StelOrder:
         self.options = options
         self.clock = clock
         self.quota = quota
-        self.faults = Faults()
+        self.faults = Faults(Rule)
         self.journal = Journal()
 
     async def __call__(self, request: Request, scope: Scope, send: Send) -> None:

@@ -1,12 +1,12 @@
 """What tests may do to the simulator below `/_sandbox/`, with the header `x-sandbox-key`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from sandbox.common.asgi import JSON_TYPE, Receive, Request, Response, Scope, Send, json_response
+from sandbox.common.faults import FaultRuleError
 from sandbox.stel_order.application import StelOrder, decode_object, encode, read_request, send_response
-from sandbox.stel_order.faults import FaultRuleError
 from sandbox.stel_order.mutations import mutate
 from sandbox.stel_order.store import stamp
 
@@ -93,12 +93,10 @@ class Control:
         return json_response(200, {"now": stamp(self._simulator.clock.now())})
 
     def _faults(self, _: Request) -> Response:
-        return json_response(200, {"rules": [rule.describe() for rule in self._simulator.faults.rules]})
+        return json_response(200, self._simulator.faults.describe())
 
     def _add_faults(self, request: Request) -> Response:
-        value: Any = orjson.loads(request.body)
-        rules = value if isinstance(value, list) else value.get("rules", [value])
-        self._simulator.faults.add(rules)
+        self._simulator.faults.add(orjson.loads(request.body))
         return self._faults(request)
 
     def _clear_faults(self, request: Request) -> Response:
