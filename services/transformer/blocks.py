@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from services.common.errors import MappingError
 from services.transformer import notes
@@ -15,13 +15,43 @@ from services.transformer.transforms import sort_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from services.transformer.mapping import Block, TableBlock
-    from services.transformer.rules import RuleCompiler
+    from services.transformer.mapping import Block, ConditionRef, FieldRule, TableBlock
+    from services.transformer.paths import Getter
 
 Make: TypeAlias = "Callable[[Context], notes.Fragment | None]"
 
 
-def compile_blocks(compiler: RuleCompiler, blocks: Sequence[Block]) -> Callable[[Context], Any]:
+class Readable(Protocol):
+    """A compiled rule, of which a block needs the value alone."""
+
+    @property
+    def value(self) -> Callable[[Context], Any]:
+        """Read the rule's value."""
+
+
+class Compiler(Protocol):
+    """What compiles the rules inside blocks."""
+
+    def test(self, ref: ConditionRef | None) -> Callable[[Context], bool] | None:
+        """Compile a condition; None stays None, which always holds."""
+
+    def template(self, template: str) -> Callable[[Context], Any]:
+        """Compile a text with paths in braces."""
+
+    def rule(self, rule: FieldRule) -> Readable:
+        """Compile a field rule."""
+
+    def getter(self, path: str) -> Getter:
+        """Compile a source path."""
+
+    def for_rows(self, list_path: str) -> Compiler:
+        """Answer a compiler for rules about the elements of a list."""
+
+    def properties(self) -> Callable[[Context], list[tuple[str, str]]]:
+        """Answer a function that writes the properties a tenant added as (name, text)."""
+
+
+def compile_blocks(compiler: Compiler, blocks: Sequence[Block]) -> Callable[[Context], Any]:
     """Make a function that builds the fragments of a note; it gives None when all blocks are empty."""
     compiled = [_block(compiler, block) for block in blocks]
 
@@ -31,12 +61,12 @@ def compile_blocks(compiler: RuleCompiler, blocks: Sequence[Block]) -> Callable[
     return build
 
 
-def _block(compiler: RuleCompiler, block: Block) -> Make:
+def _block(compiler: Compiler, block: Block) -> Make:
     when, make = compiler.test(block.when), _content(compiler, block)
     return make if when is None else lambda context: make(context) if when(context) else None
 
 
-def _content(compiler: RuleCompiler, block: Block) -> Make:
+def _content(compiler: Compiler, block: Block) -> Make:
     title = block.title or ""
     if block.heading is not None:
         fill = compiler.template(block.heading)
@@ -55,7 +85,7 @@ def _content(compiler: RuleCompiler, block: Block) -> Make:
     raise MappingError("a note block needs one of: heading, facts, table, text, properties")
 
 
-def _table(compiler: RuleCompiler, block: TableBlock, title: str) -> Make:
+def _table(compiler: Compiler, block: TableBlock, title: str) -> Make:
     rows, inner = compiler.getter(block.rows), compiler.for_rows(block.rows)
     columns = {name: inner.rule(rule) for name, rule in block.columns.items()}
     sort_by = (block.sort_by or "").removeprefix("row.")
