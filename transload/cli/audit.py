@@ -11,7 +11,17 @@ from typing import Annotated, Any
 import typer
 
 from transload.cli import output, views
-from transload.cli.session import EXIT_REFUSED, ActorOption, AddressOption, JsonOption, MigrationOption, WaitOption, connect, resolve_migration, run
+from transload.cli.session import (
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    ActorOption,
+    AddressOption,
+    JsonOption,
+    MigrationOption,
+    WaitOption,
+    connect_migration,
+    run,
+)
 from transload.cli.steps import follow
 
 app = typer.Typer(help="Audit the source, and look at the audit trail.", no_args_is_help=True)
@@ -42,8 +52,7 @@ def run_audit(
     """Read the source into staging, profile it, look at the target, propose a mapping (L-01)."""
 
     async def act() -> None:
-        async with connect(address, actor) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address, actor) as (client, migration_id):
             await follow(client, migration_id, lambda c, m: c.start_audit(m), is_waiting=wait, json_output=json_output)
         if wait and not json_output:
             output.stdout.print("Next: transload audit show; transload mapping show")
@@ -56,8 +65,8 @@ def show(*, migration: MigrationOption = "", address: AddressOption = "", json_o
     """Show the audit report: counts, fields, data quality, head-room, tokens and days."""
 
     async def act() -> None:
-        async with connect(address) as client:
-            report = json.loads(await client.get_audit(await resolve_migration(client, migration)))
+        async with connect_migration(migration, address) as (client, migration_id):
+            report = json.loads(await client.get_audit(migration_id))
         if json_output:
             output.print_json(report)
         else:
@@ -78,11 +87,10 @@ def export(
     """Export the audit trail as CSV or JSON lines (L-14)."""
     if format_ not in {"csv", "jsonl"}:
         output.stderr.print("--format is csv or jsonl.")
-        raise typer.Exit(2)
+        raise typer.Exit(EXIT_USAGE)
 
     async def act() -> None:
-        async with connect(address) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address) as (client, migration_id):
             count = 0
             stream = out.open("w", encoding="utf-8", newline="") if out else sys.stdout
             try:
@@ -109,8 +117,8 @@ def verify(*, migration: MigrationOption = "", address: AddressOption = "", json
     """Walk the hash chain of the audit trail in the ledger. Exit status 1 when it is broken."""
 
     async def act() -> None:
-        async with connect(address) as client:
-            result = await client.verify_audit(await resolve_migration(client, migration))
+        async with connect_migration(migration, address) as (client, migration_id):
+            result = await client.verify_audit(migration_id)
         if json_output:
             output.print_json(output.as_data(result))
         elif result.is_whole:

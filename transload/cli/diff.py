@@ -12,7 +12,7 @@ import typer
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from transload.cli import output
-from transload.cli.session import AddressOption, JsonOption, MigrationOption, connect, resolve_migration, run
+from transload.cli.session import AddressOption, JsonOption, MigrationOption, connect_migration, run
 from transload.client import Client
 from transload.v1 import migration_service_pb2 as pb
 
@@ -67,8 +67,8 @@ def diff(
     """Show the diff of the last sample: source value, target field, value read back from Pipedrive."""
 
     async def act() -> None:
-        async with connect(address) as client:
-            sample = await fetch(client, await resolve_migration(client, migration))
+        async with connect_migration(migration, address) as (client, migration_id):
+            sample = await fetch(client, migration_id)
         if html:
             html.parent.mkdir(parents=True, exist_ok=True)
             html.write_text(render_html(sample), encoding="utf-8")

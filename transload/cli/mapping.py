@@ -10,7 +10,7 @@ import click
 import typer
 
 from transload.cli import output, views
-from transload.cli.session import EXIT_REFUSED, ActorOption, AddressOption, JsonOption, MigrationOption, connect, resolve_migration, run
+from transload.cli.session import EXIT_REFUSED, ActorOption, AddressOption, JsonOption, MigrationOption, connect_migration, run
 from transload.v1 import transformer_service_pb2
 
 app = typer.Typer(help="Show, edit and confirm the mapping. Nothing moves before it is confirmed.", no_args_is_help=True)
@@ -27,8 +27,8 @@ def show(
     """Print the mapping as YAML, and what the linter says of it (on standard error)."""
 
     async def act() -> None:
-        async with connect(address) as client:
-            mapping = await client.get_mapping(await resolve_migration(client, migration), version)
+        async with connect_migration(migration, address) as (client, migration_id):
+            mapping = await client.get_mapping(migration_id, version)
         if json_output:
             output.print_json(output.as_data(mapping))
             return
@@ -53,8 +53,7 @@ def edit(
     """Store a new version of the mapping. Takes confirmation and approval back."""
 
     async def act() -> None:
-        async with connect(address, actor) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address, actor) as (client, migration_id):
             current = await client.get_mapping(migration_id)
             edited = file.read_text(encoding="utf-8") if file else click.edit(current.mapping_yaml, extension=".yaml")
             if edited is None or edited == current.mapping_yaml:
@@ -86,8 +85,7 @@ def confirm(
     """Confirm exactly this mapping (L-02)."""
 
     async def act() -> None:
-        async with connect(address, actor) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address, actor) as (client, migration_id):
             mapping = await client.get_mapping(migration_id)
             if not digest and not yes:
                 if mapping.findings:

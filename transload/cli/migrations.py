@@ -9,7 +9,7 @@ import typer
 
 from transload.cli import output, views
 from transload.cli.progress import RunProgress, describe
-from transload.cli.session import ActorOption, AddressOption, JsonOption, MigrationOption, connect, resolve_migration, run
+from transload.cli.session import ActorOption, AddressOption, JsonOption, MigrationOption, connect, connect_migration, run
 from transload.v1 import migration_service_pb2 as pb
 
 app = typer.Typer(help="Create, list and look at migrations.", no_args_is_help=True)
@@ -81,8 +81,7 @@ def show(*, migration: MigrationOption = "", address: AddressOption = "", json_o
     """Show where a migration stands: state, sums per entity, tokens."""
 
     async def act() -> None:
-        async with connect(address) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address) as (client, migration_id):
             found = await client.get_migration(migration_id)
             summary = await client.get_summary(migration_id)
         if json_output:
@@ -113,8 +112,7 @@ def watch(
     """Follow a migration's progress."""
 
     async def act() -> None:
-        async with connect(address) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address) as (client, migration_id):
             after = (await client.get_summary(migration_id)).event_sequence if events else -1
             with RunProgress() as progress:
                 async for response in client.watch(migration_id, until_idle=until_idle, after_event_sequence=after):

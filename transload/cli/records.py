@@ -9,7 +9,7 @@ from typing import IO, Annotated
 import typer
 
 from transload.cli import output, views
-from transload.cli.session import AddressOption, JsonOption, MigrationOption, connect, resolve_migration, run
+from transload.cli.session import AddressOption, JsonOption, MigrationOption, connect_migration, run
 
 app = typer.Typer(help="Look at records.", no_args_is_help=True)
 
@@ -25,8 +25,8 @@ def show(
     """Show the whole journey of one record: source, pages, mapped values, calls, outcomes, events."""
 
     async def act() -> None:
-        async with connect(address) as client:
-            record = await client.get_record(await resolve_migration(client, migration), key)
+        async with connect_migration(migration, address) as (client, migration_id):
+            record = await client.get_record(migration_id, key)
         if json_output:
             output.print_json(output.as_data(record))
         else:
@@ -49,8 +49,7 @@ def list_(
     """List records by state, entity or reason. With `--json`, one JSON object per line."""
 
     async def act() -> None:
-        async with connect(address) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address) as (client, migration_id):
             records = client.iterate_records(migration_id, state=state, source_entity=source_entity, target_entity=target_entity, reason=reason)
             if json_output:
                 async for record in records:
@@ -76,8 +75,8 @@ def export(
         sizes: dict[str, int] = {}
         with contextlib.ExitStack() as stack:
             files: dict[str, IO[bytes]] = {}
-            async with connect(address) as client:
-                async for name, content in client.export_reference_files(await resolve_migration(client, migration)):
+            async with connect_migration(migration, address) as (client, migration_id):
+                async for name, content in client.export_reference_files(migration_id):
                     # The name comes from a service: only its last part counts, so that nothing is written outside the folder.
                     safe_name = Path(name).name
                     if safe_name not in files:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from transload.cli import output, views
-from transload.cli.session import EXIT_USAGE, ActorOption, AddressOption, JsonOption, MigrationOption, connect, resolve_migration, run
+from transload.cli.session import EXIT_USAGE, ActorOption, AddressOption, JsonOption, MigrationOption, connect_migration, run
 
 app = typer.Typer(help="List and resolve what waits for a person.", no_args_is_help=True)
 
@@ -24,8 +24,7 @@ def list_(
     """List review items, oldest first."""
 
     async def act() -> None:
-        async with connect(address) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address) as (client, migration_id):
             items = [item async for item in client.iterate_review_items(migration_id, reason=reason, includes_resolved=resolved)]
         if json_output:
             output.print_json([output.as_data(item) for item in items])
@@ -54,8 +53,7 @@ def resolve(
         raise typer.Exit(EXIT_USAGE)
 
     async def act() -> None:
-        async with connect(address, actor) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address, actor) as (client, migration_id):
             count = await client.resolve_review_items(migration_id, resolution=with_, review_item_ids=ids or (), reason=reason)
         if json_output:
             output.print_json({"resolved_count": count})

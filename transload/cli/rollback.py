@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from transload.cli import output, views
-from transload.cli.session import ActorOption, AddressOption, JsonOption, MigrationOption, WaitOption, connect, resolve_migration, run
+from transload.cli.session import ActorOption, AddressOption, JsonOption, MigrationOption, WaitOption, connect_migration, run
 from transload.cli.steps import follow
 
 
@@ -24,8 +24,7 @@ def rollback(
     """Return Pipedrive to the state before: delete what was created, restore what was changed, remove the created schema."""
 
     async def act() -> None:
-        async with connect(address, actor) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address, actor) as (client, migration_id):
             plan = await client.plan_rollback(migration_id)
             if dry_run and json_output:
                 output.print_json(output.as_data(plan))

@@ -85,6 +85,17 @@ async def resolve_migration(client: Client, migration_id: str) -> str:
     return migrations[0].migration_id
 
 
+@asynccontextmanager
+async def connect_migration(migration_id: str, address: str, actor: str = "") -> AsyncIterator[tuple[Client, str]]:
+    """A client for the resolved address, and the id of the migration meant.
+
+    Raises:
+        typer.Exit: when there is no migration.
+    """
+    async with connect(address, actor) as client:
+        yield client, await resolve_migration(client, migration_id)
+
+
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
     """Runs a command to its end; a refused call ends in one clear message and exit status 1, an absent ledger in 3."""
     try:

@@ -9,7 +9,7 @@ import typer
 
 from transload.cli import output, views
 from transload.cli.progress import RunProgress, describe
-from transload.cli.session import EXIT_REFUSED, ActorOption, AddressOption, JsonOption, MigrationOption, WaitOption, connect, resolve_migration, run
+from transload.cli.session import EXIT_REFUSED, ActorOption, AddressOption, JsonOption, MigrationOption, WaitOption, connect_migration, run
 from transload.client import Client
 from transload.v1 import migration_service_pb2 as pb
 
@@ -55,8 +55,7 @@ async def follow(client: Client, migration_id: str, start: Starter, *, is_waitin
 
 def _run_step(start: Starter, migration: str, address: str, actor: str, *, wait: bool, json_output: bool) -> None:
     async def act() -> None:
-        async with connect(address, actor) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address, actor) as (client, migration_id):
             await follow(client, migration_id, start, is_waiting=wait, json_output=json_output)
 
     run(act())
@@ -94,8 +93,7 @@ def approve(
     """Approve the diff of exactly this mapping; unlocks the full load (L-09)."""
 
     async def act() -> None:
-        async with connect(address, actor) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address, actor) as (client, migration_id):
             approved = await client.approve(migration_id, diff_digest)
         if json_output:
             output.print_json(output.as_data(approved))
@@ -125,8 +123,7 @@ def reconcile(
     """Read every loaded record back from Pipedrive and compare every field (L-13)."""
 
     async def act() -> None:
-        async with connect(address, actor) as client:
-            migration_id = await resolve_migration(client, migration)
+        async with connect_migration(migration, address, actor) as (client, migration_id):
             await follow(client, migration_id, lambda c, m: c.reconcile(m), is_waiting=wait, json_output=False)
             if not wait:
                 return
@@ -150,8 +147,8 @@ def reconcile(
 
 def _state_step(change: Callable[[Client, str], Awaitable[pb.Migration]], migration: str, address: str, actor: str, *, json_output: bool) -> None:
     async def act() -> None:
-        async with connect(address, actor) as client:
-            changed = await change(client, await resolve_migration(client, migration))
+        async with connect_migration(migration, address, actor) as (client, migration_id):
+            changed = await change(client, migration_id)
         if json_output:
             output.print_json(output.as_data(changed))
         else:
