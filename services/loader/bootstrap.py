@@ -14,7 +14,7 @@ from services.common.consumer import Consumer
 from services.common.runtime import Service
 from services.common.staging import Staging
 from services.loader.ledger import LedgerClient
-from services.loader.pipedrive.client import http_client
+from services.loader.pipedrive.http import http_client
 from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource
 from services.loader.quota.remote import RemoteSource

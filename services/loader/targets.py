@@ -10,7 +10,7 @@ from services.loader.quota.client import QuotaClient
 if TYPE_CHECKING:
     from services.common.clock import Clock
     from services.common.connections import Connection, Connections
-    from services.loader.pipedrive.client import Http
+    from services.loader.pipedrive.http import Http
     from services.loader.quota.client import Source
 
 # A corrected key is taken up after at most so long; reading it for every call would read two files each time.

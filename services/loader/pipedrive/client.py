@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-import aiohttp
-import httpx
 import orjson
-from httpx_aiohttp import AiohttpTransport
+from multidict import CIMultiDict
 from opentelemetry.trace import SpanKind
 
 from services.common import telemetry
@@ -18,6 +15,7 @@ from services.common.backoff import Backoff
 from services.common.errors import RateLimitedError, TransloadError, UnauthorizedError, UnavailableError
 from services.loader.pipedrive import errors
 from services.loader.pipedrive.costs import Operation, operation
+from services.loader.pipedrive.http import NoAnswerError, NotSentError
 from services.loader.quota.arbiter import Headers, Priority
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 
     from services.common.clock import Clock
     from services.common.connections import Connection
+    from services.loader.pipedrive.http import Http, Reply
     from services.loader.quota.client import Grant, QuotaClient
 
 # Attempts at one call whose repetition is harmless, or that never left this machine.
@@ -38,7 +37,6 @@ _SERVER_ERROR: Final = 500
 _BAD_REQUEST: Final = 400
 _FORBIDDEN: Final = 403
 _UNAUTHORIZED: Final = 401
-_JSON_HEADERS: Final = {"content-type": "application/json"}
 
 
 @dataclass(slots=True)
@@ -96,53 +94,6 @@ class Body:
     open: Callable[[], AsyncIterator[bytes]]
 
 
-class Http(Protocol):
-    """What sends requests: an `httpx.AsyncClient`, or less."""
-
-    @property
-    def timeout(self) -> httpx.Timeout:
-        """How long to wait for what."""
-        ...
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """Sends a request and reads the whole answer."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class BareHttp:
-    """Sends requests by a transport alone: without cookies, redirects and logins, which Pipedrive's API has no use for."""
-
-    transport: httpx.AsyncBaseTransport
-    timeout: httpx.Timeout
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """Sends a request and reads the whole answer."""
-        response = await self.transport.handle_async_request(request)
-        try:
-            await response.aread()
-        finally:
-            await response.aclose()
-        return response
-
-
-@asynccontextmanager
-async def http_client(*, connections_max: int, timeout_seconds: float) -> AsyncIterator[Http]:
-    """Opens the HTTP client: aiohttp's transport for httpx, which takes a fifth of the processor time of httpx's own."""
-
-    def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=connections_max, keepalive_timeout=30)
-        opened = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
-        # aiohttp repeats a GET by itself when a kept connection was closed; the quota would not know of that call.
-        opened._retry_connection = False  # noqa: SLF001 - there is no public switch
-        return opened
-
-    transport = AiohttpTransport(client=session)
-    timeout = httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds), pool=None)
-    async with transport:
-        yield BareHttp(transport, timeout)
-
-
 class PipedriveClient:
     """Calls one Pipedrive company with one token."""
 
@@ -152,8 +103,9 @@ class PipedriveClient:
         self._quota = quota
         self._clock = clock
         self._backoff = backoff or Backoff(base_seconds=0.5, cap_seconds=10.0)
-        self._urls: dict[str, httpx.URL] = {}
-        self._timeout = {"timeout": http.timeout.as_dict()}
+        # Headers of every call with a JSON body or none, for the key last used; aiohttp copies this kind without asking.
+        self._headers_key = ""
+        self._headers: CIMultiDict[str] = CIMultiDict()
         self._refused_key = ""
         self._refused_until = 0.0
         meter = telemetry.meter()
@@ -200,7 +152,7 @@ class PipedriveClient:
                 refusals += 1
                 if refusals >= REFUSALS_MAX:
                     raise RateLimitedError(str(error), retry_after_seconds=30.0, reason="TARGET_QUOTA_EXHAUSTED") from error
-            except _NotSentError as error:
+            except NotSentError as error:
                 failures += 1
                 if failures >= ATTEMPTS_MAX:
                     raise _unreachable(op, error) from error
@@ -242,13 +194,11 @@ class PipedriveClient:
         is_sent = True
         span = telemetry.tracer().start_span(op.name, kind=SpanKind.CLIENT)
         try:
-            response = await self._send(request)
-            # Looked up in one plain dictionary: httpx's own headers decode all of them for every look.
-            raw = {name.lower(): value for name, value in response.headers.raw}
-            record.status, record.correlation_id = response.status_code, raw.get(b"x-correlation-id", b"").decode("latin-1")
-            headers = _budget_headers(response.status_code, raw, response.content)
-            return self._read(op, request.connection, response.status_code, response.content, headers)
-        except _NotSentError:
+            reply = await self._send(request)
+            record.status, record.correlation_id = reply.status, _printable(reply.headers.get("X-Correlation-ID", ""))
+            headers = _budget_headers(reply)
+            return self._read(op, request.connection, reply.status, reply.content, headers)
+        except NotSentError:
             is_sent, headers, record.token_count = False, None, 0
             raise
         except _RefusedNowError:
@@ -271,34 +221,24 @@ class PipedriveClient:
                 )
             span.end()
 
-    async def _send(self, request: _Request) -> httpx.Response:
-        op, body = request.op, request.body
-        headers = {"x-api-token": request.connection.key}
+    async def _send(self, request: _Request) -> Reply:
+        op, body, connection = request.op, request.body, request.connection
+        headers: Mapping[str, str] = self._headers
         content: bytes | AsyncIterator[bytes] | None = None
         if isinstance(body, Body):
-            headers |= {"content-type": body.content_type, "content-length": str(body.byte_count)}
+            headers = {"x-api-token": connection.key, "content-type": body.content_type, "content-length": str(body.byte_count)}
             content = body.open()
-        elif body is not None:
-            headers |= _JSON_HEADERS
+        elif body is None:
+            headers = {"x-api-token": connection.key}
+        else:
+            if self._headers_key != connection.key:
+                headers = self._headers = CIMultiDict({"x-api-token": connection.key, "content-type": "application/json"})
+                self._headers_key = connection.key
             content = orjson.dumps(body)
         try:
-            url = self._url(request.connection.url + request.path, is_kept="?" not in request.path and "{" not in op.path)
-            return await self._http.send(httpx.Request(op.method, url, content=content, headers=headers, extensions=self._timeout))
-        except httpx.InvalidURL as error:
-            raise UnavailableError("the URL of the connection is malformed", reason="TARGET_UNREACHABLE") from error
-        except (httpx.HTTPError, aiohttp.ClientError, TimeoutError) as error:
-            if _never_left(error):
-                raise _NotSentError(f"{op.name}: {type(error).__name__}") from error
-            raise errors.OutcomeUnknownError(f"no answer to {op.name} ({type(error).__name__})", metadata={"operation": op.name}) from error
-
-    def _url(self, text: str, *, is_kept: bool) -> httpx.URL:
-        """Parses a URL; those every record is sent to are parsed once."""
-        url = self._urls.get(text)
-        if url is None:
-            url = httpx.URL(text)
-            if is_kept:
-                self._urls[text] = url
-        return url
+            return await self._http.send(op.method, connection.url + request.path, headers, content)
+        except NoAnswerError as error:
+            raise errors.OutcomeUnknownError(f"no answer to {op.name} ({error})", metadata={"operation": op.name}) from error
 
     def _read(self, op: Operation, connection: Connection, status: int, content: bytes, headers: Headers) -> Answer:
         if headers.is_html and status in {_FORBIDDEN, _TOO_MANY}:
@@ -335,10 +275,6 @@ class _Request:
     body: Any
 
 
-class _NotSentError(Exception):
-    """The request never left this machine."""
-
-
 class _RefusedNowError(Exception):
     """429; the quota knows for how long."""
 
@@ -350,39 +286,33 @@ def _unreachable(op: Operation, error: Exception) -> TransloadError:
     )
 
 
-def _never_left(error: BaseException) -> bool:
-    """Whether a failure proves that no byte of the request was sent.
-
-    httpx-aiohttp maps every broken connection to `ConnectTimeout`, also one that was cut after the request went out; only the cause tells.
-    """
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ClientError | TimeoutError):
-        return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol)
-
-
-def _budget_headers(status: int, headers: Mapping[bytes, bytes], content: bytes) -> Headers:
-    get = headers.get
+def _budget_headers(reply: Reply) -> Headers:
+    get, status = reply.headers.get, reply.status
     is_refused = status in {_FORBIDDEN, _TOO_MANY}
     return Headers(
         status=status,
-        daily_limit=_whole(get(b"x-daily-ratelimit-token-limit")),
-        daily_remaining=_whole(get(b"x-daily-ratelimit-token-remaining")),
-        window_limit=_whole(get(b"x-ratelimit-limit")),
-        window_remaining=_whole(get(b"x-ratelimit-remaining")),
-        retry_after_seconds=_seconds(get(b"retry-after") or get(b"x-ratelimit-reset")) if status == _TOO_MANY else None,
-        is_html=is_refused and errors.is_html(get(b"content-type", b"").decode("latin-1"), content),
+        daily_limit=_whole(get("X-Daily-RateLimit-Token-Limit")),
+        daily_remaining=_whole(get("X-Daily-RateLimit-Token-Remaining")),
+        window_limit=_whole(get("X-RateLimit-Limit")),
+        window_remaining=_whole(get("X-RateLimit-Remaining")),
+        retry_after_seconds=_seconds(get("Retry-After") or get("X-RateLimit-Reset")) if status == _TOO_MANY else None,
+        is_html=is_refused and errors.is_html(get("Content-Type", ""), reply.content),
     )
 
 
-def _whole(text: bytes | None) -> int | None:
+def _printable(text: str) -> str:
+    """Answers text the ledger can keep: bytes of a header that are not UTF-8 stand for themselves."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _whole(text: str | None) -> int | None:
     try:
         return None if text is None else max(0, int(text))
     except ValueError:
         return None
 
 
-def _seconds(text: bytes | None) -> float | None:
+def _seconds(text: str | None) -> float | None:
     try:
         return None if text is None else max(0.0, float(text))
     except ValueError:

@@ -22,6 +22,7 @@ from services.common.keys import RecordKey
 from services.common.phases import TARGET_PHASES
 from services.loader.codec import manifest_from_json
 from services.loader.pipedrive.client import CallContext
+from services.loader.pipedrive.http import NoAnswerError, NotSentError, Reply
 from services.loader.quota.arbiter import Arbiter, Priority
 from services.loader.quota.client import LocalSource
 from services.loader.quota.settings import QuotaSettings
@@ -62,6 +63,15 @@ class SimulatorTransport(httpx.AsyncBaseTransport):
         except ConnectionCutError as error:
             raise httpx.ReadError("cut") from error
         return httpx.Response(response.status, headers=[(b"content-type", response.content_type), *response.headers], content=response.body)
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | AsyncIterator[bytes] | None) -> Reply:
+        try:
+            response = await self.handle_async_request(httpx.Request(method, url, headers=dict(headers), content=content))
+            return Reply(response.status_code, response.headers, await response.aread())
+        except httpx.ConnectError as error:
+            raise NotSentError(type(error).__name__) from error
+        except httpx.HTTPError as error:
+            raise NoAnswerError(type(error).__name__) from error
 
 
 @dataclass(slots=True)
@@ -236,8 +246,9 @@ class World:
     def restart(self) -> None:
         """Starts a new loader, as after a kill: nothing but ledger, staging and Pipedrive is left."""
         self.arbiter = Arbiter(settings=self.quota_settings, clock=self.clock)
-        http = httpx.AsyncClient(transport=self.transport)
-        self.targets = Targets(http=http, connections=Connections.from_env(self.environ), source=LocalSource(self.arbiter), clock=self.clock)
+        self.targets = Targets(
+            http=self.transport, connections=Connections.from_env(self.environ), source=LocalSource(self.arbiter), clock=self.clock
+        )
         upsert = Upsert(ledger=self.ledger, files=self.files, clock=self.clock, in_flight_max=8, grace_seconds=5.0, margin_seconds=120.0)
         self.worker = LoadWorker(ledger=self.ledger, targets=self.targets, upsert=upsert, clock=self.clock)
 
