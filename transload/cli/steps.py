@@ -18,8 +18,10 @@ schema_app = typer.Typer(help="Prepare the Pipedrive account: users, fields, opt
 Starter = Callable[[Client, str], Awaitable[pb.Run]]
 
 
-async def follow(client: Client, migration_id: str, start: Starter, *, is_waiting: bool, json_output: bool) -> pb.Migration:
-    """Starts a run and follows it to its end.
+async def follow(
+    client: Client, migration_id: str, start: Starter, *, is_waiting: bool, json_output: bool, tells_success: bool = True
+) -> pb.Migration:
+    """Starts a run and follows it to its end; with `tells_success` off the caller says itself what came out.
 
     Raises:
         typer.Exit: with status 1 when the run failed or waits for a person.
@@ -38,6 +40,8 @@ async def follow(client: Client, migration_id: str, start: Starter, *, is_waitin
         migration = await client.wait(migration_id, progress.update)
     latest = migration.latest_run
     is_stuck = latest.state == pb.RUN_STATE_RUNNING
+    if latest.state == pb.RUN_STATE_SUCCEEDED and not tells_success:
+        return migration
     if json_output:
         output.print_json(output.as_data(migration))
     elif latest.state == pb.RUN_STATE_SUCCEEDED:
@@ -124,7 +128,7 @@ def reconcile(
 
     async def act() -> None:
         async with connect_migration(migration, address, actor) as (client, migration_id):
-            await follow(client, migration_id, lambda c, m: c.reconcile(m), is_waiting=wait, json_output=False)
+            await follow(client, migration_id, lambda c, m: c.reconcile(m), is_waiting=wait, json_output=json_output, tells_success=False)
             if not wait:
                 return
             pages = [page async for page in client.iterate_mismatches(migration_id)]
