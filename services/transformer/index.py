@@ -40,14 +40,15 @@ CREATE TABLE IF NOT EXISTS link (
 # Every query sees, of each record, the version with the highest sequence up to the view's own (`:until`).
 _GET = """
 SELECT r.entity, r.source_id, r.sequence, r.position, r.envelope FROM record r
-WHERE r.entity = :entity AND r.source_id = :source_id AND r.sequence <= :until ORDER BY r.sequence DESC LIMIT 1
+WHERE r.entity = ? AND r.source_id = ? AND r.sequence <= ? ORDER BY r.sequence DESC LIMIT 1
+"""
+_VERSIONS = """
+SELECT r.source_id, r.sequence, r.position FROM record r
+WHERE r.entity = ? AND r.source_id IN (SELECT value FROM json_each(?)) AND r.sequence <= ? ORDER BY r.sequence
 """
 _CHILDREN = """
-SELECT r.entity, r.source_id, r.sequence, r.position, r.envelope
-FROM link l JOIN record r ON r.entity = l.entity AND r.source_id = l.source_id AND r.sequence = l.sequence
-WHERE l.entity IN (SELECT value FROM json_each(:entities)) AND l.field = :field AND l.parent_id = :parent_id AND l.sequence <= :until
-AND NOT EXISTS (SELECT 1 FROM record n WHERE n.entity = r.entity AND n.source_id = r.source_id AND n.sequence > r.sequence AND n.sequence <= :until)
-ORDER BY r.entity, CAST(r.source_id AS INTEGER), r.source_id
+SELECT l.source_id, l.sequence FROM link l WHERE l.entity = ? AND l.field = ? AND l.parent_id = ? AND l.sequence <= ?
+ORDER BY CAST(l.source_id AS INTEGER), l.source_id
 """
 _ITERATE = """
 SELECT r.entity, r.source_id, r.sequence, r.position, r.envelope, r.row FROM record r
@@ -58,8 +59,12 @@ ORDER BY r.row LIMIT :limit
 _ENTITIES = "SELECT DISTINCT entity FROM page WHERE sequence <= :until ORDER BY entity"
 _COUNT = "SELECT COUNT(DISTINCT source_id) FROM record WHERE entity = :entity AND sequence <= :until"
 _ITERATE_ROWS = 200
-_CACHE_RECORDS = 512
-_CACHE_CHILDREN = 256
+_CACHE_RECORDS = 4096
+_CACHE_BYTES = 2 * 1024 * 1024
+"""JSON of the records a view remembers; decoded they take several times as much."""
+_CACHE_LINKS = 4096
+_CACHE_LINKED = 64
+"""Longest list of children a view remembers."""
 _LINK_FIELD = re.compile(r"(?:[-_]id|Id)$")
 _CHILD_ID = "id"
 
@@ -170,8 +175,10 @@ class SnapshotView:
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA query_only = ON")
         self._lock = threading.Lock()
-        self._cache: OrderedDict[tuple[str, str], Envelope | None] = OrderedDict()
-        self._children: OrderedDict[tuple[tuple[str, ...], str, str], list[Envelope]] = OrderedDict()
+        self._reader_count = 0
+        self._cache: OrderedDict[tuple[str, str], tuple[Envelope | None, int]] = OrderedDict()
+        self._cache_bytes = 0
+        self._links: OrderedDict[tuple[str, str, str], Sequence[tuple[str, int]]] = OrderedDict()
 
     def close(self) -> None:
         """Give the file handle back."""
@@ -183,46 +190,77 @@ class SnapshotView:
         with contextlib.suppress(AttributeError, sqlite3.Error):
             self._connection.close()
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Make one transaction of the look-ups inside, which spares each the taking and giving back of a lock on the file."""
+        with self._lock:
+            if self._reader_count == 0:
+                self._connection.execute("BEGIN")
+            self._reader_count += 1
+        try:
+            yield
+        finally:
+            with self._lock, contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile
+                self._reader_count -= 1
+                if self._reader_count == 0:
+                    self._connection.execute("COMMIT")
+
     def get(self, entity: str, source_id: str) -> Envelope | None:
         """Answer the newest version of a record, None when the snapshot has no such record."""
-        key = (entity, source_id)
         with self._lock:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
-            row = self._connection.execute(_GET, {"entity": entity, "source_id": source_id, "until": self.sequence}).fetchone()
-            envelope = None if row is None else _from_row(row)
-            self._cache[key] = envelope
-            if len(self._cache) > _CACHE_RECORDS:
-                self._cache.popitem(last=False)
-            return envelope
+            return self._newest(entity, source_id)
 
-    def is_current(self, envelope: Envelope) -> bool:
-        """Say whether no later page of the snapshot (and no later place of the page) holds the record again."""
-        newest = self.get(envelope.entity, envelope.id)
-        return newest is None or (newest.sequence, newest.position) == (envelope.sequence, envelope.position)
+    def _newest(self, entity: str, source_id: str) -> Envelope | None:
+        key = (entity, source_id)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key][0]
+        row = self._connection.execute(_GET, (entity, source_id, self.sequence)).fetchone()
+        envelope, size = (None, 0) if row is None else (_from_row(row), len(row[4]))
+        self._cache[key] = (envelope, size)
+        self._cache_bytes += size
+        while len(self._cache) > _CACHE_RECORDS or self._cache_bytes > _CACHE_BYTES:
+            _, (_, dropped) = self._cache.popitem(last=False)
+            self._cache_bytes -= dropped
+        return envelope
+
+    def current(self, envelopes: Sequence[Envelope]) -> list[Envelope]:
+        """Answer those of a page's records that no later page of the snapshot (and no later place of the page) holds again, in their order."""
+        if not envelopes:
+            return []
+        names = orjson.dumps([one.id for one in envelopes]).decode()
+        with self._lock:
+            rows = self._connection.execute(_VERSIONS, (envelopes[0].entity, names, self.sequence)).fetchall()
+        newest = {source_id: (sequence, position) for source_id, sequence, position in rows}
+        return [one for one in envelopes if newest.get(one.id, (one.sequence, one.position)) == (one.sequence, one.position)]
 
     def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
         """Answer the records of one or several entities whose `field_name` holds `parent_id`, by entity and id (as a number where it is one).
 
         Fields that can be asked for are those `link_values` finds.
         """
-        entities = (entity,) if isinstance(entity, str) else tuple(entity)
-        key = (entities, field_name, parent_id)
+        found: list[Envelope] = []
         with self._lock:
-            known = self._children.get(key)
-            if known is not None:
-                self._children.move_to_end(key)
-                return list(known)
-        names = orjson.dumps(entities).decode()
-        found = [
-            _from_row(row) for row in self._query(_CHILDREN, {"entities": names, "field": field_name, "parent_id": parent_id, "until": self.sequence})
-        ]
-        with self._lock:
-            self._children[key] = found
-            if len(self._children) > _CACHE_CHILDREN:
-                self._children.popitem(last=False)
-        return list(found)
+            for name in (entity,) if isinstance(entity, str) else sorted(set(entity)):
+                for source_id, sequence in self._linked(name, field_name, parent_id):
+                    child = self._newest(name, source_id)
+                    # A version that was replaced may have pointed elsewhere.
+                    if child is not None and child.sequence == sequence:
+                        found.append(child)
+        return found
+
+    def _linked(self, entity: str, field_name: str, parent_id: str) -> Sequence[tuple[str, int]]:
+        key = (entity, field_name, parent_id)
+        known = self._links.get(key)
+        if known is not None:
+            self._links.move_to_end(key)
+            return known
+        rows = tuple(self._connection.execute(_CHILDREN, (entity, field_name, parent_id, self.sequence)))
+        if len(rows) <= _CACHE_LINKED:
+            self._links[key] = rows
+            if len(self._links) > _CACHE_LINKS:
+                self._links.popitem(last=False)
+        return rows
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the newest versions of all records of `entity` in the order they were read; reads a few hundred rows at a time."""

@@ -99,7 +99,7 @@ class TransformWorker:
             content = await self._store.get_page(page.digest)
             selection = await self._selected(announcement.selection_digest)
             async with self._mapping:
-                mapped = await asyncio.to_thread(map_page, plan, view, announcement, content, selection)
+                mapped = await asyncio.to_thread(_map_in_one_read, plan, view, announcement, content, selection)
             batches = cut(announcement, mapped.records)
             span.set_attribute("transload.record_count", len(mapped.records))
             if await self._ledger.record_transform(announcement, [_expected(batch) for batch in batches], mapped.issues):
@@ -127,6 +127,13 @@ class TransformWorker:
             self._issues.add(1, {"transload.reason": issue.reason})
 
 
+def _map_in_one_read(
+    plan: MappingPlan, view: SnapshotView, announcement: records_pb2.PageAnnouncement, content: bytes, selection: frozenset[str] | None
+) -> Mapped:
+    with view.reading():
+        return map_page(plan, view, announcement, content, selection)
+
+
 def map_page(
     plan: MappingPlan, view: SnapshotView, announcement: records_pb2.PageAnnouncement, content: bytes, selection: frozenset[str] | None
 ) -> Mapped:
@@ -134,7 +141,7 @@ def map_page(
     engine = Engine(plan)
     page, phase = announcement.page, announcement.phase
     mapped = Mapped()
-    envelopes = [one for one in parse_envelopes(page.entity, page.sequence, content) if view.is_current(one)]
+    envelopes = view.current(list(parse_envelopes(page.entity, page.sequence, content)))
     own = {one.source_key for one in envelopes}
     wanted = [one for one in envelopes if selection is None or one.source_key in selection]
     if announcement.is_delta and selection is None:

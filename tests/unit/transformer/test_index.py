@@ -34,8 +34,10 @@ async def test_a_later_page_replaces_an_earlier_version_only_in_later_snapshots(
     assert newest is not None
     assert oldest is not None
     assert (newest.data["name"], oldest.data["name"]) == ("new", "old")
-    assert not later.is_current(oldest)
-    assert earlier.is_current(oldest)
+    assert later.current([oldest]) == []
+    assert later.current([newest]) == [newest]
+    assert earlier.current([oldest]) == [oldest]
+    assert earlier.current([]) == []
     assert [(record.id, record.data["name"]) for record in later.iterate("client")] == [("2", "same"), ("1", "new")]
     assert later.count("client") == 2
     assert later.entities() == ["client"]
