@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _REFERENCE: Final = "$ref"
 _EXTERNAL_ID: Final = ".transload_id"
 _FALLBACK_KEY: Final = "user:schema/fallback"
+# Looked up for every record; writing and reading names of enums each time takes longer than the rest of the record.
+_ACTIONS: Final = {value: Action(name.removeprefix("RECORD_ACTION_")) for name, value in ledger_service_pb2.RecordAction.items() if value}
+_RESULTS: Final = {result: ledger_service_pb2.OutcomeResult.Value(f"OUTCOME_RESULT_{result.value}") for result in Result}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
 
 
 class _Dropped:
@@ -72,7 +77,7 @@ def _work(
         payload = resolve(payload, reference_ids, dropped, missing)
     return Work(
         key=record.key,
-        action=Action(ledger_service_pb2.RecordAction.Name(decision.action).removeprefix("RECORD_ACTION_")),
+        action=_ACTIONS[decision.action],
         payload=payload,
         payload_digest=record.payload_digest,
         context=context.for_record(record.key),
@@ -126,7 +131,7 @@ def outcome_to_proto(work: Work, outcome: Outcome) -> ledger_service_pb2.RecordO
     """Writes what became of a record."""
     return ledger_service_pb2.RecordOutcome(
         key=work.key,
-        result=ledger_service_pb2.OutcomeResult.Value(f"OUTCOME_RESULT_{Result(outcome.result).value}"),
+        result=_RESULTS[outcome.result],
         target_id=outcome.target_id,
         image_json=b"" if outcome.image is None else image_bytes(outcome.image),
         pre_image_json=b"" if outcome.pre_image is None else image_bytes(dict(outcome.pre_image)),
@@ -146,7 +151,8 @@ def calls_to_proto(calls: Iterable[CallRecord]) -> list[ledger_service_pb2.Targe
         message = ledger_service_pb2.TargetCall(
             method=call.method, path=call.path, status=call.status, token_count=call.token_count, correlation_id=call.correlation_id
         )
-        message.send_time.FromDatetime(call.send_time)
+        since, rest = divmod(call.send_time - _EPOCH, _SECOND)
+        message.send_time.seconds, message.send_time.nanos = since, rest.microseconds * 1000
         out.append(message)
     return out
 

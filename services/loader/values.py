@@ -44,10 +44,16 @@ class DealValues:
                 work.outcome = outcome
             return
 
+        for work in works:
+            # Pipedrive's own sum nearly always is the value: no call, so no turn in the queue of calls either.
+            found = deals.get(_deal_id(work))
+            if found is not None and value_image(found.image) == (wanted := value_image(work.body)):
+                work.outcome = Outcome(Result.UNCHANGED, found.target_id, image=wanted)
+
         async def act(work: Work) -> Outcome:
             return await _decide(batch, work, deals.get(_deal_id(work)), is_edited=work.key in edited)
 
-        await self._attempts.each(batch, works, act)
+        await self._attempts.each(batch, [work for work in works if work.outcome is None], act)
 
 
 async def _decide(batch: Batch, work: Work, found: Found | None, *, is_edited: bool) -> Outcome:

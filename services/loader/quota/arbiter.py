@@ -24,7 +24,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.common.errors import RateLimitedError
@@ -55,8 +55,7 @@ class Priority(IntEnum):
     BULK = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(NamedTuple):
     """What an answer said about the budget; None where it said nothing."""
 
     status: int = 0
@@ -192,7 +191,7 @@ class Budget:
         is_probing = self._is_probing_breaker or self._is_probing_day
         if is_probing and self._window.held:
             return self._refuse(priority, now, _WANTED_SECONDS)
-        if any(other < priority and until > now for other, until in self._wanted.items()):
+        if self._wanted and any(other < priority and until > now for other, until in self._wanted.items()):
             return Refusal(_RETRY_SECONDS_MIN * 4)
         free = self._window.limit - self._window.used(now)
         if searches:

@@ -84,3 +84,20 @@ def test_false_and_nought_say_something() -> None:
 
 def test_words_survive_a_sanitiser() -> None:
     assert canonical.words('<p class="x">a &amp; b</p>') == canonical.words("<p>a &#38;\n b</p>") == "a&b"
+
+
+@pytest.mark.parametrize(
+    ("written", "spelt"),
+    [
+        ("2024-02-28T23:59:59Z", "2024-02-28T23:59:59Z"),
+        ("2024-02-29T12:00:00Z", "2024-02-29T12:00:00Z"),
+        ("2024-12-31T12:00:00.250Z", "2024-12-31T12:00:00Z"),
+        ("2024-12-31T23:30:00-01:00", "2025-01-01T00:30:00Z"),
+        ("2024-12-31 12:00:00", "2024-12-31T12:00:00Z"),
+        ("2023-02-29T12:00:00Z", "2023-02-29T12:00:00Z"),
+        ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
+        ("soon", "soon"),
+    ],
+)
+def test_times_have_one_spelling_and_what_is_none_stays_as_it_is(written: str, spelt: str) -> None:
+    assert canonical.time(written) == spelt
