@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from services.common.canonical import canonical_json, digest
 from services.common.phases import TARGET_PHASES
 from services.transformer.context import Context, LeaveOut, Lineage, RecordProblem
+from services.transformer.held import FREE, HELD, UNKNOWN
 from services.transformer.notes import facts, heading, pack
 from services.transformer.rules import skip_reason
 from services.transformer.target import NOTE_BYTES_MAX, NOTE_PARENTS
@@ -51,8 +52,10 @@ class Engine:
         self._plan = plan
         self._account = plan.manifest.external_id_prefix if plan.manifest else ""
 
-    def map_record(self, envelope: Envelope, lookup: Lookup, phase: records_pb2.Phase.ValueType, *, is_traced: bool = False) -> Mapped:
-        """Map one record for one phase."""
+    def map_record(
+        self, envelope: Envelope, lookup: Lookup, phase: records_pb2.Phase.ValueType, *, is_traced: bool = False, held: bytearray | None = None
+    ) -> Mapped:
+        """Map one record for one phase. `held` is what other phases found out about the records of its page, by position, and is filled in."""
         mapped = Mapped()
         plan = self._plan.entities.get(envelope.entity)
         skip = skip_reason(self._plan.mapping, envelope)
@@ -63,7 +66,7 @@ class Engine:
         wanted = [target for target in plan.targets if target.phase == phase]
         memo: Memo = {}
         is_held = (
-            self._is_held(plan, Context(envelope=envelope, lookup=lookup, memo=memo))
+            self._is_held_known(plan, Context(envelope=envelope, lookup=lookup, memo=memo), held)
             if phase != plan.phases[0] or any(target.position for target in wanted)
             else False
         )
@@ -76,6 +79,14 @@ class Engine:
             message = "no target of the mapping applies to this record"
             mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_SKIPPED, envelope, "", "SKIPPED_BY_CONDITION", message))
         return mapped
+
+    def _is_held_known(self, plan: EntityPlan, context: Context, held: bytearray | None) -> bool:
+        if held is None:
+            return self._is_held(plan, context)
+        position = context.envelope.position
+        if held[position] == UNKNOWN:
+            held[position] = HELD if self._is_held(plan, context) else FREE
+        return held[position] == HELD
 
     def _is_held(self, plan: EntityPlan, context: Context) -> bool:
         """Say whether the main mapped record is held back, so that what hangs on it is not made either; its own phase tells why."""

@@ -15,6 +15,7 @@ from services.common.streams import MAPPED
 from services.transformer.batching import cut
 from services.transformer.dependents import Dependents
 from services.transformer.engine import Engine, Mapped
+from services.transformer.held import HeldRecords
 from services.transformer.index import parse_envelopes
 from transload.v1 import ledger_service_pb2, records_pb2
 
@@ -69,6 +70,7 @@ class TransformWorker:
         self._index = index
         self._plans = plans
         self._selection: tuple[str, frozenset[str]] = ("", frozenset())
+        self._held = HeldRecords()
         # Mapping is Python from end to end: two threads of it only take the interpreter from each other.
         self._mapping = asyncio.Lock()
         meter = telemetry.meter()
@@ -99,7 +101,7 @@ class TransformWorker:
             content = await self._store.get_page(page.digest)
             selection = await self._selected(announcement.selection_digest)
             async with self._mapping:
-                mapped = await asyncio.to_thread(_map_in_one_read, plan, view, announcement, content, selection)
+                mapped = await asyncio.to_thread(map_page, plan, view, announcement, content, selection=selection, held_records=self._held)
             batches = cut(announcement, mapped.records)
             span.set_attribute("transload.record_count", len(mapped.records))
             if await self._ledger.record_transform(announcement, [_expected(batch) for batch in batches], mapped.issues):
@@ -127,36 +129,38 @@ class TransformWorker:
             self._issues.add(1, {"transload.reason": issue.reason})
 
 
-def _map_in_one_read(
-    plan: MappingPlan, view: SnapshotView, announcement: records_pb2.PageAnnouncement, content: bytes, selection: frozenset[str] | None
-) -> Mapped:
-    with view.reading():
-        return map_page(plan, view, announcement, content, selection)
-
-
 def map_page(
-    plan: MappingPlan, view: SnapshotView, announcement: records_pb2.PageAnnouncement, content: bytes, selection: frozenset[str] | None
+    plan: MappingPlan,
+    view: SnapshotView,
+    announcement: records_pb2.PageAnnouncement,
+    content: bytes,
+    *,
+    selection: frozenset[str] | None,
+    held_records: HeldRecords,
 ) -> Mapped:
     """Map the records of a page that no later page of the snapshot replaced, and in a delta those of other pages that look one of them up."""
     engine = Engine(plan)
     page, phase = announcement.page, announcement.phase
     mapped = Mapped()
-    envelopes = view.current(list(parse_envelopes(page.entity, page.sequence, content)))
-    own = {one.source_key for one in envelopes}
-    wanted = [one for one in envelopes if selection is None or one.source_key in selection]
-    if announcement.is_delta and selection is None:
-        dependents = Dependents(plan)
-        entities = [entity for entity, one in plan.entities.items() if phase in one.phases]
-        others = {other.source_key: other for one in envelopes for other in dependents.find(one, view, entities) if other.source_key not in own}
-        wanted.extend(others[key] for key in sorted(others))
-    for envelope in wanted:
-        try:
-            one = engine.map_record(envelope, view, phase)
-        except Exception as error:  # noqa: BLE001 - a record that uncovers a bug must not hold its whole page
-            mapped.issues.append(_bug(envelope, announcement, error))
-            continue
-        mapped.records.extend(one.records)
-        mapped.issues.extend(one.issues)
+    all_of_page = list(parse_envelopes(page.entity, page.sequence, content))
+    held = held_records.of_page(announcement, len(all_of_page))
+    with view.reading():
+        envelopes = view.current(all_of_page)
+        own = {one.source_key for one in envelopes}
+        wanted = [one for one in envelopes if selection is None or one.source_key in selection]
+        if announcement.is_delta and selection is None:
+            dependents = Dependents(plan)
+            entities = [entity for entity, one in plan.entities.items() if phase in one.phases]
+            others = {other.source_key: other for one in envelopes for other in dependents.find(one, view, entities) if other.source_key not in own}
+            wanted.extend(others[key] for key in sorted(others))
+        for envelope in wanted:
+            try:
+                one = engine.map_record(envelope, view, phase, held=held if envelope.source_key in own else None)
+            except Exception as error:  # noqa: BLE001 - a record that uncovers a bug must not hold its whole page
+                mapped.issues.append(_bug(envelope, announcement, error))
+                continue
+            mapped.records.extend(one.records)
+            mapped.issues.extend(one.issues)
     return mapped
 
 

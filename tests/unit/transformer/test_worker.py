@@ -10,6 +10,7 @@ import pytest
 
 from services.common.errors import UnavailableError
 from services.common.phases import PHASES
+from services.transformer import held
 from services.transformer.engine import Engine, Mapped
 from services.transformer.index import Envelope, SnapshotIndex
 from services.transformer.plans import Plans
@@ -210,3 +211,20 @@ async def test_a_record_that_uncovers_a_bug_waits_and_the_rest_of_its_page_goes_
     assert bench.outside.loaded_keys() == ["organization:client/1043"]
     assert [(issue.source_key, issue.reason) for issue in bench.outside.issues] == [("client/1042", "INTERNAL")]
     assert "secret" not in bench.outside.issues[0].message
+
+
+def test_what_is_held_back_is_remembered_by_page_snapshot_and_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "PAGES_MAX", 2)
+    first, second, third = (
+        records_pb2.PageAnnouncement(migration_id="m1", manifest_digest="a", snapshot_sequence=sequence, page=records_pb2.Page(page_id="p1"))
+        for sequence in (1, 2, 3)
+    )
+    records = held.HeldRecords()
+    records.of_page(first, 2)[1] = held.HELD
+    assert records.of_page(first, 2) == bytes([held.UNKNOWN, held.HELD])
+    assert records.of_page(second, 2) == bytes(2)
+    assert records.of_page(first, 2)[1] == held.HELD
+    records.of_page(third, 2)
+    assert records.of_page(first, 2)[1] == held.HELD, "the longest unused page goes first"
+    records.of_page(second, 2)
+    assert records.of_page(third, 2) == bytes(2)
