@@ -59,7 +59,7 @@ class AiohttpHttp:
         try:
             async with self.session.request(method, url, headers=headers, data=content, allow_redirects=False) as response:
                 return Reply(response.status, response.headers, await response.read())
-        except aiohttp.InvalidURL as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise UnavailableError("the URL of the connection is malformed", reason="TARGET_UNREACHABLE") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSentError(type(error).__name__) from error
