@@ -46,13 +46,12 @@ def _chunks(records: list[records_pb2.MappedRecord]) -> Iterator[list[records_pb
     chunk: list[records_pb2.MappedRecord] = []
     size = _FRAME_BYTES
     for group, members in groupby(enumerate(records), key=lambda pair: pair[1].group or pair[0]):
-        of_group = [record for _, record in members]
-        group_size = sum(_size(record) for record in of_group)
+        of_group = [(record, _size(record)) for _, record in members]
+        group_size = sum(needed for _, needed in of_group)
         if chunk and isinstance(group, str) and (len(chunk) + len(of_group) > RECORDS_MAX or size + group_size > BATCH_BYTES_MAX):
             yield chunk
             chunk, size = [], _FRAME_BYTES
-        for record in of_group:
-            needed = _size(record)
+        for record, needed in of_group:
             if chunk and (len(chunk) == RECORDS_MAX or size + needed > BATCH_BYTES_MAX):
                 yield chunk
                 chunk, size = [], _FRAME_BYTES

@@ -178,7 +178,7 @@ class SnapshotView:
         self._reader_count = 0
         self._cache: OrderedDict[tuple[str, str], tuple[Envelope | None, int]] = OrderedDict()
         self._cache_bytes = 0
-        self._links: OrderedDict[tuple[str, str, str], Sequence[tuple[str, int]]] = OrderedDict()
+        self._links: OrderedDict[tuple[tuple[str, ...], str, str], Sequence[tuple[str, str, int]]] = OrderedDict()
 
     def close(self) -> None:
         """Give the file handle back."""
@@ -239,23 +239,27 @@ class SnapshotView:
 
         Fields that can be asked for are those `link_values` finds.
         """
+        entities = (entity,) if isinstance(entity, str) else tuple(entity)
         found: list[Envelope] = []
         with self._lock:
-            for name in (entity,) if isinstance(entity, str) else sorted(set(entity)):
-                for source_id, sequence in self._linked(name, field_name, parent_id):
-                    child = self._newest(name, source_id)
-                    # A version that was replaced may have pointed elsewhere.
-                    if child is not None and child.sequence == sequence:
-                        found.append(child)
+            for name, source_id, sequence in self._linked(entities, field_name, parent_id):
+                child = self._newest(name, source_id)
+                # A version that was replaced may have pointed elsewhere.
+                if child is not None and child.sequence == sequence:
+                    found.append(child)
         return found
 
-    def _linked(self, entity: str, field_name: str, parent_id: str) -> Sequence[tuple[str, int]]:
-        key = (entity, field_name, parent_id)
+    def _linked(self, entities: tuple[str, ...], field_name: str, parent_id: str) -> Sequence[tuple[str, str, int]]:
+        key = (entities, field_name, parent_id)
         known = self._links.get(key)
         if known is not None:
             self._links.move_to_end(key)
             return known
-        rows = tuple(self._connection.execute(_CHILDREN, (entity, field_name, parent_id, self.sequence)))
+        rows = tuple(
+            (name, *row)
+            for name in sorted(set(entities))
+            for row in self._connection.execute(_CHILDREN, (name, field_name, parent_id, self.sequence))
+        )
         if len(rows) <= _CACHE_LINKED:
             self._links[key] = rows
             if len(self._links) > _CACHE_LINKS:

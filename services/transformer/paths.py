@@ -8,7 +8,7 @@ the names of all warehouses.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from services.common.errors import MappingError
 from services.transformer.index import Envelope
@@ -35,11 +35,10 @@ def is_empty(value: object) -> bool:
         return True
     if isinstance(value, str):
         return not value or value.isspace()
-    return isinstance(value, (list, dict)) and not value
+    return not value and isinstance(value, (list, dict))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a link leads: a record that may or may not be in the snapshot."""
 
     entity: str
@@ -228,15 +227,19 @@ def compile_path(path: Path, links: Links) -> Getter:
         keys = path.keys
         return lambda context: descend(context.envelope.data, keys)
 
+    root, hops, last = path.root, path.hops, path.keys
+    if not hops:
+        return lambda context: descend(context.element, last)
+
     def read(context: Context) -> Any:
-        node: Any = context.element if path.root else context.envelope
-        for keys, link in path.hops:
+        node: Any = context.element if root else context.envelope
+        for keys, link in hops:
             if keys:
                 node = descend(node, keys)
             node = follow(links, link, node, context)
             if node is None:
                 return None
-        return descend(node, path.keys)
+        return descend(node, last)
 
     return read
 
@@ -246,9 +249,11 @@ def follow(links: Links, link: str, node: Any, context: Context) -> Any:
     if not isinstance(node, Envelope):
         return links.follow(link, node, context.lookup)
     key = (link, node.entity, node.id)
-    if key not in context.memo:
-        context.memo[key] = links.follow(link, node, context.lookup)
-    return context.memo[key]
+    memo = context.memo
+    if key in memo:
+        return memo[key]
+    found = memo[key] = links.follow(link, node, context.lookup)
+    return found
 
 
 def compile_keys(keys: tuple[str, ...]) -> Getter:
@@ -259,6 +264,11 @@ def compile_keys(keys: tuple[str, ...]) -> Getter:
 def descend(node: Any, keys: tuple[str, ...]) -> Any:
     """Go into objects by keys; over a list, into every element that has a value there."""
     for position, key in enumerate(keys):
+        if type(node) is dict:  # nearly always
+            node = node.get(key)
+            if node is None:
+                return None
+            continue
         if isinstance(node, list):
             rest = keys[position:]
             return [found for element in node if not is_empty(found := descend(element, rest))]

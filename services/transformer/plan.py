@@ -57,7 +57,7 @@ class FieldPlan:
         """
         try:
             found = self.rule.value(context)
-            fitted = None if is_empty(found) else self.fit(context, found)
+            fitted = None if found is None or is_empty(found) else self.fit(context, found)
         except ValueProblem as problem:
             stop = record_problem(problem, self.label, rejects=self.rejects, waits=self.waits)
             if stop is not None:

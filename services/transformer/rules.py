@@ -192,6 +192,8 @@ class RuleCompiler:
         if rule.map:
             words = f"{words}, value map {rule.map}".removeprefix(", ")
         functions = [function for _, function in steps]
+        if when is None and table is None and not functions:
+            return CompiledRule(_plain(read, default), sources, words)
 
         def value(context: Context) -> Any:
             if when is not None and not when(context):
@@ -200,7 +202,7 @@ class RuleCompiler:
             if isinstance(found, Envelope):
                 found = found.data
             for function in functions:
-                if found in EMPTY:
+                if found is None or found in EMPTY:
                     break
                 found = function(found)
             if table is not None and not is_empty(found):
@@ -349,7 +351,8 @@ class RuleCompiler:
             key = f"{rule.to}:{place.entity}/{place.source_id}"
             if part is not None:
                 key = f"{key}/{part(context)}"
-            context.references.setdefault(key, records_pb2.Reference(key=key, missing_policy=policy))
+            if key not in context.references:
+                context.references[key] = records_pb2.Reference(key=key, missing_policy=policy)
             return {"$ref": key}
 
         def read(context: Context) -> str | None:
@@ -408,6 +411,20 @@ class RuleCompiler:
         """Answer a function that writes the properties a tenant added as (name, text)."""
         rule, used = self.mapping.entities[self.entity], self._used.keys
         return lambda context: list(property_texts(rule, used, context.envelope))
+
+
+def _plain(read: Value, default: Any) -> Value:
+    """Answer what a rule without condition, transforms and value map does: most rules have none."""
+
+    def value(context: Context) -> Any:
+        found = read(context)
+        if found is None:
+            return default
+        if isinstance(found, Envelope):
+            found = found.data
+        return default if is_empty(found) else found
+
+    return value
 
 
 def skip_reason(mapping: Mapping, envelope: Envelope) -> tuple[str, str] | None:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,7 @@ _EMAIL_SEPARATORS: Final = re.compile(r"\s*[;/,]\s*|\s+(?=\S*@)")
 _PHONE_SEPARATORS: Final = re.compile(r"\s*[;/\n]\s*")
 _KEY_IN_BRACES: Final = re.compile(r"\{([^{}]+)\}")
 _PERIOD_MAX: Final = 9999
+_DATES_KEPT: Final = 2048
 
 
 class ValueProblem(Exception):  # noqa: N818 - not a failure of the program but a remark about a value
@@ -130,6 +131,12 @@ def moment(value: object, *, day_first: bool = True) -> datetime:
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if not isinstance(value, str):
         raise ValueProblem(f"{shown(value)} is not a date")
+    return _written_moment(value, day_first)
+
+
+@lru_cache(maxsize=_DATES_KEPT)
+def _written_moment(value: str, day_first: bool) -> datetime:
+    """Read a point in time from text; the same few dates stand in many fields and records."""
     try:
         found = datetime.fromisoformat(value.strip())
     except ValueError:
@@ -155,11 +162,23 @@ def _lenient_moment(value: str, *, day_first: bool) -> datetime:
 
 def datetime_utc(value: object, *, day_first: bool = True) -> str:
     """Write a point in time as RFC 3339 in UTC, whole seconds: `2026-03-02T10:15:00Z`."""
+    if isinstance(value, str):
+        return _written_utc(value, day_first)
+    return moment(value, day_first=day_first).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@lru_cache(maxsize=_DATES_KEPT)
+def _written_utc(value: str, day_first: bool) -> str:
     return moment(value, day_first=day_first).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def calendar_date(value: object, *, day_first: bool = True) -> str:
     """Keep the date part as it is written, without shifting it to another zone: `2026-02-10T00:00:00+0000` is 10 February everywhere."""
+    return _written_date(value, day_first) if isinstance(value, str) else moment(value, day_first=day_first).strftime("%Y-%m-%d")
+
+
+@lru_cache(maxsize=_DATES_KEPT)
+def _written_date(value: str, day_first: bool) -> str:
     return moment(value, day_first=day_first).strftime("%Y-%m-%d")
 
 
