@@ -16,9 +16,9 @@ WAIT_SECONDS_MAX = 8.0
 QUICK = ConsumerPolicy(transient=Backoff(0.05, 0.2), held=Backoff(0.05, 0.2), bug_deliveries_max=4)
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool], *, seconds_max: float = WAIT_SECONDS_MAX) -> None:
     """Waits on real processes until `condition` holds."""
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
+    async with asyncio.timeout(seconds_max):
         while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
             await asyncio.sleep(POLL_SECONDS)
 

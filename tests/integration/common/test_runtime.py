@@ -14,6 +14,7 @@ from services.common import grpc_client, jetstream
 from services.common.errors import UnavailableError
 from services.common.runtime import EXIT_CONFIGURATION, Service, run
 from services.common.settings import GrpcSettings, NatsSettings, TelemetrySettings
+from services.common.streams import TRANSFORMER
 from tests.fakes.consuming import Recorder, consuming, until
 from tests.fakes.nats_server import NatsServer
 
@@ -161,7 +162,8 @@ async def test_a_service_restarted_while_it_consumes_handles_everything(own_nats
             stdout, stderr = await asyncio.to_thread(process.communicate)
             assert (number, process.returncode, stdout, stderr) == (number, 0, "", "")
         async with consuming(recorder.consumer(bus)):
-            await until(lambda: handled() | set(recorder.handled) == expected)
+            # A message that was on its way to a stopped process comes back only when nobody has answered for it in time.
+            await until(lambda: handled() | set(recorder.handled) == expected, seconds_max=TRANSFORMER.ack_wait_seconds + 15)
         # A clean stop hands everything back, so nothing was done twice either.
         assert len(out.read_bytes().split()) + len(recorder.handled) == len(expected)
 
