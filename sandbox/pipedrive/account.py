@@ -3,6 +3,7 @@
 import hashlib
 import random
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 from sandbox.pipedrive.clock import SandboxClock
@@ -18,6 +19,19 @@ LABELS_MAX = 100
 NAME_MAX = 255
 
 
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes the account at this moment."""
+
+    user_id: int
+    source: str
+    """`api`, or `app` for a person in the web application."""
+
+
+NOBODY = Actor(1, "app")
+"""Changes that no request made, such as filling a new account, count as made by the first user."""
+
+
 class Account:
     """One Pipedrive company."""
 
@@ -26,6 +40,7 @@ class Account:
         self.clock = clock or SandboxClock()
         self.store = store or Store(options.database)
         self.random = _random(options)
+        self.actor = NOBODY
         self.fields = Fields(self.store, options, self.clock)
         self.open_deals = 0
         self.visible_to_default = options.limits_of_plan.visibilities[-1]

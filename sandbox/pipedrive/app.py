@@ -8,7 +8,7 @@ import orjson
 
 from sandbox.common.asgi import ConnectionCutError, Headers, Request, Response, html_response, json_response
 from sandbox.common.faults import Faults
-from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.account import Account, Actor
 from sandbox.pipedrive.call import Call
 from sandbox.pipedrive.control import PREFIX as CONTROL_PREFIX
 from sandbox.pipedrive.control import Control
@@ -16,9 +16,10 @@ from sandbox.pipedrive.errors import CLOUDFLARE_PAGE, RATE_LIMIT_TEXT, ApiError,
 from sandbox.pipedrive.faults import Rule
 from sandbox.pipedrive.journal import Entry, Journal
 from sandbox.pipedrive.limits import Credential, Limits
+from sandbox.pipedrive.operations import build_routes
 from sandbox.pipedrive.overview import overview
 from sandbox.pipedrive.recorder import Recorder
-from sandbox.pipedrive.routes import Route, Router, build_routes
+from sandbox.pipedrive.routes import Route, Router
 from sandbox.pipedrive.seed import fill
 
 _UNAUTHORIZED = orjson.dumps(unauthorized())
@@ -128,7 +129,7 @@ class _Visit:
         user = app.account.store["user"].get(credential.user_id)
         assert user is not None  # noqa: S101 - tokens are only given to users
         call = Call(request, route.version, user, params, request.query())
-        response = self._charge(await _run(route, call), credential)
+        response = self._charge(await _run(route, call, app.account), credential)
         if rule is not None:
             self._fail_after(rule, route, response)
         return response
@@ -208,13 +209,14 @@ class _Visit:
         )
 
 
-async def _run(route: Route, call: Call) -> Response:
+async def _run(route: Route, call: Call, account: Account) -> Response:
     """Let an operation answer. A defect of the simulator becomes a 500 and a traceback on stderr."""
     try:
         if not route.has_query:
             call.refuse_query()
         if route.needs_admin and not call.user["is_admin"]:
             raise ApiError(403, "This operation is allowed for admin users only")
+        account.actor = Actor(call.user["id"], "api")
         outcome = route.handler(call)
         result = await outcome if isinstance(outcome, Awaitable) else outcome
     except ApiError as error:

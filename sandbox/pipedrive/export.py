@@ -10,23 +10,20 @@ from typing import Any
 import orjson
 
 from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.store import INDEXES, Record
+from sandbox.pipedrive.kinds import KINDS
+from sandbox.pipedrive.store import Record
 
 _BOOKKEEPING = frozenset({
     "update_time", "is_deleted", "stage_change_time", "marked_as_done_time", "last_update_user_id", "creator_user_id", "is_custom_field", "tokens",
 })  # fmt: skip
-_NAMES = {
-    "activity": "activities", "activity_type": "activity_types", "deal_product": "deal_products", "organization_relation": "organization_relations",
-}  # fmt: skip
 
 
 def export_state(account: Account) -> tuple[bytes, str]:
     """Return the canonical JSON of the state and its SHA-256."""
     state: dict[str, Any] = {"company": account.store.meta["company"]}
-    for kind in INDEXES:
-        state[_NAMES.get(kind, kind + "s")] = [
-            _visible(account, kind, record) for record in account.store[kind] if _is_visible(account, kind, record)
-        ]
+    for name, kind in KINDS.items():
+        if kind.is_exported:
+            state[kind.plural] = [_visible(account, name, record) for record in account.store[name] if _is_visible(account, name, record)]
     content = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
     return content, hashlib.sha256(content).hexdigest()
 

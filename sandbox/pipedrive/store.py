@@ -6,31 +6,18 @@ written to the file in one transaction before the request is answered, so a kill
 
 import sqlite3
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from sandbox.pipedrive.kinds import KINDS
+
 Record = dict[str, Any]
 
-INDEXES: dict[str, tuple[str, ...]] = {
-    "user": (),
-    "field": ("field_code", "entity"),
-    "pipeline": (),
-    "stage": ("pipeline_id",),
-    "activity_type": (),
-    "organization": (),
-    "person": ("org_id",),
-    "product": (),
-    "deal": ("org_id", "person_id"),
-    "deal_product": ("deal_id",),
-    "activity": ("deal_id", "org_id", "person_id"),
-    "note": ("deal_id", "org_id", "person_id"),
-    "file": ("deal_id", "org_id", "person_id", "product_id", "activity_id"),
-    "organization_relation": ("rel_owner_org_id", "rel_linked_org_id"),
-}
-"""Kinds of record, with the columns that can be looked up without a scan."""
+Observer = Callable[[str, Record | None, Record], None]
+"""Is told of each record that is added or replaced: its kind, what it was before (None for a new one), what it is now."""
 
 
 class StoreError(Exception):
@@ -46,7 +33,7 @@ class Table:
         self.kind = kind
         self.records: dict[int, Record] = {}
         self.order: list[int] = []
-        self._indexes: dict[str, dict[Any, dict[int, None]]] = {column: {} for column in INDEXES[kind]}
+        self._indexes: dict[str, dict[Any, dict[int, None]]] = {column: {} for column in KINDS[kind].indexes}
 
     def __len__(self) -> int:
         return len(self.records)
@@ -62,21 +49,22 @@ class Table:
         """Return the id the next record gets."""
         return self.order[-1] + 1 if self.order else 1
 
-    def put(self, record: Record) -> None:
-        """Add or replace a record."""
+    def put(self, record: Record) -> Record | None:
+        """Add or replace a record; return what it was before."""
         record_id = record["id"]
         before = self.records.get(record_id)
         self.records[record_id] = record
         if before is None:
             self.order.append(record_id)
         for column, index in self._indexes.items():
-            value = record[column]
+            value = record.get(column)
             if before is not None:
-                if before[column] == value:
+                if before.get(column) == value:
                     continue
-                index.get(before[column], {}).pop(record_id, None)
+                index.get(before.get(column), {}).pop(record_id, None)
             if value is not None:
                 index.setdefault(value, {})[record_id] = None
+        return before
 
     def find(self, column: str, value: Any) -> list[Record]:
         """Return the records whose indexed column has this value, by ascending id."""
@@ -101,8 +89,9 @@ class Store:
     """All tables, a few named values, and the bytes of files."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.tables = {kind: Table(kind) for kind in INDEXES}
+        self.tables = {kind: Table(kind) for kind in KINDS}
         self.meta: dict[str, Any] = {}
+        self.observers: list[Observer] = []
         self._path = path
         self._blobs: dict[str, bytes] = {}
         self._changed: list[tuple[str, Record]] = []
@@ -116,9 +105,11 @@ class Store:
 
     def put(self, kind: str, record: Record) -> None:
         """Add or replace a record; it is durable after `commit`."""
-        self.tables[kind].put(record)
+        before = self.tables[kind].put(record)
         if self._database is not None:
             self._changed.append((kind, record))
+        for observe in self.observers:
+            observe(kind, before, record)
 
     def set_meta(self, name: str, value: Any) -> None:
         """Set a named JSON value; it is durable after `commit`."""
@@ -156,7 +147,7 @@ class Store:
 
     def clear(self) -> None:
         """Forget everything, in the file too."""
-        self.tables = {kind: Table(kind) for kind in INDEXES}
+        self.tables = {kind: Table(kind) for kind in KINDS}
         self.meta.clear()
         self._blobs.clear()
         self._changed.clear()

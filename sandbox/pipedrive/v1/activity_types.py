@@ -7,6 +7,7 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import bad_request, count_cap, not_found
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import body_of, integer_of, times
 
@@ -108,3 +109,14 @@ def _values(body: dict[str, Any]) -> dict[str, Any]:
 def _render(kind: Record) -> dict[str, Any]:
     names = ("id", "order_nr", "name", "key_string", "icon_key", "active_flag", "color", "is_custom_flag")
     return {name: kind[name] for name in names} | times(kind)
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on activity types."""
+    types = ActivityTypes(account)
+    return [
+        Route("GET", "/v1/activityTypes", 1, 20, types.list_all),
+        Route("POST", "/v1/activityTypes", 1, 10, types.create),
+        Route("PUT", "/v1/activityTypes/{id}", 1, 10, types.update),
+        Route("DELETE", "/v1/activityTypes/{id}", 1, 6, types.delete),
+    ]

@@ -9,9 +9,10 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request as FormRequest
 
 from sandbox.common.asgi import Message, Request
-from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.account import Account, Actor
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import FILES_LIMIT_MAX, body_of, integer_of, paged, times
 
@@ -58,6 +59,7 @@ class Files:
         if not content_type.startswith("multipart/form-data"):
             raise bad_request("File must be given.")
         fields, name, content = await _form(call.request)
+        self.account.actor = Actor(call.user["id"], "api")  # others may have acted while the form was read
         if not name:
             raise bad_request("File must be given.")
         if 0 < self.account.options.file_bytes_max < len(content):
@@ -170,3 +172,20 @@ async def _form(request: Request) -> tuple[dict[str, str], str, bytes]:
     except (HTTPException, MultiPartException) as error:
         raise bad_request("Malformed multipart body") from error
     return fields, name, content
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on files."""
+    files = Files(account)
+    return [
+        Route("GET", "/v1/files", 1, 20, files.list_all),
+        Route("POST", "/v1/files", 1, 10, files.create),
+        Route("GET", "/v1/files/{id}", 1, 2, files.get),
+        Route("PUT", "/v1/files/{id}", 1, 10, files.update),
+        Route("DELETE", "/v1/files/{id}", 1, 6, files.delete),
+        Route("GET", "/v1/files/{id}/download", 1, 20, files.download),
+        Route("GET", "/v1/deals/{id}/files", 1, 20, files.list_of("deal_id")),
+        Route("GET", "/v1/persons/{id}/files", 1, 20, files.list_of("person_id")),
+        Route("GET", "/v1/organizations/{id}/files", 1, 20, files.list_of("org_id")),
+        Route("GET", "/v1/products/{id}/files", 1, 20, files.list_of("product_id")),
+    ]

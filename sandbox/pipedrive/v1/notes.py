@@ -6,6 +6,7 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.sanitise import clean_html
 from sandbox.pipedrive.schema import parse_time, parse_v1_time
 from sandbox.pipedrive.store import Record
@@ -175,3 +176,15 @@ def _content(value: Any) -> str:
     if len(value) > CONTENT_MAX:
         raise bad_request(f"Note content is too long. It should have {CONTENT_MAX} characters or less.")
     return clean_html(value)
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on notes."""
+    notes = Notes(account)
+    return [
+        Route("GET", "/v1/notes", 1, 20, notes.list_all),
+        Route("POST", "/v1/notes", 1, 10, notes.create),
+        Route("GET", "/v1/notes/{id}", 1, 2, notes.get),
+        Route("PUT", "/v1/notes/{id}", 1, 10, notes.update),
+        Route("DELETE", "/v1/notes/{id}", 1, 6, notes.delete),
+    ]

@@ -5,6 +5,7 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import bad_request, not_found
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import body_of, integer_of, paged, times
 
@@ -109,3 +110,15 @@ class Relations:
             "cc_email": None,
             "value": org_id,
         }
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on relations."""
+    relations = Relations(account)
+    return [
+        Route("GET", "/v1/organizationRelationships", 1, 20, relations.list_all),
+        Route("POST", "/v1/organizationRelationships", 1, 10, relations.create),
+        Route("GET", "/v1/organizationRelationships/{id}", 1, 2, relations.get),
+        Route("PUT", "/v1/organizationRelationships/{id}", 1, 10, relations.update),
+        Route("DELETE", "/v1/organizationRelationships/{id}", 1, 6, relations.delete),
+    ]

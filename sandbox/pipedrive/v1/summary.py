@@ -6,6 +6,7 @@ from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.currencies import round_money
 from sandbox.pipedrive.errors import bad_request
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v2.resource import can_see
 
@@ -56,3 +57,8 @@ class DealSummary:
             "total_currency_converted_value_formatted": shown,
             "total_weighted_currency_converted_value_formatted": shown,
         }
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the summary of deals."""
+    return [Route("GET", "/v1/deals/summary", 1, 40, DealSummary(account).get)]

@@ -7,6 +7,7 @@ from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.clock import v1_time
 from sandbox.pipedrive.currencies import CURRENCIES
 from sandbox.pipedrive.errors import ApiError, bad_request
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
 
 COMPANY_ID = 7_770_001
@@ -81,3 +82,15 @@ def currencies(call: Call) -> Result:
         if term in code.casefold() or term in name.casefold()
     ]
     return success(shown or None)
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on users."""
+    users = Users(account)
+    return [
+        Route("GET", "/v1/users", 1, 20, users.list_all),
+        Route("GET", "/v1/users/find", 1, 40, users.find),
+        Route("GET", "/v1/users/me", 1, 2, users.me),
+        Route("GET", "/v1/users/{id}", 1, 2, users.get),
+        Route("GET", "/v1/currencies", 1, 20, currencies),
+    ]

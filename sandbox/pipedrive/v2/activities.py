@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.sanitise import clean_html
 from sandbox.pipedrive.schema import (
     Check,
@@ -202,3 +204,8 @@ def _note(value: Any, path: str, problems: Problems) -> Any:
     if len(value) > NOTE_MAX:
         problems.add(path, f"This value is too long. It should have {NOTE_MAX} characters or less.")
     return clean_html(value)
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on activities."""
+    return Activities(account).routes("activities", 10)

@@ -6,6 +6,7 @@ from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.currencies import round_money
 from sandbox.pipedrive.errors import not_found
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, integer, not_a, not_allowed, nullable, number, one_of, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import IDS_MAX, ListRules, integer_text, page, parse_query
@@ -237,3 +238,18 @@ def _sum(line: Record) -> float | int:
     if line["tax_method"] == "exclusive":
         total += total * line["tax"] / 100
     return round_money(total, line["currency"])
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on the lines of deals."""
+    lines = DealProducts(account)
+    base = "/api/v2/deals/{id}/products"
+    return [
+        Route("GET", "/api/v2/deals/products", 2, 10, lines.list_of_many),
+        Route("GET", base, 2, 10, lines.list_of_one),
+        Route("POST", base, 2, 5, lines.create),
+        Route("DELETE", base, 2, 15, lines.delete_many),
+        Route("POST", base + "/bulk", 2, 25, lines.create_many),
+        Route("PATCH", base + "/{product_attachment_id}", 2, 5, lines.update),
+        Route("DELETE", base + "/{product_attachment_id}", 2, 3, lines.delete),
+    ]

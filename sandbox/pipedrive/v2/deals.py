@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.clock import local_date
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, any_time, boolean, day, integer, not_a, nullable, number, one_of, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.counts import DEAL_COUNTS, DEAL_GET_COUNTS, counts
@@ -254,3 +256,9 @@ def _not_deleted(value: Any, path: str, problems: Problems) -> Any:
     elif value:
         problems.add(path, "A deal can not be deleted this way")
     return value
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on deals."""
+    deals = Deals(account)
+    return [*deals.routes("deals", 10), Route("GET", "/api/v2/deals/archived", 2, 20, deals.list_archived)]

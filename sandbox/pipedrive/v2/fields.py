@@ -6,6 +6,7 @@ from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import bad_request, not_found
 from sandbox.pipedrive.fields import FIELD_TYPES, OPTIONS_MAX, subfields
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, array, check_object, integer, label, not_a, nullable, obj, one_of, open_object, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page, parse_query
@@ -172,3 +173,24 @@ def _render(field: Record, query: ListQuery) -> dict[str, Any]:
         "is_optional_response_field": False,
     }
     return shown | {name: field[name] for name in query.includes}
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on field definitions."""
+    routes = []
+    for entity in ("deal", "person", "organization", "product", "activity"):
+        definitions = FieldDefinitions(account, entity)
+        base = f"/api/v2/{entity}Fields"
+        one = base + "/{field_code}"
+        routes += [Route("GET", base, 2, 10, definitions.list_all), Route("GET", one, 2, 1, definitions.get)]
+        if entity == "activity":
+            continue
+        routes += [
+            Route("POST", base, 2, 5, definitions.create),
+            Route("PATCH", one, 2, 5, definitions.update),
+            Route("DELETE", one, 2, 3, definitions.delete),
+            Route("POST", one + "/options", 2, 5, definitions.add_options),
+            Route("PATCH", one + "/options", 2, 5, definitions.change_options),
+            Route("DELETE", one + "/options", 2, 3, definitions.delete_options),
+        ]
+    return routes

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, address, integer, nullable, rfc3339, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.counts import ORGANIZATION_COUNTS, ORGANIZATION_GET_COUNTS, counts
@@ -80,3 +82,8 @@ class Organizations(Resource):
         if query.has_labels:
             shown |= self.labels(record)
         return shown
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on organizations."""
+    return Organizations(account).routes("organizations", 10)

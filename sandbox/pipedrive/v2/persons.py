@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result
 from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, address, boolean, check_object, day, not_a, one_of, rfc3339, string, text_max
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.counts import PERSON_COUNTS, PERSON_GET_COUNTS, counts
@@ -174,3 +176,8 @@ def _names(record: Record, values: dict[str, Any], problems: Problems) -> tuple[
     if not name:
         problems.add("name", "Name must be given.")
     return first or None, last or None, name
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on persons."""
+    return Persons(account).routes("persons", 10)

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, boolean, integer, not_a
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
@@ -95,3 +97,8 @@ def _percent(value: Any, path: str, problems: Problems) -> Any:
     if type(value) is int and not 0 <= value <= 100:
         problems.add(path, "The value must be between 0 and 100")
     return value
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on pipelines and stages."""
+    return [*Pipelines(account).routes("pipelines", 5), *Stages(account).routes("stages", 5)]

@@ -5,6 +5,7 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call
 from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, day, integer, not_a, nullable, number, one_of, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
@@ -148,3 +149,8 @@ class Products(Resource):
             "prices": [{"product_id": record["id"], **price} for price in record["prices"]],
             "custom_fields": self.custom_values(record, query),
         }
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the operations on products."""
+    return Products(account).routes("products", 10)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import not_found
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, check_object
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page, parse_query
@@ -30,6 +31,17 @@ class Resource:
         self.create_checks = self.checks(is_update=False)
         self.update_checks = self.checks(is_update=True)
         self._get_rules = ListRules((), {}, tuple(extra for extra in self.rules.extras if extra in _GET_EXTRAS), self.get_includes, ())
+
+    def routes(self, name: str, list_tokens: int) -> list[Route]:
+        """Return the operations at `/api/v2/<name>`."""
+        base = f"/api/v2/{name}"
+        return [
+            Route("GET", base, 2, list_tokens, self.list_all),
+            Route("POST", base, 2, 5, self.create),
+            Route("GET", base + "/{id}", 2, 1, self.get),
+            Route("PATCH", base + "/{id}", 2, 5, self.update),
+            Route("DELETE", base + "/{id}", 2, 3, self.delete),
+        ]
 
     def checks(self, *, is_update: bool) -> dict[str, Check]:
         """Return the keys a body may have."""

@@ -7,6 +7,7 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Problems, not_allowed
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import boolean_text, integer_text
@@ -191,3 +192,16 @@ class _Query:
         """Return one page of hits and the cursor of the next."""
         end = self.start + self.limit
         return hits[self.start : end], str(end) if end < len(hits) else None
+
+
+def routes(account: Account) -> list[Route]:
+    """Return the searches."""
+    search = Search(account)
+    return [
+        Route("GET", "/api/v2/itemSearch", 2, 20, search.items, is_search=True),
+        Route("GET", "/api/v2/itemSearch/field", 2, 20, search.by_field, is_search=True),
+        *(
+            Route("GET", f"/api/v2/{name}/search", 2, 20, search.of(kind), is_search=True)
+            for name, kind in (("deals", "deal"), ("persons", "person"), ("organizations", "organization"), ("products", "product"))
+        ),
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.common.asgi import ConnectionCutError
-from sandbox.pipedrive.routes import build_routes
+from sandbox.pipedrive.operations import build_routes
 from tests.unit.sandbox_pipedrive.driver import TOKEN, Driver, Start
 
 COSTS = Path(__file__).parents[4] / "shared" / "reference" / "pipedrive" / "token-costs.csv"

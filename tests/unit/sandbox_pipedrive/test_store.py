@@ -5,7 +5,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.store import INDEXES, Store, Table
+from sandbox.pipedrive.kinds import KINDS
+from sandbox.pipedrive.store import Store, Table
 
 links = st.one_of(st.none(), st.integers(1, 3))
 
@@ -17,9 +18,9 @@ def test_look_up_agrees_with_a_scan(puts: list[tuple[int, int | None, int | None
         new_id = record_id if record_id in seen else table.next_id()
         seen.add(new_id)
         table.put({"id": new_id, "org_id": org_id, "person_id": person_id})
-    for column in INDEXES["deal"]:
+    for column in KINDS["deal"].indexes:
         for value in (1, 2, 3):
-            assert table.find(column, value) == [table.records[key] for key in sorted(table.records) if table.records[key][column] == value]
+            assert table.find(column, value) == [table.records[key] for key in sorted(table.records) if table.records[key].get(column) == value]
     assert [record["id"] for record in table.after(2)] == sorted(key for key in table.records if key > 2)
     assert [record["id"] for record in table.before(4)] == sorted((key for key in table.records if key < 4), reverse=True)
 

@@ -1,0 +1,31 @@
+"""The operations served. Each module names its own, with Pipedrive's `x-token-cost` figures."""
+
+from dataclasses import replace
+
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.v1 import activity_types, files, notes, relations, summary, users
+from sandbox.pipedrive.v2 import activities, deal_products, deals, fields, organizations, persons, pipelines, products, search
+
+MODULES = (
+    deals, persons, organizations, products, activities, pipelines, deal_products, fields, search,
+    users, summary, notes, files, activity_types, relations,
+)  # fmt: skip
+"""Each has `routes(account)`."""
+_BULK_DELETE = "/api/v2/deals/{id}/products"
+_SET_UP = ("Fields", "pipelines", "stages", "activityTypes")
+
+
+def build_routes(account: Account) -> list[Route]:
+    """Return all operations of an account."""
+    routes = [route for module in MODULES for route in module.routes(account)]
+    return [replace(route, has_query=_has_query(route), needs_admin=_needs_admin(route)) for route in routes]
+
+
+def _has_query(route: Route) -> bool:
+    return route.method == "GET" or route.version == 1 or route.template == _BULK_DELETE
+
+
+def _needs_admin(route: Route) -> bool:
+    """Whether it changes the company's set-up, which takes an admin."""
+    return route.method != "GET" and route.template.split("/")[3 if route.version == 2 else 2].endswith(_SET_UP)
