@@ -29,7 +29,7 @@ class ActivityTypes:
         """Answer the list of types, inactive ones included (assumed); it has no pages."""
         del call
         types = sorted(self.account.store["activity_type"], key=lambda kind: (kind["order_nr"], kind["id"]))
-        return success([_render(kind) for kind in types] or None)
+        return success([render(kind) for kind in types] or None)
 
     def create(self, call: Call) -> Result:
         """Create a type; its key is made of its name once and for all."""
@@ -53,21 +53,21 @@ class ActivityTypes:
             is_custom_flag=True,
         )
         self.account.store.put("activity_type", kind)
-        return success(_render(kind))
+        return success(render(kind))
 
     def update(self, call: Call) -> Result:
         """Change a type; its key stays."""
         kind = self._find(call)
         changed = {**kind, **_values(body_of(call)), "update_time": self.account.now()}
         self.account.store.put("activity_type", changed)
-        return success(_render(changed))
+        return success(render(changed))
 
     def delete(self, call: Call) -> Result:
         """Switch a type off."""
         kind = self._find(call)
         changed = {**kind, "active_flag": False, "update_time": self.account.now()}
         self.account.store.put("activity_type", changed)
-        return success(_render(changed))
+        return success(render(changed))
 
     def _find(self, call: Call) -> Record:
         kind = self.account.store["activity_type"].get(call.id("Activity type"))
@@ -106,7 +106,8 @@ def _values(body: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _render(kind: Record) -> dict[str, Any]:
+def render(kind: Record) -> dict[str, Any]:
+    """Return an activity type as version 1 shows it."""
     names = ("id", "order_nr", "name", "key_string", "icon_key", "active_flag", "color", "is_custom_flag")
     return {name: kind[name] for name in names} | times(kind)
 

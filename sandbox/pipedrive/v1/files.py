@@ -29,7 +29,7 @@ class Files:
     def list_all(self, call: Call) -> Result:
         """Answer the list of files."""
         chosen = (file for file in self.account.store["file"] if not file["is_deleted"])
-        return paged(call, chosen, lambda file: self._render(file, call), ("id", "update_time"), FILES_LIMIT_MAX)
+        return paged(call, chosen, lambda file: self.render(file, call), ("id", "update_time"), FILES_LIMIT_MAX)
 
     def list_of(self, column: str) -> Any:
         """Return the handler of the files of one record."""
@@ -40,13 +40,13 @@ class Files:
             if parent is None:
                 raise not_found(kind.capitalize())
             chosen = (file for file in self.account.store["file"].find(column, parent["id"]) if not file["is_deleted"])
-            return paged(call, chosen, lambda file: self._render(file, call), ("id", "update_time"), FILES_LIMIT_MAX)
+            return paged(call, chosen, lambda file: self.render(file, call), ("id", "update_time"), FILES_LIMIT_MAX)
 
         return handler
 
     def get(self, call: Call) -> Result:
         """Answer a request for one file's description."""
-        return success(self._render(self._find(call), call))
+        return success(self.render(self._find(call), call))
 
     def download(self, call: Call) -> Result:
         """Answer the bytes of a file."""
@@ -58,7 +58,7 @@ class Files:
         content_type = call.request.header(b"content-type")
         if not content_type.startswith("multipart/form-data"):
             raise bad_request("File must be given.")
-        fields, name, content = await _form(call.request)
+        fields, name, content = await read_form(call.request)
         self.account.actor = Actor(call.user["id"], "api")  # others may have acted while the form was read
         if not name:
             raise bad_request("File must be given.")
@@ -74,7 +74,7 @@ class Files:
             if parent is not None and self.account.live(_PARENTS[field], parent) is None:
                 raise bad_request(f"{_PARENTS[field].capitalize()} {parent} not found")
         file = self._store(call.user, name, content, links)
-        return success(self._render(file, call))
+        return success(self.render(file, call))
 
     def _store(self, user: Record, name: str, content: bytes, links: dict[str, int | None]) -> Record:
         account = self.account
@@ -94,7 +94,7 @@ class Files:
             raise bad_request("Name must be given.")
         changed = file | changes | {"update_time": self.account.now()}
         self.account.store.put("file", changed)
-        return success(self._render(changed, call))
+        return success(self.render(changed, call))
 
     def delete(self, call: Call) -> Result:
         """Delete a file."""
@@ -108,7 +108,8 @@ class Files:
             raise not_found("File")
         return file
 
-    def _render(self, file: Record, call: Call) -> dict[str, Any]:
+    def render(self, file: Record, call: Call) -> dict[str, Any]:
+        """Return the description of a file; its address is on the host that was called."""
         host = call.request.header(b"host") or "localhost"
         names: dict[str, str | None] = {}
         for column, kind in _PARENTS.items():
@@ -121,12 +122,12 @@ class Files:
             "log_id": None,
             **times(file),
             "file_name": file["file_name"],
-            "file_type": _file_type(file["name"]),
+            "file_type": file.get("file_type") or _file_type(file["name"]),
             "file_size": file["file_size"],
             "active_flag": not file["is_deleted"],
             "inline_flag": False,
-            "remote_location": "s3",
-            "remote_id": file["digest"][:32],
+            "remote_location": file.get("remote_location") or "s3",
+            "remote_id": file.get("remote_id") or file["digest"][:32],
             "cid": None,
             "s3_bucket": None,
             "mail_message_id": None,
@@ -149,7 +150,7 @@ def _file_type(name: str) -> str:
     return "img" if ending in _IMAGES else ending or "file"
 
 
-async def _form(request: Request) -> tuple[dict[str, str], str, bytes]:
+async def read_form(request: Request) -> tuple[dict[str, str], str, bytes]:
     """Read a multipart body: its plain fields, and name and bytes of the part `file`.
 
     Raises:

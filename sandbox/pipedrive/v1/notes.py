@@ -35,11 +35,11 @@ class Notes:
         chosen = [note for note in records if not note["is_deleted"]]
         for condition in _conditions(call.query, wanted):
             chosen = [note for note in chosen if condition(note)]
-        return paged(call, chosen, lambda note: self._render(note, call.user), _SORTS)
+        return paged(call, chosen, lambda note: self.render(note, call.user), _SORTS)
 
     def get(self, call: Call) -> Result:
         """Answer a request for one note."""
-        return success(self._render(self._find(call), call.user))
+        return success(self.render(self._find(call), call.user))
 
     def create(self, call: Call) -> Result:
         """Create a note."""
@@ -61,7 +61,7 @@ class Notes:
             add_time=values.get("add_time"),
         )
         self.account.store.put("note", note)
-        return success(self._render(note, call.user))
+        return success(self.render(note, call.user))
 
     def update(self, call: Call) -> Result:
         """Change a note; its time too."""
@@ -72,7 +72,7 @@ class Notes:
         if not any(note[name] for name in _PARENTS):
             raise bad_request("Note must be associated with at least one organization, person, deal, lead or project.")
         self.account.store.put("note", note)
-        return success(self._render(note, call.user))
+        return success(self.render(note, call.user))
 
     def delete(self, call: Call) -> Result:
         """Delete a note."""
@@ -124,7 +124,8 @@ class Notes:
             raise bad_request(f"User {user_id} not found")
         return user_id
 
-    def _render(self, note: Record, caller: Record) -> dict[str, Any]:
+    def render(self, note: Record, caller: Record) -> dict[str, Any]:
+        """Return a note as version 1 shows it to a user."""
         store = self.account.store
         deal, person = store["deal"].get(note["deal_id"] or 0), store["person"].get(note["person_id"] or 0)
         organization, user = store["organization"].get(note["org_id"] or 0), store["user"].get(note["user_id"])

@@ -22,19 +22,19 @@ class Users:
 
     def list_all(self, call: Call) -> Result:
         """Answer the list of users; it has no pages."""
-        return success([self._render(user, call.user) for user in self.account.store["user"]])
+        return success([self.render(user, call.user) for user in self.account.store["user"]])
 
     def get(self, call: Call) -> Result:
         """Answer a request for one user."""
         user = self.account.store["user"].get(call.id("User"))
         if user is None:
             raise ApiError(404, "User not found or not accessible.")
-        return success(self._render(user, call.user))
+        return success(self.render(user, call.user))
 
     def me(self, call: Call) -> Result:
         """Answer who the caller is, and of which company."""
         company = self.account.store.meta["company"]
-        return success(self._render(call.user, call.user) | company | {"language": {"language_code": "en", "country_code": "US"}})
+        return success(self.render(call.user, call.user) | company | {"language": {"language_code": "en", "country_code": "US"}})
 
     def find(self, call: Call) -> Result:
         """Find users by a part of their name or e-mail."""
@@ -42,10 +42,11 @@ class Users:
         if not term:
             raise bad_request("Search term must be given.")
         column = "email" if call.query.get("search_by_email") == "1" else "name"
-        found = [self._render(user, call.user) for user in self.account.store["user"] if term in user[column].casefold()]
+        found = [self.render(user, call.user) for user in self.account.store["user"] if term in user[column].casefold()]
         return success(found or None)
 
-    def _render(self, user: Record, caller: Record) -> dict[str, Any]:
+    def render(self, user: Record, caller: Record) -> dict[str, Any]:
+        """Return a user as version 1 shows it to another."""
         options = self.account.options
         apps = ("sales", "global", "account_settings") if user["is_admin"] else ("sales", "global")
         return {
