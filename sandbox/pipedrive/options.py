@@ -71,6 +71,15 @@ class Options:
     """What a name or title of more than 255 characters does: "refuse" (400), "cut" or "accept". Not established in reality."""
     recompute_value: bool = True
     """Whether a change of a deal's lines sets the deal's value to their sum (assumed)."""
+    discounts: str = "one-time"
+    """What a deal's discounts take their part off: the sum of its "one-time" lines, of "all" lines, or "ignore" them.
+    That they change the value of deals with one-time lines is documented, the sum they refer to is not."""
+    merged_get: str = "deleted"
+    """What reading a merged record by its id answers: the same as a "deleted" one, or the "survivor". Not established in reality."""
+    participant_twice: str = "refuse"
+    """What adding a person to a deal a second time does: "refuse" (400) or "same" (the entry that is there). Not established in reality."""
+    main_participant: bool = True
+    """Whether a deal's person is listed among its participants (assumed)."""
     search_lag_seconds: float = 0.0
     """How long a new or changed record stays unknown to search."""
     contact_sync: bool = False
@@ -132,6 +141,10 @@ def parser() -> argparse.ArgumentParser:
     add("--deleted-get", choices=["404", "200"], default=default.deleted_get, help="answer for a deleted record by id (default 404)")
     add("--long-names", choices=["refuse", "cut", "accept"], default=default.long_names, help="names over 255 characters (default refuse)")
     add("--recompute-value", choices=["on", "off"], default="on", help="deal value follows its lines (default on)")
+    add("--discounts", choices=["one-time", "all", "ignore"], default=default.discounts, help="lines that discounts reduce (default one-time)")
+    add("--merged-get", choices=["deleted", "survivor"], default=default.merged_get, help="answer for a merged record by id (default deleted)")
+    add("--participant-twice", choices=["refuse", "same"], default=default.participant_twice, help="a participant again (default refuse)")
+    add("--main-participant", choices=["on", "off"], default="on", help="a deal's person is among its participants (default on)")
     add("--search-lag", type=float, default=0.0, dest="search_lag_seconds", help="seconds until search knows a record (default 0)")
     add("--contact-sync", choices=["on", "off"], default="off", help="persons have job_title, postal_address, ... (default off)")
     add("--organization-extras", choices=["on", "off"], default="on", help="organizations have website, industry, ... (default on)")
@@ -147,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
     return line
 
 
-_SWITCHES = ("limits", "charge_errors", "daily_headers", "recompute_value", "contact_sync", "organization_extras", "campaigns")
+_SWITCHES = ("limits", "charge_errors", "daily_headers", "recompute_value", "main_participant", "contact_sync", "organization_extras", "campaigns")
 _NOT_OPTIONS = ("host", "port", "address_file", "token_file")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.currencies import round_money
+from sandbox.pipedrive.deal_value import ONE_TIME, follow_lines, lines_of
 from sandbox.pipedrive.errors import not_found
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, integer, not_a, not_allowed, nullable, number, one_of, string
@@ -14,6 +15,7 @@ from sandbox.pipedrive.v2.products import LINE_BILLING, check_billing
 
 BULK_MAX = 100
 RECURRING_MAX = 20
+START_YEARS_MAX = 10
 _REQUIRED = ("product_id", "item_price", "quantity")
 _ORDER_STEP = 10
 _SHOWN = (
@@ -80,7 +82,7 @@ class DealProducts:
         self._check_recurring(deal, [values], problems)
         problems.raise_if_any()
         line = self._add(deal, values)
-        self._follow(deal["id"])
+        follow_lines(self.account, deal["id"])
         return success(self._render(line), 201)
 
     def create_many(self, call: Call) -> Result:
@@ -105,7 +107,7 @@ class DealProducts:
         self._check_recurring(deal, checked, problems)
         problems.raise_if_any()
         lines = [self._add(deal, values) for values in checked]
-        self._follow(deal["id"])
+        follow_lines(self.account, deal["id"])
         return success([self._render(line) for line in lines], 201)
 
     def update(self, call: Call) -> Result:
@@ -115,20 +117,22 @@ class DealProducts:
         values = check_object(call.json(), self._checks, (), problems)
         problems.raise_if_any()
         self._check(values, line, problems)
+        self._check_recurring(deal, [{**line, **values}], problems)
         problems.raise_if_any()
         changed = {**line, **values, "update_time": self.account.now()}
         if "product_id" in values:
             changed["name"] = self._product_name(values["product_id"])
+            changed["product_variation_id"] = values.get("product_variation_id")
         changed["sum"] = _sum(changed)
         self.account.store.put("deal_product", changed)
-        self._follow(deal["id"])
+        follow_lines(self.account, deal["id"])
         return success(self._render(changed))
 
     def delete(self, call: Call) -> Result:
         """Remove a line."""
         deal, line = self._line(call)
         self._remove(line)
-        self._follow(deal["id"])
+        follow_lines(self.account, deal["id"])
         return success({"id": line["id"]})
 
     def delete_many(self, call: Call) -> Result:
@@ -143,10 +147,10 @@ class DealProducts:
         if wanted is not None and len(wanted) > BULK_MAX:
             problems.add("ids", f"This collection should contain {BULK_MAX} elements or less.")
         problems.raise_if_any()
-        lines = [line for line in self._lines(deal["id"]) if wanted is None or line["id"] in wanted]
+        lines = [line for line in lines_of(self.account, deal["id"]) if wanted is None or line["id"] in wanted]
         for line in lines[:BULK_MAX]:
             self._remove(line)
-        self._follow(deal["id"])
+        follow_lines(self.account, deal["id"])
         ids = [line["id"] for line in lines[:BULK_MAX]]
         return success({"ids": ids}, additional_data={"more_items_in_collection": len(lines) > BULK_MAX})
 
@@ -163,9 +167,6 @@ class DealProducts:
             raise not_found("Deal product")
         return deal, line
 
-    def _lines(self, deal_id: int) -> list[Record]:
-        return [line for line in self.account.store["deal_product"].find("deal_id", deal_id) if not line["is_deleted"]]
-
     def _product_name(self, product_id: int) -> str:
         product = self.account.store["product"].get(product_id)
         return product["name"] if product is not None else ""
@@ -174,25 +175,42 @@ class DealProducts:
         """Check what depends on several keys."""
         if "product_id" in values and values["product_id"] is None:
             problems.add("product_id", not_a("integer"))
-        if values.get("product_variation_id") is not None:
-            problems.add("product_variation_id", f"Product variation {values['product_variation_id']} not found")
         merged = {**line, **values}
-        check_billing(self.account, merged.get("billing_frequency", "one-time"), merged.get("billing_frequency_cycles"), problems)
+        if values.get("product_variation_id") is not None:
+            variation = self.account.live("product_variation", values["product_variation_id"])
+            if variation is None or variation["product_id"] != merged["product_id"]:
+                problems.add("product_variation_id", f"Product variation {values['product_variation_id']} not found")
+        start = values.get("billing_start_date")
+        if start is not None and not self._is_near(start):
+            problems.add("billing_start_date", f"The value must be within {START_YEARS_MAX} years from today")
+        check_billing(self.account, merged.get("billing_frequency", ONE_TIME), merged.get("billing_frequency_cycles"), problems)
 
-    def _check_recurring(self, deal: Record, added: list[dict[str, Any]], problems: Problems) -> None:
-        recurring = sum(line["billing_frequency"] != "one-time" for line in self._lines(deal["id"]))
-        recurring += sum(values.get("billing_frequency", "one-time") != "one-time" for values in added)
-        if recurring > RECURRING_MAX:
+    def _is_near(self, day: str) -> bool:
+        """Whether a date is at most ten years away in either direction; the day itself counts (assumed)."""
+        today = self.account.clock.today(self.account.options.timezone)
+        month_and_day = f"{today:%m-%d}"
+        return f"{today.year - START_YEARS_MAX:04d}-{month_and_day}" <= day <= f"{today.year + START_YEARS_MAX:04d}-{month_and_day}"
+
+    def _check_recurring(self, deal: Record, changed: list[dict[str, Any]], problems: Problems) -> None:
+        """Check the recurring lines of a deal, `changed` being the lines that are added, or one that is changed with its `id`."""
+        added = sum(values.get("billing_frequency", ONE_TIME) != ONE_TIME for values in changed)
+        if not added:
+            return
+        ids = {values.get("id") for values in changed}
+        kept = [line for line in lines_of(self.account, deal["id"]) if line["id"] not in ids]
+        if any(not installment["is_deleted"] for installment in self.account.store["installment"].find("deal_id", deal["id"])):
+            problems.add("billing_frequency", "A deal with installments can not have recurring products")
+        if added + sum(line["billing_frequency"] != ONE_TIME for line in kept) > RECURRING_MAX:
             problems.add("billing_frequency", f"A deal can have {RECURRING_MAX} recurring products at most")
 
     def _add(self, deal: Record, values: dict[str, Any]) -> Record:
-        lines = self._lines(deal["id"])
+        lines = lines_of(self.account, deal["id"])
         line = self.account.new_record(
             "deal_product",
             deal_id=deal["id"],
             name=self._product_name(values["product_id"]),
             product_id=values["product_id"],
-            product_variation_id=None,
+            product_variation_id=values.get("product_variation_id"),
             order_nr=max((item["order_nr"] for item in lines), default=0) + _ORDER_STEP,
             comments=values.get("comments", ""),
             currency=deal["currency"],
@@ -203,7 +221,7 @@ class DealProducts:
             tax_method=values.get("tax_method", "exclusive"),
             discount_type=values.get("discount_type", "percentage"),
             is_enabled=values.get("is_enabled", True),
-            billing_frequency=values.get("billing_frequency", "one-time"),
+            billing_frequency=values.get("billing_frequency", ONE_TIME),
             billing_frequency_cycles=values.get("billing_frequency_cycles"),
             billing_start_date=values.get("billing_start_date"),
         )
@@ -213,14 +231,6 @@ class DealProducts:
 
     def _remove(self, line: Record) -> None:
         self.account.store.put("deal_product", {**line, "is_deleted": True, "update_time": self.account.now()})
-
-    def _follow(self, deal_id: int) -> None:
-        """Set the deal's value to the sum of its enabled lines (that it follows is assumed and an option)."""
-        deal = self.account.store["deal"].get(deal_id)
-        if deal is None or not self.account.options.recompute_value:
-            return
-        value = round_money(sum(line["sum"] for line in self._lines(deal_id) if line["is_enabled"]), deal["currency"])
-        self.account.store.put("deal", {**deal, "value": value, "update_time": self.account.now()})
 
     def _render(self, line: Record) -> dict[str, Any]:
         """Return a line as the API shows it; its currency is always the deal's."""
