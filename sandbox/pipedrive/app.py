@@ -10,6 +10,7 @@ from sandbox.common.asgi import ConnectionCutError, Headers, Request, Response, 
 from sandbox.common.faults import Faults
 from sandbox.pipedrive.account import Account, Actor
 from sandbox.pipedrive.call import Call
+from sandbox.pipedrive.changes import ChangeLog
 from sandbox.pipedrive.control import PREFIX as CONTROL_PREFIX
 from sandbox.pipedrive.control import Control
 from sandbox.pipedrive.errors import CLOUDFLARE_PAGE, RATE_LIMIT_TEXT, ApiError, internal_error, unauthorized
@@ -33,6 +34,7 @@ class PipedriveApp:
         if not account.store.meta:
             fill(account)
         account.attach()
+        account.store.observers.append(ChangeLog(account).observe)
         self._accept_token()
         self.limits = Limits(account.options, account.clock, account.store)
         self.journal = Journal(account.options.journal_max)
