@@ -1,0 +1,134 @@
+"""Turns the schemas of OpenAPI 3.0 into plain JSON Schema, and names the places a schema or a value has.
+
+Three things differ from a literal reading. `allOf` is merged into one object, so that unknown keys can be told. An object that lists
+its keys is closed unless it says otherwise; version 1 puts the hashes of custom fields at any root. A key in capitals such as `USER_ID`
+stands for any id, as the examples beside it show.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from jsonschema import Draft4Validator, FormatChecker
+
+Schema = dict[str, Any]
+
+HASH = r"^[0-9a-f]{40}"
+_PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+_ID")
+_PROSE = frozenset({"description", "example", "examples", "title", "nullable", "deprecated", "readOnly", "writeOnly", "xml"})
+_FORMATS = FormatChecker(formats=())
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
+
+
+@_FORMATS.checks("date", raises=ValueError)
+def _is_date(value: object) -> bool:
+    return not isinstance(value, str) or date.fromisoformat(value) is not None
+
+
+@_FORMATS.checks("YYYY-MM-DD", raises=ValueError)
+def _is_also_date(value: object) -> bool:
+    return _is_date(value)
+
+
+@_FORMATS.checks("date-time")
+def _is_date_time(value: object) -> bool:
+    """Version 1 writes times with a space and without a zone, and its specification calls them date-time all the same."""
+    return not isinstance(value, str) or _DATE_TIME.fullmatch(value) is not None
+
+
+@_FORMATS.checks("uuid", raises=ValueError)
+def _is_uuid(value: object) -> bool:
+    return not isinstance(value, str) or str(UUID(value)) == value
+
+
+def plain(schema: Any, *, is_v1: bool) -> Schema:
+    """Return a schema of the specification as JSON Schema, merged and closed."""
+    merged = _merge(schema)
+    known = {key: value for key, value in merged.items() if key not in _PROSE and not key.startswith("x-")}
+    for key in ("anyOf", "oneOf"):
+        if key in known:
+            known[key] = [plain(part, is_v1=is_v1) for part in known[key]]
+    if isinstance(known.get("items"), dict):
+        known["items"] = plain(known["items"], is_v1=is_v1)
+    if isinstance(known.get("additionalProperties"), dict):
+        known["additionalProperties"] = plain(known["additionalProperties"], is_v1=is_v1)
+    if "properties" in known:
+        _close(known, is_v1=is_v1)
+    if merged.get("nullable"):
+        if "type" in known:
+            known["type"] = [known["type"], "null"]
+        if "enum" in known:
+            known["enum"] = [*known["enum"], None]
+    return known
+
+
+def _close(known: Schema, *, is_v1: bool) -> None:
+    properties = {name: plain(part, is_v1=is_v1) for name, part in known["properties"].items()}
+    placeholders = [name for name in properties if _PLACEHOLDER.fullmatch(name)]
+    if placeholders:
+        known.setdefault("additionalProperties", properties[placeholders[0]])
+    known["properties"] = {name: part for name, part in properties.items() if name not in placeholders}
+    known.setdefault("additionalProperties", not known["properties"])
+    if is_v1 and known["additionalProperties"] is False:
+        known["patternProperties"] = {HASH: {}}
+
+
+def _merge(schema: Any) -> Schema:
+    """Return a schema with its `allOf` parts taken in."""
+    merged: Schema = {}
+    for part in (*(_merge(part) for part in schema.get("allOf", ())), {key: value for key, value in schema.items() if key != "allOf"}):
+        for key, value in part.items():
+            if key == "properties":
+                properties = merged.setdefault("properties", {})
+                merged["properties"] = properties | {name: _both(properties.get(name), item) for name, item in value.items()}
+            elif key == "required":
+                merged["required"] = [*merged.get("required", []), *(name for name in value if name not in merged.get("required", []))]
+            else:
+                merged[key] = value
+    return merged
+
+
+def _both(first: Any, second: Any) -> Any:
+    return second if first is None else {"allOf": [first, second]}
+
+
+def validator(schema: Schema) -> Draft4Validator:
+    """Return a validator of a plain schema; it checks formats too."""
+    return Draft4Validator(schema, format_checker=_FORMATS)
+
+
+def problems(checker: Draft4Validator, value: Any) -> list[str]:
+    """Return what is wrong with a value, each as `place: message`."""
+    return [f"{place(error.absolute_path)}: {error.message[:300]}" for error in checker.iter_errors(value)]
+
+
+def place(path: Any) -> str:
+    """Name a place in a body without the positions in lists, such as `data[].prices[].cost`."""
+    return "".join("[]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def places_of_schema(schema: Schema, at: str = "") -> Iterator[str]:
+    """Yield the place of each key a schema lists."""
+    for key in ("anyOf", "oneOf"):
+        for part in schema.get(key, ()):
+            yield from places_of_schema(part, at)
+    if "items" in schema:
+        yield from places_of_schema(schema["items"], at + "[]")
+    for name, part in schema.get("properties", {}).items():
+        here = f"{at}.{name}".removeprefix(".")
+        yield here
+        yield from places_of_schema(part, here)
+
+
+def places_of_value(value: Any, at: str = "") -> Iterator[str]:
+    """Yield the place of each key a value has."""
+    if isinstance(value, list):
+        for item in value:
+            yield from places_of_value(item, at + "[]")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            here = f"{at}.{name}".removeprefix(".")
+            yield here
+            yield from places_of_value(item, here)
