@@ -40,6 +40,19 @@ def integer_of(value: Any, name: str) -> int | None:
     raise bad_request(f"{name} must be an integer")
 
 
+def ids_of(call: Call) -> list[int]:
+    """Read the ids of a bulk operation, each once.
+
+    Raises:
+        ApiError: 400 when there are none or one is not a number.
+    """
+    found = [integer_of(part.strip(), "ids") for part in call.query.get("ids", "").split(",")]
+    wanted = [record_id for record_id in dict.fromkeys(found) if record_id is not None]
+    if not wanted:
+        raise bad_request("ids must be given.")
+    return wanted
+
+
 def paged(
     call: Call, records: Iterable[Record], render: Callable[[Record], dict[str, Any]], sorts: tuple[str, ...], limit_max: int = LIMIT_MAX
 ) -> Result:

@@ -9,7 +9,7 @@ from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, any_time, boolean, day, integer, not_a, nullable, number, one_of, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.counts import DEAL_COUNTS, DEAL_GET_COUNTS, counts
-from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page, parse_query
+from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page
 from sandbox.pipedrive.v2.organizations import LIST_EXTRAS
 from sandbox.pipedrive.v2.resource import Resource, can_see
 
@@ -116,7 +116,7 @@ class Deals(Resource):
 
     def list_archived(self, call: Call) -> Result:
         """Answer the list of archived deals."""
-        query = parse_query(call.query, self.archived_rules)
+        query = self.list_query(call, self.archived_rules)
         found, cursor = page(
             self.account.store[self.kind], query, lambda deal: deal["is_archived"] and _has_status(deal, query.statuses) and can_see(call.user, deal)
         )

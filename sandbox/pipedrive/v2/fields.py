@@ -1,5 +1,6 @@
 """Field definitions in version 2: custom fields of deals, persons, organizations and products, and their options."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sandbox.pipedrive.account import Account
@@ -110,7 +111,7 @@ class FieldDefinitions:
         gone = {item["id"] for item in items}
         removed = [{"id": option["id"], "label": option["label"]} for option in field["options"] if option["id"] in gone]
         self.account.fields.change(field, {"options": [option for option in field["options"] if option["id"] not in gone]})
-        self._empty_values(field, gone)
+        self.empty_values(field, gone)
         return success(removed, additional_data=None)
 
     def _field(self, call: Call) -> Record:
@@ -121,9 +122,14 @@ class FieldDefinitions:
 
     def _field_with_options(self, call: Call) -> Record:
         field = self._field(call)
-        if field["options"] is None or field["field_code"] in {"status", "done"}:
+        if not self.has_changeable_options(field):
             raise bad_request(f"Options of field '{field['field_code']}' can not be changed")
         return field
+
+    @staticmethod
+    def has_changeable_options(field: Record) -> bool:
+        """Whether options of a field can be added and removed."""
+        return field["options"] is not None and field["field_code"] not in {"status", "done"}
 
     def _items(self, body: Any, checks: dict[str, Check], required: tuple[str, ...]) -> list[dict[str, Any]]:
         problems = Problems()
@@ -140,7 +146,7 @@ class FieldDefinitions:
         if unknown:
             raise bad_request(f"Option {unknown[0]} not found")
 
-    def _empty_values(self, field: Record, gone: set[int]) -> None:
+    def empty_values(self, field: Record, gone: Collection[int]) -> None:
         """Take removed options out of all records."""
         code, table = field["field_code"], self.account.store[self.entity]
         for record in list(table):

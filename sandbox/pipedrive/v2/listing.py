@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from sandbox.pipedrive.errors import ApiError
 from sandbox.pipedrive.schema import BAD_TIME, Problems, not_a, not_allowed, parse_time
 from sandbox.pipedrive.store import Record, Table
 
@@ -63,6 +62,9 @@ class ListQuery:
     has_labels: bool = False
     statuses: list[str] | None = None
     deal_id: int | None = None
+    filter_id: int | None = None
+    condition: Callable[[Record], bool] | None = None
+    """What the saved filter asks of a record; set by who knows the filters."""
 
     def encode(self, record: Record) -> str:
         """Return the cursor after a record."""
@@ -94,9 +96,15 @@ def parse_query(query: dict[str, str], rules: ListRules) -> ListQuery:
     problems.raise_if_any()
     if "cursor" in query:
         parsed.cursor = _decode(query["cursor"], parsed)
-    if parsed.ids is not None and "filter_id" in query:
-        parsed.ids = None
+    if parsed.filter_id is not None:
+        _override(parsed)
     return parsed
+
+
+def _override(query: ListQuery) -> None:
+    """Let a saved filter override ids and the quick filters; `done` and `status` count beside it (official)."""
+    query.ids = query.deal_id = None
+    query.filters = {name: value for name, value in query.filters.items() if name == "done"}
 
 
 def _decode(text: str, query: ListQuery) -> Cursor:
@@ -147,6 +155,8 @@ def _passes(record: Record, query: ListQuery) -> bool:
     if query.since is not None and record["update_time"] < query.since:
         return False
     if query.until is not None and record["update_time"] >= query.until:
+        return False
+    if query.condition is not None and not query.condition(record):
         return False
     return all(record[column] == value for column, value in query.filters.items())
 
@@ -282,10 +292,8 @@ def _deal_id(parsed: ListQuery, text: str, name: str, problems: Problems, rules:
 
 
 def _filter_id(parsed: ListQuery, text: str, name: str, problems: Problems, rules: ListRules) -> None:
-    """The account has no saved filters yet, so every id is unknown."""
-    del parsed, rules
-    integer_text(text, name, problems)
-    raise ApiError(404, "Filter not found")
+    del rules
+    parsed.filter_id = integer_text(text, name, problems)
 
 
 _READERS: dict[str, Callable[[ListQuery, str, str, Problems, ListRules], None]] = {

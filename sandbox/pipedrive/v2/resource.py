@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import not_found
+from sandbox.pipedrive.filters import condition_of
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, check_object
 from sandbox.pipedrive.store import Record
@@ -71,9 +72,16 @@ class Resource:
 
     def list_all(self, call: Call) -> Result:
         """Answer a list request."""
-        query = parse_query(call.query, self.rules)
+        query = self.list_query(call, self.rules)
         found, cursor = page(self.account.store[self.kind], query, lambda record: self.accept(record, query) and can_see(call.user, record))
         return success([self.render(record, query) for record in found], additional_data={"next_cursor": cursor})
+
+    def list_query(self, call: Call, rules: ListRules) -> ListQuery:
+        """Return the checked query of a list, with the condition of the saved filter it names."""
+        query = parse_query(call.query, rules)
+        if query.filter_id is not None:
+            query.condition = condition_of(self.account, query.filter_id, self.kind)
+        return query
 
     def get(self, call: Call) -> Result:
         """Answer a request for one record."""
