@@ -3,6 +3,7 @@
 import hashlib
 import random
 import secrets
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,10 @@ class Account:
         """Return a record with the next id and the server's times; it is not stored yet."""
         now = self.clock.now()
         return {"id": self.store[kind].next_id(), **values, "add_time": values.get("add_time") or now, "update_time": now, "is_deleted": False}
+
+    def new_uuid(self) -> str:
+        """Return a new id of text form, the same again for the same seed and order of requests."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def suffix(self, name: str, file_id: int) -> str:
         """Return the name under which an upload is stored: the given one plus a hash before its ending."""

@@ -173,5 +173,5 @@ def _let_take_part(account: Account, deal: Record, person_id: int | None) -> Non
     if person_id is None or person_id == deal["person_id"] or not account.exists("person", person_id):
         return
     if all(participant["person_id"] != person_id for participant in _pointing(account, "participant", "deal_id", deal["id"])):
-        participant = account.new_record("participant", deal_id=deal["id"], person_id=person_id, added_by_user_id=account.actor.user_id)
+        participant = account.new_record("participant", deal_id=deal["id"], person_id=person_id, creator_user_id=account.actor.user_id)
         account.store.put("participant", participant)

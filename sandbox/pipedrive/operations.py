@@ -6,11 +6,24 @@ from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.v1 import activity_types, changelogs, files, filters, notes, relations, summary, users
 from sandbox.pipedrive.v1 import fields as v1_fields
-from sandbox.pipedrive.v2 import activities, deal_products, deals, fields, organizations, persons, pipelines, products, search
+from sandbox.pipedrive.v2 import (
+    activities,
+    deal_products,
+    deals,
+    discounts,
+    fields,
+    installments,
+    organizations,
+    persons,
+    pipelines,
+    products,
+    search,
+)
 
 MODULES = (
     deals, persons, organizations, products, activities, pipelines, deal_products, fields, search,
     users, summary, notes, files, activity_types, relations, changelogs, filters, v1_fields,
+    discounts, installments,
 )  # fmt: skip
 """Each has `routes(account)`."""
 _BULK_DELETE = "/api/v2/deals/{id}/products"

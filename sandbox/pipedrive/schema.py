@@ -107,6 +107,14 @@ def number(value: Any, path: str, problems: Problems) -> Any:
     return value
 
 
+def above_zero(value: Any, path: str, problems: Problems) -> Any:
+    """A number above 0."""
+    number(value, path, problems)
+    if type(value) in (int, float) and value <= 0:
+        problems.add(path, "The value must be greater than 0")
+    return value
+
+
 def boolean(value: Any, path: str, problems: Problems) -> Any:
     """True or false; 0 and 1 are refused."""
     if type(value) is not bool:

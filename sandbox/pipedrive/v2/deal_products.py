@@ -10,7 +10,8 @@ from sandbox.pipedrive.errors import not_found
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, integer, not_a, not_allowed, nullable, number, one_of, string
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.v2.listing import IDS_MAX, ListRules, integer_text, page, parse_query
+from sandbox.pipedrive.v2.listing import ListRules, integer_text, page, parse_query
+from sandbox.pipedrive.v2.parents import take_deal_ids
 from sandbox.pipedrive.v2.products import LINE_BILLING, check_billing
 
 BULK_MAX = 100
@@ -57,15 +58,7 @@ class DealProducts:
 
     def list_of_many(self, call: Call) -> Result:
         """Answer the list of the lines of up to 100 deals."""
-        problems = Problems()
-        parameters = dict(call.query)
-        text = parameters.pop("deal_ids", "")
-        deal_ids = {integer_text(part.strip(), "deal_ids", problems) for part in text.split(",")} if text else set()
-        if not text:
-            problems.add("deal_ids", "The value is required")
-        if len(deal_ids) > IDS_MAX:
-            problems.add("deal_ids", f"This collection should contain {IDS_MAX} elements or less.")
-        problems.raise_if_any()
+        deal_ids, parameters = take_deal_ids(call)
         query = parse_query(parameters, self.rules_of_many)
         table = self.account.store["deal_product"]
         query.ids = [line["id"] for deal_id in deal_ids for line in table.find("deal_id", deal_id)]

@@ -1,0 +1,44 @@
+"""The record whose followers, discounts, pictures and the like a path names."""
+
+from urllib.parse import parse_qsl
+
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.call import Call
+from sandbox.pipedrive.errors import not_found
+from sandbox.pipedrive.schema import Problems
+from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.v2.listing import IDS_MAX, integer_text
+from sandbox.pipedrive.v2.resource import can_see
+
+PLURALS = {"deal": "deals", "person": "persons", "organization": "organizations", "product": "products"}
+"""Kinds whose records have followers and permitted users, with the name in their paths."""
+
+
+def live_parent(account: Account, kind: str, call: Call) -> Record:
+    """Return the record the first id of a path names.
+
+    Raises:
+        ApiError: 404 when it is unknown or deleted, or the caller may not see it.
+    """
+    title = kind.capitalize()
+    record = account.live(kind, call.id(title))
+    if record is None or not can_see(call.user, record):
+        raise not_found(title)
+    return record
+
+
+def take_deal_ids(call: Call) -> tuple[list[int], dict[str, str]]:
+    """Return the `deal_ids` of a query, one comma separated value or several values, and the other parameters.
+
+    Raises:
+        ApiError: 400 without any, with more than 100, or with something that is not an id.
+    """
+    problems = Problems()
+    values = [value for name, value in parse_qsl(call.request.query_string.decode("ascii", "replace")) if name in {"deal_ids", "deal_ids[]"}]
+    deal_ids = {integer_text(part.strip(), "deal_ids", problems): None for value in values for part in value.split(",")}
+    if not values:
+        problems.add("deal_ids", "The value is required")
+    if len(deal_ids) > IDS_MAX:
+        problems.add("deal_ids", f"This collection should contain {IDS_MAX} elements or less.")
+    problems.raise_if_any()
+    return list(deal_ids), {name: value for name, value in call.query.items() if name not in {"deal_ids", "deal_ids[]"}}
