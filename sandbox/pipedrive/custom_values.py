@@ -143,6 +143,11 @@ def _zones() -> dict[str, int]:
     return {name: index for index, name in enumerate(sorted(available_timezones()), 1)}
 
 
+def zone_of(number: Any) -> str | None:
+    """Return the name of the zone that has a `timezone_id`, None when none has."""
+    return next((name for name, index in _zones().items() if index == number), None)
+
+
 def _enum(field: Record, value: Any, problems: Problems, around: Surroundings) -> Any:
     if type(value) is not int:
         _wrong(field, "number", "single option", problems, value)
