@@ -76,7 +76,7 @@ class ExportVerifier:
             raise BrokenError(f"event {expected}: the line is {_words(error)}") from error
         if sequence != expected:
             raise BrokenError(f"event {expected} is missing: event {sequence} stands in its place")
-        if event["previous_hash"] != self._previous:
+        if event.get("previous_hash") != self._previous:
             raise BrokenError(f"event {expected} does not name the hash of the event before it")
         event["migration_id"] = self._migration_id
         if event_hash(event) != claimed:
