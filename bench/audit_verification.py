@@ -26,7 +26,7 @@ def write_trail(path: Path, signer: Signer) -> None:
         file.write(files.export_line(MIGRATION))
         for sequence in range(1, EVENTS + 1):
             salt = os.urandom(16)
-            event = {
+            event: dict[str, str | int] = {
                 "sequence": sequence,
                 "event_time": "2026-01-01T12:30:15.123456Z",
                 "kind": "record.created",
