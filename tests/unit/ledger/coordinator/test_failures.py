@@ -84,6 +84,25 @@ async def test_a_used_up_target_budget_waits_until_its_time(world: World) -> Non
     assert (await world.migration()).latest_run.state == RunState.RUN_STATE_SUCCEEDED
 
 
+async def test_a_budget_renewed_before_the_named_time_ends_the_pause(world: World) -> None:
+    await world.create()
+    world.failures["loader"] = [RateLimitedError("the day's tokens are spent", retry_after_seconds=86_400)]
+    run_id = await world.start(RunKind.AUDIT)
+    shown = set()
+    for _ in range(60):
+        if await world.coordinator.step(run_id) is None:
+            break
+        await world.turn()
+        migration = await world.domain()
+        shown.add(migration.pause_kind)
+        if migration.pause_kind is PauseKind.TARGET_QUOTA:
+            assert migration.resume_time is not None
+            assert migration.resume_time - world.clock.now() > timedelta(hours=23)
+    assert shown == {PauseKind.NONE, PauseKind.TARGET_QUOTA}
+    assert (await world.domain()).pause_kind is PauseKind.NONE
+    assert (await world.migration()).state == MigrationState.MIGRATION_STATE_AUDITED
+
+
 async def test_an_extraction_that_stopped_goes_on_from_its_checkpoints_when_resumed(world: World) -> None:
     await world.create()
     world.extraction_failure = (ExtractionState.EXTRACTION_STATE_FAILED, "SOURCE_UNAUTHORIZED", "the source refused the key")
