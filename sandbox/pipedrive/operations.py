@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.v1 import activity_types, changelogs, files, filters, notes, relations, summary, users
+from sandbox.pipedrive.v1 import activity_types, changelogs, files, filters, notes, recents, relations, summary, users
 from sandbox.pipedrive.v1 import fields as v1_fields
 from sandbox.pipedrive.v2 import (
     activities,
@@ -22,7 +22,7 @@ from sandbox.pipedrive.v2 import (
 
 MODULES = (
     deals, persons, organizations, products, activities, pipelines, deal_products, fields, search,
-    users, summary, notes, files, activity_types, relations, changelogs, filters, v1_fields,
+    users, summary, notes, files, activity_types, relations, changelogs, recents, filters, v1_fields,
     discounts, installments,
 )  # fmt: skip
 """Each has `routes(account)`."""

@@ -12,6 +12,7 @@ from sandbox.pipedrive.currencies import CURRENCIES, round_money
 from sandbox.pipedrive.schema import ADDRESS_PARTS
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import times
+from sandbox.pipedrive.v1.flat_fields import to_v1
 from sandbox.pipedrive.v1.users import COMPANY_ID
 from sandbox.pipedrive.v2.counts import counts
 
@@ -235,10 +236,7 @@ class Rendering:
 
     def custom_fields(self, kind: str, record: Record) -> dict[str, Any]:
         """Return the custom fields as keys of the record itself, null where it has no value."""
-        shown: dict[str, Any] = {}
-        for code, field in self.account.fields.custom[kind].items():
-            shown |= flat_value(code, field["field_type"], record["custom_fields"].get(code))
-        return shown
+        return to_v1(self.account.fields.custom[kind], record["custom_fields"], with_empty=True)
 
     def name_of(self, kind: str, record_id: int | None) -> str | None:
         """Return the name or title of a linked record, deleted or not."""
@@ -313,29 +311,6 @@ def user_object(account: Account, user_id: int) -> dict[str, Any] | None:
         "active_flag": user["active_flag"],
         "value": user_id,
     }
-
-
-def flat_value(code: str, field_type: str, value: Any) -> dict[str, Any]:
-    """Return a custom value as version 1 spreads it: `<hash>`, and `<hash>_currency` and the like for its parts."""
-    match field_type:
-        case "monetary":
-            parts: tuple[str, ...] = ("currency",)
-        case "daterange":
-            parts = ("until",)
-        case "time":
-            parts = ("timezone_id",)
-        case "timerange":
-            parts = ("until", "timezone_id")
-        case "address":
-            return flat_address(code, value)
-        case "enum":
-            return {code: None if value is None else str(value)}
-        case "set":
-            return {code: None if value is None else ",".join(map(str, value))}
-        case _:
-            return {code: value}
-    given = value or {}
-    return {code: given.get("value"), **{f"{code}_{part}": given.get(part) for part in parts}}
 
 
 def flat_address(name: str, address: Record | None) -> dict[str, Any]:
