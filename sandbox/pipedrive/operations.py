@@ -4,14 +4,16 @@ from dataclasses import replace
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.v1 import activity_types, changelogs, files, filters, notes, recents, relations, summary, users
+from sandbox.pipedrive.v1 import activity_types, changelogs, files, filters, links, merge, notes, participants, recents, relations, summary, users
 from sandbox.pipedrive.v1 import fields as v1_fields
+from sandbox.pipedrive.v1 import followers as v1_followers
 from sandbox.pipedrive.v2 import (
     activities,
     deal_products,
     deals,
     discounts,
     fields,
+    followers,
     installments,
     organizations,
     persons,
@@ -24,6 +26,7 @@ MODULES = (
     deals, persons, organizations, products, activities, pipelines, deal_products, fields, search,
     users, summary, notes, files, activity_types, relations, changelogs, recents, filters, v1_fields,
     discounts, installments,
+    followers, v1_followers, links, merge, participants,
 )  # fmt: skip
 """Each has `routes(account)`."""
 _BULK_DELETE = "/api/v2/deals/{id}/products"
