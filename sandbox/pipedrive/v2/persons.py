@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
+from sandbox.pipedrive.call import Call
 from sandbox.pipedrive.errors import ApiError
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, address, boolean, check_object, day, not_a, one_of, rfc3339, string, text_max
@@ -69,15 +69,15 @@ class Persons(Resource):
             checks["add_time"] = rfc3339
         return checks
 
-    def create(self, call: Call) -> Result:
-        """Create a person."""
-        self._refuse_missing_features(call.json())
-        return super().create(call)
+    def make(self, call: Call, body: Any, beside: Record | None = None) -> Record:
+        """Make and store a person."""
+        self._refuse_missing_features(body)
+        return super().make(call, body, beside)
 
-    def update(self, call: Call) -> Result:
-        """Change a person."""
-        self._refuse_missing_features(call.json())
-        return super().update(call)
+    def amend(self, call: Call, before: Record, body: Any, beside: Record | None = None) -> Record:
+        """Change and store a person."""
+        self._refuse_missing_features(body)
+        return super().amend(call, before, body, beside)
 
     def _refuse_missing_features(self, body: Any) -> None:
         """Refuse keys that exist only where the account has contact sync or Campaigns (403 reported, text assumed)."""
