@@ -20,6 +20,12 @@ def participants_of(account: Account, deal_id: int) -> list[Record]:
     return [participant for participant in account.store["participant"].find("deal_id", deal_id) if not participant["is_deleted"]]
 
 
+def people_of(account: Account, deal: Record) -> list[int]:
+    """Return the ids of all persons of a deal: its main person, then the participants; deleted persons are left out."""
+    named = [deal["person_id"], *(participant["person_id"] for participant in participants_of(account, deal["id"]))]
+    return [person_id for person_id in dict.fromkeys(named) if account.live("person", person_id) is not None]
+
+
 def leave(account: Account, kind: str, membership: Record, user_id: int) -> None:
     """Mark a follower or participant as gone, by a user."""
     account.store.put(kind, {**membership, "is_deleted": True, "last_update_user_id": user_id, "update_time": account.now()})

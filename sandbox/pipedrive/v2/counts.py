@@ -3,6 +3,7 @@
 from typing import Any
 
 from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.memberships import followers_of, people_of
 from sandbox.pipedrive.store import Record
 
 _CONTACT_COUNTS = (
@@ -27,13 +28,12 @@ DEAL_GET_COUNTS = DEAL_COUNTS
 _LINKS = {"organization": "org_id", "person": "person_id", "deal": "deal_id"}
 _NULL = frozenset({"smart_bcc_email", "source_lead_id", "last_incoming_mail_time", "last_outgoing_mail_time", "marketing_status", "doi_status"})
 _ZERO = frozenset({
-    "email_messages_count", "followers_count", "related_open_deals_count", "related_closed_deals_count", "related_won_deals_count",
-    "related_lost_deals_count", "participant_open_deals_count", "participant_closed_deals_count",
+    "email_messages_count", "related_open_deals_count", "related_closed_deals_count", "related_won_deals_count", "related_lost_deals_count",
 })  # fmt: skip
 
 
 def counts(account: Account, kind: str, record: Record, names: list[str]) -> dict[str, Any]:
-    """Return the values asked for. What the sandbox does not simulate (mail, followers) is null or 0."""
+    """Return the values asked for. What the sandbox does not simulate (mail) is null or 0."""
     return {name: _count(account, kind, record, name) for name in names}
 
 
@@ -58,8 +58,13 @@ def _count(account: Account, kind: str, record: Record, name: str) -> Any:
             return len(linked("note"))
         case "people_count":
             return len(linked("person"))
+        case "followers_count":
+            return len(followers_of(account, kind, record["id"]))
         case "participants_count":
-            return int(record["person_id"] is not None)
+            return len(people_of(account, record))
+        case "participant_open_deals_count" | "participant_closed_deals_count":
+            taking_part = [account.live("deal", participant["deal_id"]) for participant in linked("participant")]
+            return sum(deal is not None and (deal["status"] == "open") == (name == "participant_open_deals_count") for deal in taking_part)
         case "activities_count" | "done_activities_count" | "undone_activities_count" | "next_activity_id" | "last_activity_id":
             return _activities(linked("activity"), name)
         case _:

@@ -3,13 +3,13 @@
 from typing import Any
 
 from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call
-from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.call import Call, Result, success
+from sandbox.pipedrive.errors import ApiError, not_found
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, day, integer, not_a, nullable, number, one_of, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
-from sandbox.pipedrive.v2.resource import Resource
+from sandbox.pipedrive.v2.resource import Resource, can_see
 
 FREQUENCIES = ("one-time", "annually", "semi-annually", "quarterly", "monthly", "weekly")
 CYCLES_MAX = 208
@@ -36,6 +36,40 @@ def check_billing(account: Account, frequency: str, cycles: int | None, problems
         problems.add("billing_frequency_cycles", f"The value must be between 1 and {CYCLES_MAX}")
 
 
+def prices_check(account: Account) -> Check:
+    """Prices: one for each currency."""
+    checks: dict[str, Check] = {
+        "currency": account.currency,
+        "price": number,
+        "cost": nullable(number),
+        "direct_cost": nullable(number),
+        "notes": nullable(string),
+    }
+
+    def check(value: Any, path: str, problems: Problems) -> Any:
+        if type(value) is not list:
+            problems.add(path, not_a("array"))
+            return value
+        stored: dict[str, Record] = {}
+        for index, item in enumerate(value):
+            price = check_object(item, checks, ("currency",), problems, f"{path}[{index}]")
+            currency = price.get("currency")
+            if type(currency) is not str:
+                continue
+            if currency in stored:
+                problems.add(path, f"Only one price for each currency is allowed, {currency} has two")
+            stored[currency] = {
+                "currency": currency,
+                "price": price.get("price", 0),
+                "cost": price.get("cost") or 0,
+                "direct_cost": price.get("direct_cost"),
+                "notes": price.get("notes") or "",
+            }
+        return list(stored.values())
+
+    return check
+
+
 class Products(Resource):
     """`/products`."""
 
@@ -60,39 +94,10 @@ class Products(Resource):
             "owner_id": account.owner,
             "is_linkable": boolean,
             "visible_to": account.visible_to,
-            "prices": self._prices,
+            "prices": prices_check(account),
             "custom_fields": account.custom_fields(self.kind),
             **BILLING,
         }
-
-    def _prices(self, value: Any, path: str, problems: Problems) -> Any:
-        """One price for each currency."""
-        if type(value) is not list:
-            problems.add(path, not_a("array"))
-            return value
-        checks: dict[str, Check] = {
-            "currency": self.account.currency,
-            "price": number,
-            "cost": nullable(number),
-            "direct_cost": nullable(number),
-            "notes": nullable(string),
-        }
-        stored: dict[str, Record] = {}
-        for index, item in enumerate(value):
-            price = check_object(item, checks, ("currency",), problems, f"{path}[{index}]")
-            currency = price.get("currency")
-            if type(currency) is not str:
-                continue
-            if currency in stored:
-                problems.add(path, f"Only one price for each currency is allowed, {currency} has two")
-            stored[currency] = {
-                "currency": currency,
-                "price": price.get("price", 0),
-                "cost": price.get("cost") or 0,
-                "direct_cost": price.get("direct_cost"),
-                "notes": price.get("notes") or "",
-            }
-        return list(stored.values())
 
     def build(self, call: Call, values: dict[str, Any], problems: Problems) -> Record:
         """Make a product; without prices it costs 0 in the caller's currency."""
@@ -128,6 +133,21 @@ class Products(Resource):
         check_billing(self.account, product["billing_frequency"], product["billing_frequency_cycles"], problems)
         return product
 
+    def duplicate(self, call: Call) -> Result:
+        """Copy a product with its prices, custom fields and variations (documented); name, code and owner stay the same (assumed)."""
+        account = self.account
+        original = account.live(self.kind, call.id(self.title))
+        if original is None or not can_see(call.user, original):
+            raise not_found(self.title)
+        now = account.now()
+        copy = {**original, "id": account.store[self.kind].next_id(), "add_time": now, "update_time": now}
+        account.store.put(self.kind, copy)
+        for variation in account.store["product_variation"].find("product_id", original["id"]):
+            if not variation["is_deleted"]:
+                values = {"product_id": copy["id"], "name": variation["name"], "prices": variation["prices"]}
+                account.store.put("product_variation", account.new_record("product_variation", **values))
+        return success(self.render(copy, ListQuery()), self.created_status)
+
     def render(self, record: Record, query: ListQuery) -> dict[str, Any]:
         """Return a product as the API shows it."""
         return {
@@ -153,4 +173,5 @@ class Products(Resource):
 
 def routes(account: Account) -> list[Route]:
     """Return the operations on products."""
-    return Products(account).routes("products", 10)
+    products = Products(account)
+    return [*products.routes("products", 10), Route("POST", "/api/v2/products/{id}/duplicate", 2, 5, products.duplicate)]
