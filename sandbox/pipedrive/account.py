@@ -1,8 +1,6 @@
 """The simulated company: its store, users, fields and rules that several kinds of record share."""
 
 import hashlib
-import random
-import secrets
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -38,9 +36,8 @@ class Account:
 
     def __init__(self, options: Options, clock: SandboxClock | None = None, store: Store | None = None) -> None:
         self.options = options
-        self.clock = clock or SandboxClock()
+        self.clock = clock or SandboxClock(start=options.clock_start, speed=options.clock_speed)
         self.store = store or Store(options.database)
-        self.random = _random(options)
         self.actor = NOBODY
         self.fields = Fields(self.store, options, self.clock)
         self.open_deals = 0
@@ -51,10 +48,23 @@ class Account:
         self.fields.refresh()
         self.open_deals = sum(is_open(deal) for deal in self.store["deal"])
 
+    def go_on(self) -> None:
+        """Take the clock up where a kept account left it; it went on meanwhile, as fast as it was set to run or is to run now."""
+        self.clock.restore(self.store.meta["clock"])
+        if self.options.clock_speed != 1.0:
+            self.clock.set_speed(self.options.clock_speed)
+        self.keep_clock()
+
+    def keep_clock(self) -> None:
+        """Make the clock's setting durable with the next commit."""
+        self.store.set_meta("clock", self.clock.state())
+
     def restart(self) -> None:
-        """Empty the store and forget what was derived from it; a seeded account draws the same again."""
+        """Empty the store and forget what was derived from it. What the account was made of stays, so that it can be made again."""
+        kept = {name: self.store.meta[name] for name in ("origin", "clock")}
         self.store.clear()
-        self.random = _random(self.options)
+        for name, value in kept.items():
+            self.store.set_meta(name, value)
         self.fields.refresh()
         self.open_deals = 0
 
@@ -70,8 +80,11 @@ class Account:
         return {"id": self.store[kind].next_id(), **values, "add_time": values.get("add_time") or now, "update_time": now, "is_deleted": False}
 
     def new_uuid(self) -> str:
-        """Return a new id of text form, the same again for the same seed and order of requests."""
-        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+        """Return a new id of text form. It depends on the account and its history alone, also over a restart."""
+        number = int(self.store.meta.get("uuids", 0)) + 1
+        self.store.set_meta("uuids", number)
+        digest = hashlib.sha1(f"{self.store.meta['salt']}:uuid:{number}".encode(), usedforsecurity=False).digest()
+        return str(uuid.UUID(bytes=digest[:16], version=4))
 
     def suffix(self, name: str, file_id: int) -> str:
         """Return the name under which an upload is stored: the given one plus a hash before its ending."""
@@ -249,10 +262,6 @@ class Account:
         if self.options.open_deals_max is not None:
             return self.options.open_deals_max
         return min(OPEN_DEALS_CEILING, self.options.limits_of_plan.open_deals_per_seat * self.options.seats)
-
-
-def _random(options: Options) -> random.Random:
-    return random.Random(options.seed if options.seed is not None else secrets.randbits(64))
 
 
 def is_open(deal: Record) -> bool:

@@ -18,10 +18,10 @@ from sandbox.pipedrive.faults import Rule
 from sandbox.pipedrive.journal import Entry, Journal
 from sandbox.pipedrive.limits import Credential, Limits
 from sandbox.pipedrive.operations import build_routes
-from sandbox.pipedrive.overview import overview
+from sandbox.pipedrive.pages.site import Pages
 from sandbox.pipedrive.recorder import Recorder
 from sandbox.pipedrive.routes import Route, Router
-from sandbox.pipedrive.seed import fill
+from sandbox.pipedrive.seed import check_origin, fill
 
 _UNAUTHORIZED = orjson.dumps(unauthorized())
 
@@ -31,8 +31,11 @@ class PipedriveApp:
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        if not account.store.meta:
+        if "salt" not in account.store.meta:
             fill(account)
+        else:
+            check_origin(account)
+            account.go_on()
         account.attach()
         account.store.observers.append(ChangeLog(account).observe)
         self._accept_token()
@@ -42,7 +45,9 @@ class PipedriveApp:
         self.recorder = Recorder()
         self.router = Router(build_routes(account))
         self._control = Control(account, self.limits, self.journal, self.faults, self.recorder)
+        self._pages = Pages(account, self.limits, self.journal)
         self._correlation = 0
+        self._labels: dict[tuple[str, bool], str] = {}
 
     def _accept_token(self) -> None:
         """Let the token given at start in, also when the account was kept from an earlier start with another."""
@@ -53,8 +58,9 @@ class PipedriveApp:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
-        if request.path == "/" and request.method in {"GET", "HEAD"}:
-            return html_response(200, overview(self.account, self.limits, self.journal))
+        page = self._pages.answer(request)
+        if page is not None:
+            return page
         if request.path.startswith(CONTROL_PREFIX):
             return self._control.handle(request)
         visit = _Visit(self, request)
@@ -83,7 +89,17 @@ class PipedriveApp:
             return None
         kind = self.account.options.token_kind
         is_oauth = is_bearer if kind == "auto" else kind == "oauth"
-        return Credential(token, user["id"], is_oauth, f"user:{user['id']}:{'oauth' if is_oauth else 'api'}")
+        return Credential(token, user["id"], is_oauth, self._labels.get((token, is_oauth)) or self._new_label(token, user["id"], is_oauth=is_oauth))
+
+    def _new_label(self, token: str, user_id: int, *, is_oauth: bool) -> str:
+        """Name a token that is seen for the first time: by its user and kind, and by a number when that is taken."""
+        label = stem = f"user:{user_id}:{'oauth' if is_oauth else 'api'}"
+        number = 1
+        while label in self._labels.values():
+            number += 1
+            label = f"{stem}:{number}"
+        self._labels[token, is_oauth] = label
+        return label
 
 
 class _Visit:
@@ -93,6 +109,9 @@ class _Visit:
         self._app = app
         self._request = request
         self._time = app.account.clock.monotonic()
+        self._at = app.account.now()
+        self._day = self._window = ""
+        self._took_search = False
         self._credential: Credential | None = None
         self._route: Route | None = None
         self._tokens = 0
@@ -106,20 +125,35 @@ class _Visit:
         if app.limits.is_blocked(credential):
             return html_response(403, CLOUDFLARE_PAGE)
         if not app.limits.admit_burst(credential, self._time):
-            return self._refuse(credential, budget=False)
-        app.journal.admit(credential.label, self._time)
+            return self._refuse(credential, "window")
+        self._window = app.limits.window_name(credential)
+        app.journal.admit(self._window, self._time)
+        app.limits.note_write(credential, request.method)
         version, methods, params = app.router.find(request.path)
         route = self._route = methods.get(request.method)
         if route is None:
             error = ApiError(405, "Method not allowed") if methods else ApiError(404, "Unknown method .")
             return json_response(error.status, error.body(version), app.limits.headers(credential))
-        if route.is_search and not app.limits.admit_search(credential):
-            return self._refuse(credential, budget=False)
-        if not app.limits.can_spend(route.tokens):
-            return self._refuse(credential, budget=True)
-        self._tokens = route.tokens
-        app.limits.spend(route.tokens)  # before anything is awaited, so that no two requests share the same tokens
+        if route.is_search:
+            if not app.limits.admit_search(credential, self._time):
+                return self._refuse(credential, "window")
+            self._took_search = True
+        if not self._pay(route):
+            return self._refuse(credential, "budget")
         return await self._perform(credential, route, params)
+
+    def _pay(self, route: Route) -> bool:
+        """Take the tokens from the budget of the day, before anything is awaited, so that no two requests share the same ones."""
+        clock, limits = self._app.account.clock, self._app.limits
+        clock.hold()
+        try:
+            if not limits.can_spend(route.tokens):
+                return False
+            self._at, self._day, self._tokens = clock.now(), limits.budget.look(), route.tokens
+            limits.spend(route.tokens)
+        finally:
+            clock.release()
+        return True
 
     async def _perform(self, credential: Credential, route: Route, params: tuple[str, ...]) -> Response:
         app, request = self._app, self._request
@@ -177,20 +211,23 @@ class _Visit:
 
     def _settle(self, *, is_charged: bool) -> None:
         if not is_charged:
-            self._app.limits.spend(-self._tokens)
+            self._app.limits.spend(-self._tokens, self._day)
             self._tokens = 0
         self._app.account.store.commit()
 
-    def _refuse(self, credential: Credential, *, budget: bool) -> Response:
-        """Answer 429. `retry-after` is small even when the day's budget is gone, as seen in reality."""
+    def _refuse(self, credential: Credential, what: str) -> Response:
+        """Answer 429 for a full window or an empty budget."""
         limits = self._app.limits
         limits.refused(credential)
-        headers = limits.headers(credential, budget_refused=budget)
-        if not budget:
-            headers = [(name, b"0" if name == b"x-ratelimit-remaining" else value) for name, value in headers]
-        headers.append((b"retry-after", b"2"))
-        version = 2 if self._request.path.startswith("/api/v2/") else 1
-        return json_response(429, ApiError(429, RATE_LIMIT_TEXT).body(version), headers)
+        headers = limits.headers(credential, refused=what)
+        match self._app.account.options.refusal_body:
+            case "text":
+                return Response(429, RATE_LIMIT_TEXT.encode(), b"text/plain; charset=utf-8", headers)
+            case "empty":
+                return Response(429, headers=headers)
+            case _:
+                version = 2 if self._request.path.startswith("/api/v2/") else 1
+                return json_response(429, ApiError(429, RATE_LIMIT_TEXT).body(version), headers)
 
     def note(self, status: int) -> None:
         """Write the request into the journal."""
@@ -199,8 +236,11 @@ class _Visit:
         self._app.journal.add(
             Entry(
                 time=self._time,
-                at=self._app.account.now(),
+                at=self._at,
+                day=self._day,
                 credential=credential.label if credential is not None else "",
+                window=self._window,
+                is_search=self._took_search,
                 method=self._request.method,
                 path=self._request.path,
                 operation=route.operation if route is not None else "",

@@ -10,6 +10,7 @@ import orjson
 from sandbox.common.asgi import Request, Response, json_response
 from sandbox.common.faults import FaultRuleError, Faults
 from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.clock import SPEED_MAX, read_time
 from sandbox.pipedrive.export import export_state
 from sandbox.pipedrive.faults import Rule
 from sandbox.pipedrive.journal import Journal
@@ -48,6 +49,7 @@ class Control:
             ("GET", "faults"): self._show_faults,
             ("POST", "faults"): self._add_faults,
             ("DELETE", "faults"): self._clear_faults,
+            ("GET", "windows"): self._show_windows,
             ("GET", "clock"): self._show_clock,
             ("POST", "clock"): self._move_clock,
             ("GET", "budget"): self._show_budget,
@@ -91,7 +93,14 @@ class Control:
     def _rows(self, request: Request) -> Response:
         query = request.query()
         start, limit = _number(query.get("start", "0"), "start"), _number(query.get("limit", str(_ROWS_DEFAULT)), "limit")
-        return json_response(200, {"entries": self._journal.rows(start, limit), "kept": len(self._journal.entries), "total": self._journal.total})
+        kept = {"kept": len(self._journal.entries), "total": self._journal.total, "is_whole": self._journal.is_whole}
+        return json_response(200, {"entries": self._journal.rows(start, limit), **kept, "account": self._terms(), "days": self._limits.budget.days()})
+
+    def _terms(self) -> dict[str, Any]:
+        """Return what a checker of the journal must know of the account."""
+        options = self._account.options
+        names = ("plan", "seats", "top_up", "reset_zone", "limits", "window_of")
+        return {name: getattr(options, name) for name in names}
 
     def _summary(self, request: Request) -> Response:
         del request
@@ -132,7 +141,14 @@ class Control:
     def _show_clock(self, request: Request) -> Response:
         del request
         clock = self._account.clock
-        return json_response(200, {"now": clock.now(), "monotonic": clock.monotonic(), "offset_seconds": clock.offset_seconds})
+        return json_response(
+            200,
+            {"now": clock.now(), "monotonic": clock.monotonic(), "offset_seconds": clock.offset_seconds, "speed": clock.speed, "jumps": clock.jumps},
+        )
+
+    def _show_windows(self, request: Request) -> Response:
+        del request
+        return json_response(200, self._limits.windows_state())
 
     def _move_clock(self, request: Request) -> Response:
         body = _body(request)
@@ -141,8 +157,15 @@ class Control:
             clock.advance(_decimal(body["advance_seconds"], "advance_seconds"))
         elif body.get("to") == "midnight":
             clock.advance(clock.seconds_to_midnight(self._account.options.reset_zone) + 1)
+        elif "jump_seconds" in body:
+            clock.jump(_decimal(body["jump_seconds"], "jump_seconds"))
+        elif "set" in body:
+            clock.set(_moment(body["set"]))
+        elif "speed" in body:
+            clock.set_speed(_speed(body["speed"]))
         else:
-            raise ControlError('give "advance_seconds", or "to": "midnight"')
+            raise ControlError('give one of "advance_seconds", "to": "midnight", "jump_seconds", "set", "speed"')
+        self._account.keep_clock()
         return self._show_clock(request)
 
     def _show_budget(self, request: Request) -> Response:
@@ -150,22 +173,18 @@ class Control:
         return json_response(200, self._limits.state())
 
     def _set_budget(self, request: Request) -> Response:
+        budget = self._limits.budget
+        changes = {
+            "used": lambda number: budget.add("used", number - budget.used),
+            "spend": lambda number: budget.add("others", number),
+            "remaining": lambda number: budget.add("used", budget.total - budget.others - number - budget.used),
+            "top_up": lambda number: budget.add("extra", number),
+        }
         body = _body(request)
-        store = self._account.store
-        self._limits.state()
-        for name, value in body.items():
-            number = int(_decimal(value, name))
-            match name:
-                case "used":
-                    store.set_meta("tokens_used", number)
-                case "spend":
-                    self._limits.spend(number)
-                case "remaining":
-                    store.set_meta("tokens_used", self._limits.budget - number)
-                case "top_up":
-                    store.set_meta("extra_tokens", int(store.meta.get("extra_tokens", 0)) + number)
-                case _:
-                    raise ControlError("known are: used, spend, remaining, top_up")
+        if not isinstance(body, dict) or not body.keys() <= changes.keys():
+            raise ControlError(f"known are: {', '.join(changes)}")
+        for name, number in {name: int(_decimal(value, name)) for name, value in body.items()}.items():
+            changes[name](number)
         return self._show_budget(request)
 
     def _give_token(self, request: Request) -> Response:
@@ -197,6 +216,20 @@ def _number(text: str, name: str) -> int:
     if not text.isdigit():
         raise ControlError(f"{name} must be a whole number")
     return int(text)
+
+
+def _moment(value: Any) -> float:
+    try:
+        return read_time(str(value))
+    except ValueError as error:
+        raise ControlError(f"'{value}' is not a time between 1971 and 2999, such as 2026-01-31T23:59:00Z") from error
+
+
+def _speed(value: Any) -> float:
+    number = _decimal(value, "speed")
+    if not 0 < number <= SPEED_MAX:
+        raise ControlError(f"speed must be above 0 and at most {SPEED_MAX:,.0f}")
+    return number
 
 
 def _decimal(value: Any, name: str) -> float:

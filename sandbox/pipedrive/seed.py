@@ -4,6 +4,7 @@ The existing records are there so that a migration has something to leave alone,
 """
 
 import random
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import orjson
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.schema import ADDRESS_PARTS
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store import Record, StoreError
 from sandbox.pipedrive.v1.users import COMPANY_ID
 
 DEFAULT_USERS: tuple[Record, ...] = (
@@ -60,8 +61,44 @@ def read_users(path: Path) -> list[Record]:
 
 def fill(account: Account) -> None:
     """Fill an empty store and make it durable."""
+    if "origin" not in account.store.meta:
+        account.store.set_meta("origin", _origin(account))
+        account.keep_clock()
+    origin = account.store.meta["origin"]
+    with account.clock.held(origin["epoch"]):
+        _fill(account, origin)
+    account.store.commit()
+
+
+def check_origin(account: Account) -> None:
+    """Refuse options that contradict what a kept account was made of.
+
+    Raises:
+        StoreError: When the seed or the users are others.
+    """
+    options, origin = account.options, account.store.meta["origin"]
+    if options.seed is not None and options.seed != origin["seed"]:
+        made = "without --seed" if origin["seed"] is None else f"with --seed {origin['seed']}"
+        raise StoreError(f"the state file {options.database} holds an account made {made}; leave --seed out to go on with it, or name another file")
+    if options.users_file is not None and read_users(options.users_file) != origin["users"]:
+        raise StoreError(f"the state file {options.database} holds an account with other users; leave --users out to go on with it")
+
+
+def _origin(account: Account) -> Record:
+    """Return what a new account is made of, drawn where it is not given."""
+    options = account.options
+    draw = random.Random(options.seed if options.seed is not None else secrets.randbits(64))
+    return {
+        "epoch": account.clock.epoch(),
+        "seed": options.seed,
+        "salt": f"{draw.getrandbits(64):016x}",
+        "users": read_users(options.users_file) if options.users_file is not None else list(DEFAULT_USERS),
+    }
+
+
+def _fill(account: Account, origin: Record) -> None:
     store, options = account.store, account.options
-    store.set_meta("salt", f"{account.random.getrandbits(64):016x}")
+    store.set_meta("salt", origin["salt"])
     store.set_meta(
         "company",
         {
@@ -72,9 +109,8 @@ def fill(account: Account) -> None:
             "company_industry": "Field services",
         },
     )
-    users = read_users(options.users_file) if options.users_file is not None else list(DEFAULT_USERS)
     tokens = {options.token: 1}
-    for position, user in enumerate(users):
+    for position, user in enumerate(origin["users"]):
         record = account.new_record(
             "user",
             name=user["name"],
@@ -95,10 +131,9 @@ def fill(account: Account) -> None:
         )
         store.put("activity_type", kind)
     account.attach()
-    if options.seed is not None:
-        _customer(account, random.Random(options.seed))
+    if origin["seed"] is not None:
+        _customer(account, random.Random(origin["seed"]))
         account.attach()
-    store.commit()
 
 
 def _pipeline(account: Account) -> None:

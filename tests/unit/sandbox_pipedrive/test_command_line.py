@@ -26,11 +26,24 @@ def test_token_is_made_up_and_kept_in_its_file(tmp_path: Path) -> None:
     assert first.token == second.token == file.read_text(encoding="utf-8").strip()
 
 
-@pytest.mark.parametrize("arguments", [["--plan", "huge"], ["--seats", "0"], ["--limits", "maybe"]])
+WRONG = (
+    ["--plan", "huge"], ["--seats", "0"], ["--seats", "-1"], ["--seats", "many"], ["--limits", "maybe"], ["--port", "70000"], ["--port", "-1"],
+    ["--currency", "EURO"], ["--timezone", "Mars/Base"], ["--timezone", ""], ["--reset-zone", "Europe"], ["--top-up", "-5"], ["--seed", "one"],
+    ["--search-lag", "-1"], ["--search-lag", "nan"], ["--clock-speed", "0"], ["--clock-start", "yesterday"], ["--clock-start", "1066-10-14"],
+    ["--other-apps-jitter", "2"], ["--journal-max", "-1"], ["--token", "with space"], ["--control-key", ""], ["--db", "."], ["--users", "/"],
+    ["--address-file", "/"], ["--retry-after", "sometimes"], ["--open-deals-max", "x"], ["--no-such-option"], ["extra"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
 def test_wrong_option_ends_with_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as ended:
         parse(arguments)
-    assert "error: argument" in capsys.readouterr().err
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert arguments[0] in lines[0]
+    assert lines[0].endswith("try --help")
 
 
 def test_users_come_from_a_file(tmp_path: Path) -> None:
