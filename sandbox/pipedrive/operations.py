@@ -4,7 +4,23 @@ from dataclasses import replace
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.v1 import activity_types, changelogs, files, filters, links, merge, notes, participants, recents, relations, summary, users
+from sandbox.pipedrive.v1 import (
+    activity_types,
+    call_logs,
+    changelogs,
+    comments,
+    files,
+    filters,
+    links,
+    merge,
+    notes,
+    participants,
+    recents,
+    relations,
+    remote_files,
+    summary,
+    users,
+)
 from sandbox.pipedrive.v1 import fields as v1_fields
 from sandbox.pipedrive.v1 import followers as v1_followers
 from sandbox.pipedrive.v2 import (
@@ -24,7 +40,7 @@ from sandbox.pipedrive.v2 import (
 
 MODULES = (
     deals, persons, organizations, products, activities, pipelines, deal_products, fields, search,
-    users, summary, notes, files, activity_types, relations, changelogs, recents, filters, v1_fields,
+    users, summary, notes, files, activity_types, relations, changelogs, recents, comments, remote_files, call_logs, filters, v1_fields,
     discounts, installments,
     followers, v1_followers, links, merge, participants,
 )  # fmt: skip

@@ -16,7 +16,7 @@ from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import FILES_LIMIT_MAX, body_of, integer_of, paged, times
 
-_PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "product_id": "product", "activity_id": "activity"}
+PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "product_id": "product", "activity_id": "activity"}
 _IMAGES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp", "svg", "heic"})
 
 
@@ -33,7 +33,7 @@ class Files:
 
     def list_of(self, column: str) -> Any:
         """Return the handler of the files of one record."""
-        kind = _PARENTS[column]
+        kind = PARENTS[column]
 
         def handler(call: Call) -> Result:
             parent = self.account.live(kind, call.id(kind.capitalize()))
@@ -49,8 +49,10 @@ class Files:
         return success(self.render(self._find(call), call))
 
     def download(self, call: Call) -> Result:
-        """Answer the bytes of a file."""
+        """Answer the bytes of a file. Of a remote one the sandbox has none (404, assumed)."""
         file = self._find(call)
+        if file["digest"] is None:
+            raise not_found("Content of the remote file")
         return Result(None, content=self.account.store.get_blob(file["digest"]))
 
     async def create(self, call: Call) -> Result:
@@ -64,15 +66,15 @@ class Files:
             raise bad_request("File must be given.")
         if 0 < self.account.options.file_bytes_max < len(content):
             raise ApiError(413, "File is too large.")
-        links: dict[str, int | None] = dict.fromkeys(_PARENTS)
+        links: dict[str, int | None] = dict.fromkeys(PARENTS)
         for field, value in fields.items():
-            if field in _PARENTS:
+            if field in PARENTS:
                 links[field] = integer_of(value, field)
             elif field in {"lead_id", "project_id"} and value:
                 raise bad_request(f"{field.removesuffix('_id').capitalize()} {value} not found")
         for field, parent in links.items():
-            if parent is not None and self.account.live(_PARENTS[field], parent) is None:
-                raise bad_request(f"{_PARENTS[field].capitalize()} {parent} not found")
+            if parent is not None and self.account.live(PARENTS[field], parent) is None:
+                raise bad_request(f"{PARENTS[field].capitalize()} {parent} not found")
         file = self._store(call.user, name, content, links)
         return success(self.render(file, call))
 
@@ -112,7 +114,7 @@ class Files:
         """Return the description of a file; its address is on the host that was called."""
         host = call.request.header(b"host") or "localhost"
         names: dict[str, str | None] = {}
-        for column, kind in _PARENTS.items():
+        for column, kind in PARENTS.items():
             parent = self.account.store[kind].get(file[column] or 0)
             names[f"{column.removesuffix('_id')}_name"] = parent.get("name", parent.get("title")) if parent is not None else None
         names.pop("activity_name")
@@ -132,7 +134,7 @@ class Files:
             "s3_bucket": None,
             "mail_message_id": None,
             "mail_template_id": None,
-            **{column: file[column] for column in _PARENTS},
+            **{column: file[column] for column in PARENTS},
             "lead_id": None,
             "project_id": None,
             **names,
@@ -150,8 +152,8 @@ def _file_type(name: str) -> str:
     return "img" if ending in _IMAGES else ending or "file"
 
 
-async def read_form(request: Request) -> tuple[dict[str, str], str, bytes]:
-    """Read a multipart body: its plain fields, and name and bytes of the part `file`.
+async def read_form(request: Request, part: str = "file") -> tuple[dict[str, str], str, bytes]:
+    """Read a multipart body: its plain fields, and name and bytes of the part with the file.
 
     Raises:
         ApiError: 400 when it is malformed.
@@ -168,7 +170,7 @@ async def read_form(request: Request) -> tuple[dict[str, str], str, bytes]:
             for field, value in form.multi_items():
                 if not isinstance(value, UploadFile):
                     fields[field] = value
-                elif field == "file":
+                elif field == part:
                     name, content = value.filename or "", await value.read()
     except (HTTPException, MultiPartException) as error:
         raise bad_request("Malformed multipart body") from error
