@@ -41,12 +41,14 @@ class Account:
         self.actor = NOBODY
         self.fields = Fields(self.store, options, self.clock)
         self.open_deals = 0
+        self.open_leads = 0
         self.visible_to_default = options.limits_of_plan.visibilities[-1]
 
     def attach(self) -> None:
         """Rebuild what is derived from the store; needed after it was filled or loaded."""
         self.fields.refresh()
         self.open_deals = sum(is_open(deal) for deal in self.store["deal"])
+        self.open_leads = sum(is_open_lead(lead) for lead in self.store["lead"])
 
     def go_on(self) -> None:
         """Take the clock up where a kept account left it; it went on meanwhile, as fast as it was set to run or is to run now."""
@@ -66,7 +68,7 @@ class Account:
         for name, value in kept.items():
             self.store.set_meta(name, value)
         self.fields.refresh()
-        self.open_deals = 0
+        self.open_deals = self.open_leads = 0
 
     # Identity and time
 
@@ -241,7 +243,7 @@ class Account:
 
         return check
 
-    # Deals
+    # Deals and leads
 
     def put_deal(self, deal: Record) -> None:
         """Store a deal and keep count of the open ones.
@@ -251,10 +253,27 @@ class Account:
         """
         before = self.store["deal"].get(deal["id"])
         change = int(is_open(deal)) - int(before is not None and is_open(before))
-        if change > 0 and self.open_deals >= self.open_deals_max:
+        if change > 0 and self._is_full():
             raise open_deals_cap()
         self.store.put("deal", deal)
         self.open_deals += change
+
+    def put_lead(self, lead: Record) -> None:
+        """Store a lead and keep count of the open ones.
+
+        Raises:
+            CapError: When it would be one more than the plan allows of open deals and leads together.
+        """
+        before = self.store["lead"].get(lead["id"])
+        change = int(is_open_lead(lead)) - int(before is not None and is_open_lead(before))
+        if change > 0 and self.options.cap_counts == "leads" and self._is_full():
+            raise open_deals_cap("lead")
+        self.store.put("lead", lead)
+        self.open_leads += change
+
+    def _is_full(self) -> bool:
+        counted = self.open_deals + (self.open_leads if self.options.cap_counts == "leads" else 0)
+        return counted >= self.open_deals_max
 
     @property
     def open_deals_max(self) -> int:
@@ -267,3 +286,8 @@ class Account:
 def is_open(deal: Record) -> bool:
     """Whether a deal counts towards the cap: not won, not lost, not deleted; archived ones are left out (assumed)."""
     return deal["status"] == "open" and not deal["is_deleted"] and not deal["is_archived"]
+
+
+def is_open_lead(lead: Record) -> bool:
+    """Whether a lead counts towards the cap: not deleted; archived ones are left out (assumed, as with deals)."""
+    return not lead["is_deleted"] and not lead["is_archived"]

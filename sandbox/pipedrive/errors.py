@@ -72,9 +72,9 @@ def validation_failed(problems: list[str]) -> ApiError:
     return ApiError(400, "Validation failed: " + "; ".join(problems), code="ERR_SCHEMA_VALIDATION_FAILED")
 
 
-def open_deals_cap() -> CapError:
-    """403 of the cap on open deals."""
-    return CapError(403, "Couldn't add the deal. Open deals limit reached.", code="feature_capping_deals_limit")
+def open_deals_cap(thing: str = "deal") -> CapError:
+    """403 of the cap on open deals, with which leads are counted (their text is assumed)."""
+    return CapError(403, f"Couldn't add the {thing}. Open deals limit reached.", code="feature_capping_deals_limit")
 
 
 def custom_fields_cap() -> CapError:

@@ -102,6 +102,8 @@ class Fields:
             self.by_code[field["entity"]][field["field_code"]] = field
             if field["is_custom_field"]:
                 self.custom[field["entity"]][field["field_code"]] = field
+        for known in (self.by_code, self.custom):
+            known["lead"] = known["deal"]  # leads have the fields of deals (official)
 
     def create_built_in(self) -> None:
         """Define the fields every account has."""
@@ -128,7 +130,7 @@ class Fields:
             CapError: When the company has as many custom fields as its plan allows.
         """
         cap = self._options.custom_fields_max
-        if sum(len(fields) for fields in self.custom.values()) >= (self._options.limits_of_plan.custom_fields_max if cap is None else cap):
+        if sum(len(self.custom[owner]) for owner in ENTITIES) >= (self._options.limits_of_plan.custom_fields_max if cap is None else cap):
             raise custom_fields_cap()
         options = [self.new_option(label) for label in labels] if labels is not None else None
         salt = self._store.meta["salt"]

@@ -11,6 +11,9 @@ from sandbox.pipedrive.v1 import (
     comments,
     files,
     filters,
+    lead_fields,
+    lead_labels,
+    leads,
     links,
     merge,
     notes,
@@ -43,6 +46,7 @@ MODULES = (
     users, summary, notes, files, activity_types, relations, changelogs, recents, comments, remote_files, call_logs, filters, v1_fields,
     discounts, installments,
     followers, v1_followers, links, merge, participants,
+    leads, lead_labels, lead_fields,
 )  # fmt: skip
 """Each has `routes(account)`."""
 _BULK_DELETE = "/api/v2/deals/{id}/products"

@@ -106,6 +106,12 @@ class Options:
     """What adding a person to a deal a second time does: "refuse" (400) or "same" (the entry that is there). Not established in reality."""
     main_participant: bool = True
     """Whether a deal's person is listed among its participants (assumed)."""
+    conversion_seconds: float = 1.0
+    """How long the conversion of a lead into a deal, or back, takes on the account's clock."""
+    cap_counts: str = "leads"
+    """What the cap on open deals counts: deals and "leads" together, as on new plans (official), or "deals" alone, as on older ones."""
+    lead_keys: str = "refuse"
+    """What an unknown key in the body of a lead does: "refuse" (400) or "ignore". Not established in reality."""
     search_lag_seconds: float = 0.0
     """How long a new or changed record stays unknown to search."""
     contact_sync: bool = False
@@ -200,6 +206,9 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--participant-twice", choices=["refuse", "same"], default=default.participant_twice, help="a participant again (default refuse)")
     add("--main-participant", choices=["on", "off"], default="on", help="a deal's person is among its participants (default on)")
     add("--search-lag", type=decimal(0, 1e6), default=0.0, dest="search_lag_seconds", help="seconds until search knows a record (default 0)")
+    add("--conversion-seconds", type=float, default=default.conversion_seconds, help="how long a conversion of a lead or deal takes (default 1)")
+    add("--cap-counts", choices=["leads", "deals"], default=default.cap_counts, help="whether leads count with open deals (default leads)")
+    add("--lead-keys", choices=["refuse", "ignore"], default=default.lead_keys, help="unknown keys in bodies of leads (default refuse)")
     add("--contact-sync", choices=["on", "off"], default="off", help="persons have job_title, postal_address, ... (default off)")
     add("--organization-extras", choices=["on", "off"], default="on", help="organizations have website, industry, ... (default on)")
     add("--campaigns", choices=["on", "off"], default="off", help="persons have marketing_status (default off)")

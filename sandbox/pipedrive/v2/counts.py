@@ -26,7 +26,7 @@ DEAL_COUNTS = (
 DEAL_GET_COUNTS = DEAL_COUNTS
 
 _LINKS = {"organization": "org_id", "person": "person_id", "deal": "deal_id"}
-_NULL = frozenset({"smart_bcc_email", "source_lead_id", "last_incoming_mail_time", "last_outgoing_mail_time", "marketing_status", "doi_status"})
+_NULL = frozenset({"smart_bcc_email", "last_incoming_mail_time", "last_outgoing_mail_time", "marketing_status", "doi_status"})
 _ZERO = frozenset({
     "email_messages_count", "related_open_deals_count", "related_closed_deals_count", "related_won_deals_count", "related_lost_deals_count",
 })  # fmt: skip
@@ -48,6 +48,8 @@ def _count(account: Account, kind: str, record: Record, name: str) -> Any:
         return [item for item in store[other].find(column, record["id"]) if not item["is_deleted"]]
 
     match name:
+        case "source_lead_id":
+            return record.get("source_lead_id")
         case "first_won_time":
             return record["won_time"]
         case "products_count":
@@ -66,7 +68,7 @@ def _count(account: Account, kind: str, record: Record, name: str) -> Any:
             taking_part = [account.live("deal", participant["deal_id"]) for participant in linked("participant")]
             return sum(deal is not None and (deal["status"] == "open") == (name == "participant_open_deals_count") for deal in taking_part)
         case "activities_count" | "done_activities_count" | "undone_activities_count" | "next_activity_id" | "last_activity_id":
-            return _activities(linked("activity"), name)
+            return activity_count(linked("activity"), name)
         case _:
             statuses = {
                 "open_deals_count": ("open",),
@@ -77,7 +79,8 @@ def _count(account: Account, kind: str, record: Record, name: str) -> Any:
             return sum(deal["status"] in statuses[name] for deal in linked("deal"))
 
 
-def _activities(activities: list[Record], name: str) -> Any:
+def activity_count(activities: list[Record], name: str) -> Any:
+    """Return how many of a record's activities there are in a state, or the id of the next or last one."""
     done = [activity for activity in activities if activity["done"]]
     waiting = [activity for activity in activities if not activity["done"]]
 

@@ -158,7 +158,7 @@ class Deals(Resource):
             "origin_id": None,
             "channel": None,
             "channel_id": None,
-            "source_lead_id": None,
+            "source_lead_id": record.get("source_lead_id"),
             "acv": None,
             "arr": None,
             "mrr": None,
