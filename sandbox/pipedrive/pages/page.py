@@ -1,0 +1,78 @@
+"""What a page consists of, and how long lists are cut into pages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from sandbox.pipedrive.pages.derived import Order
+from sandbox.pipedrive.pages.reader import Reader
+from sandbox.pipedrive.store import Record
+
+Query = dict[str, str]
+ROWS = 50
+_DIGITS_MAX = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page before it is rendered."""
+
+    template: str
+    title: str
+    section: str
+    """Entry of the navigation it belongs to."""
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+Show = Callable[[Reader, Query], Page]
+ShowOne = Callable[[Reader, Query, int], Page | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One page of a list, with the links to its neighbours."""
+
+    records: list[Record]
+    previous: str
+    next: str
+    first: int
+    """Position of the first record, from 1."""
+    total: int
+
+    @property
+    def last(self) -> int:
+        """Position of the last record."""
+        return self.first + len(self.records) - 1
+
+
+def integer(query: Query, name: str) -> int | None:
+    """Return a whole number of the query, None when it is missing or none."""
+    text = query.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else None
+
+
+def link(path: str, **query: Any) -> str:
+    """Return an address with the parameters that have a value."""
+    given = {name: value for name, value in query.items() if value not in (None, "")}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def slice_of(reader: Reader, kind: str, order: Order, path: str, query: Query, **kept: Any) -> Slice:
+    """Return the page of an order that `after` (an id) or `before` names; an unknown id means the first page.
+
+    A page hangs on a record and not on a number, so that it stays where it is while records come and go.
+    """
+    start = 0
+    after, before, at = integer(query, "after"), integer(query, "before"), integer(query, "at")
+    if after is not None and (position := order.position(after)) is not None:
+        start = position + 1
+    elif before is not None and (position := order.position(before)) is not None:
+        start = max(0, position - ROWS)
+    elif at is not None and (position := order.position(at)) is not None:
+        start = position
+    ids = order.ids(start, ROWS)
+    records = [reader.store[kind].records[record_id] for record_id in ids]
+    previous = link(path, before=ids[0], **kept) if ids and start > 0 else ""
+    following = link(path, after=ids[-1], **kept) if ids and start + len(ids) < len(order) else ""
+    return Slice(records, previous, following, start + 1, len(order))
