@@ -16,8 +16,9 @@ def followers_of(account: Account, kind: str, record_id: int) -> list[Record]:
 
 
 def participants_of(account: Account, deal_id: int) -> list[Record]:
-    """Return the live participants of a deal by ascending id, without its main person."""
-    return [participant for participant in account.store["participant"].find("deal_id", deal_id) if not participant["is_deleted"]]
+    """Return the participants of a deal by ascending id, without its main person and those whose person is deleted."""
+    found = [participant for participant in account.store["participant"].find("deal_id", deal_id) if not participant["is_deleted"]]
+    return [participant for participant in found if account.live("person", participant["person_id"]) is not None]
 
 
 def people_of(account: Account, deal: Record) -> list[int]:

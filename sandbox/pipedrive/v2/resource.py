@@ -6,6 +6,7 @@ from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import not_found
 from sandbox.pipedrive.filters import condition_of
+from sandbox.pipedrive.merging import merged_into
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, check_object
 from sandbox.pipedrive.store import Record
@@ -147,6 +148,8 @@ class Resource:
             ApiError: 404 when it is unknown, or deleted and the account hides these.
         """
         record = self.account.store[self.kind].get(call.id(self.title))
+        if record is not None and "merged_into" in record and call.request.method == "GET" and self.account.options.merged_get == "survivor":
+            record = merged_into(self.account, self.kind, record)
         if record is None or (record["is_deleted"] and self.account.options.deleted_get == "404") or not can_see(call.user, record):
             raise not_found(self.title)
         return record
