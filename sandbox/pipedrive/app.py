@@ -19,6 +19,8 @@ from sandbox.pipedrive.journal import Entry, Journal
 from sandbox.pipedrive.limits import Credential, Limits
 from sandbox.pipedrive.operations import build_routes
 from sandbox.pipedrive.pages.site import Pages
+from sandbox.pipedrive.public_images import PREFIX as PUBLIC_PREFIX
+from sandbox.pipedrive.public_images import answer_public
 from sandbox.pipedrive.recorder import Recorder
 from sandbox.pipedrive.routes import Route, Router
 from sandbox.pipedrive.seed import check_origin, fill
@@ -58,6 +60,8 @@ class PipedriveApp:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
+        if request.path.startswith(PUBLIC_PREFIX):
+            return answer_public(self.account, request)
         page = self._pages.answer(request)
         if page is not None:
             return page

@@ -18,6 +18,7 @@ from sandbox.pipedrive.v1 import (
     merge,
     notes,
     participants,
+    pictures,
     recents,
     relations,
     remote_files,
@@ -33,12 +34,14 @@ from sandbox.pipedrive.v2 import (
     discounts,
     fields,
     followers,
+    images,
     installments,
     organizations,
     persons,
     pipelines,
     products,
     search,
+    variations,
 )
 
 MODULES = (
@@ -47,6 +50,7 @@ MODULES = (
     discounts, installments,
     followers, v1_followers, links, merge, participants,
     leads, lead_labels, lead_fields,
+    variations, images, pictures,
 )  # fmt: skip
 """Each has `routes(account)`."""
 _BULK_DELETE = "/api/v2/deals/{id}/products"
