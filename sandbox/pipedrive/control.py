@@ -135,7 +135,7 @@ class Control:
     def _record(self, request: Request) -> Response:
         body = _body(request)
         name = str(body.get("file", ""))
-        self._recorder.start(Path(name) if name else None, is_emptied=bool(body.get("is_emptied", True)))
+        self._recorder.start(Path(name) if name else None, is_emptied=bool(body.get("is_emptied", True)), takes_reads=bool(body.get("reads", False)))
         return json_response(200, {"recording": name})
 
     def _show_clock(self, request: Request) -> Response:

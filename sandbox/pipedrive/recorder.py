@@ -1,4 +1,4 @@
-"""Records every writing request with its body on demand, so that a benchmark can send the very same writes again."""
+"""Records requests with their bodies on demand, so that a benchmark can send the very same writes again and a test can check what was sent."""
 
 import base64
 from pathlib import Path
@@ -11,20 +11,22 @@ _WRITING = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 
 class Recorder:
-    """Appends one JSON line a write to a file while one is named."""
+    """Appends one JSON line a request to a file while one is named."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
+        self._takes_reads = False
 
-    def start(self, path: Path | None, *, is_emptied: bool) -> None:
-        """Record to `path` from now on, or stop with None."""
+    def start(self, path: Path | None, *, is_emptied: bool, takes_reads: bool = False) -> None:
+        """Record what writes to `path` from now on, and what reads too where wanted; stop with None."""
         self._path = path
+        self._takes_reads = takes_reads
         if path is not None and is_emptied:
             path.write_bytes(b"")
 
     def note(self, request: Request, *, status: int, tokens: int) -> None:
-        """Record one request, if it writes and recording is on."""
-        if self._path is None or request.method not in _WRITING:
+        """Record one request, if recording is on and takes it."""
+        if self._path is None or not (self._takes_reads or request.method in _WRITING):
             return
         line = {
             "method": request.method,

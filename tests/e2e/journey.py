@@ -31,7 +31,7 @@ class Journey:
     account: str
     before: bytes
     requests: Path
-    """Every writing request to Pipedrive, as the simulator recorded it: JSON lines."""
+    """Every request to Pipedrive, as the simulator recorded it: JSON lines."""
     refusals: dict[str, str] = field(default_factory=dict)
     """What was tried too early, and the reason it was refused with."""
     audit: dict[str, Any] = field(default_factory=dict)
@@ -55,7 +55,7 @@ async def travel(rehearsal: Rehearsal) -> Journey:
     """Go from creation to rollback."""
     client, migration_id = rehearsal.client, rehearsal.migration_id
     requests = rehearsal.installation.folder / "requests.jsonl"
-    await rehearsal.pipedrive.control("POST", "recording", {"file": str(requests)})
+    await rehearsal.pipedrive.control("POST", "recording", {"file": str(requests), "reads": True})
     journey = Journey(rehearsal, f"{migration_id}-source", await rehearsal.pipedrive.export(), requests)
     await _try_too_early(journey, "load", "schema", "rollback")
     await rehearsal.step("audit")

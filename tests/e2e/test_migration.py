@@ -159,7 +159,7 @@ async def test_no_call_is_refused_for_going_too_fast(journey: Journey) -> None:
 @requires_spec
 @pytest.mark.requirement("L-10")
 async def test_every_request_is_as_pipedrives_own_files_have_it(journey: Journey) -> None:
-    """Bodies, queries and content types of the loader's writes against the official schemas."""
+    """Bodies, queries and content types of all the loader sends against the official schemas."""
     wrong: dict[str, list[str]] = {}
     for line in journey.requests.read_bytes().splitlines():
         request = json.loads(line)
