@@ -23,6 +23,7 @@ from sandbox.pipedrive.v1 import (
     relations,
     remote_files,
     summary,
+    timelines,
     users,
 )
 from sandbox.pipedrive.v1 import fields as v1_fields
@@ -46,7 +47,7 @@ from sandbox.pipedrive.v2 import (
 
 MODULES = (
     deals, persons, organizations, products, activities, pipelines, deal_products, fields, search,
-    users, summary, notes, files, activity_types, relations, changelogs, recents, comments, remote_files, call_logs, filters, v1_fields,
+    users, summary, notes, files, activity_types, relations, changelogs, timelines, recents, comments, remote_files, call_logs, filters, v1_fields,
     discounts, installments,
     followers, v1_followers, links, merge, participants,
     leads, lead_labels, lead_fields,
