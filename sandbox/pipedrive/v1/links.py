@@ -12,11 +12,24 @@ from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import paged
 from sandbox.pipedrive.v1.objects import Related, with_links
 from sandbox.pipedrive.v1.rendering import Rendering
+from sandbox.pipedrive.v1.users import COMPANY_ID
 from sandbox.pipedrive.v2.parents import PLURALS, live_parent
 from sandbox.pipedrive.v2.resource import can_see
 
 _STATUSES = ("open", "won", "lost", "deleted", "all_not_deleted")
 _SORTS = ("id",)
+_DEAL_OF_LINE = (
+    "id", "creator_user_id", "user_id", "person_id", "org_id", "stage_id", "title", "value", "currency", "add_time", "update_time",
+    "stage_change_time", "active", "deleted", "status", "probability", "next_activity_date", "next_activity_time", "next_activity_id",
+    "last_activity_id", "last_activity_date", "lost_reason", "visible_to", "close_time", "pipeline_id", "won_time", "first_won_time", "lost_time",
+    "products_count", "files_count", "notes_count", "followers_count", "email_messages_count", "activities_count", "done_activities_count",
+    "undone_activities_count", "participants_count", "expected_close_date", "last_incoming_mail_time", "last_outgoing_mail_time", "label",
+)  # fmt: skip
+_PRODUCT_OF_LINE = (
+    "id", "name", "code", "description", "unit", "tax", "category", "active_flag", "selectable", "first_char", "owner_id", "files_count", "add_time",
+    "update_time",
+)  # fmt: skip
+"""What the products of a person tell of deal and product."""
 
 
 class Links:
@@ -59,9 +72,15 @@ class Links:
     def _render_line(self, line: Record) -> dict[str, Any]:
         store = self.account.store
         deal, product = store["deal"].records[line["deal_id"]], store["product"].records[line["product_id"]]
-        shown = self._rendering.product(product)
-        shown |= {"visible_to": str(product["visible_to"]), "deal_id": deal["id"]}
-        return {str(deal["id"]): {"deal": self._rendering.deal(deal), "product": shown}}
+        all_of_deal, all_of_product = self._rendering.deal(deal), self._rendering.product(product)
+        shown = {name: all_of_deal[name] for name in _DEAL_OF_LINE}
+        described = {name: all_of_product[name] for name in _PRODUCT_OF_LINE}
+        return {
+            str(deal["id"]): {
+                "deal": {**shown, "company_id": COMPANY_ID, "first_add_time": shown["add_time"]},
+                "product": {**described, "company_id": COMPANY_ID, "visible_to": str(product["visible_to"]), "deal_id": deal["id"]},
+            }
+        }
 
     def duplicate_deal(self, call: Call) -> Result:
         """Copy a deal: an open one with the same values, lines, discounts and participants (what is copied is assumed)."""

@@ -5,7 +5,6 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.rendering import user_object
-from sandbox.pipedrive.v1.users import COMPANY_ID
 
 _NO_ADDRESS = [{"value": "", "primary": True}]
 
@@ -21,7 +20,6 @@ def person_object(account: Account, person_id: int | None) -> dict[str, Any] | N
         "email": person["emails"] or _NO_ADDRESS,
         "phone": person["phones"] or _NO_ADDRESS,
         "owner_id": person["owner_id"],
-        "company_id": COMPANY_ID,
         "value": person["id"],
     }
 
@@ -37,11 +35,16 @@ def organization_object(account: Account, org_id: int | None) -> dict[str, Any] 
         "people_count": len(people),
         "owner_id": organization["owner_id"],
         "address": (organization["address"] or {}).get("value"),
-        "label_ids": organization["label_ids"],
         "active_flag": not organization["is_deleted"],
         "cc_email": None,
         "value": organization["id"],
     }
+
+
+def deal_object(account: Account, deal_id: int | None) -> dict[str, Any] | None:
+    """Return a linked deal, deleted or not."""
+    deal = account.store["deal"].get(deal_id or 0)
+    return None if deal is None else {name: deal[name] for name in ("id", "title", "status", "value", "currency", "stage_id", "pipeline_id")}
 
 
 class Related:
@@ -72,11 +75,11 @@ class Related:
 
 def with_links(deal: dict[str, Any], record: Record, related: Related) -> dict[str, Any]:
     """Return a rendered deal whose links are objects instead of ids."""
-    creator = related.user(record["creator_user_id"])
+    creator, owner = related.user(record["creator_user_id"]), related.user(record["owner_id"])
     return {
         **deal,
         "creator_user_id": None if creator is None else {**creator, "has_pic": bool(creator["has_pic"])},
-        "user_id": related.user(record["owner_id"]),
+        "user_id": None if owner is None else {**owner, "has_pic": bool(owner["has_pic"])},
         "person_id": related.person(record["person_id"]),
         "org_id": related.organization(record["org_id"]),
     }

@@ -12,6 +12,7 @@ from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import LIMIT_MAX, body_of, integer_of, paged
 from sandbox.pipedrive.v1.objects import Related
 from sandbox.pipedrive.v1.rendering import Rendering
+from sandbox.pipedrive.v1.users import COMPANY_ID
 from sandbox.pipedrive.v2.followers import part_of
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules, parse_query
 from sandbox.pipedrive.v2.parents import live_parent
@@ -50,7 +51,8 @@ class Participants:
         elif self.account.options.participant_twice == "refuse":
             raise bad_request(f"Person {person_id} is already a participant of this deal")
         related = Related(self.account)
-        return success(self._render(participant, related), related_objects=related.objects)
+        shown = self._render(participant, related)
+        return success(shown, related_objects={kind: related.objects[kind] for kind in ("user", "person")})
 
     def delete(self, call: Call) -> Result:
         """Remove a participant. The main person cannot be removed this way (assumed)."""
@@ -90,12 +92,16 @@ class Participants:
         return [main, *(participant for participant in others if participant["person_id"] != person["id"])]
 
     def _render(self, participant: Record, related: Related) -> dict[str, Any]:
-        person = self.account.store["person"].records[participant["person_id"]]
+        store = self.account.store
+        person = store["person"].records[participant["person_id"]]
         shown = self._rendering.person(person)
-        links = {"owner_id": related.user(person["owner_id"]), "org_id": related.organization(person["org_id"])}
+        organization = related.organization(person["org_id"])
+        if organization is not None:
+            organization = {**organization, "label_ids": store["organization"].records[person["org_id"]]["label_ids"]}
+        links = {"owner_id": related.user(person["owner_id"]), "org_id": organization}
         return {
             "id": participant["id"],
-            "person_id": related.person(person["id"]),
+            "person_id": {**(related.person(person["id"]) or {}), "company_id": COMPANY_ID},
             "add_time": v1_time(participant["add_time"]),
             "active_flag": not participant["is_deleted"],
             "related_item_data": {"deal_id": participant["deal_id"]},

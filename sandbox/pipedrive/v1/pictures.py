@@ -6,7 +6,6 @@ from typing import Any
 from sandbox.common.asgi import Request
 from sandbox.pipedrive.account import Account, Actor
 from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.clock import v1_time
 from sandbox.pipedrive.errors import bad_request, not_found
 from sandbox.pipedrive.image_header import ImageHeader, read_image_header
 from sandbox.pipedrive.public_images import public_url
@@ -14,13 +13,12 @@ from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v1.files import read_form
+from sandbox.pipedrive.v1.rendering import picture_facts
 from sandbox.pipedrive.v2.parents import live_parent
 
 EDGE_MIN = 128
 _SIZES = ("128", "512")
 _CROP = ("crop_x", "crop_y", "crop_width", "crop_height")
-_NEVER = "0000-00-00 00:00:00"
-"""Change time of a picture that was not changed, as the official example has it."""
 
 
 class Pictures:
@@ -83,16 +81,7 @@ class Pictures:
 
 def render(picture: Record, request: Request) -> dict[str, Any]:
     """Return a picture as version 1 shows it."""
-    return {
-        "id": picture["id"],
-        "item_type": "person",
-        "item_id": picture["person_id"],
-        "active_flag": not picture["is_deleted"],
-        "add_time": v1_time(picture["add_time"]),
-        "update_time": _NEVER,
-        "added_by_user_id": picture["creator_user_id"],
-        "pictures": {size: public_url(request, picture, size) for size in _SIZES},
-    }
+    return {"id": picture["id"], **picture_facts(picture), "pictures": {size: public_url(request, picture, size) for size in _SIZES}}
 
 
 def _check_size(header: ImageHeader, crop: dict[str, int | None]) -> None:

@@ -124,7 +124,7 @@ class Rendering:
             "first_char": person["name"][:1].lower(),
             **times(person),
             "visible_to": str(person["visible_to"]),
-            "picture_id": None,
+            "picture_id": self._picture(person),
             **self._activities("person", person),
             "label": person["label_ids"][0] if person["label_ids"] else None,
             "label_ids": person["label_ids"],
@@ -234,6 +234,10 @@ class Rendering:
             **self.custom_fields("product", product),
         }
 
+    def _picture(self, person: Record) -> dict[str, Any] | None:
+        picture = self.account.live("picture", person.get("picture_id"))
+        return None if picture is None else {"id": picture["id"], **picture_facts(picture)}
+
     def custom_fields(self, kind: str, record: Record) -> dict[str, Any]:
         """Return the custom fields as keys of the record itself, null where it has no value."""
         return to_v1(self.account.fields.custom[kind], record["custom_fields"], with_empty=True)
@@ -294,6 +298,18 @@ def stage(record: Record) -> dict[str, Any]:
         "rotten_flag": record["is_deal_rot_enabled"],
         "rotten_days": record["days_to_rotten"],
         **times(record),
+    }
+
+
+def picture_facts(picture: Record) -> dict[str, Any]:
+    """Return a picture of a person without its addresses. It never changes; the time of that is as in the official example."""
+    return {
+        "item_type": "person",
+        "item_id": picture["person_id"],
+        "active_flag": not picture["is_deleted"],
+        "add_time": v1_time(picture["add_time"]),
+        "update_time": "0000-00-00 00:00:00",
+        "added_by_user_id": picture["creator_user_id"],
     }
 
 
