@@ -12,7 +12,8 @@ import orjson
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.schema import ADDRESS_PARTS
-from sandbox.pipedrive.store import Record, StoreError
+from sandbox.pipedrive.state_file import StoreError
+from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.users import COMPANY_ID
 
 DEFAULT_USERS: tuple[Record, ...] = (
@@ -46,7 +47,7 @@ def read_users(path: Path) -> list[Record]:
     """Read a users file.
 
     Raises:
-        UsersFileError: When it is not a JSON list of objects with a name and an e-mail.
+        UsersFileError: When it is not a JSON list of objects with a name and an e-mail, the first of them active.
     """
     try:
         users = orjson.loads(path.read_bytes())
@@ -54,9 +55,34 @@ def read_users(path: Path) -> list[Record]:
         raise UsersFileError(f"cannot read the users file {path}: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
         raise UsersFileError(f"the users file {path} is not JSON: {error}") from error
-    if not isinstance(users, list) or not users or not all(isinstance(user, dict) and user.get("name") and user.get("email") for user in users):
+    if not isinstance(users, list) or not users:
         raise UsersFileError(f"the users file {path} must be a list of objects with name and email")
+    for position, user in enumerate(users, 1):
+        problem = _problem_of(user)
+        if problem:
+            raise UsersFileError(f"the users file {path}: user {position} {problem}")
+    if not users[0].get("active", True):
+        raise UsersFileError(f"the users file {path}: user 1 must be active, for the token is theirs")
+    tokens = [user["token"] for user in users if user.get("token")]
+    if len(tokens) != len(set(tokens)):
+        raise UsersFileError(f"the users file {path} gives one token to several users")
     return users
+
+
+def _problem_of(user: Any) -> str:
+    """Say what is wrong with a user, nothing when all is well."""
+    if not isinstance(user, dict):
+        return "must be an object with name and email"
+    for name in ("name", "email"):
+        if not isinstance(user.get(name), str) or not user[name].strip():
+            return f"needs a {name}"
+    if unknown := user.keys() - {"name", "email", "active", "admin", "token"}:
+        return f"has the unknown key {min(unknown)}"
+    for name in ("active", "admin"):
+        if not isinstance(user.get(name, True), bool):
+            return f"needs true or false for {name}"
+    token = user.get("token")
+    return "" if token is None or (isinstance(token, str) and token.isascii() and token.isprintable()) else "needs printable ASCII for token"
 
 
 def fill(account: Account) -> None:

@@ -13,15 +13,12 @@ from typing import Any
 import orjson
 
 from sandbox.pipedrive.kinds import KINDS
+from sandbox.pipedrive.state_file import StoreError, open_state
 
 Record = dict[str, Any]
 
 Observer = Callable[[str, Record | None, Record], None]
 """Is told of each record that is added or replaced: its kind, what it was before (None for a new one), what it is now."""
-
-
-class StoreError(Exception):
-    """The state file cannot be used; the message is one line for a person."""
 
 
 class Table:
@@ -96,7 +93,7 @@ class Store:
         self._blobs: dict[str, bytes] = {}
         self._changed: list[tuple[str, Record]] = []
         self._changed_meta: set[str] = set()
-        self._database = _open(path) if path is not None else None
+        self._database = open_state(path) if path is not None else None
         if self._database is not None:
             self._load(self._database)
 
@@ -169,21 +166,7 @@ class Store:
                 self.tables[kind].put(orjson.loads(body))
             for name, value in database.execute("SELECT name, value FROM meta"):
                 self.meta[name] = orjson.loads(value)
-        except (sqlite3.Error, KeyError, orjson.JSONDecodeError) as error:
+        except (sqlite3.Error, LookupError, TypeError, AttributeError, ValueError) as error:
             raise StoreError(f"the state file {self._path} is damaged ({error}); move it away to start with a new account") from error
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        # A commit in WAL mode reaches the operating system at once, so it outlives the process; only a power cut could lose it.
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.executescript(
-            "CREATE TABLE IF NOT EXISTS record (kind TEXT, id INTEGER, body BLOB, PRIMARY KEY (kind, id)) WITHOUT ROWID;"
-            "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
-            "CREATE TABLE IF NOT EXISTS blob (digest TEXT PRIMARY KEY, content BLOB);"
-        )
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot use the state file {path}: {error}; move it away to start with a new account") from error
-    return database
+        if "salt" not in self.meta and any(self.tables.values()):
+            raise StoreError(f"the state file {self._path} is damaged (it has records of no account); move it away to start with a new account")
