@@ -42,6 +42,8 @@ class Account:
         self.fields = Fields(self.store, options, self.clock)
         self.open_deals = 0
         self.open_leads = 0
+        self.pending_conversions: list[int] = []
+        """Jobs that turn a lead into a deal or back and are not done yet, by the ids of their records."""
         self.visible_to_default = options.limits_of_plan.visibilities[-1]
 
     def attach(self) -> None:
@@ -49,6 +51,7 @@ class Account:
         self.fields.refresh()
         self.open_deals = sum(is_open(deal) for deal in self.store["deal"])
         self.open_leads = sum(is_open_lead(lead) for lead in self.store["lead"])
+        self.pending_conversions = [job["id"] for job in self.store["conversion"] if job["state"] == "pending"]
 
     def go_on(self) -> None:
         """Take the clock up where a kept account left it; it went on meanwhile, as fast as it was set to run or is to run now."""
@@ -69,6 +72,7 @@ class Account:
             self.store.set_meta(name, value)
         self.fields.refresh()
         self.open_deals = self.open_leads = 0
+        self.pending_conversions = []
 
     # Identity and time
 
@@ -100,6 +104,11 @@ class Account:
         """Return a record unless it is unknown or deleted."""
         record = self.store[kind].get(record_id) if record_id is not None else None
         return None if record is None or record["is_deleted"] else record
+
+    def lead(self, text: Any) -> Record | None:
+        """Return a lead by its id, which is a text, unless it is unknown or deleted."""
+        found = self.store["lead"].find("uuid", text.lower()) if type(text) is str else []
+        return None if not found or found[0]["is_deleted"] else found[0]
 
     def exists(self, kind: str, record_id: int) -> bool:
         """Whether a record is there and not deleted."""
@@ -253,7 +262,7 @@ class Account:
         """
         before = self.store["deal"].get(deal["id"])
         change = int(is_open(deal)) - int(before is not None and is_open(before))
-        if change > 0 and self._is_full():
+        if change > 0 and self.is_full():
             raise open_deals_cap()
         self.store.put("deal", deal)
         self.open_deals += change
@@ -266,14 +275,15 @@ class Account:
         """
         before = self.store["lead"].get(lead["id"])
         change = int(is_open_lead(lead)) - int(before is not None and is_open_lead(before))
-        if change > 0 and self.options.cap_counts == "leads" and self._is_full():
+        if change > 0 and self.options.cap_counts == "leads" and self.is_full():
             raise open_deals_cap("lead")
         self.store.put("lead", lead)
         self.open_leads += change
 
-    def _is_full(self) -> bool:
+    def is_full(self, freed: int = 0) -> bool:
+        """Whether the account has as many open deals, and leads where these count, as it may have, once some are gone."""
         counted = self.open_deals + (self.open_leads if self.options.cap_counts == "leads" else 0)
-        return counted >= self.open_deals_max
+        return counted - freed >= self.open_deals_max
 
     @property
     def open_deals_max(self) -> int:

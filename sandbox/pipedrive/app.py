@@ -24,6 +24,7 @@ from sandbox.pipedrive.public_images import answer_public
 from sandbox.pipedrive.recorder import Recorder
 from sandbox.pipedrive.routes import Route, Router
 from sandbox.pipedrive.seed import check_origin, fill
+from sandbox.pipedrive.v2.conversions import finish_due
 
 _UNAUTHORIZED = orjson.dumps(unauthorized())
 
@@ -60,6 +61,8 @@ class PipedriveApp:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
+        if self.account.pending_conversions:
+            finish_due(self.account)
         if request.path.startswith(PUBLIC_PREFIX):
             return answer_public(self.account, request)
         page = self._pages.answer(request)

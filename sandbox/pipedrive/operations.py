@@ -30,6 +30,7 @@ from sandbox.pipedrive.v1 import fields as v1_fields
 from sandbox.pipedrive.v1 import followers as v1_followers
 from sandbox.pipedrive.v2 import (
     activities,
+    conversions,
     deal_products,
     deals,
     discounts,
@@ -50,7 +51,7 @@ MODULES = (
     users, summary, notes, files, activity_types, relations, changelogs, timelines, recents, comments, remote_files, call_logs, filters, v1_fields,
     discounts, installments,
     followers, v1_followers, links, merge, participants,
-    leads, lead_labels, lead_fields,
+    leads, lead_labels, lead_fields, conversions,
     variations, images, pictures,
 )  # fmt: skip
 """Each has `routes(account)`."""

@@ -12,6 +12,7 @@ import orjson
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.schema import ADDRESS_PARTS
+from sandbox.pipedrive.seed_leads import add_default_labels, add_leads
 from sandbox.pipedrive.state_file import StoreError
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.users import COMPANY_ID
@@ -156,9 +157,11 @@ def _fill(account: Account, origin: Record) -> None:
             "activity_type", order_nr=position, name=name, key_string=key, icon_key=key, active_flag=True, color="FFFFFF", is_custom_flag=False
         )
         store.put("activity_type", kind)
+    add_default_labels(account)
     account.attach()
     if origin["seed"] is not None:
         _customer(account, random.Random(origin["seed"]))
+        add_leads(account, random.Random(origin["seed"]))
         account.attach()
 
 

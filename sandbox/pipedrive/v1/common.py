@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
 
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result
 from sandbox.pipedrive.clock import v1_time
 from sandbox.pipedrive.errors import bad_request
@@ -40,6 +41,20 @@ def integer_of(value: Any, name: str) -> int | None:
     if type(value) is str and value.isascii() and value.isdigit() and len(value) <= DIGITS_MAX:
         return int(value)
     raise bad_request(f"{name} must be an integer")
+
+
+def lead_link(account: Account, value: Any) -> str | None:
+    """Read the id of a lead, a text; None for null and the empty text.
+
+    Raises:
+        ApiError: 400 when there is no such lead.
+    """
+    if value is None or value == "":
+        return None
+    lead = account.lead(value)
+    if lead is None:
+        raise bad_request(f"Lead {value} not found")
+    return str(lead["uuid"])
 
 
 def ids_of(call: Call) -> list[int]:

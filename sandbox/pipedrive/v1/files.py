@@ -14,7 +14,7 @@ from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import ApiError, bad_request, not_found
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.v1.common import FILES_LIMIT_MAX, body_of, integer_of, paged, times
+from sandbox.pipedrive.v1.common import FILES_LIMIT_MAX, body_of, integer_of, lead_link, paged, times
 
 PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "product_id": "product", "activity_id": "activity"}
 _IMAGES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp", "svg", "heic"})
@@ -67,18 +67,19 @@ class Files:
         if 0 < self.account.options.file_bytes_max < len(content):
             raise ApiError(413, "File is too large.")
         links: dict[str, int | None] = dict.fromkeys(PARENTS)
+        lead_id = lead_link(self.account, fields.get("lead_id"))
         for field, value in fields.items():
             if field in PARENTS:
                 links[field] = integer_of(value, field)
-            elif field in {"lead_id", "project_id"} and value:
-                raise bad_request(f"{field.removesuffix('_id').capitalize()} {value} not found")
+            elif field == "project_id" and value:
+                raise bad_request(f"Project {value} not found")
         for field, parent in links.items():
             if parent is not None and self.account.live(PARENTS[field], parent) is None:
                 raise bad_request(f"{PARENTS[field].capitalize()} {parent} not found")
-        file = self._store(call.user, name, content, links)
+        file = self._store(call.user, name, content, {**links, "lead_id": lead_id})
         return success(self.render(file, call))
 
-    def _store(self, user: Record, name: str, content: bytes, links: dict[str, int | None]) -> Record:
+    def _store(self, user: Record, name: str, content: bytes, links: dict[str, Any]) -> Record:
         account = self.account
         digest = hashlib.sha256(content).hexdigest()
         account.store.put_blob(digest, content)
@@ -118,6 +119,7 @@ class Files:
             parent = self.account.store[kind].get(file[column] or 0)
             names[f"{column.removesuffix('_id')}_name"] = parent.get("name", parent.get("title")) if parent is not None else None
         names.pop("activity_name")
+        lead = self.account.lead(file.get("lead_id"))
         return {
             "id": file["id"],
             "user_id": file["user_id"],
@@ -135,10 +137,10 @@ class Files:
             "mail_message_id": None,
             "mail_template_id": None,
             **{column: file[column] for column in PARENTS},
-            "lead_id": None,
+            "lead_id": file.get("lead_id"),
             "project_id": None,
             **names,
-            "lead_name": None,
+            "lead_name": lead["title"] if lead is not None else None,
             "project_name": None,
             "url": f"http://{host}/v1/files/{file['id']}/download",
             "name": file["name"],

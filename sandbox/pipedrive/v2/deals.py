@@ -59,7 +59,7 @@ class Deals(Resource):
     def build(self, call: Call, values: dict[str, Any], problems: Problems) -> Record:
         """Make a deal; the caller owns it, it is open and stands in the first stage unless told otherwise."""
         account = self.account
-        pipeline_id, stage_id = self._place({}, values, problems)
+        pipeline_id, stage_id = self.place({}, values, problems)
         now = account.now()
         deal = account.new_record(
             self.kind,
@@ -97,7 +97,7 @@ class Deals(Resource):
             problems.add("is_archived", "Archived deal can not be updated")
         deal = dict(record)
         if "pipeline_id" in values or "stage_id" in values:
-            deal["pipeline_id"], deal["stage_id"] = self._place(record, values, problems)
+            deal["pipeline_id"], deal["stage_id"] = self.place(record, values, problems)
             if deal["stage_id"] != record["stage_id"]:
                 deal["stage_change_time"] = self.account.now()
         special = {*_CLOSING, "status", "is_archived", "archive_time", "pipeline_id", "stage_id", "is_deleted"}
@@ -170,7 +170,7 @@ class Deals(Resource):
             shown |= self.labels(record)
         return shown
 
-    def _place(self, record: Record, values: dict[str, Any], problems: Problems) -> tuple[int, int]:
+    def place(self, record: Record, values: dict[str, Any], problems: Problems) -> tuple[int, int]:
         """Return pipeline and stage: the stage decides, a pipeline alone means its first stage, nothing the first of all."""
         account = self.account
         if "stage_id" in values:
