@@ -12,6 +12,7 @@ import orjson
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.schema import ADDRESS_PARTS
+from sandbox.pipedrive.seed_extras import add_extras
 from sandbox.pipedrive.seed_leads import add_default_labels, add_leads
 from sandbox.pipedrive.state_file import StoreError
 from sandbox.pipedrive.store import Record
@@ -162,6 +163,7 @@ def _fill(account: Account, origin: Record) -> None:
     if origin["seed"] is not None:
         _customer(account, random.Random(origin["seed"]))
         add_leads(account, random.Random(origin["seed"]))
+        add_extras(account, random.Random(origin["seed"]))
         account.attach()
 
 
