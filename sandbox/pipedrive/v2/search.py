@@ -12,18 +12,22 @@ from sandbox.pipedrive.schema import Problems, not_allowed
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import boolean_text, integer_text
 
-_KINDS = ("deal", "person", "organization", "product")
+_KINDS = ("deal", "person", "organization", "product", "lead")
 _FIELDS = {
     "deal": ("title", "custom_fields", "notes"),
     "person": ("name", "email", "phone", "custom_fields", "notes"),
     "organization": ("name", "address", "custom_fields", "notes"),
     "product": ("name", "code", "custom_fields"),
+    "lead": ("title", "custom_fields", "notes"),
 }
 _EXTRAS = {
     "deal": ("person_id", "organization_id", "status"), "person": ("organization_id",), "organization": (), "product": (),
+    "lead": ("person_id", "organization_id"),
 }  # fmt: skip
 _SEARCHABLE = frozenset({"address", "varchar", "text", "varchar_auto", "double", "monetary", "phone"})
-_NOTE_LINK = {"deal": "deal_id", "person": "person_id", "organization": "org_id"}
+_NOTE_LINK = {"deal": "deal_id", "person": "person_id", "organization": "org_id", "lead": "lead_id"}
+_ORGANIZATION_COLUMN = {"lead": "organization_id"}
+"""Column of the organization where it is not `org_id`."""
 _ITEM_LIMIT_MAX = 100
 _LIMIT_MAX = 500
 _FULL_SCORE, _PART_SCORE = 1.0, 0.5
@@ -44,6 +48,17 @@ class Search:
             return self._answer([(kind, record) for record in records], query)
 
         return handler
+
+    def leads_of_version_1(self, call: Call) -> Result:
+        """Search leads the way version 1 does: the same, with pages by offset."""
+        allowed = ("term", "fields", "exact_match", "include_fields", "limit", "start", *_EXTRAS["lead"])
+        query = _Query(call.query, allowed, _LIMIT_MAX, position="start")
+        hits = self._hits([("lead", lead) for lead in self._known("lead") if self._fits("lead", lead, call.query)], query)
+        shown, following = query.cut(hits)
+        paging: dict[str, Any] = {"start": query.start, "limit": query.limit, "more_items_in_collection": following is not None}
+        if following is not None:
+            paging["next_start"] = int(following)
+        return success({"items": shown}, additional_data={"pagination": paging})
 
     def items(self, call: Call) -> Result:
         """Search all kinds of record."""
@@ -72,7 +87,7 @@ class Search:
                 text == query.term if match == "exact" else text.startswith(query.term) if match == "beginning" else query.term in text
                 for text in texts
             ):
-                found.append({"id": record["id"], "name": record.get("name", record.get("title"))})
+                found.append({"id": _id_of(kind, record), "name": record.get("name", record.get("title"))})
         shown, cursor = query.cut(found)
         return success(shown, additional_data={"next_cursor": cursor})
 
@@ -90,10 +105,15 @@ class Search:
     def _fits(self, kind: str, record: Record, query: dict[str, str]) -> bool:
         if kind == "deal" and "status" in query and record["status"] != query["status"]:
             return False
-        links = (("person_id", "person_id"), ("organization_id", "org_id"))
+        links = (("person_id", "person_id"), ("organization_id", _ORGANIZATION_COLUMN.get(kind, "org_id")))
         return all(str(record[column]) == query[name] for name, column in links if name in query and name in _EXTRAS[kind])
 
     def _answer(self, records: list[tuple[str, Record]], query: "_Query") -> Result:
+        shown, cursor = query.cut(self._hits(records, query))
+        return success({"items": shown}, additional_data={"next_cursor": cursor})
+
+    def _hits(self, records: list[tuple[str, Record]], query: "_Query") -> list[dict[str, Any]]:
+        """Return what matches, the best first."""
         query.check_length(exact=query.is_exact)
         term = query.term.casefold()
         hits: list[dict[str, Any]] = []
@@ -103,17 +123,19 @@ class Search:
             }
             if matched:
                 score = _FULL_SCORE if any(text.casefold() == term for texts in matched.values() for text in texts) else _PART_SCORE
-                hits.append({"result_score": score, "item": self._render(kind, record, matched)})
+                item = self._render(kind, record, matched)
+                if kind == "lead" and "lead.was_seen" in query.includes:
+                    item["was_seen"] = record["was_seen"]
+                hits.append({"result_score": score, "item": item})
         hits.sort(key=lambda hit: -hit["result_score"])
-        shown, cursor = query.cut(hits)
-        return success({"items": shown}, additional_data={"next_cursor": cursor})
+        return hits
 
     def _matches(self, kind: str, record: Record, field: str, term: str, exact: bool) -> list[str]:
         texts: Iterable[str]
         if field == "custom_fields":
             texts = (text for code in self.account.fields.custom[kind] for text in self._texts_of(kind, record, code))
         elif field == "notes":
-            texts = (note["content"] for note in self.account.store["note"].find(_NOTE_LINK[kind], record["id"]) if not note["is_deleted"])
+            texts = (note["content"] for note in self.account.store["note"].find(_NOTE_LINK[kind], _id_of(kind, record)) if not note["is_deleted"])
         else:
             texts = self._texts_of(kind, record, field)
         return [text for text in texts if (text.casefold() == term if exact else term in text.casefold())]
@@ -130,19 +152,25 @@ class Search:
         yield str(value["value"] if isinstance(value, dict) else value)
 
     def _render(self, kind: str, record: Record, matched: dict[str, list[str]]) -> dict[str, Any]:
-        item: dict[str, Any] = {"id": record["id"], "type": kind, "visible_to": record["visible_to"], "owner": {"id": record["owner_id"]}}
+        item: dict[str, Any] = {"id": _id_of(kind, record), "type": kind, "visible_to": record["visible_to"], "owner": {"id": record["owner_id"]}}
         store = self.account.store
         if kind == "deal":
             stage, person = store["stage"].get(record["stage_id"]), store["person"].get(record["person_id"] or 0)
             item |= {name: record[name] for name in ("title", "value", "currency", "status", "is_archived")}
             item["stage"] = {"id": record["stage_id"], "name": stage["name"] if stage is not None else None}
             item["person"] = {"id": person["id"], "name": person["name"]} if person is not None else None
+        elif kind == "lead":
+            person = store["person"].get(record["person_id"] or 0)
+            item |= {name: record[name] for name in ("title", "value", "currency", "is_archived")}
+            item["person"] = {"id": person["id"], "name": person["name"]} if person is not None else None
+            item["phones"] = [entry["value"] for entry in person["phones"]] if person is not None else []
+            item["emails"] = [entry["value"] for entry in person["emails"]] if person is not None else []
         else:
             item["name"] = record["name"]
         if kind == "person":
             item |= {"phones": [entry["value"] for entry in record["phones"]], "emails": [entry["value"] for entry in record["emails"]]}
-        if kind in {"deal", "person"}:
-            organization = store["organization"].get(record["org_id"] or 0)
+        if kind in {"deal", "person", "lead"}:
+            organization = store["organization"].get(record[_ORGANIZATION_COLUMN.get(kind, "org_id")] or 0)
             item["organization"] = (
                 {"id": organization["id"], "name": organization["name"], "address": (organization["address"] or {}).get("value")}
                 if organization is not None
@@ -158,10 +186,16 @@ class Search:
         return item
 
 
+def _id_of(kind: str, record: Record) -> int | str:
+    """The id of a record in the API, a text for leads."""
+    record_id: int | str = record["uuid"] if kind == "lead" else record["id"]
+    return record_id
+
+
 class _Query:
     """A checked search query. The cursor is the position of the next hit."""
 
-    def __init__(self, query: dict[str, str], allowed: tuple[str, ...], limit_max: int) -> None:
+    def __init__(self, query: dict[str, str], allowed: tuple[str, ...], limit_max: int, position: str = "cursor") -> None:
         problems = Problems()
         for name in query:
             if name not in allowed and name != "api_token":
@@ -170,7 +204,8 @@ class _Query:
         self.limit = integer_text(query.get("limit", "100"), "limit", problems)
         if not 1 <= self.limit <= limit_max:
             problems.add("limit", f"The value must be between 1 and {limit_max}")
-        self.start = integer_text(query.get("cursor", "0"), "cursor", problems)
+        self.start = integer_text(query.get(position, "0"), position, problems)
+        self.includes = query.get("include_fields", "").split(",")
         self.is_exact = boolean_text(query.get("exact_match", "false"), "exact_match", problems)
         self._fields = query["fields"].split(",") if "fields" in query else None
         problems.raise_if_any()
@@ -202,6 +237,7 @@ def routes(account: Account) -> list[Route]:
         Route("GET", "/api/v2/itemSearch/field", 2, 20, search.by_field, is_search=True),
         *(
             Route("GET", f"/api/v2/{name}/search", 2, 20, search.of(kind), is_search=True)
-            for name, kind in (("deals", "deal"), ("persons", "person"), ("organizations", "organization"), ("products", "product"))
+            for name, kind in (("deals", "deal"), ("persons", "person"), ("organizations", "organization"), ("products", "product"), ("leads", "lead"))
         ),
+        Route("GET", "/v1/leads/search", 1, 40, search.leads_of_version_1, is_search=True),
     ]
