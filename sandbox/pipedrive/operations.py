@@ -9,6 +9,7 @@ from sandbox.pipedrive.v1 import (
     call_logs,
     changelogs,
     comments,
+    deal_lists,
     files,
     filters,
     lead_fields,
@@ -28,6 +29,7 @@ from sandbox.pipedrive.v1 import (
 )
 from sandbox.pipedrive.v1 import fields as v1_fields
 from sandbox.pipedrive.v1 import followers as v1_followers
+from sandbox.pipedrive.v1.deprecated import operations as v1_deprecated
 from sandbox.pipedrive.v2 import (
     activities,
     conversions,
@@ -53,6 +55,7 @@ MODULES = (
     followers, v1_followers, links, merge, participants,
     leads, lead_labels, lead_fields, conversions,
     variations, images, pictures,
+    deal_lists, v1_deprecated,
 )  # fmt: skip
 """Each has `routes(account)`."""
 _BULK_DELETE = "/api/v2/deals/{id}/products"

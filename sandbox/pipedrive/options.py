@@ -120,6 +120,8 @@ class Options:
     """Whether organizations have `website`, `linkedin`, `industry`, `annual_revenue` and `employee_count`."""
     campaigns: bool = False
     """Whether persons have `marketing_status`."""
+    deprecated_v1: bool = False
+    """Whether the operations of version 1 that version 2 replaced are served; out of support since August 2026."""
     activity_types_max: int = 100
     """Active activity types in the company; the cap is real, its number is not published."""
     custom_fields_max: int | None = None
@@ -212,6 +214,7 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--contact-sync", choices=["on", "off"], default="off", help="persons have job_title, postal_address, ... (default off)")
     add("--organization-extras", choices=["on", "off"], default="on", help="organizations have website, industry, ... (default on)")
     add("--campaigns", choices=["on", "off"], default="off", help="persons have marketing_status (default off)")
+    add("--deprecated-v1", choices=["on", "off"], default="off", help="serve what version 2 replaced, such as POST /v1/deals (default off)")
     add("--activity-types-max", type=whole(0), default=default.activity_types_max, help="cap on activity types (default 100)")
     add("--custom-fields-max", type=whole(0), help="cap on custom fields instead of the plan's")
     add("--open-deals-max", type=whole(0), help="cap on open deals instead of the plan's")
