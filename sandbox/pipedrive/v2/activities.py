@@ -18,7 +18,6 @@ from sandbox.pipedrive.schema import (
     integer,
     not_a,
     nullable,
-    obj,
     string,
     time_of_day,
 )
@@ -64,7 +63,7 @@ class Activities(Resource):
             "project_id": self._missing("Project"),
             "org_id": account.link("organization"),
             "participants": self._participants,
-            "attendees": array(obj(_ATTENDEE, ("email",))),
+            "attendees": array(_attendee),
             "due_date": day,
             "due_time": time_of_day,
             "duration": duration,
@@ -204,6 +203,12 @@ class Activities(Resource):
         if "attendees" in query.includes:
             shown["attendees"] = record["attendees"]
         return shown
+
+
+def _attendee(value: Any, path: str, problems: Problems) -> Any:
+    """A guest; what is not given is null, and a guest is no organizer unless said so (assumed)."""
+    given = check_object(value, _ATTENDEE, ("email",), problems, path)
+    return {key: given.get(key) for key in _ATTENDEE} | {"is_organizer": bool(given.get("is_organizer"))}
 
 
 def _primary(participants: list[Record]) -> int | None:

@@ -151,7 +151,7 @@ class Persons(Resource):
             "custom_fields": self.custom_values(record, query),
         }
         if self.account.options.contact_sync:
-            shown |= {key: record[key] for key in _CONTACT_SYNC}
+            shown |= {key: record[key] for key in _CONTACT_SYNC} | {"im": record["im"] or []}
         if query.includes:
             shown |= counts(self.account, self.kind, record, query.includes)
             if "marketing_status" in query.includes:
