@@ -1,10 +1,12 @@
 """Organizations and persons in short, as they stand beside a deal or a lead."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sandbox.pipedrive.pages import look, values
 from sandbox.pipedrive.pages.reader import Chip, Reader, Ref
 from sandbox.pipedrive.pages.values import Part
+from sandbox.pipedrive.store import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,18 @@ def person_card(reader: Reader, person_id: int | None) -> ContactCard | None:
     return ContactCard(
         ref, look.initials(ref.text), look.tone(found["id"]), reader.chips("person", found), "", contacts, reader.ref("organization", found["org_id"])
     )
+
+
+def contact_rows(reader: Reader, persons: list[Record]) -> list[dict[str, Any]]:
+    """Return persons as rows of a list."""
+    return [
+        {
+            "ref": reader.ref_to("person", person),
+            "chips": reader.chips("person", person),
+            "organization": reader.ref("organization", person["org_id"]),
+            "emails": values.contacts(person["emails"], "email")[:1],
+            "phones": values.contacts(person["phones"], "phone")[:1],
+            "owner": reader.user(person["owner_id"]),
+        }
+        for person in persons
+    ]

@@ -12,6 +12,9 @@ from sandbox.pipedrive.store import Record
 Query = dict[str, str]
 ROWS = 50
 _DIGITS_MAX = 15
+_LETTERS_MAX = 60
+"""Names in some scripts begin with thousands of characters."""
+_AFTER_ALL = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +79,14 @@ def slice_of(reader: Reader, kind: str, order: Order, path: str, query: Query, *
     previous = link(path, before=ids[0], **kept) if ids and start > 0 else ""
     following = link(path, after=ids[-1], **kept) if ids and start + len(ids) < len(order) else ""
     return Slice(records, previous, following, start + 1, len(order))
+
+
+def letters(order: Order, path: str) -> list[tuple[str, str]]:
+    """Return the first letters of an order of names, each with the address of the page that starts with it."""
+    found: list[tuple[str, str]] = []
+    position = 0
+    while position < len(order) and len(found) < _LETTERS_MAX:
+        letter = order.key_at(position)[:1]
+        found.append((letter.upper(), link(path, at=order.ids(position, 1)[0])))
+        position = order.first_at(letter + _AFTER_ALL)
+    return found

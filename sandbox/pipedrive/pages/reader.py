@@ -16,6 +16,7 @@ NAMELESS = "(no name)"
 _PATHS = {"deal": "deal", "organization": "organization", "person": "person", "product": "product", "lead": "lead"}
 _PLACES = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "organization_id": "organization", "product_id": "product"}
 NO_DATE = "9999"
+_ORDERED = {"planned": "activity", "done": "activity", "archived_lead": "lead"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Reader:
             "person": Order(_name_key),
             "product": Order(_name_key),
             "lead": Order(_lead_key),
+            "archived_lead": Order(_archived_lead_key),
             "planned": Order(_planned_key),
             "done": Order(_done_key),
         }
@@ -77,9 +79,9 @@ class Reader:
         return self._piles
 
     def order(self, name: str) -> Order:
-        """Records of a kind in the order of a list: `organization`, `person`, `product`, `lead`, `planned`, `done`."""
+        """Records in the order of a list: `organization`, `person`, `product`, `lead`, `archived_lead`, `planned` or `done` activities."""
         order = self._orders[name]
-        self._derived.refresh("activity" if name in {"planned", "done"} else name, order)
+        self._derived.refresh(_ORDERED.get(name, name), order)
         return order
 
     def find(self, kind: str, term: str, count: int) -> list[Record]:
@@ -162,7 +164,11 @@ def _name_key(record: Record) -> str | None:
 
 
 def _lead_key(lead: Record) -> int | None:
-    return None if lead["is_deleted"] or lead.get("is_archived") else -lead["id"]
+    return None if lead["is_deleted"] or lead["is_archived"] else -lead["id"]
+
+
+def _archived_lead_key(lead: Record) -> int | None:
+    return -lead["id"] if lead["is_archived"] and not lead["is_deleted"] else None
 
 
 def _planned_key(activity: Record) -> tuple[str, str] | None:

@@ -11,10 +11,11 @@ from sandbox.common.asgi import Headers, Request, Response
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.journal import Journal
 from sandbox.pipedrive.limits import Limits
-from sandbox.pipedrive.pages import board, deal, files, look
+from sandbox.pipedrive.pages import activities, board, deal, files, leads, look, organizations, persons, products
 from sandbox.pipedrive.pages.about import about
 from sandbox.pipedrive.pages.page import Page, Show, ShowOne
 from sandbox.pipedrive.pages.reader import Reader
+from sandbox.pipedrive.pages.searching import search
 
 _FOLDER = Path(__file__).parent
 _STYLE = (_FOLDER / "style.css").read_bytes()
@@ -31,11 +32,21 @@ _HEADERS: Headers = [
 _Other = Callable[[Request], Response | None]
 _LISTS: dict[str, Show] = {
     "": board.first,
+    "leads": leads.show_all,
+    "activities": activities.show_all,
+    "organizations": organizations.show_all,
+    "persons": persons.show_all,
+    "products": products.show_all,
+    "search": search,
 }
 _RECORDS: dict[str, ShowOne] = {
     "pipeline": board.show,
     "stage": board.stage,
     "deal": deal.show,
+    "lead": leads.show,
+    "organization": organizations.show,
+    "person": persons.show,
+    "product": products.show,
 }
 _NAVIGATION = (
     ("deals", "Deals", "/"), ("leads", "Leads", "/leads"), ("activities", "Activities", "/activities"),

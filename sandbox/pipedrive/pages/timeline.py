@@ -79,7 +79,7 @@ def timeline(reader: Reader, kind: str, column: str, record: Record, query: Quer
     found += [(False, activity_time(item), item["id"], "activity", item) for item in activities if item["done"]]
     found += [(_is_pinned(item, column), item["add_time"], item["id"], "note", item) for item in reader.live("note", column, value)]
     found += [(False, item["add_time"], item["id"], "file", item) for item in reader.live("file", column, value)]
-    found += [(False, item.get("start_time") or item["add_time"], item["id"], "call", item) for item in _calls(reader, column, value)]
+    found += [(False, item.get("start_time") or item["add_time"], item["id"], "call", item) for item in reader.live("call_log", column, value)]
     if kind != "lead":
         found += [(False, item["add_time"], item["id"], "change", item) for item in reader.store["change"].find("changed", f"{kind}/{value}")]
     found.sort(key=lambda item: item[:4], reverse=True)
@@ -223,11 +223,6 @@ def _text(value: Any) -> str:
 
 def _is_pinned(note: Record, column: str) -> bool:
     return bool((note.get("pinned") or {}).get(_PINS[column]))
-
-
-def _calls(reader: Reader, column: str, value: int | str) -> list[Record]:
-    """Return the call logs of a record. There are few, so they have no index."""
-    return [call for call in reader.store["call_log"] if call.get(column) == value and not call["is_deleted"]]
 
 
 def _seconds(value: Any) -> str:
