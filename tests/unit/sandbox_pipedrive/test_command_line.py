@@ -204,7 +204,7 @@ def _options() -> list[argparse.Action]:
 def test_every_option_stands_in_the_table_and_nothing_else() -> None:
     page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text(encoding="utf-8")
     table = page.partition("### Options")[2].partition("### ")[0]
-    named = {name for line in table.splitlines() if line.startswith("| `--") for name in re.findall(r"`(--[a-z-]+)`", line.split("|")[1])}
+    named = {name for line in table.splitlines() if line.startswith("| `--") for name in re.findall(r"`(--[a-z0-9-]+)`", line.split("|")[1])}
     assert named == {action.option_strings[0] for action in _options()}
 
 
