@@ -171,11 +171,9 @@ class Search:
             item |= {"phones": [entry["value"] for entry in record["phones"]], "emails": [entry["value"] for entry in record["emails"]]}
         if kind in {"deal", "person", "lead"}:
             organization = store["organization"].get(record[_ORGANIZATION_COLUMN.get(kind, "org_id")] or 0)
-            item["organization"] = (
-                {"id": organization["id"], "name": organization["name"], "address": (organization["address"] or {}).get("value")}
-                if organization is not None
-                else None
-            )
+            item["organization"] = {"id": organization["id"], "name": organization["name"]} if organization is not None else None
+            if organization is not None and kind != "lead":
+                item["organization"]["address"] = (organization["address"] or {}).get("value")
         if kind == "organization":
             item["address"] = (record["address"] or {}).get("value")
         if kind == "product":
