@@ -18,6 +18,8 @@ from sandbox.pipedrive.v1.rendering import Rendering
 from sandbox.pipedrive.v2.resource import Resource, can_see
 
 _VALIDATION = "Validation failed: "
+_RECORDED = ("Name must be given.", "Email must be given if marketing status is set.")
+"""Texts of version 1 that stand without the key they are about."""
 
 
 class Entity:
@@ -148,4 +150,5 @@ def decided(act: Callable[[], Record]) -> Record:
     except ApiError as error:
         if not error.text.startswith(_VALIDATION):
             raise
-        raise bad_request(error.text.removeprefix(_VALIDATION).split("; ")[0]) from error
+        first = error.text.removeprefix(_VALIDATION).split("; ")[0]
+        raise bad_request(next((text for text in _RECORDED if first.endswith(text)), first)) from error

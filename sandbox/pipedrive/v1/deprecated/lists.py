@@ -149,8 +149,9 @@ def _accept(call: Call, kind: str) -> Callable[[Record], bool]:
 def _cut(collection: Collection, record: Record) -> dict[str, Any]:
     rendered = collection.show(record)
     shown = {name: rendered[name] for name in collection.shown}
-    if isinstance(shown.get("owner_id"), dict):
-        shown["owner_id"] = record["owner_id"]
+    for name in ("owner_id", "picture_id"):
+        if isinstance(shown.get(name), dict):
+            shown[name] = shown[name]["id"]
     return shown
 
 
