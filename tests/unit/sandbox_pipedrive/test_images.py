@@ -39,7 +39,7 @@ def test_other_bytes_are_no_image(content: bytes) -> None:
     assert read_image_header(content) is None
 
 
-async def _send(api: Driver, path: str, part: str, content: bytes, method: str = "POST", fields: dict[str, object] | None = None) -> Answer:
+async def _send(api: Driver, path: str, part: str, content: bytes, *, method: str = "POST", fields: dict[str, object] | None = None) -> Answer:
     return await api.send(method, path, multipart(part, "photo.png", content, **(fields or {})), headers=HEADERS)
 
 
@@ -54,7 +54,7 @@ async def test_product_image_goes_in_and_comes_out_without_a_token(api: Driver) 
     image = (await api.get(IMAGE)).data
     assert (image["id"], image["mime_type"], image["name"]) == (answer.data["id"], "image/png", "photo.png")
     assert (await _fetch(api, image["public_url"])).body == PNG
-    changed = await _send(api, IMAGE, "data", JPEG, "PUT")
+    changed = await _send(api, IMAGE, "data", JPEG, method="PUT")
     assert (changed.status, changed.data["id"]) == (200, image["id"])
     assert (await _fetch(api, image["public_url"])).status == 404
     after = (await api.get(IMAGE)).data
@@ -76,7 +76,7 @@ async def test_product_image_must_be_an_image_in_its_part(api: Driver) -> None:
     assert (await _send(api, IMAGE, "data", b"%PDF-1.7")).status == 400
     assert (await _send(api, IMAGE, "file", PNG)).status == 400
     assert (await api.post(IMAGE, {"data": "x"})).status == 400
-    assert (await _send(api, IMAGE, "data", PNG, "PUT")).status == 404
+    assert (await _send(api, IMAGE, "data", PNG, method="PUT")).status == 404
     assert (await _send(api, "/api/v2/products/999/images", "data", PNG)).status == 404
 
 
