@@ -69,7 +69,7 @@ def build_routes(account: Account) -> list[Route]:
 
 
 def _has_query(route: Route) -> bool:
-    return route.method == "GET" or route.version == 1 or route.template == _BULK_DELETE
+    return route.method == "GET" or route.version == 1 or (route.method == "DELETE" and route.template == _BULK_DELETE)
 
 
 def _needs_admin(route: Route) -> bool:
