@@ -8,10 +8,11 @@ from sandbox.pipedrive.errors import ApiError, bad_request
 from sandbox.pipedrive.filters import condition_of
 from sandbox.pipedrive.routes import Handler, Route
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.v1.common import integer_of
+from sandbox.pipedrive.v1.common import integer_of, paged
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.deals import STATUSES, DeprecatedDeals, has_status
 from sandbox.pipedrive.v2.deals import Deals
+from sandbox.pipedrive.v2.resource import can_see
 
 _QUICK = {name: name for name in ("person_id", "org_id", "pipeline_id")}
 Condition = Callable[[Record], bool]
@@ -61,10 +62,12 @@ class DealLists:
             ids = [stage["id"] for stage in stages if stage_id in (None, stage["id"])]
             wanted = self._whose(call)
             deals = (deal for one in ids for deal in self.account.store["deal"].find("stage_id", one))
-            return self._deals.answer_page(
-                call,
-                (deal for deal in deals if deal["status"] == "open" and not deal["is_deleted"] and not deal["is_archived"] and wanted(deal)),
+            chosen = (
+                deal
+                for deal in deals
+                if deal["status"] == "open" and not deal["is_deleted"] and not deal["is_archived"] and wanted(deal) and can_see(call.user, deal)
             )
+            return paged(call, chosen, self._deals.rendering.deal, self._deals.sorts)  # links are plain ids here (official)
 
         return handler
 

@@ -117,11 +117,10 @@ class Entity:
 
     def delete_many(self, call: Call) -> Result:
         """Delete several records; unknown ones are left out (assumed)."""
-        deleted = []
-        for record_id in ids_of(call):
-            if self.account.live(self.kind, record_id) is not None:
-                self.version2.delete(replace(call, params=(str(record_id),)))
-                deleted.append(record_id)
+        known = [record for record_id in ids_of(call) if (record := self.account.live(self.kind, record_id)) is not None]
+        deleted = [record["id"] for record in known if can_see(call.user, record)]
+        for record_id in deleted:
+            self.version2.delete(replace(call, params=(str(record_id),)))
         return success({"id": deleted})
 
     def check_name(self, body: Record, before: Record | None) -> None:

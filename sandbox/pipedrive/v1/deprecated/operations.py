@@ -6,9 +6,9 @@ from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result
 from sandbox.pipedrive.errors import ApiError
 from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.v1.deprecated import activities, contacts, deal_products, deals, lists, pipelines, products, search
+from sandbox.pipedrive.v1.deprecated import activities, activity_types, contacts, deal_products, deals, lists, pipelines, products, search
 
-MODULES = (deals, contacts, activities, products, pipelines, deal_products, lists, search)
+MODULES = (deals, contacts, activities, activity_types, products, pipelines, deal_products, lists, search)
 """Each has `routes(account)`."""
 
 
