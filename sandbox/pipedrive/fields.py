@@ -24,7 +24,8 @@ _BUILT_IN: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("pipeline_id", "Pipeline", "double"), ("stage_id", "Stage", "double"), ("status", "Status", "enum"),
         ("probability", "Probability", "double"),
         ("expected_close_date", "Expected close date", "date"), ("won_time", "Won time", "date"), ("lost_time", "Lost time", "date"),
-        ("close_time", "Deal closed on", "date"), ("lost_reason", "Lost reason", "varchar"), ("visible_to", "Visible to", "enum"), *_TIMES,
+        ("close_time", "Deal closed on", "date"), ("lost_reason", "Lost reason", "varchar"), ("visible_to", "Visible to", "enum"),
+        ("channel", "Source channel", "enum"), *_TIMES,
     ),
     "person": (
         ("name", "Name", "varchar"), ("label_ids", "Labels", "set"), ("phone", "Phone", "phone"), ("email", "Email", "varchar"),
@@ -59,6 +60,7 @@ _DEFAULT_OPTIONS: dict[tuple[str, str], tuple[tuple[str, str | None], ...]] = {
     ("person", "label_ids"): _CONTACT_LABELS,
     ("organization", "label_ids"): _CONTACT_LABELS,
     ("deal", "label_ids"): (("Hot", "red"), ("Warm", "yellow"), ("Cold", "blue")),
+    ("deal", "channel"): (),
     ("product", "category"): (),
     ("organization", "industry"): (("Manufacturing", None), ("Construction", None), ("Services", None)),
     ("activity", "priority"): (("Low", "green"), ("Medium", "yellow"), ("High", "red")),

@@ -208,7 +208,7 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--participant-twice", choices=["refuse", "same"], default=default.participant_twice, help="a participant again (default refuse)")
     add("--main-participant", choices=["on", "off"], default="on", help="a deal's person is among its participants (default on)")
     add("--search-lag", type=decimal(0, 1e6), default=0.0, dest="search_lag_seconds", help="seconds until search knows a record (default 0)")
-    add("--conversion-seconds", type=float, default=default.conversion_seconds, help="how long a conversion of a lead or deal takes (default 1)")
+    add("--conversion-seconds", type=decimal(0, 1e6), default=default.conversion_seconds, help="how long a conversion of a lead or deal takes (default 1)")
     add("--cap-counts", choices=["leads", "deals"], default=default.cap_counts, help="whether leads count with open deals (default leads)")
     add("--lead-keys", choices=["refuse", "ignore"], default=default.lead_keys, help="unknown keys in bodies of leads (default refuse)")
     add("--contact-sync", choices=["on", "off"], default="off", help="persons have job_title, postal_address, ... (default off)")

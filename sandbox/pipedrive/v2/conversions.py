@@ -21,6 +21,7 @@ from sandbox.pipedrive.v2.resource import can_see
 KEPT_SECONDS = 3 * 24 * 3600
 """How long the state of a job can be read: "a few days" (official), three here."""
 _PENDING = "pending"
+_ORIGIN = ("origin_id", "channel", "channel_id")
 _MOVED = ("note", "file", "activity", "call_log")
 
 
@@ -160,7 +161,7 @@ def _to_deal(account: Account, job: Record) -> tuple[str, int | None]:
     if problems.found:
         return "failed", None
     account.put_lead({**lead, "is_deleted": True, "update_time": account.now()})
-    account.put_deal({**deal, "source_lead_id": lead["uuid"]})
+    account.put_deal({**deal, **{name: lead[name] for name in _ORIGIN}, "source_lead_id": lead["uuid"]})
     _move(account, ("lead_id", lead["uuid"]), ("deal_id", deal["id"]))
     return "completed", deal["id"]
 
@@ -186,6 +187,7 @@ def _to_lead(account: Account, job: Record) -> tuple[str, str | None]:
         "source_name": "Deal",
         "origin": "Deal",
         "source_deal_id": deal["id"],
+        **{name: deal.get(name) for name in _ORIGIN},
     }
     lead = new_lead(account, values, creator=job["user_id"], custom=deal["custom_fields"])
     account.put_deal({**deal, "is_deleted": True, "update_time": account.now()})

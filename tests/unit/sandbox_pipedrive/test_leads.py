@@ -57,7 +57,10 @@ async def test_lead_takes_everything(api: Driver) -> None:
 
 
 async def test_channel_is_one_of_the_companys(api: Driver) -> None:
-    assert (await api.post("/v1/leads", {"title": "x", "person_id": 1, "channel": 1})).status == 400
+    option = (await api.post("/api/v2/dealFields/channel/options", [{"label": "Billboard"}])).data[0]["id"]
+    assert (await _lead(api, channel=option))["channel"] == option
+    refused = await api.post("/v1/leads", {"title": "x", "person_id": 1, "channel": option + 1})
+    assert (refused.status, refused.error) == (400, '"channel" is not a known channel')
 
 
 @pytest.mark.parametrize(

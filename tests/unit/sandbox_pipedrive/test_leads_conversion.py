@@ -121,6 +121,18 @@ async def test_lead_has_what_the_deal_had(api: Driver) -> None:
     assert {name: lead[name] for name in expected} == expected
 
 
+async def test_origin_goes_along(api: Driver) -> None:
+    option = (await api.post("/api/v2/dealFields/channel/options", [{"label": "Billboard"}])).data[0]["id"]
+    given = {"origin_id": "form-7", "channel": option, "channel_id": "June"}
+    lead = await _lead(api, **given)
+    deal = (await _finish(api, f"leads/{lead}", await _convert(api, f"leads/{lead}/convert/deal", {})))["deal_id"]
+    shown = (await api.get(f"/api/v2/deals/{deal}")).data
+    assert {name: shown[name] for name in given} == given
+    back = (await _finish(api, f"deals/{deal}", await _convert(api, f"deals/{deal}/convert/lead")))["lead_id"]
+    shown = (await api.get(f"/v1/leads/{back}")).data
+    assert {name: shown[name] for name in given} == given
+
+
 async def test_stage_or_pipeline_is_checked_at_once(api: Driver) -> None:
     lead = await _lead(api)
     for body in ({"stage_id": 999}, {"pipeline_id": 999}, {"stage_id": "1"}, {"stage": 1}, {"stage_id": 1, "pipeline_id": 2}):
