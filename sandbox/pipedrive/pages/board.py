@@ -136,7 +136,10 @@ def _column(chosen: _Filter, stage: Record, limit: int) -> Column:
 
 
 def _sums(chosen: _Filter, keys: list[Key]) -> list[str]:
-    return [look.money(amount, currency) for currency, amount in chosen.piles.sums(keys).items()]
+    """Return the sums by currency, the company's own first."""
+    sums = chosen.piles.sums(keys)
+    company = chosen.reader.account.options.currency
+    return [look.money(sums[currency], currency) for currency in sorted(sums, key=lambda currency: currency != company)]
 
 
 def stage(reader: Reader, query: Query, stage_id: int) -> Page | None:

@@ -22,20 +22,20 @@ MONEY_SCALE = 10_000
 class View(Protocol):
     """Something derived from the records of one kind."""
 
-    def build(self, records: Iterable[Record]) -> None:
+    def build(self, table: Table) -> None:
         """Derive it anew."""
 
-    def take(self, record: Record) -> None:
-        """Take a new or changed record in."""
+    def take(self, before: Record | None, record: Record) -> None:
+        """Take in that a record is new, or is not any more what it was."""
 
 
 @dataclass(slots=True)
 class _Followed:
-    """A view that was asked for, with what changed since."""
+    """A view that was asked for, with what the records that changed since were before."""
 
     view: View
     table: Table
-    changed: dict[int, None] = field(default_factory=dict)
+    changed: dict[int, Record | None] = field(default_factory=dict)
 
 
 class Derived:
@@ -55,8 +55,8 @@ class Derived:
             view.build(table)
             followed.table = table
         else:
-            for record_id in changed:
-                view.take(table.records[record_id])
+            for record_id, before in changed.items():
+                view.take(before, table.records[record_id])
         followed.changed = {}
 
     def _find(self, kind: str, view: View) -> _Followed:
@@ -72,9 +72,8 @@ class Derived:
         return following[-1]
 
     def _note(self, kind: str, before: Record | None, after: Record) -> None:
-        del before
         for followed in self._followed.get(kind, ()):
-            followed.changed[after["id"]] = None
+            followed.changed.setdefault(after["id"], before)
 
 
 class Order:
@@ -82,35 +81,31 @@ class Order:
 
     def __init__(self, key: Callable[[Record], Any]) -> None:
         self._key = key
-        self._keys: dict[int, Any] = {}
         self._sorted: list[tuple[Any, int]] = []
 
     def __len__(self) -> int:
         return len(self._sorted)
 
-    def build(self, records: Iterable[Record]) -> None:
+    def build(self, table: Table) -> None:
         """Derive the order anew."""
         key = self._key
-        self._keys = {record["id"]: value for record in records if (value := key(record)) is not None}
-        self._sorted = sorted((value, record_id) for record_id, value in self._keys.items())
+        self._sorted = sorted((value, record["id"]) for record in table if (value := key(record)) is not None)
 
-    def take(self, record: Record) -> None:
+    def take(self, before: Record | None, record: Record) -> None:
         """Move a record to where it belongs now."""
-        record_id, value = record["id"], self._key(record)
-        before = self._keys.get(record_id)
-        if before == value:
+        old = self._key(before) if before is not None else None
+        new = self._key(record)
+        if old == new:
             return
-        if before is not None:
-            del self._sorted[bisect_left(self._sorted, (before, record_id))]
-            del self._keys[record_id]
-        if value is not None:
-            insort(self._sorted, (value, record_id))
-            self._keys[record_id] = value
+        if old is not None:
+            del self._sorted[bisect_left(self._sorted, (old, record["id"]))]
+        if new is not None:
+            insort(self._sorted, (new, record["id"]))
 
-    def position(self, record_id: int) -> int | None:
+    def position(self, record: Record | None) -> int | None:
         """Return where a record stands, None when it is not in the order."""
-        value = self._keys.get(record_id)
-        return None if value is None else bisect_left(self._sorted, (value, record_id))
+        value = self._key(record) if record is not None else None
+        return None if record is None or value is None else bisect_left(self._sorted, (value, record["id"]))
 
     def first_at(self, value: Any) -> int:
         """Return the position of the first record with at least this key."""
@@ -141,34 +136,39 @@ class Piles:
     def __init__(self, key: Callable[[Record], Hashable]) -> None:
         self._key = key
         self._piles: dict[Hashable, Pile] = {}
-        self._places: dict[int, tuple[Hashable, str, int]] = {}
 
-    def build(self, records: Iterable[Record]) -> None:
+    def build(self, table: Table) -> None:
         """Derive the piles anew."""
-        self._piles, self._places = {}, {}
-        for record in records:
-            self.take(record)
+        self._piles = {}
+        for record in table:
+            self._add(self._key(record), record)
 
-    def take(self, record: Record) -> None:
-        """Put a record on the pile it belongs to now, None for none."""
-        record_id, key = record["id"], self._key(record)
-        place = None if key is None else (key, record["currency"], round(record["value"] * MONEY_SCALE))
-        before = self._places.get(record_id)
-        if before == place:
-            return
+    def take(self, before: Record | None, record: Record) -> None:
+        """Put a record on the pile it belongs to now."""
         if before is not None:
-            pile = self._piles[before[0]]
-            del pile.ids[bisect_left(pile.ids, record_id)]
-            pile.sums[before[1]] -= before[2]
-            del self._places[record_id]
-        if place is not None:
-            pile = self._piles.get(place[0]) or self._piles.setdefault(place[0], Pile())
-            if not pile.ids or pile.ids[-1] < record_id:
-                pile.ids.append(record_id)
-            else:
-                insort(pile.ids, record_id)
-            pile.sums[place[1]] = pile.sums.get(place[1], 0) + place[2]
-            self._places[record_id] = place
+            self._remove(self._key(before), before)
+        self._add(self._key(record), record)
+
+    def _add(self, key: Hashable, record: Record) -> None:
+        """Put a record on a pile; None is none."""
+        if key is None:
+            return
+        pile = self._piles.get(key)
+        if pile is None:
+            pile = self._piles[key] = Pile()
+        record_id = record["id"]
+        if not pile.ids or pile.ids[-1] < record_id:
+            pile.ids.append(record_id)
+        else:
+            insort(pile.ids, record_id)
+        pile.sums[record["currency"]] = pile.sums.get(record["currency"], 0) + round(record["value"] * MONEY_SCALE)
+
+    def _remove(self, key: Hashable, record: Record) -> None:
+        if key is None:
+            return
+        pile = self._piles[key]
+        del pile.ids[bisect_left(pile.ids, record["id"])]
+        pile.sums[record["currency"]] -= round(record["value"] * MONEY_SCALE)
 
     def keys(self) -> Iterable[Hashable]:
         """Return the keys of all piles, empty ones included."""

@@ -11,6 +11,7 @@ _MINUS = "\u2212"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _PRICE_DIGITS_MAX = 6
 _TONES = 8
+_OVERDUE_DAYS_MAX = 60
 _KIB = 1024
 _UNITS = ("bytes", "KB", "MB", "GB")
 _LEADING_MARKS = " \"'«»\u201c\u201d\u2018\u2019¿¡([{-_.#"
@@ -64,11 +65,13 @@ def local_time(text: str | None, zone: str) -> datetime | None:
 
 
 def near(text: str, today: date) -> str:
-    """A due date as a person would say it: `today`, `tomorrow`, `3 days overdue`, else the date."""
+    """A due date as a person would say it: `today`, `tomorrow`, `3 days overdue`, `due 4 Oct 2015`, else the date."""
     try:
         days = (date.fromisoformat(text[:10]) - today).days
     except ValueError:
         return text
+    if days < -_OVERDUE_DAYS_MAX:
+        return f"due {day(text)}"
     if days < 0:
         return f"{-days} day{'s' if days < -1 else ''} overdue"
     return {0: "today", 1: "tomorrow"}.get(days) or day(text)
@@ -112,9 +115,15 @@ def tone(number_of: int) -> int:
     return number_of % _TONES
 
 
-def folded(text: str) -> str:
+def plain(text: str) -> str:
+    """A text for comparing: without case and accents."""
+    text = text.casefold()
+    if text.isascii():
+        return text
+    return "".join(character for character in unicodedata.normalize("NFKD", text) if not unicodedata.combining(character))
+
+
+def sortable(name: str) -> str:
     """A name for sorting: without case, accents and leading marks."""
-    plain = text.casefold()
-    if not plain.isascii():
-        plain = "".join(character for character in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(character))
-    return plain.lstrip(_LEADING_MARKS) or plain
+    text = plain(name)
+    return text.lstrip(_LEADING_MARKS) or text

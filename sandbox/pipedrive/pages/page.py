@@ -62,20 +62,20 @@ def link(path: str, **query: Any) -> str:
 
 
 def slice_of(reader: Reader, kind: str, order: Order, path: str, query: Query, **kept: Any) -> Slice:
-    """Return the page of an order that `after` (an id) or `before` names; an unknown id means the first page.
+    """Return the page of an order that `after`, `before` or `at` (ids) names; an unknown id means the first page.
 
     A page hangs on a record and not on a number, so that it stays where it is while records come and go.
     """
     start = 0
-    after, before, at = integer(query, "after"), integer(query, "before"), integer(query, "at")
-    if after is not None and (position := order.position(after)) is not None:
-        start = position + 1
-    elif before is not None and (position := order.position(before)) is not None:
-        start = max(0, position - ROWS)
-    elif at is not None and (position := order.position(at)) is not None:
-        start = position
+    table = reader.store[kind]
+    for name, step in (("after", 1), ("before", -ROWS), ("at", 0)):
+        record_id = integer(query, name)
+        position = order.position(table.get(record_id)) if record_id is not None else None
+        if position is not None:
+            start = max(0, position + step)
+            break
     ids = order.ids(start, ROWS)
-    records = [reader.store[kind].records[record_id] for record_id in ids]
+    records = [table.records[record_id] for record_id in ids]
     previous = link(path, before=ids[0], **kept) if ids and start > 0 else ""
     following = link(path, after=ids[-1], **kept) if ids and start + len(ids) < len(order) else ""
     return Slice(records, previous, following, start + 1, len(order))

@@ -1,6 +1,5 @@
 """Reads the account for the pages: records by their names, users, times in the company's zone, and the derived orders."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,6 +15,8 @@ NAMELESS = "(no name)"
 _PATHS = {"deal": "deal", "organization": "organization", "person": "person", "product": "product", "lead": "lead"}
 _PLACES = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "organization_id": "organization", "product_id": "product"}
 NO_DATE = "9999"
+_BACKWARDS = str.maketrans("0123456789", "9876543210")
+"""Turns the order of dates round."""
 _ORDERED = {"planned": "activity", "done": "activity", "archived_lead": "lead"}
 
 
@@ -69,7 +70,7 @@ class Reader:
             "planned": Order(_planned_key),
             "done": Order(_done_key),
         }
-        self._words = {kind: Words(_texts) for kind in _PATHS}
+        self._words = {kind: Words(_text) for kind in _PATHS}
 
     # Derived orders
 
@@ -160,7 +161,7 @@ def _deal_key(deal: Record) -> tuple[int, str, int] | None:
 
 
 def _name_key(record: Record) -> str | None:
-    return None if record["is_deleted"] else look.folded(record["name"] or NAMELESS)
+    return None if record["is_deleted"] else look.sortable(record["name"] or NAMELESS)
 
 
 def _lead_key(lead: Record) -> int | None:
@@ -177,21 +178,23 @@ def _planned_key(activity: Record) -> tuple[str, str] | None:
     return activity["due_date"] or NO_DATE, activity["due_time"] or ""
 
 
-def _done_key(activity: Record) -> tuple[tuple[int, ...], int] | None:
+def _done_key(activity: Record) -> tuple[str, int] | None:
     """The latest first."""
     if activity["is_deleted"] or not activity["done"]:
         return None
-    return tuple(-ord(character) for character in f"{activity['due_date'] or ''}{activity['due_time'] or ''}"), -activity["id"]
+    return f"{activity['due_date'] or ''}{activity['due_time'] or ''}".translate(_BACKWARDS), -activity["id"]
 
 
-def _texts(record: Record) -> Iterable[str]:
-    """Yield what a search on the pages looks at."""
-    for name in ("title", "name", "code"):
-        if record.get(name):
-            yield record[name]
+def _text(record: Record) -> str:
+    """Return what a search on the pages looks at, in one line."""
+    parts = [record[name] for name in ("title", "name", "code") if record.get(name)]
     for entries in (record.get("emails"), record.get("phones")):
-        yield from (entry["value"] for entry in entries or () if entry.get("value"))
+        if entries:
+            parts += [entry["value"] for entry in entries if entry.get("value")]
     address = record.get("address")
-    if isinstance(address, dict) and address.get("value"):
-        yield address["value"]
-    yield from (value for value in (record.get("custom_fields") or {}).values() if isinstance(value, str))
+    if address and address.get("value"):
+        parts.append(address["value"])
+    custom = record.get("custom_fields")
+    if custom:
+        parts += [value for value in custom.values() if type(value) is str]
+    return "\t".join(parts).replace("\n", " ")

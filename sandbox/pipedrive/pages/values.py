@@ -11,6 +11,8 @@ DELETED_OPTION = "(deleted option)"
 _VISIBILITY = {1: "Owner only", 3: "Owner's visibility group", 5: "Owner's group and its sub-groups", 7: "Entire company"}
 _VISIBILITY_SMALL = {1: "Owner and followers", 3: "Entire company"}
 _ADDRESS_ORDER = ("route", "street_number", "subpremise", "postal_code", "locality", "sublocality", "admin_area_level_1", "country")
+_SHORT_MAX = 60
+"""Longer values stand below the name of their field."""
 _LINKS = {"org": "organization", "people": "person"}
 _PLURALS = {"email": "emails", "phone": "phones"}
 
@@ -61,7 +63,7 @@ def rows(reader: Reader, entity: str, record: Record, leave_out: frozenset[str] 
         if not parts:
             empty.append(field["field_name"])
             continue
-        row = Row(field["field_name"], parts, field["field_type"] == "text")
+        row = Row(field["field_name"], parts, field["field_type"] == "text" or any(len(part.text) > _SHORT_MAX for part in parts))
         (custom if is_custom else filled).append(row)
     return Rows(filled, custom, empty)
 
