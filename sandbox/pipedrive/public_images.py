@@ -1,39 +1,58 @@
 """Addresses of images that need no token, as product images and pictures of persons have them, and the bytes behind them.
 
-An address names the SHA-256 of the image, so it can be guessed by nobody who has not seen the image. Of pictures of persons
-the real service keeps copies of 128 and 512 pixels; here both addresses give the picture as it was sent.
+An address has a mark that only the account can make. That of a product image is good for 7 days (documented). Of pictures of
+persons the real service keeps copies of 128 and 512 pixels; here both addresses give the picture as it was sent.
 """
+
+import hashlib
 
 from sandbox.common.asgi import Request, Response
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.store import Record
 
 PREFIX = "/_public/"
+LIFE_SECONDS = 7 * 24 * 3600
 _TYPES = {"gif": b"image/gif", "jpg": b"image/jpeg", "png": b"image/png"}
 _ENDINGS = {kind.decode(): ending for ending, kind in _TYPES.items()}
-_DIGEST_LENGTH = 64
 
 
-def public_url(request: Request, image: Record, size: str = "") -> str:
-    """Return the address of an image, as the caller can reach it.
+def image_url(account: Account, request: Request, image: Record) -> str:
+    """Return the address of a product image for 7 days, as the caller can reach it."""
+    until = int(account.clock.epoch()) + LIFE_SECONDS
+    return _url(account, request, image, f"product_image/{image['id']}/{until}")
+
+
+def picture_url(account: Account, request: Request, picture: Record, size: str) -> str:
+    """Return the address of a person's picture, as the caller can reach it.
 
     Args:
+        account: The account, for its marks.
         request: The request that asks, which tells the host.
-        image: A product image or a picture.
-        size: Edge in pixels that the address promises, empty for none.
+        picture: The picture.
+        size: Edge in pixels that the address promises.
     """
-    host = request.header(b"host") or "localhost"
-    suffix = f"_{size}" if size else ""
-    return f"http://{host}{PREFIX}{image['digest']}{suffix}.{_ENDINGS[image['mime_type']]}"
+    return _url(account, request, picture, f"picture/{picture['id']}/{size}")
 
 
 def answer_public(account: Account, request: Request) -> Response:
-    """Answer the bytes of an image that is still in use."""
-    stem, _, ending = request.path.removeprefix(PREFIX).partition(".")
-    digest = stem[:_DIGEST_LENGTH]
-    is_known = ending in _TYPES and any(
-        image["digest"] == digest and not image["is_deleted"] for kind in ("product_image", "picture") for image in account.store[kind]
-    )
-    if not is_known or request.method not in {"GET", "HEAD"}:
+    """Answer the bytes of an image that is still in use: 404 when it is not, 403 when the address is too old."""
+    stem, _, ending = request.path.removeprefix(PREFIX).rpartition(".")
+    name, _, mark = stem.rpartition("_")
+    if request.method not in {"GET", "HEAD"} or mark != _mark(account, name):
         return Response(404, b"Not found", b"text/plain")
-    return Response(200, account.store.get_blob(digest), _TYPES[ending])
+    kind, image_id, last = name.split("/")
+    image = account.live(kind, int(image_id))
+    if image is None or ending != _ENDINGS[image["mime_type"]]:
+        return Response(404, b"Not found", b"text/plain")
+    if kind == "product_image" and account.clock.epoch() > int(last):
+        return Response(403, b"This address is too old", b"text/plain")
+    return Response(200, account.store.get_blob(image["digest"]), _TYPES[ending])
+
+
+def _url(account: Account, request: Request, image: Record, name: str) -> str:
+    host = request.header(b"host") or "localhost"
+    return f"http://{host}{PREFIX}{name}_{_mark(account, name)}.{_ENDINGS[image['mime_type']]}"
+
+
+def _mark(account: Account, name: str) -> str:
+    return hashlib.sha256(f"{account.store.meta['salt']}:{name}".encode()).hexdigest()[:32]

@@ -4,11 +4,11 @@ import hashlib
 from typing import Any
 
 from sandbox.common.asgi import Request
-from sandbox.pipedrive.account import Account, Actor
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import bad_request, not_found
 from sandbox.pipedrive.image_header import ImageHeader, read_image_header
-from sandbox.pipedrive.public_images import public_url
+from sandbox.pipedrive.public_images import picture_url
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import integer_of
@@ -32,14 +32,13 @@ class Pictures:
         person = live_parent(self.account, "person", call)
         call.refuse_query()
         picture = self._picture(person)
-        details = {name: shown for name, shown in render(picture, call.request).items() if name not in {"add_time", "update_time"}}
+        details = {name: shown for name, shown in render(self.account, picture, call.request).items() if name not in {"add_time", "update_time"}}
         return success(details | {"file_size": picture["file_size"]})
 
     async def create(self, call: Call) -> Result:
         """Give a person a picture; one that is there already is replaced."""
         person = live_parent(self.account, "person", call)
         fields, name, content = await read_form(call.request)
-        self.account.actor = Actor(call.user["id"], "api")  # others may have acted while the form was read
         header = read_image_header(content)
         if not name or header is None:
             raise bad_request("file must be a GIF, JPG or PNG image")
@@ -52,7 +51,7 @@ class Pictures:
         self._remove(person)
         self.account.store.put("picture", picture)
         self._set(person, picture["id"])
-        return success(render(picture, call.request))
+        return success(render(self.account, picture, call.request))
 
     def delete(self, call: Call) -> Result:
         """Take a person's picture away. The id in the answer is the person's (documented)."""
@@ -79,9 +78,10 @@ class Pictures:
         self.account.store.put("person", {**person, "picture_id": picture_id, "update_time": self.account.now()})
 
 
-def render(picture: Record, request: Request) -> dict[str, Any]:
+def render(account: Account, picture: Record, request: Request) -> dict[str, Any]:
     """Return a picture as version 1 shows it."""
-    return {"id": picture["id"], **picture_facts(picture), "pictures": {size: public_url(request, picture, size) for size in _SIZES}}
+    addresses = {size: picture_url(account, request, picture, size) for size in _SIZES}
+    return {"id": picture["id"], **picture_facts(picture), "pictures": addresses}
 
 
 def _check_size(header: ImageHeader, crop: dict[str, int | None]) -> None:

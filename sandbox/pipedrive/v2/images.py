@@ -3,11 +3,11 @@
 import hashlib
 from typing import Any
 
-from sandbox.pipedrive.account import Account, Actor
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import bad_request, not_found
 from sandbox.pipedrive.image_header import read_image_header
-from sandbox.pipedrive.public_images import public_url
+from sandbox.pipedrive.public_images import image_url
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.files import read_form
@@ -26,7 +26,7 @@ class Images:
         product = live_parent(self.account, "product", call)
         call.refuse_query()
         image = self._image(product)
-        details = {"public_url": public_url(call.request, image), "mime_type": image["mime_type"], "name": image["name"]}
+        details = {"public_url": image_url(self.account, call.request, image), "mime_type": image["mime_type"], "name": image["name"]}
         return success(_render(image) | details)
 
     async def create(self, call: Call) -> Result:
@@ -59,7 +59,6 @@ class Images:
             ApiError: 400 without an image in the part `data`, or with one of another format (formats and texts assumed).
         """
         _, name, content = await read_form(call.request, "data")
-        self.account.actor = Actor(call.user["id"], "api")  # others may have acted while the form was read
         header = read_image_header(content)
         if header is None:
             raise bad_request("data must be a GIF, JPG or PNG image")

@@ -7,7 +7,8 @@ import pytest
 
 from sandbox.pipedrive.image_header import read_image_header
 from sandbox.pipedrive.seed_extras import one_colour
-from tests.unit.sandbox_pipedrive.driver import Answer, Driver
+from tests.unit.sandbox_pipedrive.driver import Answer, Driver, Start
+from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 from tests.unit.sandbox_pipedrive.multipart import HEADERS, multipart
 
 PNG = one_colour(200, b"\x10\x80\xf0")
@@ -56,7 +57,6 @@ async def test_product_image_goes_in_and_comes_out_without_a_token(api: Driver) 
     assert (await _fetch(api, image["public_url"])).body == PNG
     changed = await _send(api, IMAGE, "data", JPEG, method="PUT")
     assert (changed.status, changed.data["id"]) == (200, image["id"])
-    assert (await _fetch(api, image["public_url"])).status == 404
     after = (await api.get(IMAGE)).data
     assert (after["mime_type"], (await _fetch(api, after["public_url"])).body) == ("image/jpeg", JPEG)
     assert (await api.delete(IMAGE)).data == {"id": image["id"]}
@@ -121,10 +121,30 @@ async def test_pictures_are_squares_of_128_pixels_or_more(api: Driver, content: 
     assert (await _send(api, PICTURE, "file", content, fields=crop)).status == status
 
 
+async def test_address_of_a_product_image_lives_for_7_days(start: Start) -> None:
+    time = FakeTime()
+    api = start(time.clock())
+    await _send(api, IMAGE, "data", PNG)
+    await _send(api, PICTURE, "file", PNG)
+    image, picture = (await api.get(IMAGE)).data["public_url"], (await api.get("/api/v2/persons/2/picture")).data["pictures"]["128"]
+    time.sleep(7 * 24 * 3600 - 1)
+    assert (await _fetch(api, image)).status == 200
+    time.sleep(2)
+    assert (await _fetch(api, image)).status == 403
+    assert (await _fetch(api, picture)).status == 200
+    assert (await _fetch(api, (await api.get(IMAGE)).data["public_url"])).status == 200
+
+
 async def test_public_addresses_are_exact(api: Driver) -> None:
     await _send(api, IMAGE, "data", PNG)
     path = urlsplit((await api.get(IMAGE)).data["public_url"]).path
     assert (await api.send("GET", path, token=None)).status == 200
     assert (await api.send("POST", path, token=None)).status == 404
-    for wrong in (path.replace(".png", ".exe"), "/_public/", "/_public/x.png"):
+    for wrong in (
+        path.replace(".png", ".exe"),
+        path.replace("product_image/", "product_image/9"),
+        path.replace("_public", "_public/x"),
+        "/_public/",
+        "/_public/x.png",
+    ):
         assert (await api.send("GET", wrong, token=None)).status == 404
