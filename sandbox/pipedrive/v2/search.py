@@ -6,11 +6,12 @@ from typing import Any
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.errors import ApiError, validation_failed
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Problems, not_allowed
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import boolean_text, integer_text
+from sandbox.pipedrive.v2.related_items import related
 
 _KINDS = ("deal", "person", "organization", "product", "lead")
 _FIELDS = {
@@ -19,7 +20,10 @@ _FIELDS = {
     "organization": ("name", "address", "custom_fields", "notes"),
     "product": ("name", "code", "custom_fields"),
     "lead": ("title", "custom_fields", "notes"),
+    "file": ("name",),
 }
+_ITEM_TYPES = (*_KINDS, "file", "mail_attachment", "project")
+"""What `item_types` knows; mail and projects are not simulated, so that nothing of theirs is found."""
 _EXTRAS = {
     "deal": ("person_id", "organization_id", "status"), "person": ("organization_id",), "organization": (), "product": (),
     "lead": ("person_id", "organization_id"),
@@ -45,7 +49,12 @@ class Search:
         def handler(call: Call) -> Result:
             query = _Query(call.query, ("term", "fields", "exact_match", "include_fields", "limit", "cursor", *_EXTRAS[kind]), _LIMIT_MAX)
             records = (record for record in self._known(kind) if self._fits(kind, record, call.query))
-            return self._answer([(kind, record) for record in records], query)
+            hits = self._hits([(kind, record) for record in records], query)
+            if kind == "deal":  # only `/itemSearch` shows the address of a deal's organization
+                for hit in hits:
+                    (hit["item"]["organization"] or {}).pop("address", None)
+            shown, cursor = query.cut(hits)
+            return success({"items": shown}, additional_data={"next_cursor": cursor})
 
         return handler
 
@@ -64,8 +73,16 @@ class Search:
         """Search all kinds of record."""
         allowed = ("term", "item_types", "fields", "exact_match", "include_fields", "limit", "cursor", "search_for_related_items")
         query = _Query(call.query, allowed, _ITEM_LIMIT_MAX)
-        wanted = call.query.get("item_types", ",".join(_KINDS)).split(",")
-        return self._answer([(kind, record) for kind in _KINDS if kind in wanted for record in self._known(kind)], query)
+        wanted = _item_types(call.query)
+        hits = self._hits([(kind, record) for kind in (*_KINDS, "file") if kind in wanted for record in self._known(kind)], query)
+        shown, cursor = query.cut(hits)
+        data = {"items": shown}
+        if query.has_related:
+            data["related_items"] = [
+                {"result_score": 0, "item": self._render(kind, record, {})}
+                for kind, record in related(self.account.store, [hit["item"] for hit in shown])
+            ]
+        return success(data, additional_data={"next_cursor": cursor})
 
     def by_field(self, call: Call) -> Result:
         """Search one field of one kind; case matters."""
@@ -108,10 +125,6 @@ class Search:
         links = (("person_id", "person_id"), ("organization_id", _ORGANIZATION_COLUMN.get(kind, "org_id")))
         return all(str(record[column]) == query[name] for name, column in links if name in query and name in _EXTRAS[kind])
 
-    def _answer(self, records: list[tuple[str, Record]], query: "_Query") -> Result:
-        shown, cursor = query.cut(self._hits(records, query))
-        return success({"items": shown}, additional_data={"next_cursor": cursor})
-
     def _hits(self, records: list[tuple[str, Record]], query: "_Query") -> list[dict[str, Any]]:
         """Return what matches, the best first."""
         query.check_length(exact=query.is_exact)
@@ -123,9 +136,7 @@ class Search:
             }
             if matched:
                 score = _FULL_SCORE if any(text.casefold() == term for texts in matched.values() for text in texts) else _PART_SCORE
-                item = self._render(kind, record, matched)
-                if kind == "lead" and "lead.was_seen" in query.includes:
-                    item["was_seen"] = record["was_seen"]
+                item = self._render(kind, record, matched) | self._included(kind, record, query.includes)
                 hits.append({"result_score": score, "item": item})
         hits.sort(key=lambda hit: -hit["result_score"])
         return hits
@@ -151,7 +162,23 @@ class Search:
             return
         yield str(value["value"] if isinstance(value, dict) else value)
 
+    def _included(self, kind: str, record: Record, includes: list[str]) -> dict[str, Any]:
+        """Return what `include_fields` asks for (the names of the keys are assumed)."""
+        shown: dict[str, Any] = {}
+        if kind == "lead" and "lead.was_seen" in includes:
+            shown["was_seen"] = record["was_seen"]
+        if kind == "deal" and "deal.cc_email" in includes:
+            shown["cc_email"] = None
+        if kind == "product" and "product.price" in includes:
+            shown["price"] = next((price["price"] for price in record["prices"]), None)
+        if kind == "person" and "person.picture" in includes:
+            pictures = self.account.store["picture"].find("person_id", record["id"])
+            shown["picture"] = next(({"id": picture["id"]} for picture in pictures if not picture["is_deleted"]), None)
+        return shown
+
     def _render(self, kind: str, record: Record, matched: dict[str, list[str]]) -> dict[str, Any]:
+        if kind == "file":
+            return {"id": record["id"], "type": kind, "name": record["name"], "url": f"/files/{record['id']}/download"}
         item: dict[str, Any] = {"id": _id_of(kind, record), "type": kind, "visible_to": record["visible_to"], "owner": {"id": record["owner_id"]}}
         store = self.account.store
         if kind == "deal":
@@ -190,6 +217,13 @@ def _id_of(kind: str, record: Record) -> int | str:
     return record_id
 
 
+def _item_types(query: dict[str, str]) -> list[str]:
+    wanted = query.get("item_types", ",".join(_ITEM_TYPES)).split(",")
+    if any(kind not in _ITEM_TYPES for kind in wanted):
+        raise validation_failed([f"item_types: The value must be one of: {', '.join(_ITEM_TYPES)}"])
+    return wanted
+
+
 class _Query:
     """A checked search query. The cursor is the position of the next hit."""
 
@@ -204,6 +238,7 @@ class _Query:
             problems.add("limit", f"The value must be between 1 and {limit_max}")
         self.start = integer_text(query.get(position, "0"), position, problems)
         self.includes = query.get("include_fields", "").split(",")
+        self.has_related = boolean_text(query.get("search_for_related_items", "false"), "search_for_related_items", problems)
         self.is_exact = boolean_text(query.get("exact_match", "false"), "exact_match", problems)
         self._fields = query["fields"].split(",") if "fields" in query else None
         problems.raise_if_any()
@@ -235,7 +270,13 @@ def routes(account: Account) -> list[Route]:
         Route("GET", "/api/v2/itemSearch/field", 2, 20, search.by_field, is_search=True),
         *(
             Route("GET", f"/api/v2/{name}/search", 2, 20, search.of(kind), is_search=True)
-            for name, kind in (("deals", "deal"), ("persons", "person"), ("organizations", "organization"), ("products", "product"), ("leads", "lead"))
+            for name, kind in (
+                ("deals", "deal"),
+                ("persons", "person"),
+                ("organizations", "organization"),
+                ("products", "product"),
+                ("leads", "lead"),
+            )
         ),
         Route("GET", "/v1/leads/search", 1, 40, search.leads_of_version_1, is_search=True),
     ]
