@@ -5,10 +5,12 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import paged
 from sandbox.pipedrive.v1.fields import FieldDefinitionsOfVersion1
 
 _OF_DEALS_ALONE = frozenset({"pipeline_id", "stage_id", "status", "probability", "won_time", "lost_time", "close_time", "lost_reason"})
+_KEYS = {"org_id": "organization_id"}
 _YES_NO = [{"id": 1, "label": "Yes"}, {"id": 0, "label": "No"}]
 _NOTE_FIELDS: tuple[tuple[str, str, str], ...] = (
     ("content", "Content", "text"),
@@ -37,7 +39,11 @@ class LeadFields:
     def list_of_leads(self, call: Call) -> Result:
         """Answer the list of fields leads have."""
         known = self.account.fields.by_code["lead"].values()
-        return paged(call, [field for field in known if field["field_code"] not in _OF_DEALS_ALONE], self._of_deals.render, ("id",))
+        return paged(call, [field for field in known if field["field_code"] not in _OF_DEALS_ALONE], self._render, ("id",))
+
+    def _render(self, field: Record) -> dict[str, Any]:
+        """Return a deal's field under the key that leads use."""
+        return self._of_deals.render(field) | {"key": _KEYS.get(field["field_code"], field["field_code"])}
 
     def list_of_notes(self, call: Call) -> Result:
         """Answer the list of fields notes have."""

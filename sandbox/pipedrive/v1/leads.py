@@ -2,7 +2,8 @@
 
 import base64
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from sandbox.pipedrive.account import Account
@@ -130,17 +131,22 @@ class Leads:
             wanted, condition = {}, condition_of(self.account, filter_id, "lead")
         indexed = next((name for name in wanted if table.is_indexed(name)), None)
         records = table if indexed is None else table.find(indexed, wanted[indexed])
-        chosen = [lead for lead in records if not lead["is_deleted"] and accept(lead) and can_see(call.user, lead)]
-        for name, value in wanted.items():
-            chosen = [lead for lead in chosen if lead[name] == value]
-        if condition is not None:
-            chosen = [lead for lead in chosen if condition(lead)]
-        self._sort(chosen, query.get("sort", ""))
-        shown = [self.render(lead) for lead in chosen[start : start + limit]]
-        paging = {"start": start, "limit": limit, "more_items_in_collection": start + limit < len(chosen)}
-        return success(shown, additional_data=paging)
+        chosen: Iterator[Record] = (
+            lead
+            for lead in records
+            if not lead["is_deleted"]
+            and accept(lead)
+            and all(lead[name] == value for name, value in wanted.items())
+            and (condition is None or condition(lead))
+            and can_see(call.user, lead)
+        )
+        if query.get("sort"):
+            chosen = iter(self._sorted(list(chosen), query["sort"]))
+        found = list(islice(chosen, start, start + limit + 1))
+        shown = [self.render(lead) for lead in found[:limit]]
+        return success(shown, additional_data={"start": start, "limit": limit, "more_items_in_collection": len(found) > limit})
 
-    def _sort(self, leads: list[Record], sort: str) -> None:
+    def _sorted(self, leads: list[Record], sort: str) -> list[Record]:
         """Order by a list such as `title ASC, id DESC`; without one, leads stand in the order of their creation."""
         for part in reversed([part.split() for part in sort.split(",") if part.strip()]):
             name, direction = part[0], (part[1].upper() if len(part) > 1 else "ASC")
@@ -148,6 +154,7 @@ class Leads:
                 raise bad_request(f"Sorting by '{' '.join(part)}' is not possible")
             values = {lead["id"]: self._next_activity(lead) if name == "next_activity_id" else lead[_SORTS[name]] for lead in leads}
             leads.sort(key=lambda lead: (values[lead["id"]] is not None, values[lead["id"]] or 0), reverse=direction == "DESC")
+        return leads
 
     def _next_activity(self, lead: Record) -> int | None:
         linked = [activity for activity in self.account.store["activity"].find("lead_id", lead["uuid"]) if not activity["is_deleted"]]
