@@ -63,7 +63,7 @@ def serve(app: Callable[[Scope, Receive, Send], Awaitable[None]], listener: sock
         app,
         http=SandboxProtocol,
         loop="uvloop",
-        lifespan="off",
+        lifespan="auto",
         access_log=False,
         log_level="error",
         proxy_headers=False,

@@ -34,7 +34,7 @@ def main() -> None:
     token = "" if given.token_file is not None else f" token {options.token}"
     sys.stderr.write(f"Pipedrive sandbox at {base_url(listener)} plan {options.plan} seats {options.seats}{token}\n")
     try:
-        serve(application(app.handle), listener, given.address_file)
+        serve(application(app.handle, app.webhooks.running), listener, given.address_file)
     finally:
         account.store.close()
 

@@ -44,6 +44,8 @@ class Account:
         self.open_leads = 0
         self.pending_conversions: list[int] = []
         """Jobs that turn a lead into a deal or back and are not done yet, by the ids of their records."""
+        self.last_deliveries: dict[int, tuple[str, int | None]] = {}
+        """When each webhook was last tried and the status it answered; forgotten by a restart."""
         self.visible_to_default = options.limits_of_plan.visibilities[-1]
 
     def attach(self) -> None:

@@ -25,6 +25,7 @@ from sandbox.pipedrive.recorder import Recorder
 from sandbox.pipedrive.routes import Route, Router
 from sandbox.pipedrive.seed import check_origin, fill
 from sandbox.pipedrive.v2.conversions import finish_due
+from sandbox.pipedrive.webhooks import Webhooks
 
 _UNAUTHORIZED = orjson.dumps(unauthorized())
 
@@ -40,14 +41,15 @@ class PipedriveApp:
             check_origin(account)
             account.go_on()
         account.attach()
-        account.store.observers.append(ChangeLog(account).observe)
+        self.webhooks = Webhooks(account)
+        account.store.observers += [ChangeLog(account).observe, self.webhooks.observe]
         self._accept_token()
         self.limits = Limits(account.options, account.clock, account.store)
         self.journal = Journal(account.options.journal_max)
         self.faults = Faults(Rule)
         self.recorder = Recorder()
         self.router = Router(build_routes(account))
-        self._control = Control(account, self.limits, self.journal, self.faults, self.recorder)
+        self._control = Control(account, self.limits, self.journal, self.faults, self.recorder, webhooks=self.webhooks)
         self._pages = Pages(account, self.limits, self.journal)
         self._correlation = 0
         self._labels: dict[tuple[str, bool], str] = {}
@@ -69,7 +71,7 @@ class PipedriveApp:
         if page is not None:
             return page
         if request.path.startswith(CONTROL_PREFIX):
-            return self._control.handle(request)
+            return await self._control.handle(request)
         visit = _Visit(self, request)
         try:
             response = await visit.answer()

@@ -1,7 +1,7 @@
 """The control interface under `/_sandbox/`: state, journal, faults, clock, budget and tokens, for tests and rehearsals."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from sandbox.pipedrive.journal import Journal
 from sandbox.pipedrive.limits import Limits
 from sandbox.pipedrive.recorder import Recorder
 from sandbox.pipedrive.seed import fill
+from sandbox.pipedrive.webhooks import Webhooks
 
-Action = Callable[[Request], Response]
+Action = Callable[[Request], Response | Awaitable[Response]]
 
 PREFIX = "/_sandbox/"
 KEY_HEADER = b"x-sandbox-key"
@@ -32,8 +33,9 @@ class ControlError(Exception):
 class Control:
     """Answers control requests. They cost nothing and are not in the journal."""
 
-    def __init__(self, account: Account, limits: Limits, journal: Journal, faults: Faults[Rule], recorder: Recorder) -> None:
+    def __init__(self, account: Account, limits: Limits, journal: Journal, faults: Faults[Rule], recorder: Recorder, *, webhooks: Webhooks) -> None:
         self._account = account
+        self._webhooks = webhooks
         self._limits = limits
         self._journal = journal
         self._faults = faults
@@ -57,9 +59,11 @@ class Control:
             ("POST", "tokens"): self._give_token,
             ("POST", "revoke"): self._revoke,
             ("POST", "recording"): self._record,
+            ("GET", "webhooks"): self._show_webhooks,
+            ("POST", "webhooks/flush"): self._flush_webhooks,
         }
 
-    def handle(self, request: Request) -> Response:
+    async def handle(self, request: Request) -> Response:
         """Answer one control request."""
         if not secrets.compare_digest(request.header(KEY_HEADER).encode(), self._account.options.control_key.encode()):
             return json_response(401, {"error": f"the control interface needs its key in the header {KEY_HEADER.decode()}"})
@@ -69,7 +73,8 @@ class Control:
                 404, {"error": "unknown control request", "known": sorted(f"{method} {PREFIX}{name}" for method, name in self._actions)}
             )
         try:
-            response = action(request)
+            outcome = action(request)
+            response = await outcome if isinstance(outcome, Awaitable) else outcome
         except (ControlError, FaultRuleError) as error:
             return json_response(400, {"error": str(error)})
         self._account.store.commit()
@@ -137,6 +142,14 @@ class Control:
         name = str(body.get("file", ""))
         self._recorder.start(Path(name) if name else None, is_emptied=bool(body.get("is_emptied", True)), takes_reads=bool(body.get("reads", False)))
         return json_response(200, {"recording": name})
+
+    def _show_webhooks(self, request: Request) -> Response:
+        del request
+        return json_response(200, {"webhooks": self._webhooks.state()})
+
+    async def _flush_webhooks(self, request: Request) -> Response:
+        await self._webhooks.flush()
+        return self._show_webhooks(request)
 
     def _show_clock(self, request: Request) -> Response:
         del request

@@ -26,6 +26,7 @@ from sandbox.pipedrive.v1 import (
     summary,
     timelines,
     users,
+    webhooks,
 )
 from sandbox.pipedrive.v1 import fields as v1_fields
 from sandbox.pipedrive.v1 import followers as v1_followers
@@ -50,7 +51,8 @@ from sandbox.pipedrive.v2 import (
 
 MODULES = (
     deals, persons, organizations, products, activities, pipelines, deal_products, fields, search,
-    users, summary, notes, files, activity_types, relations, changelogs, timelines, recents, comments, remote_files, call_logs, filters, v1_fields,
+    users, summary, notes, files, activity_types, relations, filters, v1_fields,
+    changelogs, timelines, recents, webhooks, comments, remote_files, call_logs,
     discounts, installments,
     followers, v1_followers, links, merge, participants,
     leads, lead_labels, lead_fields, conversions,

@@ -46,6 +46,11 @@ def decimal(least: float, most: float) -> Callable[[str], float]:
 speed = decimal(0.001, SPEED_MAX)
 
 
+def hosts(text: str) -> tuple[str, ...]:
+    """A comma list of host names."""
+    return tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+
+
 def zone(text: str) -> str:
     """An IANA time zone."""
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NoReturn
 
-from sandbox.pipedrive.option_types import currency, decimal, file_path, moment, secret, speed, whole, zone
+from sandbox.pipedrive.option_types import currency, decimal, file_path, hosts, moment, secret, speed, whole, zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,10 @@ class Options:
     """Whether persons have `marketing_status`."""
     deprecated_v1: bool = False
     """Whether the operations of version 1 that version 2 replaced are served; out of support since August 2026."""
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts other than this machine that webhooks may be delivered to; `*` allows all. A rehearsal must not post to the world."""
+    webhook_duplicate_every: int = 0
+    """Every so manieth event of a webhook is delivered twice; 0 never does."""
     activity_types_max: int = 100
     """Active activity types in the company; the cap is real, its number is not published."""
     custom_fields_max: int | None = None
@@ -215,6 +219,8 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--organization-extras", choices=["on", "off"], default="on", help="organizations have website, industry, ... (default on)")
     add("--campaigns", choices=["on", "off"], default="off", help="persons have marketing_status (default off)")
     add("--deprecated-v1", choices=["on", "off"], default="off", help="serve what version 2 replaced, such as POST /v1/deals (default off)")
+    add("--webhook-hosts", type=hosts, default=(), help="comma list of hosts webhooks may go to besides this machine (*: all; default none)")
+    add("--webhook-duplicate-every", type=whole(0), default=0, help="deliver every so manieth event of a webhook twice (0: never)")
     add("--activity-types-max", type=whole(0), default=default.activity_types_max, help="cap on activity types (default 100)")
     add("--custom-fields-max", type=whole(0), help="cap on custom fields instead of the plan's")
     add("--open-deals-max", type=whole(0), help="cap on open deals instead of the plan's")

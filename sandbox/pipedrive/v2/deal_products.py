@@ -54,7 +54,7 @@ class DealProducts:
         query = parse_query(call.query, self.rules)
         query.filters["deal_id"] = deal["id"]
         found, cursor = page(self.account.store["deal_product"], query, lambda line: not line["is_deleted"])
-        return success([self._render(line) for line in found], additional_data={"next_cursor": cursor})
+        return success([self.render(line) for line in found], additional_data={"next_cursor": cursor})
 
     def list_of_many(self, call: Call) -> Result:
         """Answer the list of the lines of up to 100 deals."""
@@ -63,7 +63,7 @@ class DealProducts:
         table = self.account.store["deal_product"]
         query.ids = [line["id"] for deal_id in deal_ids for line in table.find("deal_id", deal_id)]
         found, cursor = page(table, query, lambda line: not line["is_deleted"])
-        return success([self._render(line) for line in found], additional_data={"next_cursor": cursor})
+        return success([self.render(line) for line in found], additional_data={"next_cursor": cursor})
 
     def create(self, call: Call) -> Result:
         """Add one line."""
@@ -76,7 +76,7 @@ class DealProducts:
         problems.raise_if_any()
         line = self._add(deal, values)
         follow_lines(self.account, deal["id"])
-        return success(self._render(line), 201)
+        return success(self.render(line), 201)
 
     def create_many(self, call: Call) -> Result:
         """Add up to 100 lines, all or none."""
@@ -101,7 +101,7 @@ class DealProducts:
         problems.raise_if_any()
         lines = [self._add(deal, values) for values in checked]
         follow_lines(self.account, deal["id"])
-        return success([self._render(line) for line in lines], 201)
+        return success([self.render(line) for line in lines], 201)
 
     def update(self, call: Call) -> Result:
         """Change a line."""
@@ -119,7 +119,7 @@ class DealProducts:
         changed["sum"] = _sum(changed)
         self.account.store.put("deal_product", changed)
         follow_lines(self.account, deal["id"])
-        return success(self._render(changed))
+        return success(self.render(changed))
 
     def delete(self, call: Call) -> Result:
         """Remove a line."""
@@ -225,7 +225,7 @@ class DealProducts:
     def _remove(self, line: Record) -> None:
         self.account.store.put("deal_product", {**line, "is_deleted": True, "update_time": self.account.now()})
 
-    def _render(self, line: Record) -> dict[str, Any]:
+    def render(self, line: Record) -> dict[str, Any]:
         """Return a line as the API shows it; its currency is always the deal's."""
         shown = {name: line[name] for name in _SHOWN}
         deal = self.account.store["deal"].get(line["deal_id"])
