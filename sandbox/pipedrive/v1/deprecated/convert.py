@@ -31,6 +31,13 @@ def text(value: Any, name: str) -> Any:
     return "" if value is None else value
 
 
+def identifier(value: Any, name: str) -> str | None:
+    """A text of another system, or null."""
+    if value is not None and type(value) is not str:
+        raise bad_request(f"{name} must be a string")
+    return value
+
+
 def number(value: Any, name: str) -> Any:
     """A number, or a text with one."""
     del name

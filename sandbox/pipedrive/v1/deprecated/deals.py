@@ -16,7 +16,7 @@ from sandbox.pipedrive.v1.objects import Related, with_links
 from sandbox.pipedrive.v2.deals import Deals
 
 STATUSES = ("open", "won", "lost", "deleted", "all_not_deleted")
-_ORIGINS = ("origin_id", "channel", "channel_id")
+_ORIGINS: dict[str, Convert] = {"origin_id": convert.identifier, "channel": integer_of, "channel_id": convert.identifier}
 
 
 class DeprecatedDeals(Entity):
@@ -92,7 +92,7 @@ class DeprecatedDeals(Entity):
     def terms(self, body: Record, before: Record | None) -> tuple[Record, Record]:
         """Return a body in the terms of version 2; the time of adding is taken on create only."""
         values, beside = super().terms(body, before)
-        beside |= {name: body[name] for name in _ORIGINS if name in body and (before is None or name != "origin_id")}
+        beside |= {name: read(body[name], name) for name, read in _ORIGINS.items() if name in body and (before is None or name != "origin_id")}
         if before is None and body.get("add_time"):
             beside["add_time"] = convert.moment(body["add_time"], "add_time")
         if before is not None and "expected_close_date" in body and body["expected_close_date"] is None:
