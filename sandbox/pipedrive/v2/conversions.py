@@ -65,10 +65,12 @@ class Conversions:
 
     def status_of_lead(self, call: Call) -> Result:
         """Answer the state of a lead's conversion."""
+        call.refuse_query()
         return self._status("lead", self._lead(call)["uuid"], call.params[1])
 
     def status_of_deal(self, call: Call) -> Result:
         """Answer the state of a deal's conversion."""
+        call.refuse_query()
         return self._status("deal", self._deal(call)["id"], call.params[1])
 
     def _lead(self, call: Call) -> Record:

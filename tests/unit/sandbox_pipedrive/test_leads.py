@@ -333,6 +333,12 @@ async def test_leads_and_open_deals_have_one_cap(start: Start) -> None:
     assert (await api.patch(f"/v1/leads/{made[0]['id']}", {"is_archived": False})).status == 403
 
 
+async def test_an_account_may_begin_over_its_cap(start: Start) -> None:
+    api = start(open_deals_max=0)
+    assert len((await api.get("/v1/leads")).data) == 3
+    assert (await api.post("/v1/leads", {"title": "x", "person_id": 1})).status == 403
+
+
 async def test_older_plans_count_deals_alone(start: Start) -> None:
     api = start(open_deals_max=1, seed=None, cap_counts="deals")
     person = (await api.post("/api/v2/persons", {"name": "P"})).data["id"]

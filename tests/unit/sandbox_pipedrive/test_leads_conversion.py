@@ -50,6 +50,7 @@ async def test_job_passes_through_its_states(api: Driver) -> None:
         seen.append(answer.data["status"])
         assert ("deal_id" in answer.data) == (seen[-1] == "completed")
     assert seen == ["not_started", "not_started", "running", "running", "completed"]
+    assert (await api.get(path, colour="red")).status == 400
     api.account.clock.advance(4 * 24 * 3600)
     assert (await api.get(path)).status == 404
 
