@@ -159,9 +159,9 @@ class Deals(Resource):
             "channel": record.get("channel"),
             "channel_id": record.get("channel_id"),
             "source_lead_id": record.get("source_lead_id"),
-            "acv": None,
-            "arr": None,
-            "mrr": None,
+            "acv": record.get("acv"),
+            "arr": record.get("arr"),
+            "mrr": record.get("mrr"),
             "custom_fields": self.custom_values(record, query),
         }
         if query.includes:

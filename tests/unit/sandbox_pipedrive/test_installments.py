@@ -120,3 +120,32 @@ async def test_installments_of_deleted_deals_are_not_listed(api: Driver) -> None
     await api.post(f"/api/v2/deals/{deal_id}/installments", INSTALLMENT)
     await api.delete(f"/api/v2/deals/{deal_id}")
     assert (await api.get("/api/v2/deals/installments", deal_ids=str(deal_id))).data == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "mrr", "arr", "acv"),
+    [
+        ([], None, None, None),
+        ([ONE_TIME], 0, 0, 10),
+        ([MONTHLY], 10, 120, 120),
+        ([ONE_TIME, {**MONTHLY, "billing_frequency_cycles": 3}], 10, 120, 40),
+        ([{**ONE_TIME, "item_price": 100, "billing_frequency": "annually"}], 8.33, 100, 100),
+        ([{**MONTHLY, "billing_frequency": "weekly", "billing_frequency_cycles": 104}], 43.33, 520, 520),
+        ([{**MONTHLY, "is_enabled": False}], 0, 0, 0),
+    ],
+)
+async def test_deals_show_what_recurs(api: Driver, lines: list[dict[str, Any]], mrr: float | None, arr: float | None, acv: float | None) -> None:
+    deal_id = await _deal(api, *lines)
+    deal = (await api.get(f"/api/v2/deals/{deal_id}")).data
+    assert (deal["mrr"], deal["arr"], deal["acv"]) == (mrr, arr, acv)
+
+
+async def test_nothing_recurs_once_the_lines_are_gone_or_on_plans_without_it(api: Driver, start: Start) -> None:
+    deal_id = await _deal(api, MONTHLY)
+    await api.delete(f"/api/v2/deals/{deal_id}/products")
+    assert (await api.get(f"/api/v2/deals/{deal_id}")).data["arr"] is None
+    lite = start(plan="lite")
+    assert (await lite.get(f"/api/v2/deals/{await _deal(lite, ONE_TIME)}")).data["acv"] is None
+    still = start(recompute_value=False)
+    deal = (await still.get(f"/api/v2/deals/{await _deal(still, MONTHLY)}")).data
+    assert (deal["value"], deal["mrr"]) == (0, 10)
