@@ -9,6 +9,7 @@ from sandbox.common.asgi import application
 from sandbox.common.serve import base_url, bind, serve
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.app import PipedriveApp
+from sandbox.pipedrive.engine import RulesFileError
 from sandbox.pipedrive.options import parse
 from sandbox.pipedrive.seed import UsersFileError
 from sandbox.pipedrive.state_file import StoreError
@@ -23,7 +24,7 @@ def main() -> None:
     try:
         account = Account(options)
         app = PipedriveApp(account)
-    except (StoreError, UsersFileError) as error:
+    except (RulesFileError, StoreError, UsersFileError) as error:
         sys.exit(str(error))
     except (LookupError, TypeError) as error:
         if options.database is None:

@@ -8,16 +8,11 @@ from typing import Any
 import orjson
 
 from sandbox.common.asgi import Request, Response, json_response
-from sandbox.common.faults import FaultRuleError, Faults
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.clock import SPEED_MAX, read_time
+from sandbox.common.faults import FaultRuleError
+from sandbox.pipedrive.engine import Engine
 from sandbox.pipedrive.export import export_state
-from sandbox.pipedrive.faults import Rule
-from sandbox.pipedrive.journal import Journal
-from sandbox.pipedrive.limits import Limits
-from sandbox.pipedrive.recorder import Recorder
-from sandbox.pipedrive.seed import fill
-from sandbox.pipedrive.webhooks import Webhooks
+from sandbox.pipedrive.moves import ControlError, change_budget, move_clock, revoke_token
+from sandbox.pipedrive.replay import recording_beginning, replay
 
 Action = Callable[[Request], Response | Awaitable[Response]]
 
@@ -26,20 +21,17 @@ KEY_HEADER = b"x-sandbox-key"
 _ROWS_DEFAULT = 1000
 
 
-class ControlError(Exception):
-    """A control request makes no sense; the message says why."""
-
-
 class Control:
     """Answers control requests. They cost nothing and are not in the journal."""
 
-    def __init__(self, account: Account, limits: Limits, journal: Journal, faults: Faults[Rule], recorder: Recorder, *, webhooks: Webhooks) -> None:
-        self._account = account
-        self._webhooks = webhooks
-        self._limits = limits
-        self._journal = journal
-        self._faults = faults
-        self._recorder = recorder
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._account = engine.account
+        self._limits = engine.limits
+        self._journal = engine.journal
+        self._faults = engine.faults
+        self._recorder = engine.recorder
+        self._webhooks = engine.webhooks
         self._actions: dict[tuple[str, str], Action] = {
             ("GET", "export"): self._export,
             ("GET", "digest"): self._digest,
@@ -61,6 +53,10 @@ class Control:
             ("POST", "recording"): self._record,
             ("GET", "webhooks"): self._show_webhooks,
             ("POST", "webhooks/flush"): self._flush_webhooks,
+            ("POST", "replay"): self._replay,
+            ("GET", "people"): self._show_people,
+            ("POST", "people"): self._ask_people,
+            ("DELETE", "people"): self._dismiss_people,
         }
 
     async def handle(self, request: Request) -> Response:
@@ -118,11 +114,7 @@ class Control:
 
     def _reset(self, request: Request) -> Response:
         del request
-        self._account.restart()
-        fill(self._account)
-        self._limits.clear()
-        self._journal.clear()
-        self._faults.clear()
+        self._engine.reset()
         return self._digest(Request("GET", PREFIX + "digest"))
 
     def _show_faults(self, request: Request) -> Response:
@@ -140,8 +132,37 @@ class Control:
     def _record(self, request: Request) -> Response:
         body = _body(request)
         name = str(body.get("file", ""))
-        self._recorder.start(Path(name) if name else None, is_emptied=bool(body.get("is_emptied", True)), takes_reads=bool(body.get("reads", False)))
+        beginning = recording_beginning(self._engine) if body.get("is_complete") else None
+        try:
+            self._recorder.start(
+                Path(name) if name else None,
+                is_emptied=bool(body.get("is_emptied", True)),
+                takes_reads=bool(body.get("reads", False)),
+                beginning=beginning,
+            )
+        except OSError as error:
+            raise ControlError(f"cannot write {name}: {error.strerror or error}") from error
         return json_response(200, {"recording": name})
+
+    def _replay(self, request: Request) -> Response:
+        self._recorder.stop()
+        return json_response(200, replay(self._engine, Path(str(_body(request).get("file", "")))))
+
+    def _show_people(self, request: Request) -> Response:
+        del request
+        return json_response(200, self._engine.people.describe())
+
+    def _ask_people(self, request: Request) -> Response:
+        body = _body(request)
+        if isinstance(body, dict) and body.keys() == {"do"}:
+            deeds = body["do"] if isinstance(body["do"], list) else [body["do"]]
+            return json_response(200, {"done": [self._engine.people.do(deed) for deed in deeds]})
+        self._engine.people.add(body)
+        return self._show_people(request)
+
+    def _dismiss_people(self, request: Request) -> Response:
+        self._engine.people.rules.clear()
+        return self._show_people(request)
 
     def _show_webhooks(self, request: Request) -> Response:
         del request
@@ -164,21 +185,7 @@ class Control:
         return json_response(200, self._limits.windows_state())
 
     def _move_clock(self, request: Request) -> Response:
-        body = _body(request)
-        clock = self._account.clock
-        if "advance_seconds" in body:
-            clock.advance(_decimal(body["advance_seconds"], "advance_seconds"))
-        elif body.get("to") == "midnight":
-            clock.advance(clock.seconds_to_midnight(self._account.options.reset_zone) + 1)
-        elif "jump_seconds" in body:
-            clock.jump(_decimal(body["jump_seconds"], "jump_seconds"))
-        elif "set" in body:
-            clock.set(_moment(body["set"]))
-        elif "speed" in body:
-            clock.set_speed(_speed(body["speed"]))
-        else:
-            raise ControlError('give one of "advance_seconds", "to": "midnight", "jump_seconds", "set", "speed"')
-        self._account.keep_clock()
+        move_clock(self._account, _body(request))
         return self._show_clock(request)
 
     def _show_budget(self, request: Request) -> Response:
@@ -186,18 +193,7 @@ class Control:
         return json_response(200, self._limits.state())
 
     def _set_budget(self, request: Request) -> Response:
-        budget = self._limits.budget
-        changes = {
-            "used": lambda number: budget.add("used", number - budget.used),
-            "spend": lambda number: budget.add("others", number),
-            "remaining": lambda number: budget.add("used", budget.total - budget.others - number - budget.used),
-            "top_up": lambda number: budget.add("extra", number),
-        }
-        body = _body(request)
-        if not isinstance(body, dict) or not body.keys() <= changes.keys():
-            raise ControlError(f"known are: {', '.join(changes)}")
-        for name, number in {name: int(_decimal(value, name)) for name, value in body.items()}.items():
-            changes[name](number)
+        change_budget(self._limits.budget, _body(request))
         return self._show_budget(request)
 
     def _give_token(self, request: Request) -> Response:
@@ -212,10 +208,7 @@ class Control:
     def _revoke(self, request: Request) -> Response:
         body = _body(request)
         token = body.get("token", self._account.options.token)
-        tokens = dict(self._account.store.meta["tokens"])
-        revoked = tokens.pop(token, None) is not None
-        self._account.store.set_meta("tokens", tokens)
-        return json_response(200, {"revoked": revoked})
+        return json_response(200, {"revoked": revoke_token(self._account, token)})
 
 
 def _body(request: Request) -> Any:
@@ -229,23 +222,3 @@ def _number(text: str, name: str) -> int:
     if not text.isdigit():
         raise ControlError(f"{name} must be a whole number")
     return int(text)
-
-
-def _moment(value: Any) -> float:
-    try:
-        return read_time(str(value))
-    except ValueError as error:
-        raise ControlError(f"'{value}' is not a time between 1971 and 2999, such as 2026-01-31T23:59:00Z") from error
-
-
-def _speed(value: Any) -> float:
-    number = _decimal(value, "speed")
-    if not 0 < number <= SPEED_MAX:
-        raise ControlError(f"speed must be above 0 and at most {SPEED_MAX:,.0f}")
-    return number
-
-
-def _decimal(value: Any, name: str) -> float:
-    if type(value) not in (int, float):
-        raise ControlError(f"{name} must be a number")
-    return float(value)

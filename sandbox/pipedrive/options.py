@@ -85,6 +85,14 @@ class Options:
     """By which share a minute of other applications differs from their average at most."""
     spent: int = 0
     """Tokens that other applications had spent on the account's first day before it began."""
+    purge_days: int = 30
+    """Days on the account's clock after which a deleted record is gone; 0 keeps it for ever."""
+    faults_file: Path | None = None
+    """Fault rules in force from the start, as JSON."""
+    people_file: Path | None = None
+    """Rules of what people do in the web application meanwhile, as JSON."""
+    fault_headers: bool = False
+    """Whether a request can ask for a fault with `x-sandbox-fault`."""
     clock_start: float | None = None
     """What the wall clock of a new account shows, in seconds since 1970; None for the real time."""
     clock_speed: float = 1.0
@@ -198,6 +206,10 @@ def _add_limits(add: Callable[..., object], default: Options) -> None:
     add("--other-apps", type=whole(0), default=0, help="tokens an hour that other applications spend (default 0)")
     add("--other-apps-jitter", type=decimal(0, 1), default=0.0, help="share by which their minutes differ (default 0)")
     add("--spent", type=whole(0), default=0, help="tokens other applications had spent before the account began (default 0)")
+    add("--purge-days", type=whole(0, 100_000), default=30, help="days until a deleted record is gone (default 30; 0: never)")
+    add("--faults", type=file_path, dest="faults_file", help="JSON list of fault rules in force from the start")
+    add("--people", type=file_path, dest="people_file", help="JSON list of rules of what people do meanwhile")
+    add("--fault-headers", choices=["on", "off"], default="off", help="a request can ask for a fault with x-sandbox-fault (default off)")
     add("--clock-start", type=moment, help="ISO time a new account's wall clock shows at start (default: the real time)")
     add("--clock-speed", type=speed, default=1.0, help="seconds the wall clock goes on in a real one (default 1)")
     add("--cloudflare-after", type=whole(0), default=default.cloudflare_after, help="429s in a minute that lead to an HTML 403 (0: never)")
@@ -212,7 +224,12 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--participant-twice", choices=["refuse", "same"], default=default.participant_twice, help="a participant again (default refuse)")
     add("--main-participant", choices=["on", "off"], default="on", help="a deal's person is among its participants (default on)")
     add("--search-lag", type=decimal(0, 1e6), default=0.0, dest="search_lag_seconds", help="seconds until search knows a record (default 0)")
-    add("--conversion-seconds", type=decimal(0, 1e6), default=default.conversion_seconds, help="how long a conversion of a lead or deal takes (default 1)")
+    add(
+        "--conversion-seconds",
+        type=decimal(0, 1e6),
+        default=default.conversion_seconds,
+        help="how long a conversion of a lead or deal takes (default 1)",
+    )
     add("--cap-counts", choices=["leads", "deals"], default=default.cap_counts, help="whether leads count with open deals (default leads)")
     add("--lead-keys", choices=["refuse", "ignore"], default=default.lead_keys, help="unknown keys in bodies of leads (default refuse)")
     add("--contact-sync", choices=["on", "off"], default="off", help="persons have job_title, postal_address, ... (default off)")

@@ -91,7 +91,7 @@ def fill(account: Account) -> None:
     """Fill an empty store and make it durable."""
     if "origin" not in account.store.meta:
         account.store.set_meta("origin", _origin(account))
-        account.keep_clock()
+    account.keep_clock()
     origin = account.store.meta["origin"]
     with account.clock.held(origin["epoch"]):
         _fill(account, origin)

@@ -4,7 +4,7 @@ import hashlib
 import re
 from typing import Any
 
-from sandbox.pipedrive.account import Account, Actor
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result
 from sandbox.pipedrive.errors import ApiError, bad_request, not_found
 from sandbox.pipedrive.routes import Route
@@ -65,7 +65,6 @@ class CallLogs:
         _, name, content = await read_form(call.request)
         if not name:
             raise bad_request("File must be given.")
-        self.account.actor = Actor(call.user["id"], "api")  # others may have acted while the form was read
         log = self._find(call)
         if log["recording"] is not None:
             raise ApiError(409, "The call log has a recording already.")

@@ -1,15 +1,14 @@
 """Files, which only version 1 has: multipart upload, lists, download."""
 
 import hashlib
+from collections.abc import AsyncGenerator
 from typing import Any
 
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
-from starlette.requests import Request as FormRequest
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 
-from sandbox.common.asgi import Message, Request
-from sandbox.pipedrive.account import Account, Actor
+from sandbox.common.asgi import Request
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import ApiError, bad_request, not_found
 from sandbox.pipedrive.routes import Route
@@ -61,7 +60,6 @@ class Files:
         if not content_type.startswith("multipart/form-data"):
             raise bad_request("File must be given.")
         fields, name, content = await read_form(call.request)
-        self.account.actor = Actor(call.user["id"], "api")  # others may have acted while the form was read
         if not name:
             raise bad_request("File must be given.")
         if 0 < self.account.options.file_bytes_max < len(content):
@@ -154,27 +152,38 @@ def _file_type(name: str) -> str:
     return "img" if ending in _IMAGES else ending or "file"
 
 
+class _InMemoryParser(MultiPartParser):
+    """Keeps all parts in memory, so that no operation has to wait for a file in the middle of its effect."""
+
+    spool_max_size = 1 << 62
+
+
 async def read_form(request: Request, part: str = "file") -> tuple[dict[str, str], str, bytes]:
-    """Read a multipart body: its plain fields, and name and bytes of the part with the file.
+    """Read a multipart body: its plain fields, and name and bytes of the part with the file; of other bodies nothing.
 
     Raises:
         ApiError: 400 when it is malformed.
     """
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": request.body, "more_body": False}
+    if not request.header(b"content-type").startswith("multipart/form-data"):
+        return {}, "", b""
 
-    scope = {"type": "http", "method": request.method, "path": request.path, "headers": list(request.headers.items()), "query_string": b""}
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield request.body
+
     fields: dict[str, str] = {}
     name, content = "", b""
+    if not request.header(b"content-type").startswith("multipart/form-data"):
+        return fields, name, content
     try:
-        async with FormRequest(scope, receive).form() as form:
-            for field, value in form.multi_items():
-                if not isinstance(value, UploadFile):
-                    fields[field] = value
-                elif field == part:
-                    name, content = value.filename or "", await value.read()
-    except (HTTPException, MultiPartException) as error:
+        form = await _InMemoryParser(Headers(raw=list(request.headers.items())), stream()).parse()
+        for field, value in form.multi_items():
+            if not isinstance(value, UploadFile):
+                fields[field] = value
+            elif field == part:
+                name, content = value.filename or "", await value.read()
+        await form.close()
+    except MultiPartException as error:
         raise bad_request("Malformed multipart body") from error
     return fields, name, content
 

@@ -197,6 +197,7 @@ async def test_other_applications_spend_by_the_hour(start: Start) -> None:
     assert (await api.control("GET", "budget"))["others"] <= 100
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 1440), max_size=6), jitter=st.sampled_from([0.0, 0.5, 1.0]))
 def test_other_applications_spend_the_same_however_often_one_looks(cuts: list[int], jitter: float) -> None:
     others = OtherApps(1234, jitter, seed=5)
