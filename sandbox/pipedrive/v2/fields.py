@@ -162,24 +162,26 @@ class FieldDefinitions:
             raise bad_request(f"Option {unknown[0]} not found")
 
     def empty_values(self, field: Record, gone: Collection[int]) -> None:
-        """Take removed options out of all records."""
-        code, table = field["field_code"], self.account.store[self.entity]
-        for record in list(table):
-            values = record["custom_fields"] if field["is_custom_field"] else record
-            before = values.get(code)
-            if before is None:
-                continue
-            if isinstance(before, list):
-                after: Any = [item for item in before if item not in gone]
-                if len(after) == len(before):
+        """Take removed options out of all records, also of leads, which have the custom fields of deals."""
+        code, is_custom = field["field_code"], field["is_custom_field"]
+        for kind in (self.entity, "lead") if self.entity == "deal" and is_custom else (self.entity,):
+            for record in list(self.account.store[kind]):
+                values = record["custom_fields"] if is_custom else record
+                before = values.get(code)
+                after = _without(before, gone)
+                if after == before:
                     continue
-                after = after or (None if field["is_custom_field"] else [])
-            elif before in gone:
-                after = None
-            else:
-                continue
-            changed = {**record, "custom_fields": {**values, code: after}} if field["is_custom_field"] else {**record, code: after}
-            self.account.store.put(self.entity, changed)
+                if is_custom:
+                    self.account.store.put(kind, {**record, "custom_fields": {**values, code: after or None}})
+                else:
+                    self.account.store.put(kind, {**record, code: after})
+
+
+def _without(value: Any, gone: Collection[int]) -> Any:
+    """Return option ids without those that are gone."""
+    if isinstance(value, list):
+        return [item for item in value if item not in gone]
+    return None if value in gone else value
 
 
 def routes(account: Account) -> list[Route]:

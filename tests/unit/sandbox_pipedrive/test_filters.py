@@ -237,3 +237,31 @@ def test_every_relative_date_has_days() -> None:
             span = span_of(name, today)
             assert span is not None
             assert span[0] <= span[1]
+
+
+async def test_leads_are_filtered_by_the_fields_of_deals_and_of_their_contact(api: Driver) -> None:
+    code = (await api.post("/v1/dealFields", {"name": "Floor", "field_type": "double"})).data["key"]
+    for position, floor in enumerate((1, 2, 3)):
+        lead = {"title": f"Lift {position}", "organization_id": position + 1, code: floor, "value": {"amount": 10 * floor, "currency": "EUR"}}
+        await api.post("/v1/leads", lead)
+    fields = {field["key"]: str(field["id"]) for field in (await api.get("/v1/leadFields", limit="500")).data}
+
+    async def picked(*lines: dict[str, Any]) -> list[str]:
+        filter_id = await _save(api, "leads", *lines)
+        return [lead["title"] for lead in (await api.get("/v1/leads", filter_id=str(filter_id), owner_id="999")).data if "Lift" in lead["title"]]
+
+    assert await picked({"object": "lead", "field_id": fields[code], "operator": ">", "value": "1"}) == ["Lift 1", "Lift 2"]
+    assert await picked({"object": "lead", "field_id": fields[code], "operator": "IS NOT NULL"}, await _line(api, "deal", "value", "<", 20)) == [
+        "Lift 0"
+    ]
+    assert await picked({"object": "lead", "field_id": fields["organization_id"], "operator": "=", "value": 3}) == ["Lift 2"]
+    assert await picked(await _line(api, "organization", "name", "LIKE '$%'", "nordlicht")) == ["Lift 1"]
+
+
+async def test_summary_of_a_filter(api: Driver) -> None:
+    filter_id = await _save(api, "deals", await _line(api, "deal", "status", "=", "won"))
+    won = [deal for deal in (await api.get("/api/v2/deals")).data if deal["status"] == "won"]
+    assert (await api.get("/v1/deals/summary", filter_id=str(filter_id), user_id="999")).data["total_count"] == len(won)
+    await api.patch(f"/api/v2/deals/{won[0]['id']}", {"is_archived": True})
+    assert (await api.get("/v1/deals/summary/archived")).data["total_count"] == 1
+    assert (await api.get("/v1/deals/summary", filter_id=str(filter_id))).data["total_count"] == len(won) - 1

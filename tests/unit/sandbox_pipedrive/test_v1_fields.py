@@ -41,11 +41,13 @@ async def test_update_drops_options_that_are_not_sent_again(api: Driver) -> None
     deals = [
         (await api.post("/api/v2/deals", {"title": "x", "custom_fields": {field["key"]: ids}})).data["id"] for ids in ([first, second], [second])
     ]
+    lead = (await api.post("/v1/leads", {"title": "x", "organization_id": 1, field["key"]: f"{first},{second}"})).data
     changed = (await api.put(f"/v1/dealFields/{field['id']}", {"options": [{"label": "new"}, {"id": first, "label": "A"}]})).data
     assert [option["label"] for option in changed["options"]] == ["new", "A"]
     assert changed["options"][1]["id"] == first
     shown = [(await api.get(f"/api/v2/deals/{deal_id}")).data["custom_fields"][field["key"]] for deal_id in deals]
     assert shown == [[first], None]
+    assert (await api.get(f"/v1/leads/{lead['id']}")).data[field["key"]] == str(first)
 
 
 async def test_update_of_the_name_leaves_options_alone(api: Driver) -> None:
