@@ -156,7 +156,7 @@ class Search:
         if code in {"email", "phone"}:
             yield from (entry["value"] for entry in record[f"{code}s"] if entry["value"])
             return
-        custom = self.account.fields.custom[kind].get(code)
+        custom = self.account.fields.custom.get(kind, {}).get(code)  # files have no fields
         value = record["custom_fields"].get(code) if custom is not None else record.get(code)
         if value is None or (custom is not None and custom["field_type"] not in _SEARCHABLE):
             return

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.sandbox_pipedrive.driver import Driver
+from tests.unit.sandbox_pipedrive.multipart import HEADERS, multipart
 
 
 @pytest.fixture
@@ -45,3 +46,10 @@ async def test_optional_values_are_shown_on_request(api: Driver) -> None:
 
 async def test_unknown_item_types_are_refused(api: Driver) -> None:
     assert "item_types" in (await api.get("/api/v2/itemSearch", term="Teak", item_types="deal,colour")).error
+
+
+async def test_files_are_found_by_name(api: Driver, found: dict[str, int]) -> None:
+    body = multipart("file", "Yew report.pdf", b"%PDF", deal_id=found["deal"])
+    file = (await api.send("POST", "/v1/files", body, headers=HEADERS)).data["id"]
+    item = (await api.get("/api/v2/itemSearch", term="yew rep")).data["items"][0]["item"]
+    assert item == {"id": file, "type": "file", "name": "Yew report.pdf", "url": f"/files/{file}/download"}
