@@ -255,7 +255,7 @@ class Rehearsal:
         shorter, left_out = leave_out(mapping.mapping_yaml, -room["left_after"])
         self._say(
             f"mapping: the plan takes {room['cap']} custom fields, {room['used']} are there and {room['needed']} were proposed;"
-            f" {left_out.total()} are left out, as a person would who edits it ({', '.join(f'{entity} {count}' for entity, count in left_out.items())})"
+            f" {left_out.total()} are left out, as a person would ({', '.join(f'{entity} {count}' for entity, count in left_out.items())})"
         )
         return await client.edit_mapping(MIGRATION_ID, shorter, base_digest=mapping.digest)
 

@@ -21,7 +21,7 @@ from transload.errors import TransloadCallError
 def rehearse(
     *,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the generated account.")] = 1,
-    clients: Annotated[int, typer.Option("--clients", help="Clients in the generated account; everything else in proportion.")] = 150,
+    clients: Annotated[int, typer.Option("--clients", min=1, help="Clients in the generated account; everything else in proportion.")] = 150,
     plan: Annotated[str, typer.Option("--plan", help="Plan of the simulated Pipedrive: lite, growth, premium, ultimate.")] = "ultimate",
     seats: Annotated[int, typer.Option("--seats", min=1, help="Its paid seats; the daily tokens grow with them.")] = 5,
     token_kind: Annotated[
@@ -61,7 +61,8 @@ def rehearse(
         )
     except (RehearsalFailedError, StackError, TransloadCallError) as error:
         output.stderr.print(f"failed: {error}", markup=False, style="bold red")
-        output.stderr.print(f"Logs: {options.data_dir / 'logs'}", markup=False)
+        if not isinstance(error, StackError):  # which says itself what to look at, if anything
+            output.stderr.print(f"Logs: {options.data_dir / 'logs'}", markup=False)
         result_file.write_text(json.dumps({"is_ok": False, "problems": [str(error)]}, indent=2) + "\n", encoding="utf-8")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:

@@ -126,7 +126,8 @@ async def _address(name: str, address_file: Path, process: asyncio.subprocess.Pr
         await asyncio.sleep(_POLL_SECONDS)
     if process.returncode is None:
         raise StackError(f"the {name} simulator did not start within {START_SECONDS_MAX:g} s; see {log}")
-    raise StackError(f"the {name} simulator did not start: {_last_line(log) or f'it ended with {process.returncode}, see {log}'}")
+    said = _last_line(log).removeprefix(f"python -m sandbox.{name}: ")
+    raise StackError(f"the {name} simulator did not start: {said or f'it ended with {process.returncode}, see {log}'}")
 
 
 def _last_line(log: Path) -> str:
