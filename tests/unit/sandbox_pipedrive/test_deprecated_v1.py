@@ -1,9 +1,11 @@
 """Operations of version 1 that version 2 replaced: the same records under old names."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from sandbox.pipedrive.clock import SandboxClock
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 
@@ -45,6 +47,18 @@ async def test_answer_of_a_deal_has_related_objects(old: Driver) -> None:
     assert related["user"][str(answer.data["user_id"]["value"])]["name"] == answer.data["owner_name"]
     assert related["organization"]["1"]["name"] == answer.data["org_name"]
     assert related["person"]["1"]["email"] == answer.data["person_id"]["email"]
+
+
+async def test_one_deal_tells_more_than_a_list(start: Start) -> None:
+    old = start(SandboxClock(wall=lambda: datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC).timestamp()), deprecated_v1=True)
+    deal_id = (await _deal(old, add_time="2025-01-30 12:00:00"))["id"]
+    activity = (await old.post("/v1/activities", {"deal_id": deal_id, "subject": "Ring"})).data
+    answer = await old.get(f"/v1/deals/{deal_id}")
+    assert answer.data["age"] == {"y": 1, "m": 1, "d": 1, "h": 0, "i": 0, "s": 30, "total_seconds": 395 * 86_400 + 30}
+    assert answer.data["stay_in_pipeline_stages"] == {"times_in_stages": {"1": 0}, "order_of_stages": [1, 2, 3, 4, 5]}
+    assert (answer.data["next_activity"]["id"], answer.data["last_activity"]) == (activity["id"], None)
+    assert answer.body["related_objects"]["stage"]["1"]["pipeline_name"] == answer.body["related_objects"]["pipeline"]["1"]["name"]
+    assert "age" not in (await old.get("/v1/deals")).data[0]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.convert import Convert
+from sandbox.pipedrive.v1.deprecated.deal_details import details, places
 from sandbox.pipedrive.v1.deprecated.entity import Entity
 from sandbox.pipedrive.v1.objects import Related, with_links
 from sandbox.pipedrive.v2.deals import Deals
@@ -74,6 +75,14 @@ class DeprecatedDeals(Entity):
         if "owned_by_you" in call.query and convert.flag(call.query["owned_by_you"], "owned_by_you"):
             owner = call.user["id"]
         return lambda deal: owner is None or deal["owner_id"] == owner
+
+    def get(self, call: Call) -> Result:
+        """Answer a request for one deal, with more about it than lists tell."""
+        deal = self.version2.find(call)
+        result = self.answer(deal)
+        result.body["data"] |= details(self.account, deal)
+        result.body["related_objects"] |= places(self.account, deal)
+        return result
 
     def update(self, call: Call) -> Result:
         """Change a deal."""

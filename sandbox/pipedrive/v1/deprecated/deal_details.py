@@ -1,0 +1,70 @@
+"""What version 1 tells of a deal only when that deal alone is asked for.
+
+Left out are the averages over other deals (`average_time_to_won`, `average_stage_progress`), which the sandbox does not compute.
+"""
+
+import calendar
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.v1.rendering import Rendering
+from sandbox.pipedrive.v1.rendering import pipeline as show_pipeline
+from sandbox.pipedrive.v1.rendering import stage as show_stage
+from sandbox.pipedrive.v2.counts import counts
+
+_NEIGHBOURS = ("last_activity", "next_activity")
+
+
+def details(account: Account, deal: Record) -> dict[str, Any]:
+    """Return age, time in stages, and the activities before and after now. Only the time in the present stage is known (assumed)."""
+    now = datetime.fromtimestamp(int(account.clock.epoch()), UTC)
+    activities, rendering = account.store["activity"], Rendering(account)
+    ids = counts(account, "deal", deal, [f"{name}_id" for name in _NEIGHBOURS])
+    found = {name: activities.get(ids[f"{name}_id"] or 0) for name in _NEIGHBOURS}
+    present = max(0, int((now - datetime.fromisoformat(deal["stage_change_time"])).total_seconds()))
+    return {
+        "age": span(datetime.fromisoformat(deal["add_time"]), now),
+        "stay_in_pipeline_stages": {
+            "times_in_stages": {str(deal["stage_id"]): present},
+            "order_of_stages": [stage["id"] for stage in account.stages_of(deal["pipeline_id"])],
+        },
+        **{name: rendering.activity(activity) if activity is not None else None for name, activity in found.items()},
+    }
+
+
+def places(account: Account, deal: Record) -> dict[str, dict[str, Any]]:
+    """Return stage and pipeline of a deal as related objects."""
+    stage, pipeline = account.store["stage"].records[deal["stage_id"]], account.store["pipeline"].records[deal["pipeline_id"]]
+    of_pipeline = {"pipeline_name": pipeline["name"], "pipeline_deal_probability": pipeline["is_deal_probability_enabled"]}
+    shown = {name: value for name, value in show_pipeline(pipeline).items() if name != "selected"}
+    return {"stage": {str(stage["id"]): show_stage(stage) | of_pipeline}, "pipeline": {str(pipeline["id"]): shown}}
+
+
+def span(start: datetime, end: datetime) -> dict[str, int]:
+    """Return the time between two moments as a calendar counts it; nothing when the end comes first."""
+    end = max(start, end)
+    months = (end.year - start.year) * 12 + end.month - start.month
+    reached = _months_after(start, months)
+    if reached > end:
+        months -= 1
+        reached = _months_after(start, months)
+    rest = end - reached
+    hours, seconds = divmod(rest.seconds, 3600)
+    return {
+        "y": months // 12,
+        "m": months % 12,
+        "d": rest.days,
+        "h": hours,
+        "i": seconds // 60,
+        "s": seconds % 60,
+        "total_seconds": int((end - start).total_seconds()),
+    }
+
+
+def _months_after(moment: datetime, count: int) -> datetime:
+    """Return the same day so many months later, or the last day of a month that lacks it."""
+    years, month = divmod(moment.month - 1 + count, 12)
+    year = moment.year + years
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, calendar.monthrange(year, month + 1)[1]))
