@@ -137,3 +137,47 @@ async def _leads(driver: Driver, person: int, organization: int) -> int:
 async def _closed(driver: Driver, organization: int) -> None:
     for body in ({"status": "won"}, {"status": "lost", "lost_reason": HOSTILE}, {"is_archived": True}):
         assert (await driver.post("/api/v2/deals", {"title": HOSTILE, "org_id": organization, **body})).status == 200
+
+
+LONG = "Supercalifragilistic Gesellschaft für außerordentlich umständliche Instandhaltungsdienstleistungen mbH & Co. KG, Castrillo Mota"
+UNBROKEN = "W" * 200
+ARABIC = "مؤسسة النور للصيانة والتشغيل والخدمات الفنية المتكاملة"
+EMOJI = "👩\u200d🔧🔧 Söhne 🇪🇸"
+
+
+async def fill_extremes(driver: Driver) -> tuple[str, ...]:
+    """Make records with long, foreign and many parts; return the addresses of their pages."""
+    stage = await _many_stages(driver)
+    organizations, deals = [], []
+    for name in (LONG, UNBROKEN, ARABIC, EMOJI):
+        organization = (await driver.post("/api/v2/organizations", {"name": name, "address": {"value": name}})).data["id"]
+        person = (
+            await driver.post("/api/v2/persons", {"name": name, "org_id": organization, "emails": [{"value": f"{UNBROKEN}@example.com"}]})
+        ).data["id"]
+        body = {"title": name, "org_id": organization, "person_id": person, "value": 99_999_999.99, "currency": "KWD", "stage_id": stage}
+        deals.append((await driver.post("/api/v2/deals", body)).data["id"])
+        await driver.post("/v1/leads", {"title": name, "organization_id": organization})
+        organizations.append(organization)
+    for child in organizations[1:]:
+        body = {"type": "parent", "rel_owner_org_id": organizations[0], "rel_linked_org_id": child}
+        await driver.post("/v1/organizationRelationships", body)
+    await _big_deal(driver, deals[0])
+    pages = ("/pipeline/2", f"/stage/{stage}", "/organizations", "/persons", "/activities", "/leads", "/search?q=w")
+    return (*pages, *(f"/deal/{deal}" for deal in deals), *(f"/organization/{organization}" for organization in organizations))
+
+
+async def _many_stages(driver: Driver) -> int:
+    pipeline = (await driver.post("/api/v2/pipelines", {"name": LONG})).data["id"]
+    stages = [(await driver.post("/api/v2/stages", {"name": f"{number} {LONG}", "pipeline_id": pipeline})).data["id"] for number in range(20)]
+    return int(stages[0])
+
+
+async def _big_deal(driver: Driver, deal: int) -> None:
+    """Give a deal 100 lines and 300 entries of its timeline."""
+    lines = [{"product_id": 1, "item_price": 12.345, "quantity": 3, "comments": LONG} for _ in range(100)]
+    assert (await driver.post(f"/api/v2/deals/{deal}/products/bulk", {"data": lines})).status == 201
+    for number in range(150):
+        note = {"content": f"<p>{LONG}</p><pre>{UNBROKEN}</pre><table><tr><td>{UNBROKEN}</td></tr></table>", "deal_id": deal}
+        assert (await driver.post("/v1/notes", note)).status == 200
+        activity = {"subject": f"{number} {LONG}", "deal_id": deal, "done": number % 2 == 0, "due_date": "2025-05-05"}
+        assert (await driver.post("/api/v2/activities", activity)).status == 200
