@@ -59,6 +59,9 @@ async def test_one_deal_tells_more_than_a_list(start: Start) -> None:
     assert (answer.data["next_activity"]["id"], answer.data["last_activity"]) == (activity["id"], None)
     assert answer.body["related_objects"]["stage"]["1"]["pipeline_name"] == answer.body["related_objects"]["pipeline"]["1"]["name"]
     assert "age" not in (await old.get("/v1/deals")).data[0]
+    assert (await old.get("/v1/organizations/1")).data["next_activity"] is None
+    await old.put(f"/v1/activities/{activity['id']}", {"org_id": 1, "done": 1})
+    assert (await old.get("/v1/organizations/1")).data["last_activity"]["subject"] == "Ring"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,11 @@ from sandbox.pipedrive.v1.deprecated.entity import Entity
 from sandbox.pipedrive.v1.objects import Related, deal_object
 from sandbox.pipedrive.v2.activities import Activities
 
+_CALENDAR = (
+    "last_notification_time", "last_notification_user_id", "notification_language_id", "gcal_event_id", "google_calendar_id",
+    "google_calendar_etag", "calendar_sync_include_context",
+)  # fmt: skip
+"""Always null: no calendar is synchronised, nobody is notified."""
 _LINKS = ("deal_id", "person_id", "org_id", "lead_id")
 
 
@@ -50,7 +55,7 @@ class DeprecatedActivities(Entity):
         related.organization(record["org_id"])
         if (deal := deal_object(self.account, record["deal_id"])) is not None:
             related.objects.setdefault("deal", {})[str(deal["id"])] = deal
-        return self.rendering.activity(record)
+        return self.rendering.activity(record) | dict.fromkeys(_CALENDAR)
 
     def check_name(self, body: Record, before: Record | None) -> None:
         """An activity needs no subject."""

@@ -11,7 +11,7 @@ from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.convert import Convert
-from sandbox.pipedrive.v1.deprecated.deal_details import details, places
+from sandbox.pipedrive.v1.deprecated.details import details, places
 from sandbox.pipedrive.v1.deprecated.entity import Entity
 from sandbox.pipedrive.v1.objects import Related, with_links
 from sandbox.pipedrive.v2.deals import Deals

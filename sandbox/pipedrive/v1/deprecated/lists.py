@@ -152,24 +152,28 @@ def _cut(collection: Collection, record: Record) -> dict[str, Any]:
     for name in ("owner_id", "picture_id"):
         if isinstance(shown.get(name), dict):
             shown[name] = shown[name]["id"]
+    if collection.kind in {"person", "organization"}:
+        shown["delete_time"] = None  # deleted ones are not listed
     return shown
 
 
 def _collections(account: Account) -> Iterable[tuple[str, Collection]]:
     show = Rendering(account)
     contact = ("id", "active_flag", "owner_id", "name", "update_time", "add_time", "visible_to", "label", "label_ids", "cc_email")
-    address = tuple(f"address{part}" for part in (
+    parts = (
         "", "_subpremise", "_street_number", "_route", "_sublocality", "_locality", "_admin_area_level_1", "_admin_area_level_2", "_country",
         "_postal_code", "_formatted_address",
-    ))  # fmt: skip
+    )  # fmt: skip
+    address = tuple(f"address{part}" for part in parts)
     deal = (
         "id", "creator_user_id", "user_id", "person_id", "org_id", "stage_id", "title", "value", "currency", "add_time", "update_time", "status",
         "probability", "lost_reason", "visible_to", "close_time", "pipeline_id", "won_time", "lost_time", "expected_close_date", "label",
     )  # fmt: skip
     activity = (
         "id", "active_flag", "done", "type", "duration", "subject", "company_id", "user_id", "conference_meeting_client", "conference_meeting_url",
-        "conference_meeting_id", "due_date", "due_time", "busy_flag", "add_time", "marked_as_done_time", "public_description", "location", "org_id",
-        "person_id", "deal_id", "update_time", "created_by_user_id", "note", "lead_id", "project_id",
+        "conference_meeting_id", "due_date", "due_time", "busy_flag", "add_time", "marked_as_done_time", "public_description", "org_id",
+        "person_id", "deal_id", "update_time", "update_user_id", "source_timezone", "lead_id", "project_id",
+        *(f"location{part}" for part in parts),
     )  # fmt: skip
     yield "deals", Collection("deal", show.deal, deal, {"user_id": "owner_id", "stage_id": "stage_id"})
     yield "persons", Collection("person", show.person, (*contact, "org_id", "email", "phone", "picture_id"), {"owner_id": "owner_id"})

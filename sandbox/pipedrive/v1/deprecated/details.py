@@ -1,6 +1,6 @@
-"""What version 1 tells of a deal only when that deal alone is asked for.
+"""What version 1 tells of a record only when that record alone is asked for.
 
-Left out are the averages over other deals (`average_time_to_won`, `average_stage_progress`), which the sandbox does not compute.
+Of deals, left out are the averages over other deals (`average_time_to_won`, `average_stage_progress`), which the sandbox does not compute.
 """
 
 import calendar
@@ -20,9 +20,6 @@ _NEIGHBOURS = ("last_activity", "next_activity")
 def details(account: Account, deal: Record) -> dict[str, Any]:
     """Return age, time in stages, and the activities before and after now. Only the time in the present stage is known (assumed)."""
     now = datetime.fromtimestamp(int(account.clock.epoch()), UTC)
-    activities, rendering = account.store["activity"], Rendering(account)
-    ids = counts(account, "deal", deal, [f"{name}_id" for name in _NEIGHBOURS])
-    found = {name: activities.get(ids[f"{name}_id"] or 0) for name in _NEIGHBOURS}
     present = max(0, int((now - datetime.fromisoformat(deal["stage_change_time"])).total_seconds()))
     return {
         "age": span(datetime.fromisoformat(deal["add_time"]), now),
@@ -30,8 +27,16 @@ def details(account: Account, deal: Record) -> dict[str, Any]:
             "times_in_stages": {str(deal["stage_id"]): present},
             "order_of_stages": [stage["id"] for stage in account.stages_of(deal["pipeline_id"])],
         },
-        **{name: rendering.activity(activity) if activity is not None else None for name, activity in found.items()},
+        **neighbours(account, "deal", deal),
     }
+
+
+def neighbours(account: Account, kind: str, record: Record) -> dict[str, Any]:
+    """Return the last and the next activity of a deal, a person or an organization, null where there is none."""
+    ids = counts(account, kind, record, [f"{name}_id" for name in _NEIGHBOURS])
+    found = {name: account.store["activity"].get(ids[f"{name}_id"] or 0) for name in _NEIGHBOURS}
+    rendering = Rendering(account)
+    return {name: rendering.activity(activity) if activity is not None else None for name, activity in found.items()}
 
 
 def places(account: Account, deal: Record) -> dict[str, dict[str, Any]]:
