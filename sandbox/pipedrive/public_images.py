@@ -12,6 +12,7 @@ from sandbox.pipedrive.store import Record
 
 PREFIX = "/_public/"
 LIFE_SECONDS = 7 * 24 * 3600
+_SIZES = ("128", "512")
 _TYPES = {"gif": b"image/gif", "jpg": b"image/jpeg", "png": b"image/png"}
 _ENDINGS = {kind.decode(): ending for ending, kind in _TYPES.items()}
 
@@ -19,19 +20,23 @@ _ENDINGS = {kind.decode(): ending for ending, kind in _TYPES.items()}
 def image_url(account: Account, request: Request, image: Record) -> str:
     """Return the address of a product image for 7 days, as the caller can reach it."""
     until = int(account.clock.epoch()) + LIFE_SECONDS
-    return _url(account, request, image, f"product_image/{image['id']}/{until}")
+    return origin(request) + _path(account, image, f"product_image/{image['id']}/{until}")
 
 
-def picture_url(account: Account, request: Request, picture: Record, size: str) -> str:
-    """Return the address of a person's picture, as the caller can reach it.
+def picture_urls(account: Account, picture: Record, base: str = "") -> dict[str, str]:
+    """Return the addresses of a person's picture by edge in pixels.
 
     Args:
         account: The account, for its marks.
-        request: The request that asks, which tells the host.
         picture: The picture.
-        size: Edge in pixels that the address promises.
+        base: What the caller reaches the account by; without it the addresses are paths, for webhooks know no caller.
     """
-    return _url(account, request, picture, f"picture/{picture['id']}/{size}")
+    return {size: base + _path(account, picture, f"picture/{picture['id']}/{size}") for size in _SIZES}
+
+
+def origin(request: Request) -> str:
+    """Return what the caller reaches the account by."""
+    return f"http://{request.header(b'host') or 'localhost'}"
 
 
 def answer_public(account: Account, request: Request) -> Response:
@@ -49,9 +54,8 @@ def answer_public(account: Account, request: Request) -> Response:
     return Response(200, account.store.get_blob(image["digest"]), _TYPES[ending])
 
 
-def _url(account: Account, request: Request, image: Record, name: str) -> str:
-    host = request.header(b"host") or "localhost"
-    return f"http://{host}{PREFIX}{name}_{_mark(account, name)}.{_ENDINGS[image['mime_type']]}"
+def _path(account: Account, image: Record, name: str) -> str:
+    return f"{PREFIX}{name}_{_mark(account, name)}.{_ENDINGS[image['mime_type']]}"
 
 
 def _mark(account: Account, name: str) -> str:

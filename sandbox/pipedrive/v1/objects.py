@@ -6,6 +6,7 @@ from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.rendering import user_object
 
+_LEFT_OUT = frozenset({"archive_time", "primary_email"})
 _NO_ADDRESS = [{"value": "", "primary": True}]
 
 
@@ -45,6 +46,11 @@ def deal_object(account: Account, deal_id: int | None) -> dict[str, Any] | None:
     """Return a linked deal, deleted or not."""
     deal = account.store["deal"].get(deal_id or 0)
     return None if deal is None else {name: deal[name] for name in ("id", "title", "status", "value", "currency", "stage_id", "pipeline_id")}
+
+
+def trimmed(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return a rendered deal or person without keys that the answers of merges, copies, participants and products leave out."""
+    return {name: value for name, value in shown.items() if name not in _LEFT_OUT}
 
 
 class Related:

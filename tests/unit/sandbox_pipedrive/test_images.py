@@ -101,6 +101,7 @@ async def test_version_1_shows_the_picture_inside_a_person(api: Driver) -> None:
     picture = (await _send(api, PICTURE, "file", PNG)).data
     person = (await api.get("/v1/deals/2/participants")).data[0]["person"]
     assert (person["picture_id"]["id"], person["picture_id"]["item_id"]) == (picture["id"], 2)
+    assert (await _fetch(api, person["picture_id"]["pictures"]["512"])).body == PNG
 
 
 @pytest.mark.parametrize(
