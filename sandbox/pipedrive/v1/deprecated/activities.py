@@ -16,11 +16,6 @@ from sandbox.pipedrive.v1.deprecated.entity import Entity
 from sandbox.pipedrive.v1.objects import Related, deal_object
 from sandbox.pipedrive.v2.activities import Activities
 
-_CALENDAR = (
-    "last_notification_time", "last_notification_user_id", "notification_language_id", "gcal_event_id", "google_calendar_id",
-    "google_calendar_etag", "calendar_sync_include_context",
-)  # fmt: skip
-"""Always null: no calendar is synchronised, nobody is notified."""
 _LINKS = ("deal_id", "person_id", "org_id", "lead_id")
 
 
@@ -55,7 +50,7 @@ class DeprecatedActivities(Entity):
         related.organization(record["org_id"])
         if (deal := deal_object(self.account, record["deal_id"])) is not None:
             related.objects.setdefault("deal", {})[str(deal["id"])] = deal
-        return self.rendering.activity(record) | dict.fromkeys(_CALENDAR)
+        return self.rendering.activity(record)
 
     def check_name(self, body: Record, before: Record | None) -> None:
         """An activity needs no subject."""
@@ -99,7 +94,8 @@ class DeprecatedActivities(Entity):
     def answer(self, record: Record, status: int = 200) -> Result:
         """Answer with one activity, and whether more are planned around the same records."""
         result = super().answer(record, status)
-        result.body["additional_data"] = {"more_activities_scheduled_in_context": self._has_more(record)}
+        if status == 201:
+            result.body["additional_data"] = {"more_activities_scheduled_in_context": self._has_more(record)}
         return result
 
     def _has_more(self, record: Record) -> bool:

@@ -67,7 +67,6 @@ class DeprecatedPersons(_Contact):
             **self.rendering.person(record),
             "owner_id": related.user(record["owner_id"]),
             "org_id": related.organization(record["org_id"]),
-            **dict.fromkeys(("last_incoming_mail_time", "last_outgoing_mail_time")),  # there is no mail here
         }
 
     def check_name(self, body: Record, before: Record | None) -> None:
