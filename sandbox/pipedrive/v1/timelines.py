@@ -15,6 +15,7 @@ from sandbox.pipedrive.errors import bad_request
 from sandbox.pipedrive.memberships import followers_of, participants_of
 from sandbox.pipedrive.routes import Handler, Route
 from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.v1 import call_logs
 from sandbox.pipedrive.v1.changelogs import PATHS, find_visible, text_of
 from sandbox.pipedrive.v1.common import paged
 from sandbox.pipedrive.v1.files import Files
@@ -30,7 +31,7 @@ _DEFAULT_ITEMS = {
     "organization": ("change", "dealChange", "note", "activity", "plannedActivity", "file"),
 }
 _EMPTY_ITEMS = frozenset({
-    "mailMessage", "mailMessageWithAttachment", "invoice", "document", "marketing_campaign_stat", "marketing_status_change", "activityFile", "call",
+    "mailMessage", "mailMessageWithAttachment", "invoice", "document", "marketing_campaign_stat", "marketing_status_change", "activityFile",
 })  # fmt: skip
 _LINKED_FIELDS = {
     "user_id": "user", "owner_id": "user", "person_id": "person", "org_id": "organization", "stage_id": "stage", "pipeline_id": "pipeline",
@@ -62,6 +63,7 @@ class Timelines:
             "organizationChange": lambda kind, record: self._changes_of(kind, record, "organization"),
             "note": lambda kind, record: self._linked(kind, record, "note", "note"),
             "file": lambda kind, record: self._linked(kind, record, "file", "file"),
+            "call": lambda kind, record: self._linked(kind, record, "call_log", "call"),
             "activity": lambda kind, record: self._activities(kind, record, is_done=True),
             "plannedActivity": lambda kind, record: self._activities(kind, record, is_done=False),
             "deal": self._deals,
@@ -157,6 +159,8 @@ class Timelines:
                 data = self._notes.render(record, call.user)
             case "file":
                 data = self._files.render(record, call)
+            case "call_log":
+                data = call_logs.render(record)
             case "activity" | "deal":
                 data = self._views.render(event.kind, record)
             case "comment":

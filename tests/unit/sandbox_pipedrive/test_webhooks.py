@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,6 +211,39 @@ async def test_removed_webhook_gets_nothing_more(api: Driver, receiver: Receiver
     await api.control("POST", "reset")
     assert await receiver.flush() == []
     assert (await api.control("GET", "webhooks"))["webhooks"] == []
+
+
+async def test_reset_forgets_when_the_last_delivery_was(api: Driver, receiver: Receiver) -> None:
+    statuses = [None, 200]
+    receiver.answer = lambda payload: statuses.pop()
+    for status in (200, None):
+        await _register(api, event_object="deal")
+        assert (await api.get("/v1/webhooks")).data[0]["last_http_status"] is None
+        await api.patch("/api/v2/deals/1", {"title": "x"})
+        assert await receiver.flush() == ["change.deal#1"]
+        assert (await api.get("/v1/webhooks")).data[0]["last_http_status"] == status
+        await api.control("POST", "reset")
+
+
+async def test_kept_webhook_works_after_a_restart(start: Start, tmp_path: Path) -> None:
+    api = start(database=tmp_path / "account.db")
+    await _register(api, event_object="deal")
+    api.account.store.close()
+    again = start(database=tmp_path / "account.db", seed=None)
+    receiver = Receiver(again)
+    await again.patch("/api/v2/deals/1", {"title": "x"})
+    assert await receiver.flush() == ["change.deal#1"]
+    again.account.store.close()
+
+
+async def test_defect_costs_one_event(api: Driver, receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> None:
+    await _register(api, event_object="deal")
+    broken = {name: value for name, value in api.account.store["deal"].records[1].items() if name != "title"} | {"value": 5}
+    api.account.store.put("deal", broken)
+    await api.patch("/api/v2/deals/2", {"title": "x"})
+    assert await receiver.flush() == ["change.deal#1"]
+    assert (await receiver.state())["lost"] == 1
+    assert "KeyError: 'title'" in capsys.readouterr().err
 
 
 async def test_nothing_leaves_this_machine_unless_allowed(api: Driver, receiver: Receiver, start: Start) -> None:
