@@ -58,7 +58,12 @@ class Links:
         deals = [self.account.store["deal"].records[deal_id] for deal_id in sorted(deal_ids)]
         chosen = [deal for deal in deals if _has_status(deal, status) and can_see(call.user, deal)]
         related = Related(self.account)
-        result = paged(call, chosen, lambda deal: with_links(trimmed(self._rendering.deal(deal)), deal, related), _SORTS)
+
+        def shown(deal: Record) -> dict[str, Any]:
+            related.place(deal["stage_id"], deal["pipeline_id"])
+            return with_links(trimmed(self._rendering.deal(deal)), deal, related)
+
+        result = paged(call, chosen, shown, _SORTS)
         result.body["related_objects"] = related.objects
         return result
 

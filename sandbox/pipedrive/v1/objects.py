@@ -4,7 +4,8 @@ from typing import Any
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.v1.rendering import user_object
+from sandbox.pipedrive.v1.rendering import pipeline, stage, user_object
+from sandbox.pipedrive.v1.users import COMPANY_ID
 
 _LEFT_OUT = frozenset({"archive_time", "primary_email"})
 _NO_ADDRESS = [{"value": "", "primary": True}]
@@ -71,6 +72,17 @@ class Related:
     def organization(self, org_id: int | None) -> dict[str, Any] | None:
         """Return a linked organization and remember it."""
         return self._remember("organization", organization_object(self._account, org_id))
+
+    def place(self, stage_id: int, pipeline_id: int) -> None:
+        """Remember the stage and the pipeline a deal stands in."""
+        store = self._account.store
+        step, line = store["stage"].get(stage_id), store["pipeline"].get(pipeline_id)
+        if line is not None:
+            shown = {name: value for name, value in pipeline(line).items() if name != "selected"}
+            self.objects.setdefault("pipeline", {})[str(pipeline_id)] = shown
+        if step is not None and line is not None:
+            of_pipeline = {"pipeline_name": line["name"], "pipeline_deal_probability": line["is_deal_probability_enabled"]}
+            self.objects.setdefault("stage", {})[str(stage_id)] = {**stage(step), "company_id": COMPANY_ID, **of_pipeline}
 
     def _remember(self, kind: str, shown: dict[str, Any] | None) -> dict[str, Any] | None:
         if shown is not None:
