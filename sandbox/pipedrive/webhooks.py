@@ -32,7 +32,7 @@ RETRY_SECONDS = (3, 30, 150)
 FIRST_FAILURES_MAX = 10
 BAN_SECONDS = 30 * 60
 GIVE_UP_SECONDS = 3 * 86_400
-QUEUE_MAX = 10_000
+QUEUE_MAX = 100_000
 """Events that wait for one webhook; further ones are lost."""
 _LOOK_SECONDS = 0.2
 """How often a waiting retry looks at the clock, which tests move."""
@@ -55,6 +55,8 @@ class _Mailbox:
     """What waits for one webhook, and how it did."""
 
     webhook: Record
+    is_allowed: bool
+    """Whether deliveries to its host may leave."""
     queue: deque[Event] = field(default_factory=deque)
     retries: list[_Retry] = field(default_factory=list)
     first_failures: int = 0
@@ -132,7 +134,7 @@ class Webhooks:
     def _queue(self, box: _Mailbox, event: Event) -> None:
         if not can_see(self._account.store["user"].records[box.webhook["user_id"]], event.after):
             return
-        if not is_allowed(box.webhook["subscription_url"], self._account.options.webhook_hosts):
+        if not box.is_allowed:
             box.withheld += 1
             return
         box.accepted += 1
@@ -158,8 +160,10 @@ class Webhooks:
         live = {webhook["id"]: webhook for webhook in self._table if not webhook["is_deleted"]}
         for webhook_id in [webhook_id for webhook_id, box in self._boxes.items() if live.get(webhook_id) is not box.webhook]:
             del self._boxes[webhook_id]
+        hosts = self._account.options.webhook_hosts
         for webhook_id, webhook in live.items():
-            self._boxes.setdefault(webhook_id, _Mailbox(webhook))
+            if webhook_id not in self._boxes:
+                self._boxes[webhook_id] = _Mailbox(webhook, is_allowed(webhook["subscription_url"], hosts))
 
     # How it is delivered
 

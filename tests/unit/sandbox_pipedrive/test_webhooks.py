@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from sandbox.pipedrive import webhooks
 from sandbox.pipedrive.clock import SandboxClock
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.webhooks import QUEUE_MAX, is_allowed
+from sandbox.pipedrive.webhooks import is_allowed
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 URL = "http://127.0.0.1:9/hook"
@@ -38,8 +39,8 @@ class Receiver:
         return [f"{payload['meta']['action']}.{payload['meta']['entity']}#{payload['meta']['attempt']}" for payload in self.arrived]
 
     async def state(self) -> dict[str, Any]:
-        webhooks: list[dict[str, Any]] = (await self.api.control("GET", "webhooks"))["webhooks"]
-        return webhooks[0]
+        state: dict[str, Any] = (await self.api.control("GET", "webhooks"))["webhooks"][0]
+        return state
 
 
 @pytest.fixture
@@ -348,13 +349,14 @@ async def test_success_starts_the_three_days_again(api: Driver, receiver: Receiv
     assert len((await api.get("/v1/webhooks")).data) == 1
 
 
-async def test_queue_is_bounded(api: Driver, receiver: Receiver) -> None:
+async def test_queue_is_bounded(api: Driver, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "QUEUE_MAX", 10)
     await _register(api, event_object="deal")
     deal = api.account.store["deal"].records[1]
-    for number in range(QUEUE_MAX + 5):
+    for number in range(15):
         api.account.store.put("deal", {**deal, "title": str(number)})
     state = await receiver.state()
-    assert (state["queued"], state["lost"]) == (QUEUE_MAX, 5)
+    assert (state["queued"], state["lost"]) == (10, 5)
 
 
 async def test_deliveries_cost_no_tokens_and_change_no_digest(start: Start, clock: SandboxClock) -> None:
