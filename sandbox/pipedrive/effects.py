@@ -56,14 +56,23 @@ class Effects:
 
     def let_time_work(self) -> None:
         """Do what is due at this moment without anybody asking: finish conversions, purge the trash."""
+        purges = self._purge.is_due()
+        if purges or self._account.pending_conversions:
+            self.work_of_time(self._account.clock.epoch(), purges=purges)
+
+    def work_of_time(self, moment: float, *, purges: bool) -> None:
+        """Do what is due at a moment, and look through the trash or not."""
         account = self._account
-        if not (account.pending_conversions or self._purge.is_due()):
-            return
-        moment = account.clock.epoch()
         with self._recorder.performing(), account.clock.held(moment):
             finish_due(account)
-            self._purge.run()
-        self._recorder.event("time", at=moment)
+            if purges:
+                self._purge.run()
+        account.store.commit()
+        self._recorder.event("time", at=moment, purges=purges)
+
+    def clear(self) -> None:
+        """Forget when something in the trash is due."""
+        self._purge.clear()
 
 
 def _answer(route: Route, call: Call, account: Account, source: str) -> Response:

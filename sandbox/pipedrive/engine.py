@@ -61,6 +61,7 @@ class Engine:
             fill(self.account)
             self._accept_token()
         self.account.actor = NOBODY
+        self.effects.clear()
         self.limits.clear()
         self.journal.clear()
         self.faults.clear()

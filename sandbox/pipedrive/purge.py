@@ -17,6 +17,10 @@ class Purge:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._seconds = account.options.purge_days * _DAY_SECONDS
+        self.clear()
+
+    def clear(self) -> None:
+        """Look through the trash at the next opportunity."""
         self._next = -math.inf
         self._jumps = -1
 
@@ -27,8 +31,6 @@ class Purge:
 
     def run(self) -> None:
         """Remove what has been in the trash long enough."""
-        if not self.is_due():
-            return
         store, clock = self._account.store, self._account.clock
         now = clock.epoch()
         horizon = time_text(now - self._seconds)

@@ -8,6 +8,7 @@ byte for byte.
 import base64
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -51,13 +52,25 @@ def replay(engine: Engine, path: Path) -> Record:
     if export_state(engine.account)[1] != beginning["digest"]:
         raise ControlError(f"{path} was begun when the account had been changed already, or with other options; reset before recording")
     player = _Player(engine)
-    for number, line in lines:
-        try:
-            player.play(line)
-        except (LookupError, TypeError, ValueError) as error:
-            raise ControlError(f"{path} line {number} cannot be played: {error!r}") from error
+    with _unheard(engine):
+        for number, line in lines:
+            try:
+                player.play(line)
+            except (LookupError, TypeError, ValueError) as error:
+                raise ControlError(f"{path} line {number} cannot be played: {error!r}") from error
     engine.account.store.commit()
     return {"digest": export_state(engine.account)[1], "requests": player.requests, "events": player.events, "different_answers": player.different}
+
+
+@contextmanager
+def _unheard(engine: Engine) -> Iterator[None]:
+    """Keep from webhooks what they were told when it happened first."""
+    observers = engine.account.store.observers
+    observers.remove(engine.webhooks.observe)
+    try:
+        yield
+    finally:
+        observers.append(engine.webhooks.observe)
 
 
 class _Player:
@@ -97,8 +110,7 @@ class _Player:
         engine = self._engine
         match line["event"]:
             case "time":
-                with engine.account.clock.held(line["at"]):
-                    engine.effects.let_time_work()
+                engine.effects.work_of_time(line["at"], purges=line["purges"])
             case "change":
                 engine.account.store.put(line["kind"], line["record"])
                 if line["kind"] in _DERIVED:
