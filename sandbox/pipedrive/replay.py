@@ -71,6 +71,7 @@ def _unheard(engine: Engine) -> Iterator[None]:
         yield
     finally:
         observers.append(engine.webhooks.observe)
+        engine.webhooks.refresh()
 
 
 class _Player:

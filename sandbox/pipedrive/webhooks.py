@@ -92,7 +92,7 @@ class Webhooks:
         self._boxes: dict[int, _Mailbox] = {}
         self._merges: dict[tuple[str, int], int] = {}
         self._wake: asyncio.Event | None = None
-        self._refresh()
+        self.refresh()
 
     # What is told
 
@@ -100,7 +100,7 @@ class Webhooks:
         """Queue what one change of the store tells."""
         table = self._account.store.tables["webhook"]
         if kind == "webhook" or table is not self._table:
-            self._refresh()
+            self.refresh()
         if not table.records:
             return
         told = object_of(kind, after)
@@ -151,7 +151,7 @@ class Webhooks:
         if self._wake is not None:
             self._wake.set()
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Follow the registered webhooks; what waits for one that is gone is dropped."""
         table = self._account.store.tables["webhook"]
         if table is not self._table:  # the account was reset

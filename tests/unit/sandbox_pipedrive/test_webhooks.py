@@ -367,3 +367,17 @@ async def test_deliveries_cost_no_tokens_and_change_no_digest(start: Start, cloc
     before = await api.control("GET", "budget"), await api.control("GET", "digest")
     assert await receiver.flush() == ["change.deal#1"]
     assert (await api.control("GET", "budget"), await api.control("GET", "digest")) == before
+
+
+async def test_replay_tells_nothing_but_what_comes_after_it_is_told(api: Driver, receiver: Receiver, tmp_path: Path) -> None:
+    recording = str(tmp_path / "recording")
+    await api.control("POST", "recording", {"file": recording, "is_complete": True})
+    await _register(api, event_object="deal")
+    await api.patch("/api/v2/deals/1", {"title": "Recorded"})
+    assert await receiver.flush() == ["change.deal#1"]
+    await api.control("POST", "recording", {})
+    await api.control("POST", "replay", {"file": recording})
+    assert await receiver.flush() == []
+    await api.patch("/api/v2/deals/1", {"title": "After it"})
+    assert await receiver.flush() == ["change.deal#1"]
+    assert receiver.arrived[0]["previous"]["title"] == "Recorded"
