@@ -10,9 +10,9 @@ from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.convert import Convert
-from sandbox.pipedrive.v1.deprecated.details import neighbours
+from sandbox.pipedrive.v1.deprecated.details import mailbox, neighbours
 from sandbox.pipedrive.v1.deprecated.entity import Entity
-from sandbox.pipedrive.v1.objects import Related
+from sandbox.pipedrive.v1.objects import Related, trimmed
 from sandbox.pipedrive.v2.organizations import Organizations
 from sandbox.pipedrive.v2.persons import Persons
 
@@ -38,6 +38,7 @@ class _Contact(Entity):
         record = self.version2.find(call)
         result = self.answer(record)
         result.body["data"] |= neighbours(self.account, self.kind, record)
+        result.body["additional_data"] = mailbox(self.account, self.kind, record)
         return result
 
 
@@ -64,7 +65,7 @@ class DeprecatedPersons(_Contact):
     def show(self, record: Record, related: Related) -> dict[str, Any]:
         """Return a person."""
         return {
-            **self.rendering.person(record),
+            **trimmed(self.rendering.person(record)),
             "owner_id": related.user(record["owner_id"]),
             "org_id": related.organization(record["org_id"]),
         }

@@ -10,8 +10,6 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.rendering import Rendering
-from sandbox.pipedrive.v1.rendering import pipeline as show_pipeline
-from sandbox.pipedrive.v1.rendering import stage as show_stage
 from sandbox.pipedrive.v2.counts import counts
 
 _NEIGHBOURS = ("last_activity", "next_activity")
@@ -39,12 +37,10 @@ def neighbours(account: Account, kind: str, record: Record) -> dict[str, Any]:
     return {name: rendering.activity(activity) if activity is not None else None for name, activity in found.items()}
 
 
-def places(account: Account, deal: Record) -> dict[str, dict[str, Any]]:
-    """Return stage and pipeline of a deal as related objects."""
-    stage, pipeline = account.store["stage"].records[deal["stage_id"]], account.store["pipeline"].records[deal["pipeline_id"]]
-    of_pipeline = {"pipeline_name": pipeline["name"], "pipeline_deal_probability": pipeline["is_deal_probability_enabled"]}
-    shown = {name: value for name, value in show_pipeline(pipeline).items() if name != "selected"}
-    return {"stage": {str(stage["id"]): show_stage(stage) | of_pipeline}, "pipeline": {str(pipeline["id"]): shown}}
+def mailbox(account: Account, kind: str, record: Record) -> dict[str, str]:
+    """Return the address that files mail under a record. No mail arrives there; other answers leave it null, as the account has no mail."""
+    domain = account.store.meta["company"]["company_domain"]
+    return {"dropbox_email": f"{domain}+{kind}{record['id']}@pipedrivemail.com"}
 
 
 def span(start: datetime, end: datetime) -> dict[str, int]:

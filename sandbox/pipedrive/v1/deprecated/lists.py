@@ -44,7 +44,8 @@ class ListsAround:
             if status not in STATUSES:
                 raise bad_request(f"status must be one of: {', '.join(STATUSES)}")
             deals = self.account.store["deal"].find(_COLUMNS[kind], parent["id"])
-            return self._deals.answer_page(call, (deal for deal in deals if not deal["is_archived"] and has_status(deal, status)))
+            chosen = (deal for deal in deals if not deal["is_archived"] and has_status(deal, status))
+            return self._deals.answer_page(call, chosen, self._deals.show_placed)
 
         return handler
 
@@ -56,10 +57,30 @@ class ListsAround:
             done = convert.flag(call.query["done"], "done") if "done" in call.query else None
             left_out = {integer_of(part.strip(), "exclude") for part in call.query.get("exclude", "").split(",")}
             found = self.account.store["activity"].find(_COLUMNS[kind], parent["id"])
-            chosen = (item for item in found if not item["is_deleted"] and item["id"] not in left_out and done in (None, item["done"]))
-            return self._activities.answer_page(call, chosen)
+            chosen = [item for item in found if not item["is_deleted"] and item["id"] not in left_out and done in (None, item["done"])]
+            result = self._activities.answer_page(call, chosen)
+            result.body["additional_data"]["activity_distribution"] = self._distribution(chosen)
+            if kind != "deal":
+                del result.body["related_objects"]  # only the activities of a deal have them (official)
+            return result
 
         return handler
+
+    def _distribution(self, activities: list[Record]) -> dict[str, Any]:
+        """Return how the activities are shared among their owners, with whole per cents."""
+        shares: dict[int, dict[str, int]] = {}
+        for activity in activities:
+            kinds = shares.setdefault(activity["owner_id"], {})
+            kinds[activity["type"]] = kinds.get(activity["type"], 0) + 1
+        return {
+            str(owner): {
+                "activities": kinds,
+                "name": self.account.store["user"].records[owner]["name"],
+                "activity_count": sum(kinds.values()),
+                "share": round(100 * sum(kinds.values()) / len(activities)),
+            }
+            for owner, kinds in shares.items()
+        }
 
     def persons_of_organization(self, call: Call) -> Result:
         """Answer the list of the persons of an organization."""

@@ -50,6 +50,12 @@ class DeprecatedPipelines(_Ordered):
         del related
         return show_pipeline(record)
 
+    def create(self, call: Call) -> Result:
+        """Create a pipeline. The answer does not tell whether it is the selected one (official)."""
+        result = super().create(call)
+        del result.body["data"]["selected"]
+        return result
+
     def list_all(self, call: Call) -> Result:
         """Answer the list of pipelines in their order; it has no pages."""
         del call
