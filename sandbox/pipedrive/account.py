@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.pipedrive.caps import check_room
 from sandbox.pipedrive.clock import SandboxClock
 from sandbox.pipedrive.currencies import DIGITS
 from sandbox.pipedrive.custom_values import check_value
@@ -83,7 +84,12 @@ class Account:
         return self.clock.now()
 
     def new_record(self, kind: str, **values: Any) -> Record:
-        """Return a record with the next id and the server's times; it is not stored yet."""
+        """Return a record with the next id and the server's times; it is not stored yet.
+
+        Raises:
+            CapError: When there are as many of the kind as may be.
+        """
+        check_room(self.store, self.options, kind, values)
         now = self.clock.now()
         return {"id": self.store[kind].next_id(), **values, "add_time": values.get("add_time") or now, "update_time": now, "is_deleted": False}
 

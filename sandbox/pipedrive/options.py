@@ -140,6 +140,14 @@ class Options:
     """Overrides the plan's cap."""
     open_deals_max: int | None = None
     """Overrides the plan's cap."""
+    notes_per_deal_max: int = 0
+    """Notes of one deal; 0 for no cap. Pipedrive has one and publishes no number, as for the next three."""
+    deal_products_max: int = 0
+    """Lines of one deal; 0 for no cap."""
+    filters_max: int = 0
+    """Saved filters in the company; 0 for no cap."""
+    organization_relations_max: int = 0
+    """Relations between organizations in the company; 0 for no cap."""
     file_bytes_max: int = 0
     """Largest file accepted; 0 accepts any. Pipedrive publishes no number."""
     currency: str = "EUR"
@@ -241,6 +249,10 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--activity-types-max", type=whole(0), default=default.activity_types_max, help="cap on activity types (default 100)")
     add("--custom-fields-max", type=whole(0), help="cap on custom fields instead of the plan's")
     add("--open-deals-max", type=whole(0), help="cap on open deals instead of the plan's")
+    add("--notes-per-deal-max", type=whole(0), default=0, help="cap on notes of one deal (0: none)")
+    add("--deal-products-max", type=whole(0), default=0, help="cap on lines of one deal (0: none)")
+    add("--filters-max", type=whole(0), default=0, help="cap on saved filters (0: none)")
+    add("--organization-relations-max", type=whole(0), default=0, help="cap on relations between organizations (0: none)")
     add("--file-bytes-max", type=whole(0), default=0, help="largest file accepted (0: any)")
     add("--currency", type=currency, default=default.currency, help="default currency (default EUR)")
     add("--timezone", type=zone, default=default.timezone, help="IANA zone of the company (default Europe/Madrid)")

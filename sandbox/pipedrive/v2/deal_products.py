@@ -4,6 +4,7 @@ from typing import Any
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
+from sandbox.pipedrive.caps import check_room
 from sandbox.pipedrive.currencies import round_money
 from sandbox.pipedrive.deal_value import ONE_TIME, follow_lines, lines_of
 from sandbox.pipedrive.errors import not_found
@@ -99,6 +100,7 @@ class DealProducts:
             self._check(values, {}, problems)
         self._check_recurring(deal, checked, problems)
         problems.raise_if_any()
+        check_room(self.account.store, self.account.options, "deal_product", {"deal_id": deal["id"]}, len(checked))
         lines = [self._add(deal, values) for values in checked]
         follow_lines(self.account, deal["id"])
         return success([self.render(line) for line in lines], 201)
