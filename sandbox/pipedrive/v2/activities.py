@@ -47,6 +47,7 @@ class Activities(Resource):
         filters={"owner_id": int, "deal_id": int, "lead_id": str, "person_id": int, "org_id": int, "done": bool},
         extras=("ids", "filter_id", "updated_since", "updated_until", "include_fields"),
         includes=("attendees",),
+        beside_filter=("done",),
     )
     get_includes = ("attendees",)
 

@@ -77,7 +77,10 @@ class Products(Resource):
     title = "Product"
     created_status = 201
     rules = ListRules(
-        sorts=("id", "name", "add_time", "update_time"), filters={"owner_id": int}, extras=("ids", "filter_id", "updated_since", "custom_fields")
+        sorts=("id", "name", "add_time", "update_time"),
+        filters={"owner_id": int},
+        extras=("ids", "filter_id", "updated_since", "custom_fields"),
+        beside_filter=("owner_id",),
     )
 
     def checks(self, *, is_update: bool) -> dict[str, Check]:
