@@ -37,6 +37,7 @@ def show(reader: Reader, query: Query, person_id: int) -> Page | None:
             "owner": reader.user(record["owner_id"]),
             "rows": values.rows(reader, "person", record, _ON_TOP),
             "organization": organization,
+            "picture": reader.picture("picture", "person_id", person_id),
             "cards": cards_of(reader, "person_id", person_id),
             "leads": leads_of(reader, "person_id", person_id),
             "followers": followers(reader, "person", person_id),

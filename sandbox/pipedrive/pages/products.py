@@ -52,6 +52,7 @@ def show(reader: Reader, query: Query, product_id: int) -> Page | None:
             "owner": reader.user(record["owner_id"]),
             "rows": values.rows(reader, "product", record, _ON_TOP),
             "billing": billing(record),
+            "picture": reader.picture("product_image", "product_id", product_id),
             "prices": [_price(price) for price in record["prices"]],
             "variations": variations,
             "cards": cards,

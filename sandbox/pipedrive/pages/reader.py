@@ -134,6 +134,11 @@ class Reader:
         found = self.store["lead"].find("uuid", lead_id) if type(lead_id) is str else []
         return found[0] if found else None
 
+    def picture(self, kind: str, column: str, record_id: int) -> str:
+        """Return the address of the picture of a record, empty when it has none."""
+        found = self.live(kind, column, record_id)
+        return f"/{kind}/{found[-1]['id']}" if found else ""
+
     def chips(self, entity: str, record: Record) -> list[Chip]:
         """Return the labels of a deal, person or organization."""
         known = self.account.fields.labels(entity, "label_ids")

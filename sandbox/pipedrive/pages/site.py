@@ -48,6 +48,7 @@ _RECORDS: dict[str, ShowOne] = {
     "person": persons.show,
     "product": products.show,
 }
+_BYTES = frozenset({"file", "picture", "product_image"})
 _NAVIGATION = (
     ("deals", "Deals", "/"), ("leads", "Leads", "/leads"), ("activities", "Activities", "/activities"),
     ("organizations", "Organizations", "/organizations"), ("persons", "Persons", "/persons"), ("products", "Products", "/products"),
@@ -94,14 +95,14 @@ class Pages:
             return self._others[name](request)
         if not slash and name in _LISTS:
             return self._render(_LISTS[name](self._reader, request.query()))
-        if name == "file" or name in _RECORDS:
+        if name in _BYTES or name in _RECORDS:
             found = self._record(name, int(rest), request) if _is_id(rest) else None
             return found or self._missing()
         return self._missing() if "text/html" in request.header(b"accept") else None
 
     def _record(self, name: str, record_id: int, request: Request) -> Response | None:
-        if name == "file":
-            return files.download(self._reader, record_id)
+        if name in _BYTES:
+            return files.download(self._reader, record_id) if name == "file" else files.picture(self._reader, name, record_id)
         page = _RECORDS[name](self._reader, request.query(), record_id)
         return None if page is None else self._render(page)
 
