@@ -110,12 +110,12 @@ class Files:
         return file
 
     def render(self, file: Record, call: Call) -> dict[str, Any]:
-        """Return the description of a file; its address is on the host that was called."""
+        """Return the description of a file; its address is on the host that was called. Texts it lacks are empty, as in the official examples."""
         host = call.request.header(b"host") or "localhost"
-        names: dict[str, str | None] = {}
+        names: dict[str, str] = {}
         for column, kind in PARENTS.items():
             parent = self.account.store[kind].get(file[column] or 0)
-            names[f"{column.removesuffix('_id')}_name"] = parent.get("name", parent.get("title")) if parent is not None else None
+            names[f"{column.removesuffix('_id')}_name"] = str(parent.get("name", parent.get("title"))) if parent is not None else ""
         names.pop("activity_name")
         lead = self.account.lead(file.get("lead_id"))
         return {
@@ -130,19 +130,16 @@ class Files:
             "inline_flag": False,
             "remote_location": file.get("remote_location") or "s3",
             "remote_id": file.get("remote_id") or file["digest"][:32],
-            "cid": None,
-            "s3_bucket": None,
-            "mail_message_id": None,
-            "mail_template_id": None,
+            **dict.fromkeys(("cid", "s3_bucket", "mail_message_id", "mail_template_id"), ""),
             **{column: file[column] for column in PARENTS},
             "lead_id": file.get("lead_id"),
             "project_id": None,
             **names,
-            "lead_name": lead["title"] if lead is not None else None,
-            "project_name": None,
+            "lead_name": lead["title"] if lead is not None else "",
+            "project_name": "",
             "url": f"http://{host}/v1/files/{file['id']}/download",
             "name": file["name"],
-            "description": file["description"],
+            "description": file["description"] or "",
         }
 
 
@@ -164,7 +161,6 @@ async def read_form(request: Request, part: str = "file") -> tuple[dict[str, str
     Raises:
         ApiError: 400 when it is malformed.
     """
-
     if not request.header(b"content-type").startswith("multipart/form-data"):
         return {}, "", b""
 
