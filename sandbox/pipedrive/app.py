@@ -6,6 +6,8 @@ from sandbox.pipedrive.control import PREFIX as CONTROL_PREFIX
 from sandbox.pipedrive.control import Control
 from sandbox.pipedrive.engine import Engine
 from sandbox.pipedrive.limits import Credential
+from sandbox.pipedrive.oauth import PREFIX as OAUTH_PREFIX
+from sandbox.pipedrive.oauth import OAuth
 from sandbox.pipedrive.pages.site import Pages
 from sandbox.pipedrive.public_images import PREFIX as PUBLIC_PREFIX
 from sandbox.pipedrive.public_images import answer_public
@@ -24,6 +26,7 @@ class PipedriveApp:
         self.webhooks = self.engine.webhooks
         self._control = Control(self.engine)
         self._pages = Pages(account, self.limits, self.journal)
+        self._oauth = OAuth(account) if account.options.oauth_client is not None else None
         self._correlation = 0
         self._labels: dict[tuple[str, bool], str] = {}
 
@@ -35,6 +38,8 @@ class PipedriveApp:
         page = self._pages.answer(request)
         if page is not None:
             return page
+        if self._oauth is not None and request.path.startswith(OAUTH_PREFIX):
+            return self._oauth.answer(request)
         if request.path.startswith(CONTROL_PREFIX):
             return await self._control.handle(request)
         visit = Visit(self.engine, request, self.credential(request))
@@ -58,12 +63,16 @@ class PipedriveApp:
         if not token and b"api_token=" in request.query_string:
             token = request.query().get("api_token", "")
         user_id = self.account.store.meta["tokens"].get(token) if token else None
+        scopes = None
+        if user_id is None and is_bearer and self._oauth is not None and (granted := self._oauth.find(token)) is not None:
+            user_id, scopes = granted
         user = self.account.store["user"].get(user_id) if user_id is not None else None
         if user is None or not user["active_flag"]:
             return None
         kind = self.account.options.token_kind
         is_oauth = is_bearer if kind == "auto" else kind == "oauth"
-        return Credential(token, user["id"], is_oauth, self._labels.get((token, is_oauth)) or self._new_label(token, user["id"], is_oauth=is_oauth))
+        label = self._labels.get((token, is_oauth)) or self._new_label(token, user["id"], is_oauth=is_oauth)
+        return Credential(token, user["id"], is_oauth, label, scopes)
 
     def _new_label(self, token: str, user_id: int, *, is_oauth: bool) -> str:
         """Name a token that is seen for the first time: by its user and kind, and by a number when that is taken."""

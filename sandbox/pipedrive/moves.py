@@ -5,6 +5,7 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.budget import Budget
 from sandbox.pipedrive.clock import SPEED_MAX, read_time
+from sandbox.pipedrive.oauth import revoke_grant
 
 
 class ControlError(Exception):
@@ -57,7 +58,7 @@ def revoke_token(account: Account, token: str) -> bool:
     tokens = dict(account.store.meta["tokens"])
     was_known = tokens.pop(token, None) is not None
     account.store.set_meta("tokens", tokens)
-    return was_known
+    return revoke_grant(account, token) or was_known
 
 
 def decimal(value: Any, name: str) -> float:

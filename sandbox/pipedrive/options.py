@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NoReturn
 
-from sandbox.pipedrive.option_types import currency, decimal, file_path, hosts, moment, secret, speed, whole, zone
+from sandbox.pipedrive.oauth_scopes import ALL_SCOPES
+from sandbox.pipedrive.option_types import currency, decimal, file_path, hosts, moment, scopes, secret, speed, whole, zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,16 @@ class Options:
     """By which share a minute of other applications differs from their average at most."""
     spent: int = 0
     """Tokens that other applications had spent on the account's first day before it began."""
+    oauth_client: str | None = None
+    """Id of an application that users can grant access by OAuth; None serves no OAuth."""
+    oauth_secret: str = ""
+    """Its secret."""
+    oauth_scopes: str = ",".join(ALL_SCOPES)
+    """What it asks for, separated by commas."""
+    oauth_consent: str = "auto"
+    """"auto" grants at once as the first user, "page" asks on a page."""
+    oauth_seconds: int = 3600
+    """How long an access token lives, by the account's clock."""
     purge_days: int = 30
     """Days on the account's clock after which a deleted record is gone; 0 keeps it for ever."""
     faults_file: Path | None = None
@@ -214,6 +225,11 @@ def _add_limits(add: Callable[..., object], default: Options) -> None:
     add("--other-apps", type=whole(0), default=0, help="tokens an hour that other applications spend (default 0)")
     add("--other-apps-jitter", type=decimal(0, 1), default=0.0, help="share by which their minutes differ (default 0)")
     add("--spent", type=whole(0), default=0, help="tokens other applications had spent before the account began (default 0)")
+    add("--oauth-client", type=secret, help="id of an application that may be granted access by OAuth")
+    add("--oauth-secret-file", type=file_path, help="file with its secret; made up and written when it is not there")
+    add("--oauth-scopes", type=scopes, default=default.oauth_scopes, help="scopes it asks for, separated by commas (default: all)")
+    add("--oauth-consent", choices=["auto", "page"], default="auto", help="grant at once, or ask on a page (default auto)")
+    add("--oauth-seconds", type=whole(1), default=3600, help="life of an access token (default 3600)")
     add("--purge-days", type=whole(0, 100_000), default=30, help="days until a deleted record is gone (default 30; 0: never)")
     add("--faults", type=file_path, dest="faults_file", help="JSON list of fault rules in force from the start")
     add("--people", type=file_path, dest="people_file", help="JSON list of rules of what people do meanwhile")
@@ -261,7 +277,7 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
 
 
 _SWITCHES = tuple(option.name for option in fields(Options) if isinstance(option.default, bool))
-_NOT_OPTIONS = ("host", "port", "address_file", "token_file")
+_NOT_OPTIONS = ("host", "port", "address_file", "token_file", "oauth_secret_file")
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, argparse.Namespace]:
@@ -273,6 +289,9 @@ def parse(arguments: Sequence[str]) -> tuple[Options, argparse.Namespace]:
     line = parser()
     given = line.parse_args(arguments)
     given.token = _token(given.token, given.token_file)
+    if (given.oauth_client is None) != (given.oauth_secret_file is None):
+        line.error("--oauth-client and --oauth-secret-file need each other")
+    given.oauth_secret = "" if given.oauth_secret_file is None else _token(None, given.oauth_secret_file)
     values = {name: value for name, value in vars(given).items() if name not in _NOT_OPTIONS}
     for switch in _SWITCHES:
         values[switch] = values[switch] == "on"

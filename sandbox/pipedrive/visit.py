@@ -13,6 +13,7 @@ from sandbox.pipedrive.errors import CLOUDFLARE_PAGE, RATE_LIMIT_TEXT, ApiError,
 from sandbox.pipedrive.faults import Rule
 from sandbox.pipedrive.journal import Entry
 from sandbox.pipedrive.limits import Credential
+from sandbox.pipedrive.oauth_scopes import allows
 from sandbox.pipedrive.routes import Route
 
 FAULT_HEADER = b"x-sandbox-fault"
@@ -65,6 +66,8 @@ class Visit:
         if route is None:
             error = ApiError(405, "Method not allowed") if methods else ApiError(404, "Unknown method .")
             return json_response(error.status, error.body(version), limits.headers(credential))
+        if credential.scopes is not None and not allows(credential.scopes, route):
+            return json_response(403, ApiError(403, "Scope and URL mismatch").body(version), limits.headers(credential))
         if route.is_search:
             if not limits.admit_search(credential, self._time):
                 return self._refuse(credential, "window")
