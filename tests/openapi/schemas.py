@@ -164,7 +164,7 @@ def places_of_schema(schema: Schema, at: str = "") -> Iterator[str]:
     if "items" in schema:
         yield from places_of_schema(schema["items"], at + "[]")
     for name, part in schema.get("properties", {}).items():
-        here = f"{at}.{name}".removeprefix(".")
+        here = f"{at}.{place([name])}".removeprefix(".")
         yield here
         yield from places_of_schema(part, here)
 

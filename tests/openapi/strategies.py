@@ -107,7 +107,7 @@ def informed(choices: Choices, context: Context, schema: Schema, name: str = "",
     if source is not None and (values := source(context, schema)):
         return choices.one(values)
     if "enum" in schema:
-        return choices.one(schema["enum"])
+        return choices.one(sorted(schema["enum"], reverse=True) if schema["enum"] == [0, 1] else schema["enum"])
     kind = _type(schema)
     if kind == "array":
         return [informed(choices, context, schema.get("items", {}), name + "[]", depth + 1)]
@@ -119,7 +119,11 @@ def informed(choices: Choices, context: Context, schema: Schema, name: str = "",
     required += [key for key in needed if key in properties and key not in required]
     optional = [key for key in properties if key not in required]
     chosen = choices.inner(optional) if depth else choices.some(optional, min(schema.get("minProperties", 0), len(optional)), OPTIONAL_MAX)
-    return {key: informed(choices, context, properties[key], key, depth + 1) for key in (*required, *chosen)}
+    value = {key: informed(choices, context, properties[key], key, depth + 1) for key in (*required, *chosen)}
+    for key, other, wanted in COMPANIONS:
+        if key in value and other in properties:
+            value[other] = wanted
+    return value
 
 
 def _scalars(kind: str, schema: Schema) -> Values:
@@ -168,6 +172,8 @@ def _text_of(choices: Choices, context: Context, parameter: Parameter) -> str:
 
 def paths(context: Context, template: str) -> list[str]:
     """Return the concrete paths of a template that lead to records."""
+    if template in _PATHS:
+        return _PATHS[template](context.world)
     found: list[tuple[str, list[Any]]] = [("", [])]
     segments = template.strip("/").split("/")
     for position, segment in enumerate(segments):
@@ -181,7 +187,7 @@ def paths(context: Context, template: str) -> list[str]:
             (f"{path}/{text}", [*parents, (kind, record)])
             for path, parents in found
             for record in _records(context.world, kind)
-            if (not parents or _belongs(record, *parents[-1])) and _serves(record, segments[position + 1 :], context.operation)
+            if (not parents or _belongs(record, *parents[-1])) and _serves(record, segments[position + 1 :], context)
             for text in [_path_id(kind, record, context)]
         ]
     return [path for path, _ in found]
@@ -200,11 +206,47 @@ def _path_id(kind: str, record: Any, context: Context) -> Any:
     return record["user_id"] if kind == "follower" and not context.is_v1 else record.get("uuid", record["id"])
 
 
-def _serves(record: Any, rest: list[str], operation: Operation) -> bool:
-    """Whether a record is of use to an operation: built-in fields can not be deleted, most fields have no options."""
-    if "field_code" not in record or operation.method == "GET":
+def _serves(record: Any, rest: list[str], context: Context) -> bool:
+    """Whether a record is of use to an operation: it has what that reads, built-in fields can not be deleted, most have no options."""
+    needs = _NEEDS.get(context.operation.name)
+    if needs is not None:
+        return needs(context.world, record)
+    if "field_code" not in record or context.operation.method == "GET":
         return True
     return bool(record["is_custom_field"] and (not rest or record["options"]))
+
+
+def _conversions(kind: str) -> Callable[[World], list[str]]:
+    def found(world: World) -> list[str]:
+        jobs = [job for job in world.live("conversion") if job["source_kind"] == kind]
+        return [f"/api/v2/{kind}s/{job['source']}/convert/status/{job['uuid']}" for job in jobs]
+
+    return found
+
+
+def _has(kind: str, column: str) -> Callable[[World, Any], bool]:
+    return lambda world, record: any(one[column] == record["id"] for one in world.live(kind))
+
+
+def _has_plain_lines(world: World, deal: Any) -> bool:
+    lines = [line for line in world.live("deal_product") if line["deal_id"] == deal["id"]]
+    return bool(lines) and all(line["billing_frequency"] == "one-time" for line in lines)
+
+
+_PATHS: dict[str, Callable[[World], list[str]]] = {
+    "/api/v2/leads/{id}/convert/status/{conversion_id}": _conversions("lead"),
+    "/api/v2/deals/{id}/convert/status/{conversion_id}": _conversions("deal"),
+}
+"""Paths that are not made of the ids of records that still exist."""
+_NEEDS: dict[str, Callable[[World, Any], bool]] = {
+    "GET /api/v2/persons/{id}/picture": _has("picture", "person_id"),
+    "DELETE /v1/persons/{id}/picture": _has("picture", "person_id"),
+    "GET /api/v2/products/{id}/images": _has("product_image", "product_id"),
+    "PUT /api/v2/products/{id}/images": _has("product_image", "product_id"),
+    "DELETE /api/v2/products/{id}/images": _has("product_image", "product_id"),
+    "POST /api/v2/deals/{id}/installments": _has_plain_lines,
+}
+"""What a record must have besides for an operation to succeed."""
 
 
 def _belongs(record: Any, kind: str, parent: Any) -> bool:
@@ -221,7 +263,8 @@ def _type(schema: Schema) -> str:
 
 def _ids(kind: str) -> Callable[[Context, Schema], Values]:
     def values(context: Context, schema: Schema) -> Values:
-        found = [one.get("uuid", one["id"]) for one in _records(context.world, kind)]
+        records = _records(context.world, kind if kind != "field" else f"field:{context.entity}")
+        found = [one.get("uuid", one["id"]) for one in records if one.get("is_custom_field", True)]
         return [str(one) for one in found[:6]] if _type(schema) == "string" else found[:6]
 
     return values
@@ -304,11 +347,11 @@ def _time(context: Context, schema: Schema) -> Values:
 
 
 def _term(context: Context, schema: Schema) -> Values:
-    return ["a" * 2, "fir", "Cedar", "Pump", "Alder", "some text"]
+    return ["timber", "timber", "fir", "some text", "xx"]
 
 
 def _field(context: Context, schema: Schema) -> Values:
-    return [*context.world.codes("deal", "varchar"), "title"]
+    return ["title", *context.world.codes("deal", "varchar")]
 
 
 _DAYS = _one_of("2026-10-01", "2026-12-31")
@@ -345,6 +388,8 @@ NAMED: dict[str, Callable[[Context, Schema], Values]] = {
     "type": _filter_type,
     "add_time": _time,
     "won_time": _time,
+    "lost_time": _time,
+    "close_time": _time,
     "updated_since": _time,
     "updated_until": _time,
     "archive_time": _one_of("2026-01-02 03:04:05"),
@@ -359,6 +404,13 @@ NAMED: dict[str, Callable[[Context, Schema], Values]] = {
     "color": _one_of("aabbcc"),
     "limit": _one_of(1, 2, 50),
     "start": _one_of(0, 1),
+    "since": _one_of("2026-01-02T03:04:05Z"),
+    "until": _one_of("2026-12-02T03:04:05Z"),
+    "exclude": _one_of("1,2"),
+    "items": _one_of("activity,note"),
+    "field_key": _field,
+    "email": lambda context, schema: ["new@example.com"] if _type(schema) == "string" else (),
+    "prices": lambda context, schema: [[{"currency": "EUR", "price": 12.5, "cost": 1, "direct_cost": 2, "notes": "list"}]],
     "sort": _one_of("id ASC", "id DESC", "update_time DESC"),
     "term": _term,
     "field": _field,
@@ -372,6 +424,16 @@ NAMED: dict[str, Callable[[Context, Schema], Values]] = {
     "billing_frequency": _one_of("one-time"),
 }
 """Values by the name of a key or a parameter; what is not here follows from its schema."""
+COMPANIONS: tuple[tuple[str, str, Any], ...] = (
+    ("close_time", "status", "won"),
+    ("lost_reason", "status", "lost"),
+    ("lost_time", "status", "lost"),
+    ("won_time", "status", "won"),
+    ("archive_time", "is_archived", True),
+    ("marketing_status", "emails", [{"value": "timber@example.com"}]),
+    ("options", "field_type", "enum"),
+)
+"""Keys that go only with a certain value of another."""
 ALWAYS: dict[str, tuple[str, ...]] = {
     "POST /api/v2/persons": ("name",),
     "POST /v1/notes": ("deal_id",),

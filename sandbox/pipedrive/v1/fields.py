@@ -144,7 +144,7 @@ class FieldDefinitionsOfVersion1:
             "mandatory_flag": bool(field["required_fields"].get("enabled", False)),
             "options": field["options"],
         }
-        if (parts := subfields(field)) is not None:
+        if self.entity != "product" and (parts := subfields(field)) is not None:
             shown["subfields"] = [
                 {"key": f"{shown['key']}_{part['field_code']}", "name": part["field_name"], "field_type": part["field_type"]}
                 for part in parts
