@@ -194,6 +194,14 @@ async def test_merge_is_told_on_both_sides(api: Driver, receiver: Receiver) -> N
     assert (change["entity_id"], change["merged_from_id"]) == ("2", "1")
 
 
+async def test_what_people_do_is_told_and_logged_as_done_in_the_app(api: Driver, receiver: Receiver) -> None:
+    await _register(api, event_object="person")
+    await api.control("POST", "people", {"do": {"edit": {"kind": "person", "id": 1, "values": {"name": "By hand"}}}})
+    assert await receiver.flush() == ["change.person#1"]
+    assert receiver.arrived[0]["meta"]["change_source"] == "app"
+    assert {entry["change_source"] for entry in (await api.get("/v1/persons/1/changelog")).data} == {"app"}
+
+
 async def test_only_what_the_webhooks_user_may_see_is_told(api: Driver, receiver: Receiver) -> None:
     await _register(api, user_id=3, event_object="deal")
     await api.patch("/api/v2/deals/1", {"owner_id": 2, "visible_to": 1})
