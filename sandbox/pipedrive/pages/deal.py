@@ -115,7 +115,7 @@ def _line(reader: Reader, line: Record, currency: str) -> Line:
     return Line(
         f"{name} ({variation['name']})" if variation is not None else name,
         ref.href if ref is not None else "",
-        line["comments"] or "",
+        line["comments"] if line["comments"] and line["comments"] != name else "",
         billing(line),
         look.number(line["quantity"]),
         look.money(line["item_price"], currency),

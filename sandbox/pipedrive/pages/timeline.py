@@ -243,7 +243,9 @@ def _value(reader: Reader, definition: Record, value: Any, kind: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return "empty" if value in (None, "", [], {}) else str(value)
+    if value in (None, "", [], {}):
+        return "empty"
+    return look.number(value) if type(value) in (int, float) else str(value)
 
 
 def _is_pinned(note: Record, column: str) -> bool:

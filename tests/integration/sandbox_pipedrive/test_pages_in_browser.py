@@ -120,6 +120,7 @@ async def test_pages_fit_are_legible_and_run_nothing(tmp_path: Path) -> None:
     assert await asyncio.to_thread(lambda: len(list(tmp_path.glob("*.png")))) == len(SIZES) * len(_addresses(ids))
 
 
+@pytest.mark.slow
 async def test_long_names_and_big_deals_fit_on_a_phone(tmp_path: Path) -> None:
     driver = _driver(7)
     addresses = await fill_extremes(driver)
