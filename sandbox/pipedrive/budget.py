@@ -25,6 +25,7 @@ class Budget:
         self._clock = clock
         self._store = store
         self._zone = ZoneInfo(options.reset_zone)
+        self._plain = options.daily_budget
         self._others = OtherApps(options.other_apps, options.other_apps_jitter, options.seed or 0)
         self.clear()
 
@@ -62,12 +63,12 @@ class Budget:
         self._store.set_meta(self._key, {**day, "others": day["others"] + wanted, "minute": minute})
 
     def _left(self, day: dict[str, int]) -> int:
-        return max(0, self._options.daily_budget + day["extra"] - day["used"] - day["others"])
+        return max(0, self._plain + day["extra"] - day["used"] - day["others"])
 
     @property
     def total(self) -> int:
         """Tokens the company may spend today."""
-        return self._options.daily_budget + self._part("extra")
+        return self._plain + self._part("extra")
 
     @property
     def used(self) -> int:
@@ -84,6 +85,12 @@ class Budget:
         """Tokens left today."""
         self.look()
         return self._left(self._store.meta[self._key])
+
+    def figures(self) -> tuple[int, int, int]:
+        """Return the day's total, what is left of it, and what was spent."""
+        self.look()
+        day = self._store.meta[self._key]
+        return self._plain + day["extra"], self._left(day), day["used"] + day["others"]
 
     def _part(self, name: str) -> int:
         self.look()

@@ -1,8 +1,7 @@
 """Time inside the simulated account: a wall clock that can be set, moved and sped up, and a steady clock that only goes forward."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -76,7 +75,8 @@ class SandboxClock:
         """Seconds since 1970 in the account."""
         if self._held is not None:
             return self._held
-        return min(max(self._running(), EPOCH_MIN), EPOCH_MAX)
+        epoch = self._anchor_epoch + (self._wall() - self._anchor_wall) * self.speed
+        return epoch if EPOCH_MIN <= epoch <= EPOCH_MAX else min(max(epoch, EPOCH_MIN), EPOCH_MAX)
 
     def _running(self) -> float:
         return self._anchor_epoch + (self._wall() - self._anchor_wall) * self.speed
@@ -85,24 +85,14 @@ class SandboxClock:
         """Steady seconds from an arbitrary start. Real seconds, and more of them where time was let pass."""
         return self._steady() + self._passed
 
-    def hold(self, epoch: float | None = None) -> float:
-        """Let the wall clock stand, at a moment of choice or at this one, until `release`, so that what belongs together has one time."""
-        self._held = self.epoch() if epoch is None else epoch
-        return self._held
+    def stand(self, epoch: float | None) -> float | None:
+        """Let the wall clock stand at a moment, or go on where it would be with None; return where it stood before."""
+        before, self._held = self._held, epoch
+        return before
 
-    def release(self) -> None:
-        """Let the wall clock go on where it would be."""
-        self._held = None
-
-    @contextmanager
-    def held(self, epoch: float) -> Iterator[None]:
-        """Let the wall clock stand at a moment for the time of a block."""
-        before = self._held
-        self._held = epoch
-        try:
-            yield
-        finally:
-            self._held = before
+    def held(self, epoch: float) -> "Held":
+        """Let the wall clock stand at a moment for the time of a block, so that what belongs together has one time."""
+        return Held(self, epoch)
 
     def state(self) -> dict[str, float]:
         """Return what `restore` needs to let the wall clock go on in another process."""
@@ -135,6 +125,25 @@ class SandboxClock:
         epoch = self.epoch()
         tomorrow = datetime.fromtimestamp(epoch, ZoneInfo(zone)).date() + timedelta(days=1)
         return max(1, int(start_of_day(tomorrow, zone) - epoch))
+
+
+class Held:
+    """A block in which a wall clock stands. A class, because every request enters some and a generator costs more."""
+
+    __slots__ = ("_before", "_clock", "_epoch")
+
+    def __init__(self, clock: SandboxClock, epoch: float) -> None:
+        self._clock = clock
+        self._epoch = epoch
+        self._before: float | None = None
+
+    def __enter__(self) -> None:
+        """Stop the clock."""
+        self._before = self._clock.stand(self._epoch)
+
+    def __exit__(self, *_: object) -> None:
+        """Let it be as it was."""
+        self._clock.stand(self._before)
 
 
 def start_of_day(day: date, zone: str) -> float:

@@ -32,7 +32,7 @@ class Effects:
         """Let an operation answer at this moment. `source` is `app` for a person in the web application."""
         account = self._account
         moment = account.clock.epoch()
-        with self._recorder.performing(), account.clock.held(moment):
+        with self._recorder.performing, account.clock.held(moment):
             response = _answer(route, call, account, source)
         if self._recorder.is_on:
             self._recorder.performed(
@@ -63,7 +63,7 @@ class Effects:
     def work_of_time(self, moment: float, *, purges: bool) -> None:
         """Do what is due at a moment, and look through the trash or not."""
         account = self._account
-        with self._recorder.performing(), account.clock.held(moment):
+        with self._recorder.performing, account.clock.held(moment):
             finish_due(account)
             if purges:
                 self._purge.run()

@@ -56,7 +56,7 @@ class Engine:
 
     def reset(self) -> None:
         """Bring the account back to what it was when it was new, byte for byte; only the clock goes on."""
-        with self.recorder.performing():
+        with self.recorder.performing:
             self.account.restart()
             fill(self.account)
             self._accept_token()

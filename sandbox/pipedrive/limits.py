@@ -130,9 +130,8 @@ class Limits:
         ]
 
     def _day(self) -> tuple[int, int]:
-        if self._options.limits:
-            return self.budget.total, self.budget.remaining
-        return _LIFTED_BUDGET, max(1, _LIFTED_BUDGET - self.budget.used - self.budget.others)
+        total, left, spent = self.budget.figures()
+        return (total, left) if self._options.limits else (_LIFTED_BUDGET, max(1, _LIFTED_BUDGET - spent))
 
     def _note_idle(self, credential: Credential, now: float) -> None:
         last, missing = self._idle.get(credential.token, (-math.inf, 0))

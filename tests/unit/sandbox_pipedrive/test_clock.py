@@ -49,13 +49,13 @@ def test_passing_time_moves_both_clocks_and_a_jump_the_wall_clock_alone() -> Non
 def test_a_held_clock_stands_still() -> None:
     time = FakeTime()
     clock = time.clock()
-    moment = clock.hold()
-    time.sleep(5)
-    assert clock.epoch() == moment
-    with clock.held(NOON):
-        assert clock.epoch() == NOON
-    assert clock.epoch() == moment
-    clock.release()
+    moment = clock.epoch()
+    with clock.held(moment):
+        time.sleep(5)
+        assert clock.epoch() == moment
+        with clock.held(NOON):
+            assert clock.epoch() == NOON
+        assert clock.epoch() == moment
     assert clock.epoch() == moment + 5
 
 
