@@ -20,6 +20,7 @@ from sandbox.pipedrive.pages.searching import search
 _FOLDER = Path(__file__).parent
 _STYLE = (_FOLDER / "style.css").read_bytes()
 _STYLE_PATH = "/style.css"
+_ICON = (_FOLDER / "icon.svg").read_bytes()
 _API_PREFIXES = ("/api/", "/v1/", "/_sandbox", "/oauth")
 _ID_DIGITS_MAX = 15
 _POLICY = b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -83,7 +84,7 @@ class Pages:
         self._reader = Reader(account)
         self._limits = limits
         self._journal = journal
-        self._others: dict[str, _Other] = {"about": self._about, _STYLE_PATH[1:]: _style}
+        self._others: dict[str, _Other] = {"about": self._about, _STYLE_PATH[1:]: _style, "favicon.ico": _icon}
 
     def answer(self, request: Request) -> Response | None:
         """Answer a request for a page; None when the path is not one of a page."""
@@ -129,6 +130,12 @@ def _style(request: Request) -> Response:
     """The address of the style sheet changes with it, so a browser may keep it for ever."""
     del request
     return Response(200, _STYLE, b"text/css; charset=utf-8", [(b"cache-control", b"public, max-age=31536000, immutable")])
+
+
+def _icon(request: Request) -> Response:
+    """Browsers ask for an icon when they show a file; without an answer the question would go to the API."""
+    del request
+    return Response(200, _ICON, b"image/svg+xml", [(b"cache-control", b"public, max-age=86400")])
 
 
 def _is_id(text: str) -> bool:

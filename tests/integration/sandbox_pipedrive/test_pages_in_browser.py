@@ -149,6 +149,11 @@ async def test_columns_snap_on_a_phone_and_the_keyboard_is_seen(tmp_path: Path) 
         columns = "document.querySelector('.columns')"
         assert await tab.evaluate(f"{columns}.scrollWidth > {columns}.clientWidth")
         assert await tab.evaluate(f"getComputedStyle({columns}).scrollSnapType") == "x mandatory"
+        await tab.evaluate("document.querySelectorAll('details').forEach(item => { item.name = ''; item.open = true; })")
+        assert await tab.evaluate(OVERFLOW) == []
+        await tab.open(url, 740, 360)
+        assert await tab.evaluate("document.querySelector('.column').offsetHeight") > 150
+        assert await tab.evaluate(OVERFLOW) == []
         await tab.open(url, *SIZES[0])
         await tab.press_tab()
         assert await tab.evaluate("document.activeElement.className") == "skip"
