@@ -85,7 +85,7 @@ def test_every_deviation_is_needed(world: World, inspect: Inspect) -> None:
             for pattern in set(deviation.operations) - EVERYWHERE
             if not any(type(deviation)(deviation.kind, (pattern,), deviation.places, "").concerns(operation) for operation, _ in mine)
         ]
-    assert not idle
+    assert not idle, "\n".join(idle)
 
 
 def test_every_operation_the_product_calls_is_served_and_specified() -> None:
