@@ -24,8 +24,13 @@ from sandbox.pipedrive.v1.deprecated.operations import gone  # noqa: E402
 PAGE = ROOT / "sandbox" / "pipedrive" / "README.md"
 OFFICIAL = ROOT / "sandbox" / "pipedrive" / "official_operations.csv"
 
+BESIDE = {
+    ("GET", "/oauth/authorize"): "--oauth-client",
+    ("POST", "/oauth/token"): "--oauth-client",
+    ("POST", "/oauth/token/"): "--oauth-client",
+}
+"""Operations that are served beside the API, and the option it takes."""
 REASONS: tuple[tuple[str, str], ...] = (
-    (r"/oauth/", "the simulator takes tokens, it does not grant them"),
     (r"project|/(tasks|boards|phases)\b", "projects and tasks: not part of a migration"),
     (r"/(mailbox|.*mailMessages)", "mail: can not be imported through the API"),
     (r"/(goals|.*timeline|.*statistics)", "goals and statistics"),
@@ -46,7 +51,7 @@ def key_of(method: str, path: str) -> Key:
 
 def served() -> dict[Key, str]:
     """Operations that are served, and the switch of the command line it takes, empty when it takes none."""
-    found = dict.fromkeys(_keys(Options()), "")
+    found = dict.fromkeys(_keys(Options()), "") | BESIDE
     for option in fields(Options):
         if isinstance(option.default, bool):
             turned = "off" if option.default else "on"

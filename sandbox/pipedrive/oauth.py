@@ -48,7 +48,7 @@ class OAuth:
     def answer(self, request: Request) -> Response:
         """Answer a request below `/oauth/`. It costs nothing and counts for no window."""
         form = dict(parse_qsl(request.body.decode("latin-1"), keep_blank_values=True))
-        match (request.method, request.path.removeprefix(PREFIX)):
+        match (request.method, request.path.removeprefix(PREFIX).rstrip("/")):
             case ("GET", "authorize"):
                 return self._authorize(request.query(), is_asked=self._account.options.oauth_consent == "page")
             case ("POST", "authorize"):

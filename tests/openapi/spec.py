@@ -106,7 +106,8 @@ class Spec:
             if all(part.startswith("{") or part == segment for part, segment in pairs):
                 values = {part[1:-1]: segment for part, segment in pairs if part.startswith("{")}
                 found.append((len(values), one, values))
-        return min(found, key=lambda item: item[0])[1:] if found else None
+        # Of the two operations at `/oauth/token` one has a slash at its end.
+        return min(found, key=lambda item: (item[0], item[1].path.endswith("/") != rest.endswith("/")))[1:] if found else None
 
 
 def available() -> bool:
@@ -247,7 +248,7 @@ def _split(path: str) -> tuple[tuple[str, ...], str]:
 
 def _shape(path: str) -> str:
     """Return a template without the names of its parameters."""
-    return "/".join("{}" if segment.startswith("{") else segment for segment in path.strip("/").split("/"))
+    return "/".join("{}" if segment.startswith("{") else segment for segment in path.lstrip("/").split("/"))
 
 
 def _parameter_problems(parameter: Parameter | None, text: str, name: str) -> list[str]:
