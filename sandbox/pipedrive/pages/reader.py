@@ -1,5 +1,6 @@
 """Reads the account for the pages: records by their names, users, times in the company's zone, and the derived orders."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -70,7 +71,7 @@ class Reader:
             "planned": Order(_planned_key),
             "done": Order(_done_key),
         }
-        self._words = {kind: Words(_text) for kind in _PATHS}
+        self._words = {kind: Words(text) for kind, text in _TEXTS.items()}
 
     # Derived orders
 
@@ -190,16 +191,38 @@ def _done_key(activity: Record) -> tuple[str, int] | None:
     return f"{activity['due_date'] or ''}{activity['due_time'] or ''}".translate(_BACKWARDS), -activity["id"]
 
 
-def _text(record: Record) -> str:
-    """Return what a search on the pages looks at, in one line."""
-    parts = [record[name] for name in ("title", "name", "code") if record.get(name)]
-    for entries in (record.get("emails"), record.get("phones")):
-        if entries:
-            parts += [entry["value"] for entry in entries if entry.get("value")]
-    address = record.get("address")
-    if address and address.get("value"):
-        parts.append(address["value"])
-    custom = record.get("custom_fields")
-    if custom:
-        parts += [value for value in custom.values() if type(value) is str]
-    return "\t".join(parts).replace("\n", " ")
+def _titled(record: Record) -> str:
+    """Return what a search looks at in a deal or a lead, in one line."""
+    return _line(record["title"], record)
+
+
+def _organization_text(record: Record) -> str:
+    address = record["address"]
+    return _line(f"{record['name']}\t{address.get('value')}" if address else record["name"], record)
+
+
+def _person_text(record: Record) -> str:
+    entries = [entry["value"] for entry in (*record["emails"], *record["phones"]) if entry["value"]]
+    return _line("\t".join([record["name"], *entries]), record)
+
+
+def _product_text(record: Record) -> str:
+    return _line(f"{record['name']}\t{record['code']}" if record["code"] else record["name"], record)
+
+
+def _line(text: str, record: Record) -> str:
+    """Add the texts of custom fields to others."""
+    for value in record["custom_fields"].values():
+        if type(value) is str:
+            text = f"{text}\t{value}"
+    return text.replace("\n", " ")
+
+
+_TEXTS: dict[str, Callable[[Record], str]] = {
+    "deal": _titled,
+    "lead": _titled,
+    "organization": _organization_text,
+    "person": _person_text,
+    "product": _product_text,
+}
+"""What a search on the pages looks at."""
