@@ -190,7 +190,7 @@ class Rehearsal:
         await self._step(client, target, "load", client.start_load)
         await self._step(client, target, "reconcile", client.reconcile)
         mutations = await source.control("POST", "mutate", {"seed": self._options.seed})
-        self._say(f"source: {_count(mutations)} changes made in STEL Order")
+        self._say(f"source: {_count(mutations)} changes made in STEL Order; the delta may have to wait for its calls of the next minute")
         await self._step(client, target, "delta", client.run_delta)
         await self._step(client, target, "reconcile again", client.reconcile)
         summary = await client.get_summary(MIGRATION_ID)
