@@ -88,6 +88,15 @@ async def test_nothing_breaks_when_what_records_refer_to_is_gone(start: Start, c
     assert capsys.readouterr().err == ""
 
 
+async def test_pages_do_not_look_for_what_is_gone(start: Start) -> None:
+    time = FakeTime()
+    api = start(time.clock())
+    assert b"Nordlicht" in (await api.send("GET", "/organizations", token=None)).body
+    await api.delete("/api/v2/organizations/2")
+    time.sleep(31 * DAY)
+    assert b"Nordlicht" not in (await api.send("GET", "/organizations", token=None)).body
+
+
 async def test_a_line_keeps_its_product_and_goes_with_its_deal(start: Start) -> None:
     time = FakeTime()
     api = start(time.clock())
