@@ -56,11 +56,11 @@ class Engine:
 
     def reset(self) -> None:
         """Bring the account back to what it was when it was new, byte for byte; only the clock goes on."""
+        self.account.actor = NOBODY
         with self.recorder.performing:
             self.account.restart()
             fill(self.account)
             self._accept_token()
-        self.account.actor = NOBODY
         self.effects.clear()
         self.limits.clear()
         self.journal.clear()

@@ -1,7 +1,6 @@
 """Search in version 2: by words over several fields, and by one field. It sees records with a lag."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.pipedrive.account import Account
@@ -9,6 +8,7 @@ from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import ApiError, validation_failed
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Problems, not_allowed
+from sandbox.pipedrive.search_index import SearchIndex
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import boolean_text, integer_text
 from sandbox.pipedrive.v2.related_items import related
@@ -42,13 +42,14 @@ class Search:
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self._index = SearchIndex(account)
 
     def of(self, kind: str) -> Callable[[Call], Result]:
         """Return the handler that searches one kind of record."""
 
         def handler(call: Call) -> Result:
             query = _Query(call.query, ("term", "fields", "exact_match", "include_fields", "limit", "cursor", *_EXTRAS[kind]), _LIMIT_MAX)
-            records = (record for record in self._known(kind) if self._fits(kind, record, call.query))
+            records = (record for record in self._index.known(kind) if self._fits(kind, record, call.query))
             hits = self._hits([(kind, record) for record in records], query)
             if kind == "deal":  # only `/itemSearch` shows the address of a deal's organization
                 for hit in hits:
@@ -62,7 +63,7 @@ class Search:
         """Search leads the way version 1 does: the same, with pages by offset."""
         allowed = ("term", "fields", "exact_match", "include_fields", "limit", "start", *_EXTRAS["lead"])
         query = _Query(call.query, allowed, _LIMIT_MAX, position="start")
-        hits = self._hits([("lead", lead) for lead in self._known("lead") if self._fits("lead", lead, call.query)], query)
+        hits = self._hits([("lead", lead) for lead in self._index.known("lead") if self._fits("lead", lead, call.query)], query)
         shown, following = query.cut(hits)
         paging: dict[str, Any] = {"start": query.start, "limit": query.limit, "more_items_in_collection": following is not None}
         if following is not None:
@@ -74,7 +75,7 @@ class Search:
         allowed = ("term", "item_types", "fields", "exact_match", "include_fields", "limit", "cursor", "search_for_related_items")
         query = _Query(call.query, allowed, _ITEM_LIMIT_MAX)
         wanted = _item_types(call.query)
-        hits = self._hits([(kind, record) for kind in (*_KINDS, "file") if kind in wanted for record in self._known(kind)], query)
+        hits = self._hits([(kind, record) for kind in (*_KINDS, "file") if kind in wanted for record in self._index.known(kind)], query)
         shown, cursor = query.cut(hits)
         data = {"items": shown}
         if query.has_related:
@@ -98,7 +99,7 @@ class Search:
         problems.raise_if_any()
         query.check_length(exact=match == "exact")
         found = []
-        for record in self._known(kind):
+        for record in self._index.known(kind):
             texts = list(self._texts_of(kind, record, code))
             if any(
                 text == query.term if match == "exact" else text.startswith(query.term) if match == "beginning" else query.term in text
@@ -107,17 +108,6 @@ class Search:
                 found.append({"id": _id_of(kind, record), "name": record.get("name", record.get("title"))})
         shown, cursor = query.cut(found)
         return success(shown, additional_data={"next_cursor": cursor})
-
-    def _known(self, kind: str) -> Iterable[Record]:
-        """Yield the records the index has heard of. Deleted ones stay in it."""
-        lag = self.account.options.search_lag_seconds
-        if lag <= 0:
-            yield from self.account.store[kind]
-            return
-        horizon = datetime.fromtimestamp(self.account.clock.epoch() - lag, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for record in self.account.store[kind]:
-            if record["update_time"] <= horizon:
-                yield record
 
     def _fits(self, kind: str, record: Record, query: dict[str, str]) -> bool:
         if kind == "deal" and "status" in query and record["status"] != query["status"]:
