@@ -267,6 +267,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
             "next_start",
             "pinned_to_lead_flag",
             "primary_email",
+            "project_name",
             "selected",
             "last_activity",
             "next_activity",

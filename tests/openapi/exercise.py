@@ -118,7 +118,10 @@ def systematic(context: Context, template: str) -> Iterator[tuple[str, Wire]]:
     yield "", simplest(context, template)
     for name, parameter in operation.query.items():
         if name != "cursor" and not parameter.is_required:
-            yield f"query {name}", simplest(context, template, name)
+            request = simplest(context, template, name)
+            yield f"query {name}", request
+            for value in parameter.schema.get("enum", ())[1:]:
+                yield f"query {name}={value}", replace(request, query={**request.query, name: str(value)})
     for schema in operation.requests.values():
         for name in schema.get("properties", {}):
             yield f"body {name}", simplest(context, template, name)

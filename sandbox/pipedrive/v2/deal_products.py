@@ -30,8 +30,8 @@ _SHOWN = (
 class DealProducts:
     """`/deals/{id}/products` and `/deals/products`."""
 
-    rules = ListRules(sorts=("id", "order_nr"))
-    rules_of_many = ListRules(sorts=("id", "deal_id", "order_nr"))
+    rules = ListRules(sorts=("id", "add_time", "update_time", "order_nr"))
+    rules_of_many = ListRules(sorts=("id", "deal_id", "add_time", "update_time", "order_nr"))
 
     def __init__(self, account: Account) -> None:
         self.account = account

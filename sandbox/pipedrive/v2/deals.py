@@ -14,7 +14,6 @@ from sandbox.pipedrive.v2.organizations import LIST_EXTRAS
 from sandbox.pipedrive.v2.resource import Resource, can_see
 
 _FILTERS: dict[str, type] = {"owner_id": int, "person_id": int, "org_id": int, "pipeline_id": int, "stage_id": int}
-_ARCHIVED_INCLUDES = ("next_activity_id", "last_activity_id", "smart_bcc_email", "source_lead_id")
 _CLOSING = ("won_time", "lost_time", "close_time", "lost_reason")
 
 
@@ -25,7 +24,7 @@ class Deals(Resource):
     title = "Deal"
     required = ("title",)
     rules = ListRules(filters=_FILTERS, extras=(*LIST_EXTRAS, "status"), includes=DEAL_COUNTS)
-    archived_rules = ListRules(("id",), _FILTERS, (*LIST_EXTRAS[:6], "status"), _ARCHIVED_INCLUDES)
+    archived_rules = ListRules(filters=_FILTERS, extras=(*LIST_EXTRAS[:6], "status"), includes=DEAL_COUNTS)
     get_includes = DEAL_GET_COUNTS
 
     def checks(self, *, is_update: bool) -> dict[str, Check]:

@@ -118,7 +118,7 @@ def refusals(inspect: Inspect, route: Route) -> Iterator[tuple[Problem, str, str
     for name, text in inspect(route).refused.items():
         kind, _, key = name.partition(" ")
         if kind == "query" or (kind == "body" and f"Parameter '{key}' is not allowed" in text):
-            yield Problem(key, "parameter" if kind == "query" else "key", text), name, text
+            yield Problem(key.partition("=")[0], "parameter" if kind == "query" else "key", text), name, text
 
 
 def not_required(world: World, route: Route) -> Iterator[str]:
