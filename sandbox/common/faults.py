@@ -27,6 +27,8 @@ class Rule:
     """Regular expression searched in the path, any when empty."""
     nth: tuple[int, ...] = ()
     """Positions among the matching requests, from 1."""
+    every: int = 0
+    """Every so many of the matching requests; 0 for all."""
     times: int | None = None
     """How often the rule fires at most."""
     seconds: float = 0.0
@@ -50,6 +52,10 @@ class Rule:
         except re.error as error:
             raise FaultRuleError(f"path is not a regular expression: {error}") from error
         self.nth = (self.nth,) if isinstance(self.nth, int) else tuple(self.nth)
+        for name in ("seconds", "status", "every", "times", "probability"):
+            value = getattr(self, name, None)
+            if value is not None and (type(value) not in (int, float) or value < 0):
+                raise FaultRuleError(f"{name} must be a number and not negative")
 
     def fires(self, method: str, path: str) -> bool:
         """Count a request that matches and say whether it fails."""
@@ -58,7 +64,7 @@ class Rule:
         self.matched += 1
         if self.times is not None and self.fired >= self.times:
             return False
-        if (self.nth and self.matched not in self.nth) or not self.is_drawn():
+        if (self.nth and self.matched not in self.nth) or (self.every and self.matched % self.every) or not self.is_drawn():
             return False
         self.fired += 1
         return True
@@ -86,15 +92,28 @@ class Faults(Generic[R]):
         self._rule_type = rule_type
         self.rules: list[R] = []
 
-    def add(self, wanted: list[dict[str, Any]] | Mapping[str, Any]) -> None:
+    def add(self, wanted: Any) -> None:
         """Add rules given as JSON: a list of them, an object with the list `rules`, or one rule.
 
         Raises:
             FaultRuleError: When one of them makes no sense; none is added then.
         """
-        rules = wanted if isinstance(wanted, list) else wanted.get("rules", [wanted])
+        rules = wanted.get("rules", [wanted]) if isinstance(wanted, Mapping) else wanted
+        if not isinstance(rules, list):
+            raise FaultRuleError("give a rule, or a list of rules")
         try:
-            self.rules += [self._rule_type(**rule) for rule in rules]
+            self.rules += [self.make(rule) for rule in rules]
+        except TypeError as error:
+            raise FaultRuleError(str(error)) from error
+
+    def make(self, wanted: Mapping[str, Any]) -> R:
+        """Make a rule that is not in force.
+
+        Raises:
+            FaultRuleError: When it makes no sense.
+        """
+        try:
+            return self._rule_type(**wanted)
         except TypeError as error:
             raise FaultRuleError(str(error)) from error
 
