@@ -161,6 +161,16 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class RunCost:
+    """What a run spent on one target entity."""
+
+    run_id: str
+    target_entity: str
+    """`account` for looks at the account, `diff` for reading the sample back."""
+    token_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Extraction:
     """One reading of a source."""
 

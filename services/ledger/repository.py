@@ -35,6 +35,7 @@ from services.ledger.domain import (
     ReviewFilter,
     ReviewItem,
     Run,
+    RunCost,
     RunState,
     SourceIssue,
     SourceRecord,
@@ -69,6 +70,10 @@ class Reader(Protocol):
 
     async def list_runs(self, migration_id: str) -> Sequence[Run]:
         """List the runs of a migration, oldest first."""
+        ...
+
+    async def list_run_costs(self, migration_id: str) -> Sequence[RunCost]:
+        """List what the runs of a migration spent, by run and target entity."""
         ...
 
     async def latest_run(self, migration_id: str) -> Run | None:
@@ -298,8 +303,8 @@ class Transaction(Reader, Protocol):
         """Write a run, new or changed; its `token_count` is left alone."""
         ...
 
-    async def add_run_tokens(self, run_id: str, token_count: int) -> None:
-        """Add tokens spent to a run."""
+    async def add_run_tokens(self, run_id: str, token_count: int, *, target_entity: str) -> None:
+        """Add tokens spent to a run; `target_entity` says on what: see `RunCost`."""
         ...
 
     # extraction

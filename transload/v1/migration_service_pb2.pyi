@@ -779,6 +779,50 @@ class GetAuditResponse(_message.Message):
 Global___GetAuditResponse: _TypeAlias = GetAuditResponse  # noqa: Y015
 
 @_typing.final
+class PlanLoadRequest(_message.Message):
+    """Request for `PlanLoad`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["migration_id", b"migration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanLoadRequest: _TypeAlias = PlanLoadRequest  # noqa: Y015
+
+@_typing.final
+class PlanLoadResponse(_message.Message):
+    """Response of `PlanLoad`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_JSON_FIELD_NUMBER: _builtins.int
+    plan_json: _builtins.bytes
+    """The plan as JSON (see `docs/operations.md`)."""
+    def __init__(
+        self,
+        *,
+        plan_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_json", b"plan_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanLoadResponse: _TypeAlias = PlanLoadResponse  # noqa: Y015
+
+@_typing.final
 class GetMappingRequest(_message.Message):
     """Request for `GetMapping`."""
 

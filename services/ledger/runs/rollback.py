@@ -218,7 +218,7 @@ class RollbackDriver:
             await transaction.add_report_rows(
                 now.migration_id, ReportKind.RECONCILIATION, [mismatch.SerializeToString(deterministic=True) for mismatch in rows]
             )
-            await transaction.add_run_tokens(now.run_id, read.token_count)
+            await transaction.add_run_tokens(now.run_id, read.token_count, target_entity=entity)
             await save_step(transaction, now, held)
         return AT_ONCE
 

@@ -87,6 +87,16 @@ class RunRow(SQLModel, table=True):
     context_json: str = Field(sa_type=Text)
 
 
+class RunCostRow(SQLModel, table=True):
+    """Tokens a run spent on one target entity."""
+
+    __tablename__ = "run_costs"
+
+    run_id: str = Field(primary_key=True, foreign_key="runs.run_id")
+    target_entity: str = Field(primary_key=True)
+    token_count: int = Field(sa_type=BigInteger)
+
+
 class ExtractionRow(SQLModel, table=True):
     """One reading of a source."""
 
