@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from services.ledger.domain import (
     Batch,
     BatchState,
+    BudgetTerm,
     EntityCount,
     Event,
     EventDraft,
@@ -74,6 +75,10 @@ class Reader(Protocol):
 
     async def list_run_costs(self, migration_id: str) -> Sequence[RunCost]:
         """List what the runs of a migration spent, by run and target entity."""
+        ...
+
+    async def get_budget_term(self, connection: str) -> BudgetTerm | None:
+        """Answer who may grant from a target connection's budget."""
         ...
 
     async def latest_run(self, migration_id: str) -> Run | None:
@@ -301,6 +306,10 @@ class Transaction(Reader, Protocol):
 
     async def save_run(self, run: Run) -> None:
         """Write a run, new or changed; its `token_count` is left alone."""
+        ...
+
+    async def save_budget_term(self, term: BudgetTerm) -> None:
+        """Write who may grant from a target connection's budget."""
         ...
 
     async def add_run_tokens(self, run_id: str, token_count: int, *, target_entity: str) -> None:

@@ -17,6 +17,7 @@ from services.loader.ledger import LedgerClient
 from services.loader.pipedrive.http import http_client
 from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource
+from services.loader.quota.keeper import Keeper
 from services.loader.quota.remote import RemoteSource
 from services.loader.quota.servicer import QuotaServicer
 from services.loader.servicer import LoaderServicer
@@ -43,7 +44,9 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
         bus = await stack.enter_async_context(jetstream.connect(settings.nats))
         ledger_channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address))
         http = await stack.enter_async_context(http_client(connections_max=settings.in_flight_max * 2, timeout_seconds=settings.call_timeout_seconds))
-        arbiter = Arbiter(settings=settings.quota, clock=clock)
+        ledger = LedgerClient(channel=ledger_channel, holder=holder)
+        arbiter = Arbiter(settings=settings.quota, clock=clock, has_terms=True)
+        keeper = Keeper(arbiter=arbiter, terms=ledger, settings=settings.quota, clock=clock)
         quota_servicer = QuotaServicer(arbiter=arbiter, clock=clock)
         source: Source = LocalSource(arbiter)
         get_quota = quota_servicer.quota
@@ -54,7 +57,6 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
         targets = Targets(http=http, connections=Connections.from_env(settings.environ), source=source, clock=clock)
         stack.push_async_callback(targets.aclose)
         staging = Staging.open(settings.staging.url)
-        ledger = LedgerClient(channel=ledger_channel, holder=holder)
         upsert = Upsert(
             ledger=ledger,
             files=staging,
@@ -71,6 +73,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
                 (add_QuotaServiceServicer_to_server, quota_servicer),
             ],
             consumers=[Consumer(bus, streams.LOADER, worker.handle, concurrency=settings.consumer_concurrency)],
+            tasks=[keeper.run],
             pings={"nats": bus.ping, "ledger": partial(grpc_client.ping, ledger_channel)},
         )
 

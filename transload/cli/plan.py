@@ -36,7 +36,7 @@ def print_plan(found: dict[str, Any]) -> None:
     """The plan in tables and sentences."""
     rows = [(row["step"], row["phase"], row["target_entity"], row["records"], row["call_count"], row["tokens"]) for row in found["rows"]]
     output.stdout.print(output.table("Plan", ("step", "phase", "target", "records", "calls", "tokens"), rows, right_from=3))
-    sums = [(_STEP_WORDS[name], step["records"], step["call_count"], step["tokens"]) for name, step in found["steps"].items()]
+    sums = [(_STEP_WORDS[name], step["records"], step["call_count"], step["tokens"]) for name in _STEP_WORDS for step in [found["steps"][name]]]
     output.stdout.print(output.table("Steps", ("step", "records", "calls", "tokens"), sums, right_from=1))
     for line in sentences(found):
         output.stdout.print(line, markup=False)

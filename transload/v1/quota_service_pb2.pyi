@@ -3,10 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -218,6 +220,7 @@ class ReleaseLeaseRequest(_message.Message):
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     REQUEST_COUNT_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
+    ANSWER_AGES_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """Required. The lease."""
     token_count: _builtins.int
@@ -228,6 +231,10 @@ class ReleaseLeaseRequest(_message.Message):
     def headers(self) -> Global___QuotaHeaders:
         """Headers of the last answer."""
 
+    @_builtins.property
+    def answer_ages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Seconds since each answer arrived, when this is sent; their slots are free that much sooner."""
+
     def __init__(
         self,
         *,
@@ -235,10 +242,11 @@ class ReleaseLeaseRequest(_message.Message):
         token_count: _builtins.int = ...,
         request_count: _builtins.int = ...,
         headers: Global___QuotaHeaders | None = ...,
+        answer_ages: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["headers", b"headers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["headers", b"headers", "lease_id", b"lease_id", "request_count", b"request_count", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_ages", b"answer_ages", "headers", b"headers", "lease_id", b"lease_id", "request_count", b"request_count", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, select, update
 
-from services.ledger.domain import Manifest, Mapping, Migration, Report, ReportKind, Run, RunCost, RunState
+from services.ledger.domain import BudgetTerm, Manifest, Mapping, Migration, Report, ReportKind, Run, RunCost, RunState
 from services.ledger.sql.rows import RowCodec
 from services.ledger.sql.session import Session, by, table_of
-from services.ledger.sql.tables import ManifestRow, MappingRow, MigrationRow, ReportLineRow, ReportRow, RunCostRow, RunRow
+from services.ledger.sql.tables import BudgetTermRow, ManifestRow, MappingRow, MigrationRow, ReportLineRow, ReportRow, RunCostRow, RunRow
 
 _MIGRATIONS, _RUNS, _COSTS = table_of(MigrationRow), table_of(RunRow), table_of(RunCostRow)
 _MAPPINGS, _MANIFESTS = table_of(MappingRow), table_of(ManifestRow)
@@ -16,6 +16,7 @@ _REPORTS, _LINES = table_of(ReportRow), table_of(ReportLineRow)
 _MIGRATION_BY_ID, _RUN_BY_ID = by(_MIGRATIONS.c.migration_id), by(_RUNS.c.run_id)
 _MIGRATION, _RUN = RowCodec(Migration), RowCodec(Run)
 _COST = RowCodec(RunCost)
+_TERMS, _TERM = table_of(BudgetTermRow), RowCodec(BudgetTerm)
 _MAPPING, _MANIFEST, _REPORT = RowCodec(Mapping), RowCodec(Manifest), RowCodec(Report)
 
 
@@ -57,6 +58,11 @@ class RunReader(Session):
         """List what the runs of a migration spent, by run and target entity."""
         joined = select(_COSTS).join(_RUNS, _RUNS.c.run_id == _COSTS.c.run_id).where(_RUNS.c.migration_id == migration_id)
         return [_COST.from_row(row) for row in await self._all(joined.order_by(_COSTS.c.run_id, _COSTS.c.target_entity))]
+
+    async def get_budget_term(self, connection: str) -> BudgetTerm | None:
+        """Answer who may grant from a target connection's budget."""
+        row = await self._first(select(_TERMS).where(_TERMS.c.connection == connection))
+        return _TERM.from_row(row) if row else None
 
     async def latest_run(self, migration_id: str) -> Run | None:
         """Answer the run that began last."""
@@ -106,6 +112,10 @@ class RunWriter(RunReader):
     async def save_run(self, run: Run) -> None:
         """Write a run, new or changed; its `token_count` is left alone."""
         await self._upsert(_RUNS, [_RUN.to_row(run)], keep=("token_count",))
+
+    async def save_budget_term(self, term: BudgetTerm) -> None:
+        """Write who may grant from a target connection's budget."""
+        await self._upsert(_TERMS, [_TERM.to_row(term)])
 
     async def add_run_tokens(self, run_id: str, token_count: int, *, target_entity: str) -> None:
         """Add tokens spent to a run."""

@@ -87,6 +87,18 @@ class RunRow(SQLModel, table=True):
     context_json: str = Field(sa_type=Text)
 
 
+class BudgetTermRow(SQLModel, table=True):
+    """Who may grant from a target connection's budget, and until when."""
+
+    __tablename__ = "budget_terms"
+
+    connection: str = Field(primary_key=True)
+    term_number: int = Field(sa_type=BigInteger)
+    holder: str
+    expire_time: int = Field(sa_type=BigInteger)
+    kept: bytes = Field(sa_type=LargeBinary)
+
+
 class RunCostRow(SQLModel, table=True):
     """Tokens a run spent on one target entity."""
 

@@ -58,6 +58,7 @@ class RemoteSource:
                 token_count=grant.tokens_spent,
                 request_count=grant.requests_sent,
                 headers=headers_to_proto(grant.headers) if grant.headers else None,
+                answer_ages=[self._clock.monotonic() - answered for answered in grant.answered],
             )
         )
 

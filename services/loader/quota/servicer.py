@@ -42,7 +42,9 @@ class QuotaServicer(QuotaServiceBase):
             raise InvalidRequestError("token_count must not be negative, search_count at most request_count")
         if request.request_id and (known := self._answers.get(request.request_id)) is not None:
             return known
-        answer = self._arbiter.budget(request.connection).acquire(
+        budget = self._arbiter.budget(request.connection)
+        budget.share()
+        answer = budget.acquire(
             requests=request.request_count,
             tokens=request.token_count,
             searches=request.search_count,
@@ -73,6 +75,7 @@ class QuotaServicer(QuotaServiceBase):
             requests_sent=request.request_count,
             tokens_spent=request.token_count,
             headers=headers_from_proto(request.headers) if request.HasField("headers") else None,
+            ages=request.answer_ages,
         )
         return quota_service_pb2.ReleaseLeaseResponse()
 
@@ -95,6 +98,11 @@ class QuotaServicer(QuotaServiceBase):
             window_limit=state.window_limit,
             window_used=state.window_used,
             refused_call_count=state.refused_calls,
+            rollback_reserve=state.rollback_reserve,
+            others_reserve=state.others_reserve,
+            others_tokens_per_hour=state.others_per_hour,
+            is_shadow=state.is_shadow,
+            shadow_held_call_count=state.shadow_held_calls,
         )
         if state.resume_time is not None:
             response.resume_time.FromDatetime(state.resume_time)
