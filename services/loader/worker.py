@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -81,7 +82,7 @@ class LoadWorker:
         self._connections: dict[str, str] = {}
         # Connections that stopped us and that one call asks before anything is claimed again: why, and whose calls they were.
         self._stopped: dict[str, tuple[str, Priority]] = {}
-        self._looking = asyncio.Lock()
+        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._backoff = Backoff(base_seconds=0.5, cap_seconds=8.0)
 
     async def handle(self, payload: bytes) -> None:
@@ -94,6 +95,16 @@ class LoadWorker:
             TransientError: something did not answer, or outcomes are unknown; what was done is settled.
         """
         message = MappedBatch.FromString(payload)
+        try:
+            await self._handle(message)
+        except (RateLimitedError, TransientError) as error:
+            # What concerns one target is marked with it: batches for others do not wait.
+            connection = self._connections.get(message.migration_id, "")
+            if connection and error.reason.startswith("TARGET_"):
+                error.metadata["connection"] = connection
+            raise
+
+    async def _handle(self, message: MappedBatch) -> None:
         await self._look(self._connections.get(message.migration_id, ""))
         for _ in range(_CLAIMS_MAX):
             response = await self._begin(message)
@@ -139,7 +150,7 @@ class LoadWorker:
         """
         if connection not in self._stopped:
             return
-        async with self._looking:
+        async with self._looking[connection]:
             if connection not in self._stopped:
                 return
             reason, priority = self._stopped[connection]

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.quota_days import Account, Days, Ways, budget_day, window_hour
-from services.loader.quota.arbiter import Budget
+from services.loader.quota.arbiter import Arbiter, Budget, Lease, Refusal
 from services.loader.quota.settings import QuotaSettings
 from services.loader.quota.tokens import Kept
+from tests.fakes.clock import FakeClock
 
 LONGEST_WAY = 3.0
 LEASE_SECONDS = 4.0
@@ -57,7 +59,7 @@ def troubled(seed: int, *, replicas: int, daily: int, has_headers: bool, **chang
             world.at(dice.uniform(0, 20), lambda: world.kill(before))
         else:
             world.kill(before)
-        world.at(dice.choice((0.0, 0.2, dice.uniform(0, 8))), lambda: world.start_arbiter(name) and None)
+        world.at(dice.choice((0.0, 0.2, dice.uniform(0, 8))), lambda: world.start_arbiter(name))
         world.at(dice.uniform(8.1, 40), trouble)
 
     world.at(dice.uniform(0.1, 20), trouble)
@@ -85,14 +87,42 @@ def test_the_judge_finds_an_arbiter_that_does_not_wait_for_the_calls_of_the_one_
     assert found(1, restart_wait_seconds=0.0) > 0
 
 
-def test_the_judge_finds_an_arbiter_that_does_not_wait_for_the_leases_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin = Budget.begin_term
+@pytest.mark.parametrize(("is_shared", "is_same_replica"), [(False, True), (True, True), (False, False), (True, False)])
+def test_the_last_call_of_the_arbiter_before_is_waited_for_and_no_longer(is_shared: bool, is_same_replica: bool) -> None:
+    """It was granted in the last instant, sent at the very end of its lease by a loader that lives on, and took the longest way."""
+    clock, rules = FakeClock(), QuotaSettings(lease_seconds=LEASE_SECONDS, window_limit=3)
+    budget = Arbiter(settings=rules, clock=clock, has_terms=True).budget("crm")
+    left = Kept(limit=30_000, is_limit_known=False, floor=20_000, next_reset=clock.now() + timedelta(hours=5), is_shared=is_shared)
+    budget.begin_term(left, idle_seconds=0.0, is_same_replica=is_same_replica)
+    assert isinstance(budget.acquire(requests=1, tokens=5), Refusal)
+    budget.renew_term(budget.kept(), until=clock.monotonic() + 600)
+    while isinstance(budget.acquire(requests=1, tokens=5), Refusal):
+        clock.advance(0.01)
+    sent = LEASE_SECONDS if is_shared or not is_same_replica else 0.0
+    assert sent + LONGEST_WAY + 2.0 <= clock.monotonic() <= sent + LONGEST_WAY + 2.1
 
-    def begin_without(self: Budget, kept: Kept | None, *, idle_seconds: float, is_same_replica: bool) -> None:
-        begin(self, kept and replace(kept, is_shared=False), idle_seconds=idle_seconds, is_same_replica=True)
 
-    monkeypatch.setattr(Budget, "begin_term", begin_without)
-    assert found() > 0
+def test_a_term_that_ended_long_ago_is_not_waited_for() -> None:
+    clock = FakeClock()
+    budget = Arbiter(settings=QuotaSettings(), clock=clock, has_terms=True).budget("crm")
+    left = Kept(limit=30_000, is_limit_known=False, floor=20_000, next_reset=clock.now() + timedelta(hours=5))
+    budget.begin_term(left, idle_seconds=15.0, is_same_replica=False)
+    budget.renew_term(budget.kept(), until=600.0)
+    assert isinstance(budget.acquire(requests=1, tokens=5), Lease)
+
+
+def test_shadow_mode_lets_all_pass_and_counts_what_it_would_have_held_up() -> None:
+    clock = FakeClock()
+    rules = QuotaSettings(window_limit=3, is_shadow=True, daily_tokens=100, restart_wait_seconds=0.0, rollback_share=0.0, others_share=0.0)
+    budget = Arbiter(settings=rules, clock=clock).budget("crm")
+    for _ in range(10):
+        answer = budget.acquire(requests=4, tokens=20)
+        assert isinstance(answer, Lease)
+        assert answer.request_count == 4
+    state = budget.state()
+    assert state.is_shadow
+    assert state.shadow_held_calls == 40 - 3
+    assert isinstance(Arbiter(settings=replace(rules, is_shadow=False), clock=clock).budget("crm").acquire(requests=1, tokens=5), Lease)
 
 
 def test_the_judge_finds_two_arbiters_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
