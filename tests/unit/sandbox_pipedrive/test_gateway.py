@@ -142,6 +142,29 @@ async def test_random_faults_are_the_same_for_one_seed(start: Start) -> None:
     assert {200, 500} == set(outcomes[0])
 
 
+async def test_every_so_manieth_request_fails(api: Driver) -> None:
+    await api.control("POST", "faults", {"kind": "error_before", "every": 3, "times": 2})
+    assert [(await api.get("/api/v2/persons/1")).status for _ in range(10)] == [200, 200, 500, 200, 200, 500, 200, 200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "nonsense"}, {"kind": "slow", "seconds": -1}, {"kind": "slow", "seconds": "1"}, {"kind": "status", "status": "503"}, 5, "x",
+        [5],
+        {"kind": "slow", "path": "("}, {"kind": "slow", "every": True}, {"kind": "slow", "unknown": 1}, {}, {"rules": {}},
+        {"kind": "slow", "nth": 1.5},
+        {"kind": "slow", "probability": "half"}, {"kind": "slow", "nth": ["a"]}, {"kind": "status", "headers": {"x": 1}},
+        {"kind": "slow", "method": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_rule_that_makes_no_sense_is_refused_at_once(api: Driver, rule: Any) -> None:
+    answer = await api.send("POST", "/_sandbox/faults", rule, token=None, headers={"x-sandbox-key": "control"})
+    assert answer.status == 400, answer.body
+    assert (await api.control("GET", "faults"))["rules"] == []
+
+
 async def test_control_interface_needs_its_key_and_explains_itself(api: Driver) -> None:
     assert (await api.send("GET", "/_sandbox/export", token=TOKEN)).status == 401
     answer = await api.send("POST", "/_sandbox/faults", {"kind": "nonsense"}, headers={"x-sandbox-key": "control"})

@@ -260,3 +260,16 @@ def test_journal_shows_that_no_window_was_overrun(gaps: list[float]) -> None:
         assert summary["tokens"] == 10 * (len(gaps) - summary["refused_429"]) == summary["budget"]["used"]
 
     asyncio.run(act())
+
+
+async def test_tokens_given_back_after_midnight_belong_to_the_day_before(start: Start) -> None:
+    time = FakeTime(1_760_054_399.0)  # a second before midnight
+    api = start(time.clock(), limits=True, charge_errors=False)
+    await api.control("POST", "faults", {"kind": "error_before", "seconds": 0.001})
+    waiting = asyncio.create_task(api.post("/api/v2/persons", {"name": "x"}))
+    await asyncio.sleep(0)
+    assert (await api.control("GET", "budget"))["used"] == 5
+    time.sleep(2)
+    assert (await waiting).status == 500
+    days = (await api.control("GET", "journal"))["days"]
+    assert [(day, parts["used"]) for day, parts in sorted(days.items())] == [("2025-10-09", 0), ("2025-10-10", 0)]
