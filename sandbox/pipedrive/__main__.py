@@ -11,6 +11,7 @@ from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.app import PipedriveApp
 from sandbox.pipedrive.engine import RulesFileError
 from sandbox.pipedrive.options import parse
+from sandbox.pipedrive.replay import recording_beginning
 from sandbox.pipedrive.seed import UsersFileError
 from sandbox.pipedrive.state_file import StoreError
 
@@ -24,6 +25,10 @@ def main() -> None:
     try:
         account = Account(options)
         app = PipedriveApp(account)
+        if options.recording_file is not None:
+            app.engine.recorder.start(options.recording_file, is_emptied=True, beginning=recording_beginning(app.engine))
+    except OSError as error:
+        sys.exit(f"cannot write the recording {options.recording_file}: {error.strerror or error}")
     except (RulesFileError, StoreError, UsersFileError) as error:
         sys.exit(str(error))
     except (LookupError, TypeError) as error:

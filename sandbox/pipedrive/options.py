@@ -102,6 +102,8 @@ class Options:
     """Fault rules in force from the start, as JSON."""
     people_file: Path | None = None
     """Rules of what people do in the web application meanwhile, as JSON."""
+    recording_file: Path | None = None
+    """Everything that happens is recorded there from the start, to be played again."""
     fault_headers: bool = False
     """Whether a request can ask for a fault with `x-sandbox-fault`."""
     clock_start: float | None = None
@@ -233,6 +235,7 @@ def _add_limits(add: Callable[..., object], default: Options) -> None:
     add("--purge-days", type=whole(0, 100_000), default=30, help="days until a deleted record is gone (default 30; 0: never)")
     add("--faults", type=file_path, dest="faults_file", help="JSON list of fault rules in force from the start")
     add("--people", type=file_path, dest="people_file", help="JSON list of rules of what people do meanwhile")
+    add("--record", type=file_path, dest="recording_file", help="file for a complete recording from the start, see POST replay")
     add("--fault-headers", choices=["on", "off"], default="off", help="a request can ask for a fault with x-sandbox-fault (default off)")
     add("--clock-start", type=moment, help="ISO time a new account's wall clock shows at start (default: the real time)")
     add("--clock-speed", type=speed, default=1.0, help="seconds the wall clock goes on in a real one (default 1)")

@@ -24,7 +24,7 @@ from sandbox.pipedrive.store import Record
 
 FORMAT = 1
 _SECRET = ("token", "control_key", "oauth_client", "oauth_secret")
-_OF_THE_MACHINE = ("users_file", "database", "faults_file", "people_file")
+_OF_THE_MACHINE = ("users_file", "database", "faults_file", "people_file", "recording_file")
 _DERIVED = frozenset({"deal", "field", "conversion"})
 """Kinds that the account keeps something derived of."""
 

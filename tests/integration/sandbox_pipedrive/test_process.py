@@ -77,6 +77,9 @@ def test_what_is_wrong_at_start_is_one_line_and_no_traceback(tmp_path: Path) -> 
     assert "cannot read the users file" in _failing(1, "--port", "0", "--users", str(tmp_path / "missing"))
     assert "cannot write the address file" in _failing(1, "--port", "0", "--address-file", str(tmp_path / "missing" / "address"))
     assert "holds no token" in _failing(1, "--port", "0", "--token-file", str(damaged.with_name("empty")), empty=damaged.with_name("empty"))
+    assert "cannot write the recording" in _failing(1, "--port", "0", "--record", str(tmp_path / "missing" / "recording"))
+    assert "are not JSON" in _failing(1, "--port", "0", "--faults", str(damaged))
+    assert "cannot read the rules" in _failing(1, "--port", "0", "--people", str(tmp_path / "missing"))
     assert "argument --plan" in _failing(2, "--plan", "huge")
     assert "cannot listen on no.such.host.example" in _failing(1, "--host", "no.such.host.example", "--port", "0")
 
@@ -85,6 +88,19 @@ def test_second_simulator_on_one_state_file_says_so(tmp_path: Path) -> None:
     file = str(tmp_path / "account.db")
     with _running(tmp_path, "--db", file):
         assert "another running simulator uses it" in _failing(1, "--port", "0", "--db", file)
+
+
+def test_recording_from_the_start_can_be_played_by_another_process(tmp_path: Path) -> None:
+    file = tmp_path / "recording.jsonl"
+    with _running(tmp_path, "--seed", "4", "--record", str(file)) as (client, _):
+        for number in range(20):
+            client.post("/api/v2/deals", json={"title": f"Deal {number}", "org_id": 1}).raise_for_status()
+        client.post("/v1/files", files={"file": ("a.bin", b"\x00\xff" * 1_000_000)}, data={"deal_id": "1"}).raise_for_status()
+        digest = client.get("/_sandbox/digest", headers=CONTROL).json()["digest"]
+    command = [sys.executable, "-m", "sandbox.pipedrive.replay", str(file), digest]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{digest} 21 requests 1 events\n"
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
