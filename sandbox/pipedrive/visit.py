@@ -94,7 +94,8 @@ class Visit:
             if early is not None:
                 return self._charge(early, credential)
         user = engine.account.store["user"].get(credential.user_id)
-        assert user is not None  # noqa: S101 - tokens are only given to users
+        if user is None:  # the account was reset while the request waited
+            return self._charge(Response(401, _UNAUTHORIZED), credential)
         if engine.people.rules:
             engine.people.happen("before", request)
         response = engine.effects.perform(route, Call(request, route.version, user, params, request.query()), credential=credential.label)

@@ -78,8 +78,6 @@ def test_what_is_wrong_at_start_is_one_line_and_no_traceback(tmp_path: Path) -> 
     assert "cannot write the address file" in _failing(1, "--port", "0", "--address-file", str(tmp_path / "missing" / "address"))
     assert "holds no token" in _failing(1, "--port", "0", "--token-file", str(damaged.with_name("empty")), empty=damaged.with_name("empty"))
     assert "cannot write the recording" in _failing(1, "--port", "0", "--record", str(tmp_path / "missing" / "recording"))
-    assert "are not JSON" in _failing(1, "--port", "0", "--faults", str(damaged))
-    assert "cannot read the rules" in _failing(1, "--port", "0", "--people", str(tmp_path / "missing"))
     assert "argument --plan" in _failing(2, "--plan", "huge")
     assert "cannot listen on no.such.host.example" in _failing(1, "--host", "no.such.host.example", "--port", "0")
 

@@ -14,6 +14,7 @@ import pytest
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.app import PipedriveApp
+from sandbox.pipedrive.engine import RulesFileError
 from sandbox.pipedrive.options import Options, parse, parser
 from sandbox.pipedrive.seed import UsersFileError
 from sandbox.pipedrive.state_file import StoreError
@@ -182,6 +183,18 @@ def test_kept_account_makes_no_text_id_twice(tmp_path: Path) -> None:
         ids += [account.new_uuid(), account.new_uuid()]
         account.store.close()
     assert len(set(ids)) == 6
+
+
+@pytest.mark.parametrize("name", ["faults_file", "people_file"])
+@pytest.mark.parametrize("content", [None, "nonsense", "5", '[{"kind": "nonsense"}]', '{"when": 5}'])
+def test_rules_that_cannot_be_used_are_named_in_one_line(tmp_path: Path, name: str, content: str | None) -> None:
+    file = tmp_path / "rules.json"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    options: dict[str, Any] = {name: file}
+    with pytest.raises(RulesFileError, match=re.escape(str(file))) as refused:
+        PipedriveApp(Account(Options(**options)))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"two words", b"\xff\xfe", "señal".encode()])

@@ -1,5 +1,6 @@
 """Credential, routing, costs, search, faults and the control interface."""
 
+import asyncio
 import csv
 from pathlib import Path
 from typing import Any
@@ -230,3 +231,13 @@ async def test_taking_everything_back_leaves_the_export_as_it_was(api: Driver) -
     after = await api.send("GET", "/_sandbox/export", token=None, headers={"x-sandbox-key": "control"})
     assert after.body == before.body
     assert after.headers["x-sandbox-digest"] == before.headers["x-sandbox-digest"]
+
+
+async def test_a_request_that_outlives_its_user_is_refused(api: Driver) -> None:
+    made = (await api.post("/v1/users", {"email": "new@example.com", "name": "New"})).data["id"]
+    await api.control("POST", "tokens", {"token": "of-the-new-one", "user_id": made})
+    await api.control("POST", "faults", {"kind": "slow", "seconds": 0.001})
+    waiting = asyncio.create_task(api.send("GET", "/api/v2/persons/1", token="of-the-new-one"))
+    await asyncio.sleep(0)
+    await api.control("POST", "reset")
+    assert (await waiting).status == 401
