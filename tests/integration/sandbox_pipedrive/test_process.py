@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,28 +12,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-START_SECONDS = 20
-CONTROL = {"x-sandbox-key": "sandbox-control"}
+from tests.integration.sandbox_pipedrive.running import CONTROL, ROOT, START_SECONDS, TOKEN, running
 
 
 @contextmanager
 def _running(folder: Path, *arguments: str) -> Iterator[tuple[httpx.Client, int]]:
-    address_file = folder / "address"
-    address_file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "sandbox.pipedrive", "--port", "0", "--address-file", str(address_file), "--token", "T", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not address_file.exists():
-            assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        with httpx.Client(base_url=address_file.read_text(encoding="utf-8").strip(), headers={"x-api-token": "T"}, timeout=10) as client:
-            yield client, process.pid
-    finally:
-        process.kill()
-        process.communicate()
+    with (
+        running(folder, *arguments) as (url, process),
+        httpx.Client(base_url=url, headers={"x-api-token": TOKEN}, timeout=10) as client,
+    ):
+        yield client, process.pid
 
 
 def _export(client: httpx.Client) -> bytes:
@@ -108,19 +95,11 @@ def test_recording_from_the_start_can_be_played_by_another_process(tmp_path: Pat
     ids=["module", "transload"],
 )
 def test_it_ends_quietly_when_told(tmp_path: Path, command: list[str], signal_number: signal.Signals) -> None:
-    address = tmp_path / "address"
-    arguments = [sys.executable, *command, "--port", "0", "--token", "T", "--address-file", str(address)]
-    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + START_SECONDS
-    while not address.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    with httpx.Client(base_url=address.read_text(encoding="utf-8").strip(), headers={"x-api-token": "T"}) as client:
-        client.get("/v1/users/me").raise_for_status()
-    process.send_signal(signal_number)
-    _, errors = process.communicate(timeout=START_SECONDS)
-    assert (process.returncode, errors.decode().count("\n")) == (0, 1)
+    with running(tmp_path, command=command) as (url, process):
+        httpx.get(f"{url}/v1/users/me", headers={"x-api-token": TOKEN}).raise_for_status()
+        process.send_signal(signal_number)
+        _, errors = process.communicate(timeout=START_SECONDS)
+        assert (process.returncode, errors.decode().count("\n")) == (0, 1)
 
 
 def test_transload_passes_arguments_and_exit_codes_on() -> None:
