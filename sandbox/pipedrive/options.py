@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NoReturn
 
+from sandbox.common.command_line import CommandLine
 from sandbox.pipedrive.oauth_scopes import ALL_SCOPES
 from sandbox.pipedrive.option_types import currency, decimal, file_path, hosts, moment, scopes, secret, speed, whole, zone
 
@@ -183,18 +183,10 @@ class Options:
         return DAILY_UNIT * self.limits_of_plan.multiplier * self.seats + self.top_up
 
 
-class _Line(argparse.ArgumentParser):
-    """A command line that says in one line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with that line."""
-        self.exit(2, f"{self.prog}: {message}; try --help\n")
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the command line of the simulator."""
     default = Options()
-    line = _Line(prog="python -m sandbox.pipedrive", description="A local Pipedrive account for rehearsals and tests.")
+    line = CommandLine(prog="python -m sandbox.pipedrive", description="A local Pipedrive account for rehearsals and tests.")
     add = line.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     add("--port", type=whole(0, 65535), default=8090, help="port to listen on; 0 takes a free one (default 8090)")
