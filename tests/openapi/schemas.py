@@ -1,8 +1,8 @@
 """Turns the schemas of OpenAPI 3.0 into plain JSON Schema, and names the places a schema or a value has.
 
 Three things differ from a literal reading. `allOf` is merged into one object, so that unknown keys can be told. An object that lists
-its keys is closed unless it says otherwise; version 1 puts the hashes of custom fields at any root. A key in capitals such as `USER_ID`
-stands for any id, as the examples beside it show.
+its keys is closed unless it says otherwise; version 1 puts the hashes of custom fields at any root. A key in capitals such as `USER_ID`,
+or with a dollar sign, stands for any key of its kind, as the examples beside it show.
 """
 
 import re
@@ -18,7 +18,7 @@ from jsonschema.exceptions import ValidationError
 Schema = dict[str, Any]
 
 HASH = r"^[0-9a-f]{40}"
-_PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+_ID")
+_PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+_(ID|NAME)|\$\w+")
 _ID = re.compile(r"\d+|[0-9a-f]{40}.*")
 _PROSE = frozenset({"description", "example", "examples", "title", "nullable", "deprecated", "readOnly", "writeOnly", "xml"})
 _FORMATS = FormatChecker(formats=())
