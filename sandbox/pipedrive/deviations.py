@@ -9,12 +9,12 @@ from fnmatch import fnmatchcase
 
 KINDS = {
     "null": "may be null",
-    "extra": "is there besides",
-    "missing": "is never there",
-    "type": "has another type",
-    "parameter": "parameter is refused",
-    "key": "key is refused",
-    "optional": "key may be left out",
+    "extra": "shown besides",
+    "missing": "never shown",
+    "type": "shown with another type",
+    "parameter": "refused as a parameter",
+    "key": "refused as a key",
+    "optional": "not required",
 }
 EVERYWHERE = frozenset({"* /v1/*", "GET /v1/*", "GET /api/v2/*", "* /api/v2/*"})
 """Patterns of entries that are told once and not operation by operation."""
@@ -157,7 +157,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "extra",
         ("GET /v1/users*", "PUT /v1/users*", "POST /v1/users*", "GET /v1/recents"),
         ("is_admin",),
-        "Real accounts show it, the files leave it out.",
+        "Older documents of Pipedrive show it, the files leave it out.",
     ),
     Deviation(
         "extra",
