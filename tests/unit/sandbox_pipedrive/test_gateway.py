@@ -143,7 +143,7 @@ async def test_random_faults_are_the_same_for_one_seed(start: Start) -> None:
     assert {200, 500} == set(outcomes[0])
 
 
-async def test_every_so_manieth_request_fails(api: Driver) -> None:
+async def test_every_third_request_fails_at_most_twice(api: Driver) -> None:
     await api.control("POST", "faults", {"kind": "error_before", "every": 3, "times": 2})
     assert [(await api.get("/api/v2/persons/1")).status for _ in range(10)] == [200, 200, 500, 200, 200, 500, 200, 200, 200, 200]
 
