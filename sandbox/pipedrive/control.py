@@ -130,7 +130,7 @@ class Control:
         return self._show_faults(request)
 
     def _record(self, request: Request) -> Response:
-        body = _body(request)
+        body = _object(request)
         name = str(body.get("file", ""))
         beginning = recording_beginning(self._engine) if body.get("is_complete") else None
         try:
@@ -146,7 +146,7 @@ class Control:
 
     def _replay(self, request: Request) -> Response:
         self._recorder.stop()
-        return json_response(200, replay(self._engine, Path(str(_body(request).get("file", "")))))
+        return json_response(200, replay(self._engine, Path(str(_object(request).get("file", "")))))
 
     def _show_people(self, request: Request) -> Response:
         del request
@@ -197,17 +197,17 @@ class Control:
         return self._show_budget(request)
 
     def _give_token(self, request: Request) -> Response:
-        body = _body(request)
+        body = _object(request)
         user_id = body.get("user_id", 1)
-        if self._account.store["user"].get(user_id) is None:
+        if type(user_id) is not int or self._account.store["user"].get(user_id) is None:
             raise ControlError(f"there is no user {user_id}")
         token = str(body.get("token") or secrets.token_hex(20))
         self._account.store.set_meta("tokens", {**self._account.store.meta["tokens"], token: user_id})
         return json_response(200, {"token": token, "user_id": user_id})
 
     def _revoke(self, request: Request) -> Response:
-        body = _body(request)
-        token = body.get("token", self._account.options.token)
+        body = _object(request)
+        token = str(body.get("token", self._account.options.token))
         return json_response(200, {"revoked": revoke_token(self._account, token)})
 
 
@@ -216,6 +216,13 @@ def _body(request: Request) -> Any:
         return orjson.loads(request.body or b"{}")
     except orjson.JSONDecodeError as error:
         raise ControlError("the body is not JSON") from error
+
+
+def _object(request: Request) -> dict[str, Any]:
+    body = _body(request)
+    if not isinstance(body, dict):
+        raise ControlError("the body is no JSON object")
+    return body
 
 
 def _number(text: str, name: str) -> int:

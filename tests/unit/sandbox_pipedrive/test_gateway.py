@@ -174,6 +174,31 @@ async def test_control_interface_needs_its_key_and_explains_itself(api: Driver) 
     assert (await api.send("GET", "/_sandbox/nonsense", headers={"x-sandbox-key": "control"})).status == 404
 
 
+@pytest.mark.parametrize("name", ["faults", "people", "clock", "budget", "tokens", "revoke", "recording", "replay", "reset", "webhooks/flush"])
+async def test_control_interface_answers_whatever_it_is_sent(api: Driver, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a recording may begin
+    wrong: tuple[Any, ...] = (
+        5,
+        "x",
+        [],
+        [5],
+        [[]],
+        {"user_id": []},
+        {"file": 5, "is_complete": []},
+        {"to": 5},
+        {"set": None},
+        {"used": 1e400},
+        {"rules": 1},
+        {"token": {}},
+        b"{",
+    )
+    for body in wrong:
+        answer = await api.send("POST", f"/_sandbox/{name}", body, token=None, headers={"x-sandbox-key": "control"})
+        assert answer.status in {200, 400}, (body, answer.body)
+    for method, query in (("GET", {"start": "x"}), ("GET", {"limit": "-1"}), ("DELETE", {})):
+        assert (await api.send(method, f"/_sandbox/{name}", token=None, headers={"x-sandbox-key": "control"}, **query)).status in {200, 400, 404}
+
+
 async def test_journal_proves_what_was_asked(api: Driver) -> None:
     await api.post("/api/v2/persons", {"name": "x"})
     await api.get("/api/v2/persons", limit="1", api_token="secret-in-query")
