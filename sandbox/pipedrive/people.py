@@ -53,6 +53,11 @@ _SHAPES: dict[str, tuple[str, ...]] = {
 """What can be done, and the keys each needs. `id` and `field` may be `"random"` or `"latest"`."""
 
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    "kind": (str,), "id": (int, str), "into": (int, str), "values": (dict,), "entity": (str,), "field": (str,), "method": (str,), "path": (str,),
+}  # fmt: skip
+
+
 class NothingToDoError(Exception):
     """There is no record of the kind to do it to."""
 
@@ -186,7 +191,7 @@ class People:
 
     def _act(self, method: str, path: str, body: Any, value: Record) -> Record:
         user_id = value.get("user_id", 1)
-        user = self._account.store["user"].get(user_id)
+        user = self._account.store["user"].get(user_id) if type(user_id) is int else None
         if user is None:
             raise NothingToDoError(f"there is no user {user_id}")
         path, _, query = path.partition("?")
@@ -239,6 +244,9 @@ def _check(deed: Any) -> None:
     needed = _SHAPES[name]
     if needed and (not isinstance(value, dict) or not value.keys() >= set(needed)):
         raise ControlError(f"{name} needs {', '.join(needed)}")
+    for key in needed:
+        if not isinstance(value[key], _TYPES[key]) or isinstance(value[key], bool):
+            raise ControlError(f"{name}: {key} is of the wrong type")
     kinds = {"edit": tuple(PATHS), "delete": tuple(PATHS), "merge": tuple(_MERGED)}.get(name)
     if kinds is not None and value["kind"] not in kinds:
         raise ControlError(f"{name} knows the kinds {', '.join(kinds)}")
