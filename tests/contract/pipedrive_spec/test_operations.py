@@ -18,7 +18,7 @@ from tests.contract.pipedrive_spec.conftest import Inspect, operation_of
 from tests.openapi.exercise import refusal_problems, simplest
 from tests.openapi.schemas import Problem, Schema
 from tests.openapi.spec import JSON, Operation, available, load, requires_spec
-from tests.openapi.strategies import Context
+from tests.openapi.targets import Context
 from tests.openapi.world import World, everything_on
 
 pytestmark = requires_spec
