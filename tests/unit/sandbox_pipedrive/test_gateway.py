@@ -163,6 +163,7 @@ async def test_every_third_request_fails_at_most_twice(api: Driver) -> None:
 async def test_a_rule_that_makes_no_sense_is_refused_at_once(api: Driver, rule: Any) -> None:
     answer = await api.send("POST", "/_sandbox/faults", rule, token=None, headers={"x-sandbox-key": "control"})
     assert answer.status == 400, answer.body
+    assert "Rule" not in answer.error  # says what is wrong in words of the interface, not of its code
     assert (await api.control("GET", "faults"))["rules"] == []
 
 
