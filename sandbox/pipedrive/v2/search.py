@@ -28,6 +28,10 @@ _EXTRAS = {
     "deal": ("person_id", "organization_id", "status"), "person": ("organization_id",), "organization": (), "product": (),
     "lead": ("person_id", "organization_id"),
 }  # fmt: skip
+_ALL_FIELDS = ("address", "code", "custom_fields", "email", "name", "notes", "phone", "title", "description")
+_INCLUDES = {"deal": ("deal.cc_email",), "person": ("person.picture",), "product": ("product.price",), "lead": ("lead.was_seen",)}
+_ITEM_INCLUDES = ("deal.cc_email", "person.picture", "product.price")
+_STATUSES = ("open", "won", "lost")
 _SEARCHABLE = frozenset({"address", "varchar", "text", "varchar_auto", "double", "monetary", "phone"})
 _NOTE_LINK = {"deal": "deal_id", "person": "person_id", "organization": "org_id", "lead": "lead_id"}
 _ORGANIZATION_COLUMN = {"lead": "organization_id"}
@@ -49,6 +53,7 @@ class Search:
 
         def handler(call: Call) -> Result:
             query = _Query(call.query, ("term", "fields", "exact_match", "include_fields", "limit", "cursor", *_EXTRAS[kind]), _LIMIT_MAX)
+            _check_names(call.query, _FIELDS[kind], _INCLUDES.get(kind, ()))
             records = (record for record in self._index.known(kind) if self._fits(kind, record, call.query))
             hits = self._hits([(kind, record) for record in records], query)
             if kind == "deal":  # only `/itemSearch` shows the address of a deal's organization
@@ -75,6 +80,7 @@ class Search:
         allowed = ("term", "item_types", "fields", "exact_match", "include_fields", "limit", "cursor", "search_for_related_items")
         query = _Query(call.query, allowed, _ITEM_LIMIT_MAX)
         wanted = _item_types(call.query)
+        _check_names(call.query, _ALL_FIELDS, _ITEM_INCLUDES)
         hits = self._hits([(kind, record) for kind in (*_KINDS, "file") if kind in wanted for record in self._index.known(kind)], query)
         shown, cursor = query.cut(hits)
         data = {"items": shown}
@@ -212,6 +218,25 @@ def _item_types(query: dict[str, str]) -> list[str]:
     if any(kind not in _ITEM_TYPES for kind in wanted):
         raise validation_failed([f"item_types: The value must be one of: {', '.join(_ITEM_TYPES)}"])
     return wanted
+
+
+def _check_names(query: dict[str, str], fields: tuple[str, ...], includes: tuple[str, ...]) -> None:
+    """Refuse names and links that the official parameters do not know.
+
+    Raises:
+        ApiError: 400 with the list of what is wrong.
+    """
+    problems = Problems()
+    if any(name not in fields for name in query.get("fields", fields[0]).split(",")):
+        problems.add("fields", f"The value must be one of: {', '.join(fields)}")
+    if query.get("include_fields") and any(name not in includes for name in query["include_fields"].split(",")):
+        problems.add("", "include_fields is not allowed")
+    if query.get("status", _STATUSES[0]) not in _STATUSES:
+        problems.add("status", f"The value must be one of: {', '.join(_STATUSES)}")
+    for name in ("person_id", "organization_id"):
+        if name in query:
+            integer_text(query[name], name, problems)
+    problems.raise_if_any()
 
 
 class _Query:

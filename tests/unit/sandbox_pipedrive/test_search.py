@@ -53,3 +53,22 @@ async def test_files_are_found_by_name(api: Driver, found: dict[str, int]) -> No
     file = (await api.send("POST", "/v1/files", body, headers=HEADERS)).data["id"]
     item = (await api.get("/api/v2/itemSearch", term="yew rep")).data["items"][0]["item"]
     assert item == {"id": file, "type": "file", "name": "Yew report.pdf", "url": f"/files/{file}/download"}
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        ("itemSearch", "fields", "title,colour"),
+        ("itemSearch", "include_fields", "lead.was_seen"),
+        ("deals/search", "fields", "email"),
+        ("deals/search", "status", "deleted"),
+        ("deals/search", "person_id", "Teak"),
+        ("organizations/search", "include_fields", "person.picture"),
+    ],
+)
+async def test_names_that_a_search_does_not_know_are_refused(api: Driver, path: str, name: str, value: str) -> None:
+    answer = await api.get(f"/api/v2/{path}", term="Teak", **{name: value})
+
+    assert answer.status == 400
+    assert answer.body["code"] == "ERR_SCHEMA_VALIDATION_FAILED"
+    assert name in answer.error
