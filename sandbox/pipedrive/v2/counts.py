@@ -51,7 +51,7 @@ def _count(account: Account, kind: str, record: Record, name: str) -> Any:
         case "source_lead_id":
             return record.get("source_lead_id")
         case "first_won_time":
-            return record["won_time"]
+            return record.get("first_won_time") or record["won_time"]
         case "products_count":
             return len(linked("deal_product"))
         case "files_count":
