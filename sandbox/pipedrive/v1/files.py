@@ -124,7 +124,7 @@ class Files:
             "log_id": None,
             **times(file),
             "file_name": file["file_name"],
-            "file_type": file.get("file_type") or _file_type(file["name"]),
+            "file_type": file.get("file_type") or _file_type(file["file_name"]),
             "file_size": file["file_size"],
             "active_flag": not file["is_deleted"],
             "inline_flag": False,
@@ -144,7 +144,7 @@ class Files:
 
 
 def _file_type(name: str) -> str:
-    """The kind of a file by its ending, images under one name."""
+    """The kind of a file by the ending it was uploaded with, images under one name."""
     ending = name.rpartition(".")[2].lower() if "." in name else ""
     return "img" if ending in _IMAGES else ending or "file"
 
