@@ -49,7 +49,11 @@ def change_budget(budget: Budget, body: Any) -> None:
     }
     if not isinstance(body, dict) or not body.keys() <= changes.keys():
         raise ControlError(f"known are: {', '.join(changes)}")
-    for name, number in {name: int(decimal(value, name)) for name, value in body.items()}.items():
+    wanted = {name: int(decimal(value, name)) for name, value in body.items()}
+    for name in ("used", "spend"):
+        if wanted.get(name, 0) < 0:
+            raise ControlError(f"{name} must not be negative")
+    for name, number in wanted.items():
         changes[name](number)
 
 

@@ -95,6 +95,17 @@ async def test_budget_is_never_exceeded(start: Start) -> None:
     assert (await api.control("GET", "budget"))["remaining"] == 3
 
 
+@pytest.mark.parametrize("body", [{"used": -1}, {"spend": -1}, {"top_up": 5, "spend": -0.5e3}])
+async def test_nobody_spends_less_than_nothing(start: Start, body: dict[str, float]) -> None:
+    api = start(limits=True, clock=_still())
+    before = await api.control("GET", "budget")
+
+    answer = await api.send("POST", "/_sandbox/budget", body, token=None, headers={"x-sandbox-key": CONTROL_KEY})
+
+    assert (answer.status, "must not be negative" in answer.error) == (400, True)
+    assert await api.control("GET", "budget") == before
+
+
 async def test_others_can_spend_the_same_budget(start: Start) -> None:
     api = start(limits=True, seats=1, plan="lite")
     await api.control("POST", "budget", {"spend": 29_999})
