@@ -59,7 +59,7 @@ def merge(account: Account, kind: str, survivor_id: int, merged_id: int) -> Reco
         MergeError: When they are the same record, or one of them is unknown or deleted.
     """
     if survivor_id == merged_id:
-        raise MergeError(f"A {kind} can not be merged with itself")
+        raise MergeError(f"{'An' if kind == 'organization' else 'A'} {kind} can not be merged with itself")
     survivor, merged = account.live(kind, survivor_id), account.live(kind, merged_id)
     if survivor is None or merged is None:
         raise MergeError(f"{kind.capitalize()} {merged_id if merged is None else survivor_id} not found")
