@@ -14,6 +14,7 @@ from sandbox.pipedrive.errors import ApiError, bad_request, not_found
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import FILES_LIMIT_MAX, body_of, integer_of, lead_link, paged, times
+from sandbox.pipedrive.v2.parents import live_parent
 
 PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "product_id": "product", "activity_id": "activity"}
 _IMAGES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp", "svg", "heic"})
@@ -35,9 +36,7 @@ class Files:
         kind = PARENTS[column]
 
         def handler(call: Call) -> Result:
-            parent = self.account.live(kind, call.id(kind.capitalize()))
-            if parent is None:
-                raise not_found(kind.capitalize())
+            parent = live_parent(self.account, kind, call)
             chosen = (file for file in self.account.store["file"].find(column, parent["id"]) if not file["is_deleted"])
             return paged(call, chosen, lambda file: self.render(file, call), ("id", "update_time"), FILES_LIMIT_MAX)
 

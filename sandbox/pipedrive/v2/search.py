@@ -12,6 +12,7 @@ from sandbox.pipedrive.search_index import SearchIndex
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import boolean_text, integer_text
 from sandbox.pipedrive.v2.related_items import related
+from sandbox.pipedrive.v2.resource import can_see
 
 _KINDS = ("deal", "person", "organization", "product", "lead")
 _FIELDS = {
@@ -54,7 +55,7 @@ class Search:
         def handler(call: Call) -> Result:
             query = _Query(call.query, ("term", "fields", "exact_match", "include_fields", "limit", "cursor", *_EXTRAS[kind]), _LIMIT_MAX)
             _check_names(call.query, _FIELDS[kind], _INCLUDES.get(kind, ()))
-            records = (record for record in self._index.known(kind) if self._fits(kind, record, call.query))
+            records = (record for record in self._seen(kind, call) if self._fits(kind, record, call.query))
             hits = self._hits([(kind, record) for record in records], query)
             if kind == "deal":  # only `/itemSearch` shows the address of a deal's organization
                 for hit in hits:
@@ -68,7 +69,7 @@ class Search:
         """Search leads the way version 1 does: the same, with pages by offset."""
         allowed = ("term", "fields", "exact_match", "include_fields", "limit", "start", *_EXTRAS["lead"])
         query = _Query(call.query, allowed, _LIMIT_MAX, position="start")
-        hits = self._hits([("lead", lead) for lead in self._index.known("lead") if self._fits("lead", lead, call.query)], query)
+        hits = self._hits([("lead", lead) for lead in self._seen("lead", call) if self._fits("lead", lead, call.query)], query)
         shown, following = query.cut(hits)
         paging: dict[str, Any] = {"start": query.start, "limit": query.limit, "more_items_in_collection": following is not None}
         if following is not None:
@@ -81,13 +82,14 @@ class Search:
         query = _Query(call.query, allowed, _ITEM_LIMIT_MAX)
         wanted = _item_types(call.query)
         _check_names(call.query, _ALL_FIELDS, _ITEM_INCLUDES)
-        hits = self._hits([(kind, record) for kind in (*_KINDS, "file") if kind in wanted for record in self._index.known(kind)], query)
+        hits = self._hits([(kind, record) for kind in (*_KINDS, "file") if kind in wanted for record in self._seen(kind, call)], query)
         shown, cursor = query.cut(hits)
         data = {"items": shown}
         if query.has_related:
             data["related_items"] = [
                 {"result_score": 0, "item": self._render(kind, record, {})}
                 for kind, record in related(self.account.store, [hit["item"] for hit in shown])
+                if can_see(call.user, record)
             ]
         return success(data, additional_data={"next_cursor": cursor})
 
@@ -105,7 +107,7 @@ class Search:
         problems.raise_if_any()
         query.check_length(exact=match == "exact")
         found = []
-        for record in self._index.known(kind):
+        for record in self._seen(kind, call):
             texts = list(self._texts_of(kind, record, code))
             if any(
                 text == query.term if match == "exact" else text.startswith(query.term) if match == "beginning" else query.term in text
@@ -114,6 +116,11 @@ class Search:
                 found.append({"id": _id_of(kind, record), "name": record.get("name", record.get("title"))})
         shown, cursor = query.cut(found)
         return success(shown, additional_data={"next_cursor": cursor})
+
+    def _seen(self, kind: str, call: Call) -> Iterable[Record]:
+        """Return the records the index knows and the caller may see."""
+        known = self._index.known(kind)
+        return known if call.user["is_admin"] else (record for record in known if can_see(call.user, record))
 
     def _fits(self, kind: str, record: Record, query: dict[str, str]) -> bool:
         if kind == "deal" and "status" in query and record["status"] != query["status"]:

@@ -1,8 +1,10 @@
 """What a search shows besides what matched."""
 
+from typing import Any
+
 import pytest
 
-from tests.unit.sandbox_pipedrive.driver import Driver
+from tests.unit.sandbox_pipedrive.driver import TOKEN, Driver, Start
 from tests.unit.sandbox_pipedrive.multipart import HEADERS, multipart
 
 
@@ -35,6 +37,23 @@ async def test_only_the_common_search_shows_the_address_of_a_deals_organization(
     own = (await api.get("/api/v2/deals/search", term="Teak")).data["items"][0]["item"]
     assert common["organization"] == {"id": found["organization"], "name": "Quince Ltd", "address": "Ghent"}
     assert own["organization"] == {"id": found["organization"], "name": "Quince Ltd"}
+
+
+async def test_searches_find_nothing_that_the_caller_may_not_see(start: Start) -> None:
+    api = start(plan="premium")
+    organization = (await api.post("/api/v2/organizations", {"name": "Quince Ltd"})).data["id"]
+    deal = (await api.post("/api/v2/deals", {"title": "Teak", "org_id": organization, "visible_to": 1})).data["id"]
+    other = (await api.control("POST", "tokens", {"user_id": 2}))["token"]
+
+    for path in ("itemSearch", "deals/search"):
+        found = [(await api.send("GET", f"/api/v2/{path}", token=token, term="Teak")).data["items"] for token in (TOKEN, other)]
+        assert [len(items) for items in found] == [1, 0]
+    by_field: dict[str, Any] = {"term": "Teak", "entity_type": "deal", "field": "title"}
+    assert (await api.get("/api/v2/itemSearch/field", **by_field)).data == [{"id": deal, "name": "Teak"}]
+    assert (await api.send("GET", "/api/v2/itemSearch/field", token=other, **by_field)).data == []
+    related = (await api.send("GET", "/api/v2/itemSearch", token=other, term="Quince", search_for_related_items="true")).data
+    assert [item["item"]["id"] for item in related["related_items"] if item["item"]["type"] == "deal"] == []
+    assert (await api.send("GET", f"/v1/deals/{deal}/files", token=other)).status == 404
 
 
 async def test_optional_values_are_shown_on_request(api: Driver) -> None:
