@@ -153,7 +153,7 @@ class Store:
 
     def commit(self) -> None:
         """Make everything since the last commit durable."""
-        if self._database is None or not (self._changed or self._changed_meta):
+        if self._database is None or not (self._changed or self._removed or self._changed_meta):
             return
         run = self._database.execute
         run("BEGIN")
@@ -188,14 +188,19 @@ class Store:
 
     def _load(self, database: sqlite3.Connection) -> None:
         try:
-            rows: Iterable[tuple[str, bytes]] = database.execute("SELECT kind, body FROM record ORDER BY kind, id")
-            for kind, body in rows:
-                self.tables[kind].put(orjson.loads(body))
+            rows: Iterable[tuple[str, int, bytes]] = database.execute("SELECT kind, id, body FROM record ORDER BY kind, id")
+            for kind, record_id, body in rows:
+                record = orjson.loads(body)
+                if record["id"] != record_id:
+                    raise ValueError(f"in the place of {kind} {record_id} stands {record['id']}")
+                self.tables[kind].put(record)
             for name, value in database.execute("SELECT name, value FROM meta"):
                 self.meta[name] = orjson.loads(value)
                 if name.startswith(LAST_ID):
                     self.tables[name.removeprefix(LAST_ID)].last_id = self.meta[name]
         except (sqlite3.Error, LookupError, TypeError, AttributeError, ValueError) as error:
             raise StoreError(f"the state file {self._path} is damaged ({error}); move it away to start with a new account") from error
+        if any(self.tables["user"].get(user_id) is None for user_id in self.meta.get("tokens", {}).values()):
+            raise StoreError(f"the state file {self._path} is damaged (tokens of no user); move it away to start with a new account")
         if "salt" not in self.meta and any(self.tables.values()):
             raise StoreError(f"the state file {self._path} is damaged (it has records of no account); move it away to start with a new account")

@@ -125,6 +125,8 @@ STATE_FILES: tuple[tuple[str, Callable[[Path], object], str], ...] = (
     ("a record that is not JSON", lambda file: _change(file, "UPDATE record SET body = '{'"), "damaged"),
     ("a record without id", lambda file: _change(file, "UPDATE record SET body = '{}'"), "damaged"),
     ("a kind nobody knows", lambda file: _change(file, "UPDATE record SET kind = 'x' || kind"), "damaged"),
+    ("a record in another's place", lambda file: _change(file, "UPDATE record SET id = 7777 WHERE id = 1"), "damaged"),
+    ("no users", lambda file: _change(file, "DELETE FROM record WHERE kind = 'user'"), "damaged"),
     ("records of no account", lambda file: _change(file, "DELETE FROM meta"), "damaged"),
     ("in use", _in_use, "another running simulator"),
 )
