@@ -13,7 +13,7 @@ from sandbox.pipedrive.store import Record
 
 LOGGED = frozenset({"deal", "person", "organization"})
 """Kinds whose changes are kept."""
-_SILENT = frozenset({"id", "update_time", "stage_change_time", "last_update_user_id", "merged_into", "first_won_time"})
+_SILENT = frozenset({"id", "update_time", "stage_change_time", "last_update_user_id", "merged_into", "first_won_time", "is_marketing_settled"})
 _KEYS = {"label_ids": "label", "emails": "email", "phones": "phone"}
 
 Change = tuple[str, Any, Any]

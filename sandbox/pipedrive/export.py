@@ -15,7 +15,7 @@ from sandbox.pipedrive.store import Record
 
 _BOOKKEEPING = frozenset({
     "update_time", "is_deleted", "stage_change_time", "marked_as_done_time", "last_update_user_id", "creator_user_id", "is_custom_field", "tokens",
-    "first_won_time",
+    "first_won_time", "is_marketing_settled",
 })  # fmt: skip
 
 

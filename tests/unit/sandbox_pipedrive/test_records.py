@@ -297,3 +297,15 @@ async def test_lines_of_a_hidden_deal_are_hidden_too(start: Start) -> None:
     other = (await api.control("POST", "tokens", {"user_id": 2}))["token"]
 
     assert (await api.send("GET", f"/api/v2/deals/{deal}/products", token=other)).status == 404
+
+
+async def test_marketing_status_is_changed_once(start: Start) -> None:
+    api = start(campaigns=True)
+    person = (await api.post("/api/v2/persons", {"name": "Rowan", "emails": [{"value": "rowan@example.com"}]})).data["id"]
+
+    shown = []
+    for status in ("no_consent", "subscribed", "unsubscribed", "archived"):
+        assert (await api.patch(f"/api/v2/persons/{person}", {"marketing_status": status})).status == 200
+        shown.append((await api.get(f"/api/v2/persons/{person}", include_fields="marketing_status")).data["marketing_status"])
+
+    assert shown == ["no_consent", "subscribed", "subscribed", "subscribed"]
