@@ -7,13 +7,13 @@ from types import FrameType
 
 from sandbox.common.asgi import application
 from sandbox.common.serve import base_url, bind, serve
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.app import PipedriveApp
-from sandbox.pipedrive.engine import RulesFileError
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.control.replay import recording_beginning
+from sandbox.pipedrive.gateway.app import PipedriveApp
+from sandbox.pipedrive.gateway.engine import RulesFileError
 from sandbox.pipedrive.options import parse
-from sandbox.pipedrive.replay import recording_beginning
-from sandbox.pipedrive.seed import UsersFileError
-from sandbox.pipedrive.state_file import StoreError
+from sandbox.pipedrive.seed.fill import UsersFileError
+from sandbox.pipedrive.store.state_file import StoreError
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from sandbox.common.command_line import CommandLine
-from sandbox.pipedrive.oauth_scopes import ALL_SCOPES
+from sandbox.pipedrive.gateway.oauth_scopes import ALL_SCOPES
 from sandbox.pipedrive.option_types import currency, decimal, file_path, hosts, moment, scopes, secret, speed, whole, zone
 
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.caps import check_room
-from sandbox.pipedrive.currencies import round_money
-from sandbox.pipedrive.deal_value import ONE_TIME, follow_lines, lines_of
-from sandbox.pipedrive.errors import not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, integer, not_a, not_allowed, nullable, number, one_of, string
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.caps import check_room
+from sandbox.pipedrive.account.currencies import round_money
+from sandbox.pipedrive.account.deal_value import ONE_TIME, follow_lines, lines_of
+from sandbox.pipedrive.account.schema import Check, Problems, boolean, check_object, integer, not_a, not_allowed, nullable, number, one_of, string
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import ListRules, integer_text, page, parse_query
 from sandbox.pipedrive.v2.parents import editable_deal, live_parent, take_deal_ids
 from sandbox.pipedrive.v2.products import LINE_BILLING, check_billing

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.clock import local_date
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, any_time, boolean, day, integer, not_a, nullable, number, one_of, string
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import local_date
+from sandbox.pipedrive.account.schema import Check, Problems, any_time, boolean, day, integer, not_a, nullable, number, one_of, string
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.counts import DEAL_COUNTS, DEAL_GET_COUNTS, counts
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page
 from sandbox.pipedrive.v2.organizations import LIST_EXTRAS

@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.deal_value import discounts_of, follow_discounts
-from sandbox.pipedrive.errors import not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, above_zero, check_object, one_of, string
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.deal_value import discounts_of, follow_discounts
+from sandbox.pipedrive.account.schema import Check, Problems, above_zero, check_object, one_of, string
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.parents import editable_deal, live_parent
 
 _REQUIRED = ("description", "amount", "type")

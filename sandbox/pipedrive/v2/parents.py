@@ -2,11 +2,11 @@
 
 from urllib.parse import parse_qsl
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call
-from sandbox.pipedrive.errors import not_found, validation_failed
-from sandbox.pipedrive.schema import Problems
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.schema import Problems
+from sandbox.pipedrive.gateway.call import Call
+from sandbox.pipedrive.gateway.errors import not_found, validation_failed
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import IDS_MAX, integer_text
 from sandbox.pipedrive.v2.resource import can_see
 

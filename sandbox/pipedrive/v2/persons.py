@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call
-from sandbox.pipedrive.errors import ApiError
-from sandbox.pipedrive.memberships import people_of
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, address, boolean, check_object, day, not_a, one_of, rfc3339, string, text_max
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.memberships import people_of
+from sandbox.pipedrive.account.schema import Check, Problems, address, boolean, check_object, day, not_a, one_of, rfc3339, string, text_max
+from sandbox.pipedrive.gateway.call import Call
+from sandbox.pipedrive.gateway.errors import ApiError
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.counts import PERSON_COUNTS, PERSON_GET_COUNTS, counts
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
 from sandbox.pipedrive.v2.organizations import LIST_EXTRAS

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, validation_failed
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Problems, not_allowed
-from sandbox.pipedrive.search_index import SearchIndex
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.schema import Problems, not_allowed
+from sandbox.pipedrive.account.search_index import SearchIndex
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, validation_failed
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import boolean_text, integer_text
 from sandbox.pipedrive.v2.related_items import related
 from sandbox.pipedrive.v2.resource import can_see

@@ -1,7 +1,7 @@
 """The account the requests go to: it has a record of every kind, and each request finds it as it was at first."""
 
-from sandbox.pipedrive.export import export_state
-from sandbox.pipedrive.kinds import KINDS
+from sandbox.pipedrive.account.export import export_state
+from sandbox.pipedrive.store.kinds import KINDS
 from tests.openapi.world import World
 
 

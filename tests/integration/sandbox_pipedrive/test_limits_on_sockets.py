@@ -8,7 +8,7 @@ import aiohttp
 import httpx
 import pytest
 
-from sandbox.pipedrive.check_journal import violations
+from sandbox.pipedrive.control.check_journal import violations
 from tests.integration.sandbox_pipedrive.running import CONTROL, TOKEN, running
 
 REQUESTS = 400

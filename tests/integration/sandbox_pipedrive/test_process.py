@@ -82,7 +82,7 @@ def test_recording_from_the_start_can_be_played_by_another_process(tmp_path: Pat
             client.post("/api/v2/deals", json={"title": f"Deal {number}", "org_id": 1}).raise_for_status()
         client.post("/v1/files", files={"file": ("a.bin", b"\x00\xff" * 1_000_000)}, data={"deal_id": "1"}).raise_for_status()
         digest = client.get("/_sandbox/digest", headers=CONTROL).json()["digest"]
-    command = [sys.executable, "-m", "sandbox.pipedrive.replay", str(file), digest]
+    command = [sys.executable, "-m", "sandbox.pipedrive.control.replay", str(file), digest]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{digest} 21 requests 1 events\n"

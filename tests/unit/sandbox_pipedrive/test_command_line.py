@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.app import PipedriveApp
-from sandbox.pipedrive.engine import RulesFileError
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.app import PipedriveApp
+from sandbox.pipedrive.gateway.engine import RulesFileError
 from sandbox.pipedrive.options import Options, parse, parser
-from sandbox.pipedrive.seed import UsersFileError
-from sandbox.pipedrive.state_file import StoreError
+from sandbox.pipedrive.seed.fill import UsersFileError
+from sandbox.pipedrive.store.state_file import StoreError
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 
 

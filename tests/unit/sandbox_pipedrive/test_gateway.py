@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.common.asgi import ConnectionCutError
-from sandbox.pipedrive.operations import build_routes
+from sandbox.pipedrive.gateway.operations import build_routes
 from tests.unit.sandbox_pipedrive.driver import TOKEN, Driver, Start
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 

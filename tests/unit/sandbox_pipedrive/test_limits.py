@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.limits.other_apps import OtherApps
+from sandbox.pipedrive.limits.windows import Window
 from sandbox.pipedrive.options import PLANS, Options
-from sandbox.pipedrive.other_apps import OtherApps
-from sandbox.pipedrive.windows import Window
 from tests.unit.sandbox_pipedrive.driver import CONTROL_KEY, TOKEN, Driver, Start
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 

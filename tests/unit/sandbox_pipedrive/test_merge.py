@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.merging import MergeError, merge
+from sandbox.pipedrive.account.merging import MergeError, merge
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 PLURALS = {"deal": "deals", "person": "persons", "organization": "organizations"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.account import is_open
+from sandbox.pipedrive.account.account import is_open
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 
