@@ -3,6 +3,7 @@
 import gc
 import signal
 import sys
+from dataclasses import replace
 from types import FrameType
 
 from sandbox.common.asgi import application
@@ -24,6 +25,8 @@ def main() -> None:
     listener = bind(given.host, given.port)
     try:
         account = Account(options)
+        if given.is_token_made_up and (kept := _first_token(account)):
+            account.options = options = replace(options, token=kept)
         app = PipedriveApp(account)
         if options.recording_file is not None:
             app.engine.recorder.start(options.recording_file, is_emptied=True, beginning=recording_beginning(app.engine))
@@ -43,6 +46,11 @@ def main() -> None:
         serve(application(app.handle, app.webhooks.running), listener, given.address_file)
     finally:
         account.store.close()
+
+
+def _first_token(account: Account) -> str:
+    """The token that an account kept from an earlier start gave its first user, empty for a new account."""
+    return next((token for token, user_id in account.store.meta.get("tokens", {}).items() if user_id == 1), "")
 
 
 def _end(signal_number: int, frame: FrameType | None) -> None:

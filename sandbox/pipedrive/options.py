@@ -121,6 +121,8 @@ class Options:
     discounts: str = "one-time"
     """What a deal's discounts take their part off: the sum of its "one-time" lines, of "all" lines, or "ignore" them.
     That they change the value of deals with one-time lines is documented, the sum they refer to is not."""
+    unlinkable_products: str = "accept"
+    """Whether a product whose `is_linkable` is false may be added to a deal: "accept" or "refuse" (400). Not established in reality."""
     merged_get: str = "deleted"
     """What reading a merged record by its id answers: the same as a "deleted" one, or the "survivor". Not established in reality."""
     participant_twice: str = "refuse"
@@ -239,6 +241,7 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--long-names", choices=["refuse", "cut", "accept"], default=default.long_names, help="names over 255 characters (default refuse)")
     add("--recompute-value", choices=["on", "off"], default="on", help="deal value follows its lines (default on)")
     add("--discounts", choices=["one-time", "all", "ignore"], default=default.discounts, help="lines that discounts reduce (default one-time)")
+    add("--unlinkable-products", choices=["accept", "refuse"], default="accept", help="lines of products not linkable (default accept)")
     add("--merged-get", choices=["deleted", "survivor"], default=default.merged_get, help="answer for a merged record by id (default deleted)")
     add("--participant-twice", choices=["refuse", "same"], default=default.participant_twice, help="a participant again (default refuse)")
     add("--main-participant", choices=["on", "off"], default="on", help="a deal's person is among its participants (default on)")
@@ -272,7 +275,7 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
 
 
 _SWITCHES = tuple(option.name for option in fields(Options) if isinstance(option.default, bool))
-_NOT_OPTIONS = ("host", "port", "address_file", "token_file", "oauth_secret_file")
+_NOT_OPTIONS = ("host", "port", "address_file", "token_file", "oauth_secret_file", "is_token_made_up")
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, argparse.Namespace]:
@@ -283,6 +286,7 @@ def parse(arguments: Sequence[str]) -> tuple[Options, argparse.Namespace]:
     """
     line = parser()
     given = line.parse_args(arguments)
+    given.is_token_made_up = given.token is None and given.token_file is None
     given.token = _token(given.token, given.token_file)
     if (given.oauth_client is None) != (given.oauth_secret_file is None):
         line.error("--oauth-client and --oauth-secret-file need each other")

@@ -164,6 +164,10 @@ class DealProducts:
         """Check what depends on several keys."""
         if "product_id" in values and values["product_id"] is None:
             problems.add("product_id", not_a("integer"))
+        elif "product_id" in values and self.account.options.unlinkable_products == "refuse":
+            product = self.account.live("product", values["product_id"])
+            if product is not None and not product["is_linkable"]:
+                problems.add("product_id", f"Product {product['id']} can not be added to deals")
         merged = {**line, **values}
         if values.get("product_variation_id") is not None:
             variation = self.account.live("product_variation", values["product_variation_id"])

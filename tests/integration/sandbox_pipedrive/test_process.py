@@ -122,3 +122,19 @@ def _failing(code: int, *arguments: str, empty: Path | None = None) -> str:
     last = lines.pop()
     assert lines == [line for line in lines if line.startswith("Pipedrive sandbox at ")]
     return last
+
+
+def test_an_account_that_is_kept_keeps_the_token_that_was_made_up(tmp_path: Path) -> None:
+    said = [_first_line("--db", str(tmp_path / "account.db")).rpartition("token ")[2] for _ in range(2)]
+    assert len(said[0]) == 40
+    assert said[0] == said[1]
+
+
+def _first_line(*arguments: str) -> str:
+    """What the simulator says once it listens, started without a token."""
+    line = [sys.executable, "-m", "sandbox.pipedrive", "--port", "0", *arguments]
+    with subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline().strip()
+        process.terminate()
+    return first

@@ -309,3 +309,11 @@ async def test_marketing_status_is_changed_once(start: Start) -> None:
         shown.append((await api.get(f"/api/v2/persons/{person}", include_fields="marketing_status")).data["marketing_status"])
 
     assert shown == ["no_consent", "subscribed", "subscribed", "subscribed"]
+
+
+@pytest.mark.parametrize(("option", "status"), [("accept", 201), ("refuse", 400)])
+async def test_whether_products_that_are_not_linkable_go_on_deals_is_an_option(start: Start, option: str, status: int) -> None:
+    api = start(unlinkable_products=option)
+    product = (await api.post("/api/v2/products", {"name": "x", "is_linkable": False})).data
+    answer = await api.post("/api/v2/deals/1/products", {"product_id": product["id"], "item_price": 1, "quantity": 1})
+    assert answer.status == status
