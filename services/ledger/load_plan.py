@@ -116,6 +116,11 @@ def planned_for_load(plan: Mapping[str, Any]) -> int:
     return sum(planned(plan, kind) for kind in LOADING)
 
 
+def spent_for_load(runs: Sequence[Run]) -> int:
+    """Answer the tokens sample and load have spent."""
+    return sum(run.token_count for kind, run in _latest(runs).items() if kind in LOADING)
+
+
 def planned(plan: Mapping[str, Any], kind: RunKind) -> int:
     """Answer the tokens planned for a step; 0 for one without a plan."""
     return int((plan.get("steps") or {}).get(kind.value, {}).get("tokens", 0))
