@@ -142,6 +142,7 @@ class Budget:
         self._term_until = -math.inf if has_terms else math.inf
         self._is_shared = False
         self._wants_note = False
+        self._is_asked = False
         self._shadow_held_calls = 0
         self._breaker_until: datetime | None = None
         self._breaker_seconds = settings.breaker_seconds
@@ -158,6 +159,7 @@ class Budget:
                 metadata has `resume_time`.
         """
         now = self._clock.monotonic()
+        self._is_asked = True
         self._drop_lost_leases(now)
         if not self._settings.is_shadow:
             return self._decide(now, requests, tokens, searches, priority)
@@ -182,6 +184,7 @@ class Budget:
     def _decide(self, now: float, requests: int, tokens: int, searches: int, priority: Priority) -> Lease | Refusal:
         self._check_breaker()
         if now >= self._term_until:
+            self._wants_note = True
             return Refusal(_TERM_RETRY_SECONDS)
         if not self._tokens.admits(tokens, keeps_shares=priority is not Priority.ROLLBACK):
             return Refusal(_RETRY_SECONDS_MIN * 4)
@@ -258,8 +261,13 @@ class Budget:
 
     @property
     def wants_note(self) -> bool:
-        """Whether calls wait for the ledger to note more tokens as given out."""
+        """Whether calls wait for the ledger to note more tokens as given out, or for a term."""
         return self._wants_note
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody asked since the ledger last noted something, or has a lease: else the term may run out."""
+        return self._is_asked or bool(self._leases)
 
     def share(self) -> None:
         """Takes in that a loader in another process wants leases; the ledger must know before the first one is granted."""
@@ -269,7 +277,7 @@ class Budget:
 
     def kept(self) -> Kept:
         """Answers what the ledger is to note now."""
-        self._wants_note = False
+        self._wants_note = self._is_asked = False
         return self._tokens.kept(is_shared=self._is_shared)
 
     def begin_term(self, kept: Kept | None, *, idle_seconds: float, is_same_replica: bool) -> None:

@@ -62,6 +62,8 @@ class Keeper:
         self._clock = clock
         self._due: dict[str, float] = {}
         self._begun: set[str] = set()
+        # Begun, but nothing was noted since.
+        self._unnoted: set[str] = set()
 
     async def run(self) -> None:
         """Keeps until cancelled."""
@@ -81,7 +83,8 @@ class Keeper:
         await asyncio.gather(*(self._keep(name, budget) for name, budget in due))
 
     def _is_due(self, name: str, budget: Budget, now: float) -> bool:
-        return now >= self._due.get(name, now) or (budget.wants_note and name in self._begun)
+        is_begun = name in self._begun
+        return (now >= self._due.get(name, now) and (budget.is_used or not is_begun or name in self._unnoted)) or (budget.wants_note and is_begun)
 
     async def _keep(self, name: str, budget: Budget) -> None:
         asked = self._clock.monotonic()
@@ -101,9 +104,11 @@ class Keeper:
             self._due[name] = self._clock.monotonic() + min(max(term.retry_seconds, _LOOK_SECONDS), _RETRY_SECONDS)
             return
         if kept is not None:
+            self._unnoted.discard(name)
             budget.renew_term(kept, until=until)
         else:
             self._begun.add(name)
+            self._unnoted.add(name)
             budget.begin_term(term.kept, idle_seconds=term.idle_seconds, is_same_replica=term.is_same_replica)
         # What will outlive us is noted at once: nothing is granted before.
         self._due[name] = asked if kept is None else asked + self._settings.term_seconds * _RENEW_SHARE
