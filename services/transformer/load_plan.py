@@ -54,6 +54,7 @@ ASSUMED: Final = (
     "deal values: Pipedrive rounds each line and then their sum to the digits of the currency; where that differs from the source, the value is set",
     "no answer is lost: each batch with a lost answer costs one list more for each 500 records made since (10 tokens, version 1: 20)",
     "nobody changes the source, the mapping or the account in between, and the sample has the default size",
+    "lines are spread evenly over the deals of a kind, for the lists that read them back",
     "reading back takes the ids to begin at 1, as in an account without records: in a full one it may cost up to ten times as much",
     "a rollback takes back what sample and load created, before any delta",
 )
@@ -246,14 +247,17 @@ class _Planner:
             return Counter({"users.list": 1})
         if entity == "line_item":
             by_deal = Counter(record.group for record in records)
-            self.spending.parents.update({"line_item": sum(1 for deal in by_deal if deal)})
+            for deal, lines in by_deal.items():
+                source_entity = deal.partition(":")[2].partition("/")[0]
+                self.spending.lines[source_entity] += lines
+                self.spending.line_deals[source_entity] += 1
             return costs.lines_created(by_deal.values())
         if entity == "deal_value":
             patches = sum(_is_set(orjson.loads(record.payload_json), sums) for record in records)
             self.patched += patches
             return costs.read_by_ids("deal", len(records)) + Counter({"deals.update": patches})
         if entity == "organization_relation":
-            self.spending.parents.update({entity: len({orjson.loads(record.payload_json)["rel_owner_org_id"]["$ref"] for record in records})})
+            self.spending.parents += len({orjson.loads(record.payload_json)["rel_owner_org_id"]["$ref"] for record in records})
         return Counter({f"{costs.OPERATIONS[entity]}.create": len(records)})
 
     def report(self) -> dict[str, Any]:

@@ -42,12 +42,10 @@ def plan_reconciliation(planner: Spending) -> None:
         kind = "deal" if entity == "deal_value" else entity
         for part in _chunks(planner.loaded(entity)):
             spend("reconcile", entity, costs.read_back(kind, part, planner.loaded(kind)), part)
-    lines = planner.loaded("line_item")
-    for part in _chunks(lines):
-        deals = -(-part * max(1, planner.parents["line_item"]) // lines)
-        spend("reconcile", "line_item", _lines_read(part, deals), part)
+    for lines, deals in _line_chunks(planner):
+        spend("reconcile", "line_item", _lines_read(lines, deals), lines)
     relations = planner.loaded("organization_relation")
-    spend("reconcile", "organization_relation", +Counter({"organization_relations.list": planner.parents["organization_relation"]}), relations)
+    spend("reconcile", "organization_relation", +Counter({"organization_relations.list": planner.parents}), relations)
     for entity in _SCANNED:
         count = planner.loaded(entity)
         page = costs.FILES_PAGE if entity == "file" else costs.LIST_PAGE
@@ -81,6 +79,21 @@ def plan_rollback(planner: Spending) -> None:
 
 def _chunks(count: int) -> list[int]:
     return [costs.CHUNK] * (count // costs.CHUNK) + ([count % costs.CHUNK] if count % costs.CHUNK else [])
+
+
+def _line_chunks(planner: Spending) -> list[tuple[int, int]]:
+    """Answer lines and their deals in each chunk that is compared: the chunks go by key, so one source entity comes after the other."""
+    chunks: list[tuple[int, int]] = []
+    lines, deals = 0, 0.0
+    for entity in sorted(planner.lines):
+        left, per_line = planner.lines[entity], planner.line_deals[entity] / planner.lines[entity]
+        while left:
+            part = min(left, costs.CHUNK - lines)
+            lines, deals, left = lines + part, deals + part * per_line, left - part
+            if lines == costs.CHUNK:
+                chunks.append((lines, round(deals)))
+                lines, deals = 0, 0.0
+    return [*chunks, (lines, round(deals))] if lines else chunks
 
 
 def _lines_read(lines: int, deals: int) -> costs.Calls:

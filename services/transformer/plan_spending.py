@@ -29,13 +29,17 @@ class Spending:
 
     Attributes:
         schema_created: schema records that are created, not found, by target entity.
-        parents: records that line items and relations hang on, by target entity of what hangs on them.
+        parents: organizations that relations hang on.
+        lines: line items, by source entity.
+        line_deals: deals they hang on, by source entity.
     """
 
     def __init__(self) -> None:
         self.rows: defaultdict[tuple[str, str], Row] = defaultdict(Row)
         self.schema_created: Counter[str] = Counter()
-        self.parents: Counter[str] = Counter()
+        self.parents = 0
+        self.lines: Counter[str] = Counter()
+        self.line_deals: Counter[str] = Counter()
 
     def spend(self, step: str, entity: str, calls: Mapping[str, int], records: int = 0) -> None:
         """Add calls to a step."""

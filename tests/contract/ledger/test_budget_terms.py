@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from services.common.errors import InvalidRequestError
 from services.ledger.budgets import Held, Hold, hold_budget
+from tests.contract.ledger.world import CONTEXT
+from transload.v1 import ledger_service_pb2 as pb
 from transload.v1.ledger_service_pb2 import KeptBudget
 
 if TYPE_CHECKING:
@@ -68,3 +71,30 @@ async def test_a_term_nobody_took_over_goes_on_after_an_outage(world: World) -> 
     await hold(world, "a/1")
     world.clock.advance(100)
     assert (await hold(world, "a/1", NOTE)).term.term_number == 1
+
+
+def request(holder: str, *, seconds: float = 15.0, kept: KeptBudget | None = None) -> pb.HoldBudgetRequest:
+    asked = pb.HoldBudgetRequest(connection="crm", holder=holder, kept=kept)
+    asked.term.FromTimedelta(timedelta(seconds=seconds))
+    return asked
+
+
+async def test_an_arbiter_is_told_what_was_left_and_how_long_ago(world: World) -> None:
+    left = KeptBudget(daily_token_limit=30_000, floor_token_count=12_345)
+    first = await world.servicer.HoldBudget(request("a/1"), CONTEXT)
+    assert (first.is_granted, first.term_number, first.HasField("kept")) == (True, 1, False)
+    await world.servicer.HoldBudget(request("a/1", kept=left), CONTEXT)
+    world.clock.advance(5)
+    refused = await world.servicer.HoldBudget(request("b/1"), CONTEXT)
+    assert (refused.is_granted, refused.retry_delay.ToTimedelta()) == (False, timedelta(seconds=10))
+    world.clock.advance(13)
+    second = await world.servicer.HoldBudget(request("b/1"), CONTEXT)
+    assert (second.is_granted, second.term_number, second.is_same_replica) == (True, 2, False)
+    assert second.idle_duration.ToTimedelta() == timedelta(seconds=3)
+    assert second.kept.floor_token_count == 12_345
+
+
+@pytest.mark.parametrize("asked", [request("", seconds=15), request("a/1", seconds=0.5), request("a/1", seconds=601)])
+async def test_a_term_without_holder_or_of_odd_length_is_refused(world: World, asked: pb.HoldBudgetRequest) -> None:
+    with pytest.raises(InvalidRequestError):
+        await world.servicer.HoldBudget(asked, CONTEXT)
