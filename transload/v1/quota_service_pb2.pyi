@@ -114,12 +114,15 @@ class AcquireLeaseResponse(_message.Message):
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     RETRY_DELAY_FIELD_NUMBER: _builtins.int
+    IS_HELD_ELSEWHERE_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """Id of the lease; empty when nothing was granted."""
     request_count: _builtins.int
     """Requests granted, up to those asked for."""
     token_count: _builtins.int
     """Tokens granted."""
+    is_held_elsewhere: _builtins.bool
+    """Nothing was granted because another arbiter has the budget: ask that one."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """The lease ends then; requests not sent by then must not be sent."""
@@ -136,10 +139,11 @@ class AcquireLeaseResponse(_message.Message):
         token_count: _builtins.int = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         retry_delay: _duration_pb2.Duration | None = ...,
+        is_held_elsewhere: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "retry_delay", b"retry_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "lease_id", b"lease_id", "request_count", b"request_count", "retry_delay", b"retry_delay", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "is_held_elsewhere", b"is_held_elsewhere", "lease_id", b"lease_id", "request_count", b"request_count", "retry_delay", b"retry_delay", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -98,9 +98,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Nothing free now; ask again after `retry_seconds`."""
+    """Nothing free now; ask again after `retry_seconds`. `is_held_elsewhere`: another arbiter has the budget."""
 
     retry_seconds: float
+    is_held_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class Budget:
         self._is_shared = False
         self._wants_note = False
         self._is_asked = False
+        self._is_held_elsewhere = False
         self._shadow_held_calls = 0
         self._breaker_until: datetime | None = None
         self._breaker_seconds = settings.breaker_seconds
@@ -185,7 +187,7 @@ class Budget:
         self._check_breaker()
         if now >= self._term_until:
             self._wants_note = True
-            return Refusal(_TERM_RETRY_SECONDS)
+            return Refusal(_TERM_RETRY_SECONDS, is_held_elsewhere=self._is_held_elsewhere)
         if not self._tokens.admits(tokens, keeps_shares=priority is not Priority.ROLLBACK):
             return Refusal(_RETRY_SECONDS_MIN * 4)
         self._wants_note = self._wants_note or self._tokens.needs_note(tokens, is_early=True)
@@ -297,6 +299,7 @@ class Budget:
             # Should we end before its leases do, the one after us has to wait for them too.
             self._is_shared = self._is_shared or kept.is_shared or not is_same_replica
         self._term_until = -math.inf
+        self._is_held_elsewhere = False
 
     def renew_term(self, kept: Kept, *, until: float) -> None:
         """Takes in that the ledger has noted `kept` and given more time."""
@@ -306,6 +309,7 @@ class Budget:
     def lose_term(self) -> None:
         """Another arbiter has the budget: nothing more is granted."""
         self._term_until = -math.inf
+        self._is_held_elsewhere = True
 
     def _grant(self, now: float, requests: int, tokens: int, searches: int) -> Lease:
         order = next(self._order)

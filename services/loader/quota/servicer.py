@@ -53,6 +53,7 @@ class QuotaServicer(QuotaServiceBase):
         response = quota_service_pb2.AcquireLeaseResponse()
         if isinstance(answer, Refusal):
             response.retry_delay.FromTimedelta(timedelta(seconds=answer.retry_seconds))
+            response.is_held_elsewhere = answer.is_held_elsewhere
             return response
         response.lease_id, response.request_count, response.token_count = answer.lease_id, answer.request_count, answer.token_count
         response.expire_time.FromDatetime(self._clock.now() + timedelta(seconds=answer.expires - self._clock.monotonic()))

@@ -49,7 +49,7 @@ def source(request: pytest.FixtureRequest) -> Any:
         if request.param == "local":
             return LocalSource(arbiter), arbiter
         channel: Any = DirectChannel(QuotaServicer(arbiter=arbiter, clock=clock))
-        return RemoteSource(channel=channel, holder="r1/1", clock=clock), arbiter
+        return RemoteSource(channels=[channel], holder="r1/1", clock=clock), arbiter
 
     return make
 
@@ -118,7 +118,7 @@ async def test_several_calls_share_one_remote_lease() -> None:
     clock = FakeClock(is_automatic=True)
     arbiter = Arbiter(settings=setting(), clock=clock)
     channel: Any = DirectChannel(QuotaServicer(arbiter=arbiter, clock=clock))
-    quota = QuotaClient(connection="crm", source=RemoteSource(channel=channel, holder="r1/1", clock=clock), clock=clock)
+    quota = QuotaClient(connection="crm", source=RemoteSource(channels=[channel], holder="r1/1", clock=clock), clock=clock)
     await asyncio.gather(*(use(quota, clock) for _ in range(20)))
     assert channel.calls.count("AcquireLease") <= 4
     assert channel.calls.count("ReleaseLease") == channel.calls.count("AcquireLease")
