@@ -41,12 +41,14 @@ class Budget:
         daily: tokens a day.
         today: left of the present day.
         rollback_reserve: of a day, kept for a rollback.
-        others_a_day: of a day, kept for or taken by the company's other apps.
+        others_today: of the present day, kept for or taken by the company's other apps.
+        others_a_day: the same of a whole day.
     """
 
     daily: int
     today: int
     rollback_reserve: int
+    others_today: int
     others_a_day: int
 
     def days(self, tokens: int, *, others_factor: float = 1.0, more: float = 0.0) -> int:
@@ -58,8 +60,8 @@ class Budget:
             more: part of `tokens` spent on top.
         """
         wanted = tokens * (1 + more)
-        kept = self.rollback_reserve + self.others_a_day * others_factor
-        a_day, today = self.daily - kept, max(0.0, self.today - kept)
+        a_day = self.daily - self.rollback_reserve - self.others_a_day * others_factor
+        today = max(0.0, self.today - self.rollback_reserve - self.others_today * others_factor)
         if wanted <= today:
             return 1
         return 1 + _ceiling((wanted - today) / a_day) if a_day > 0 else 0
@@ -140,8 +142,8 @@ def days(left: int, plan: Mapping[str, Any], quota: Mapping[str, Any]) -> dict[s
         return {}
     remaining = quota.get("daily_token_remaining")
     today = int(daily if remaining is None else remaining)
-    others = max(int(quota.get("others_reserve") or 0), int(quota.get("others_tokens_per_hour") or 0) * 24)
-    budget = Budget(daily, today, int(quota.get("rollback_reserve") or 0), others)
+    others_today, others = int(quota.get("others_reserve") or 0), int(quota.get("others_tokens_per_day") or 0)
+    budget = Budget(daily, today, int(quota.get("rollback_reserve") or 0), others_today, others)
     window = int(quota.get("window_limit") or 0)
     calls = sum(int(plan["steps"][kind.value]["call_count"]) for kind in SPENDING)
     tokens = max(1, sum(planned(plan, kind) for kind in SPENDING))
@@ -163,12 +165,11 @@ def what_if(left: int, budget: Budget, plan_name: str) -> list[dict[str, Any]]:
     if plan_name in _FACTORS:
         more = _SEAT_TOKENS * _FACTORS[plan_name]
         daily = budget.daily + more
-        seat = Budget(daily, budget.today + more, budget.rollback_reserve * daily // budget.daily, budget.others_a_day)
+        seat = replace(budget, daily=daily, today=budget.today + more, rollback_reserve=budget.rollback_reserve * daily // budget.daily)
         options.append({"change": "one seat more", "daily_token_limit": daily, "days": seat.band(left)})
-    missing = max(0, left - max(0, budget.today - budget.rollback_reserve - budget.others_a_day))
-    if missing:
-        # What is kept back is kept of a top-up too: it is the reserve that must be there first.
-        tokens = left + budget.rollback_reserve + budget.others_a_day - budget.today
+    # What is kept back is kept of a top-up too.
+    tokens = left + budget.rollback_reserve + budget.others_today - budget.today
+    if tokens > 0:
         options.append({"change": "a top-up that ends it today", "tokens": tokens, "days": replace(budget, today=budget.today + tokens).band(left)})
     return options
 
@@ -180,7 +181,7 @@ def _rollback(plan: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
         "tokens": tokens,
         "part_of_load": round(tokens / loaded, 3) if loaded else None,
         # A rollback may use every share that is kept.
-        "days_from_a_full_day": replace(budget, today=budget.daily, rollback_reserve=0, others_a_day=0).days(tokens),
+        "days_from_a_full_day": replace(budget, today=budget.daily, rollback_reserve=0, others_today=0, others_a_day=0).days(tokens),
         "fits_reserve": tokens <= budget.rollback_reserve,
     }
 

@@ -46,6 +46,7 @@ class LoaderServicer(LoaderServiceServicer):
             "rollback_reserve": quota.rollback_reserve,
             "others_reserve": quota.others_reserve,
             "others_tokens_per_hour": quota.others_tokens_per_hour,
+            "others_tokens_per_day": quota.others_tokens_per_day,
         }
         return loader_service_pb2.InspectTargetResponse(target_json=target_json(account, quota=facts), token_count=inspection.token_count)
 

@@ -313,6 +313,7 @@ class GetQuotaResponse(_message.Message):
     OTHERS_TOKENS_PER_HOUR_FIELD_NUMBER: _builtins.int
     IS_SHADOW_FIELD_NUMBER: _builtins.int
     SHADOW_HELD_CALL_COUNT_FIELD_NUMBER: _builtins.int
+    OTHERS_TOKENS_PER_DAY_FIELD_NUMBER: _builtins.int
     daily_token_limit: _builtins.int
     """Company's daily budget in tokens; 0 until it is known."""
     daily_token_remaining: _builtins.int
@@ -335,6 +336,8 @@ class GetQuotaResponse(_message.Message):
     """Whether the arbiter only reports what it would have refused and holds nobody up."""
     shadow_held_call_count: _builtins.int
     """Calls it would have held up or refused, in shadow mode, since it started."""
+    others_tokens_per_day: _builtins.int
+    """Tokens of a whole day that are left to the company's other apps."""
     @_builtins.property
     def resume_time(self) -> _timestamp_pb2.Timestamp:
         """When work goes on, if it is stopped (daily budget, breaker)."""
@@ -354,10 +357,11 @@ class GetQuotaResponse(_message.Message):
         others_tokens_per_hour: _builtins.int = ...,
         is_shadow: _builtins.bool = ...,
         shadow_held_call_count: _builtins.int = ...,
+        others_tokens_per_day: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resume_time", b"resume_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["daily_token_limit", b"daily_token_limit", "daily_token_remaining", b"daily_token_remaining", "is_shadow", b"is_shadow", "others_reserve", b"others_reserve", "others_tokens_per_hour", b"others_tokens_per_hour", "refused_call_count", b"refused_call_count", "resume_time", b"resume_time", "rollback_reserve", b"rollback_reserve", "shadow_held_call_count", b"shadow_held_call_count", "spent_token_count", b"spent_token_count", "window_limit", b"window_limit", "window_used", b"window_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["daily_token_limit", b"daily_token_limit", "daily_token_remaining", b"daily_token_remaining", "is_shadow", b"is_shadow", "others_reserve", b"others_reserve", "others_tokens_per_day", b"others_tokens_per_day", "others_tokens_per_hour", b"others_tokens_per_hour", "refused_call_count", b"refused_call_count", "resume_time", b"resume_time", "rollback_reserve", b"rollback_reserve", "shadow_held_call_count", b"shadow_held_call_count", "spent_token_count", b"spent_token_count", "window_limit", b"window_limit", "window_used", b"window_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

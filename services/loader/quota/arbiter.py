@@ -117,6 +117,7 @@ class BudgetState:
     refused_calls: int
     rollback_reserve: int = 0
     others_reserve: int = 0
+    others_a_day: int = 0
     others_per_hour: int = 0
     is_shadow: bool = False
     shadow_held_calls: int = 0
@@ -256,6 +257,7 @@ class Budget:
             refused_calls=self._refused_calls,
             rollback_reserve=self._tokens.rollback_reserve,
             others_reserve=self._tokens.others_reserve,
+            others_a_day=self._tokens.others_a_day,
             others_per_hour=self._tokens.others_per_hour,
             is_shadow=self._settings.is_shadow,
             shadow_held_calls=self._shadow_held_calls,

@@ -102,6 +102,7 @@ class QuotaServicer(QuotaServiceBase):
             rollback_reserve=state.rollback_reserve,
             others_reserve=state.others_reserve,
             others_tokens_per_hour=state.others_per_hour,
+            others_tokens_per_day=state.others_a_day,
             is_shadow=state.is_shadow,
             shadow_held_call_count=state.shadow_held_calls,
         )

@@ -106,7 +106,14 @@ class DailyTokens:
     @property
     def others_reserve(self) -> int:
         """Tokens left to the other apps until the day's end: their share of the hours to come, or what they spend in as many if that is more."""
-        hours = max(0.0, (self._next_reset - self._clock.now()).total_seconds() / 3600)
+        return self._others_reserve(max(0.0, (self._next_reset - self._clock.now()).total_seconds() / 3600))
+
+    @property
+    def others_a_day(self) -> int:
+        """The same for a whole day."""
+        return self._others_reserve(24.0)
+
+    def _others_reserve(self, hours: float) -> int:
         share = self.limit * self._settings.others_share * min(1.0, hours / 24)
         return min(int(max(share, self.others_per_hour * hours)), int(self.limit * _OTHERS_MOST))
 

@@ -28,32 +28,39 @@ def run(kind: RunKind, tokens: int, state: RunState = RunState.SUCCEEDED, number
     ("tokens", "today", "expected"), [(0, 0, 1), (24_000, 30_000, 1), (24_001, 30_000, 2), (24_000, 0, 2), (48_000, 30_000, 2), (48_001, 30_000, 3)]
 )
 def test_days_count_what_is_kept_back_on_each_of_them(tokens: int, today: int, expected: int) -> None:
-    assert Budget(30_000, today, 1_500, 4_500).days(tokens) == expected
+    assert Budget(30_000, today, 1_500, 4_500, 4_500).days(tokens) == expected
 
 
 def test_a_budget_others_use_up_gives_no_end() -> None:
-    assert Budget(30_000, 30_000, 1_500, 28_500).days(10) == 0
+    assert Budget(30_000, 30_000, 1_500, 28_500, 28_500).days(10) == 0
 
 
 def test_the_band_goes_from_silent_other_apps_to_busy_ones() -> None:
-    band = Budget(30_000, 30_000, 1_500, 6_000).band(52_000)
+    band = Budget(30_000, 30_000, 1_500, 6_000, 6_000).band(52_000)
     assert band["low"] == 2
     assert band["low"] < band["likely"] < band["high"]
 
 
 def test_a_seat_more_and_a_top_up_are_told_with_the_days_they_leave() -> None:
-    options = what_if(52_000, Budget(30_000, 30_000, 1_500, 1_500), "Growth")
+    options = what_if(52_000, Budget(30_000, 30_000, 1_500, 1_500, 1_500), "Growth")
     assert [option["change"] for option in options] == ["one seat more", "a top-up that ends it today"]
     assert options[0]["daily_token_limit"] == 90_000
     assert options[0]["days"]["likely"] == 1
     assert (options[1]["tokens"], options[1]["days"]["likely"]) == (25_000, 1)
-    assert what_if(10, Budget(30_000, 30_000, 1_500, 1_500), "None") == []
+    assert what_if(10, Budget(30_000, 30_000, 1_500, 1_500, 1_500), "None") == []
 
 
-def test_others_are_what_was_seen_when_that_is_more_than_what_is_kept_for_them() -> None:
-    quota = {"daily_token_limit": 30_000, "daily_token_remaining": 30_000, "rollback_reserve": 1_500, "others_reserve": 1_500, "window_limit": 20}
-    assert days(40_000, PLAN, quota)["others_a_day"] == 1_500
-    assert days(40_000, PLAN, {**quota, "others_tokens_per_hour": 100})["others_a_day"] == 2_400
+def test_of_the_present_day_only_the_hours_to_come_are_left_to_others() -> None:
+    quota = {
+        "daily_token_limit": 30_000,
+        "daily_token_remaining": 10_000,
+        "rollback_reserve": 1_500,
+        "others_reserve": 500,
+        "others_tokens_per_day": 1_500,
+    }
+    told = days(8_000, PLAN, quota)
+    assert (told["others_a_day"], told["days"]["likely"], told["hours_at_least"]) == (1_500, 1, None)
+    assert days(8_001, PLAN, quota)["days"]["likely"] == 2
     assert days(40_000, PLAN, {}) == {}
 
 
