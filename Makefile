@@ -6,8 +6,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := services transload sandbox tests bench
-ROLLBACK ?= 0
-KEEP ?= 0
 SEED ?= 1
 WORKERS ?= 2
 
@@ -16,6 +14,8 @@ WORKERS ?= 2
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+	@echo "Options of make run, as NAME=value:"
+	@grep -hE '^#: ' $(MAKEFILE_LIST) | awk -F ' - ' '{sub("#: ", "", $$1); printf "  %-16s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -54,8 +54,22 @@ test-all: $(STAMP)  ## All tests, no static checks
 
 test: lint types imports proto-check test-all  ## Everything CI runs
 
-run: $(STAMP)  ## Move a generated STEL Order account into the Pipedrive sandbox (ROLLBACK=1 takes it back again, KEEP=1 leaves it running)
-	@$(BIN)/transload rehearse --seed $(SEED) $(if $(filter 1,$(ROLLBACK)),--rollback) $(if $(filter 1,$(KEEP)),--keep)
+# Options of `make run`; what is not given is left to `transload rehearse`.
+#: PLAN - lite, growth, premium or ultimate (default): tokens a day and calls in 2 seconds
+#: SEATS - paid seats (default 5); the tokens grow with them. PLAN=lite SEATS=1 meets the limit
+#: TOKEN_KIND - oauth (default) or api: whose calls in 2 seconds are allowed
+#: SPENT - tokens other apps have spent today (default: half of the day's)
+#: OTHER_APPS - tokens an hour they go on to spend (default 0)
+#: CLOCK - how fast the account's days pass (default 1); 600: a day in 2.4 minutes
+#: CLIENTS - clients in the generated account (default 150); SEED=1 decides which
+#: ROLLBACK - 1 takes everything back at the end and compares with the state before
+#: KEEP - 1 leaves everything running until Ctrl-C, to look around
+RUN_OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(SEATS),--seats $(SEATS)) $(if $(TOKEN_KIND),--token-kind $(TOKEN_KIND)) \
+	$(if $(SPENT),--spent $(SPENT)) $(if $(OTHER_APPS),--other-apps $(OTHER_APPS)) $(if $(CLOCK),--clock-speed $(CLOCK)) \
+	$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(filter 1,$(ROLLBACK)),--rollback) $(if $(filter 1,$(KEEP)),--keep)
+
+run: $(STAMP)  ## Move a generated STEL Order account into the Pipedrive sandbox, within the limits of a plan
+	@$(BIN)/transload rehearse --seed $(SEED) $(RUN_OPTIONS)
 
 bench: $(STAMP)  ## Measure against a baseline in the same run
 	$(BIN)/python -m bench

@@ -6,6 +6,7 @@ connection without a single byte of answer, which is how a simulator plays a net
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -59,6 +60,8 @@ class Response:
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+Background = Callable[[], AbstractAsyncContextManager[None]]
+"""Work that goes on beside the requests for as long as the server runs."""
 
 
 def json_response(status: int, value: Any, headers: Headers | None = None) -> Response:
@@ -71,10 +74,12 @@ def html_response(status: int, text: str) -> Response:
     return Response(status, text.encode(), b"text/html; charset=utf-8")
 
 
-def application(handle: Handler) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Make an ASGI application of one request handler."""
+def application(handle: Handler, background: Background = nullcontext) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Make an ASGI application of one request handler and what runs beside it."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(background, receive, send)
         if scope["type"] != "http":
             return
         request = await _read(scope, receive)
@@ -90,6 +95,15 @@ def application(handle: Handler) -> Callable[[Scope, Receive, Send], Awaitable[N
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else response.body})
 
     return app
+
+
+async def _live(background: Background, receive: Receive, send: Send) -> None:
+    """Run the background work from the server's start to its end."""
+    await receive()
+    async with background():
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 async def _read(scope: Scope, receive: Receive) -> Request | None:

@@ -27,6 +27,8 @@ class Rule:
     """Regular expression searched in the path, any when empty."""
     nth: tuple[int, ...] = ()
     """Positions among the matching requests, from 1."""
+    every: int = 0
+    """Every so many of the matching requests; 0 for all."""
     times: int | None = None
     """How often the rule fires at most."""
     seconds: float = 0.0
@@ -45,11 +47,23 @@ class Rule:
         """Check and compile."""
         if self.kind not in self.KINDS:
             raise FaultRuleError(f"kind must be one of {', '.join(self.KINDS)}")
+        for name in ("method", "path"):
+            if not isinstance(getattr(self, name), str):
+                raise FaultRuleError(f"{name} must be a text")
         try:
             self.pattern = re.compile(self.path)
         except re.error as error:
             raise FaultRuleError(f"path is not a regular expression: {error}") from error
-        self.nth = (self.nth,) if isinstance(self.nth, int) else tuple(self.nth)
+        positions: Any = self.nth
+        self.nth = tuple(positions) if isinstance(positions, list | tuple) else (positions,)
+        if not all(type(position) is int for position in self.nth):
+            raise FaultRuleError("nth must be a whole number or a list of them")
+        for name in ("seconds", "status", "every", "times", "probability"):
+            value = getattr(self, name, None)
+            if value is not None and (type(value) not in (int, float) or value < 0):
+                raise FaultRuleError(f"{name} must be a number and not negative")
+        if not isinstance(self.headers, dict) or not all(isinstance(value, str) for value in self.headers.values()):
+            raise FaultRuleError("headers must be an object of texts")
 
     def fires(self, method: str, path: str) -> bool:
         """Count a request that matches and say whether it fails."""
@@ -58,7 +72,7 @@ class Rule:
         self.matched += 1
         if self.times is not None and self.fired >= self.times:
             return False
-        if (self.nth and self.matched not in self.nth) or not self.is_drawn():
+        if (self.nth and self.matched not in self.nth) or (self.every and self.matched % self.every) or not self.is_drawn():
             return False
         self.fired += 1
         return True
@@ -86,15 +100,28 @@ class Faults(Generic[R]):
         self._rule_type = rule_type
         self.rules: list[R] = []
 
-    def add(self, wanted: list[dict[str, Any]] | Mapping[str, Any]) -> None:
+    def add(self, wanted: Any) -> None:
         """Add rules given as JSON: a list of them, an object with the list `rules`, or one rule.
 
         Raises:
             FaultRuleError: When one of them makes no sense; none is added then.
         """
-        rules = wanted if isinstance(wanted, list) else wanted.get("rules", [wanted])
+        rules = wanted.get("rules", [wanted]) if isinstance(wanted, Mapping) else wanted
+        if not isinstance(rules, list):
+            raise FaultRuleError("give a rule, or a list of rules")
         try:
-            self.rules += [self._rule_type(**rule) for rule in rules]
+            self.rules += [self.make(rule) for rule in rules]
+        except TypeError as error:
+            raise FaultRuleError(str(error)) from error
+
+    def make(self, wanted: Mapping[str, Any]) -> R:
+        """Make a rule that is not in force.
+
+        Raises:
+            FaultRuleError: When it makes no sense.
+        """
+        try:
+            return self._rule_type(**wanted)
         except TypeError as error:
             raise FaultRuleError(str(error)) from error
 

@@ -47,16 +47,23 @@ def base_url(listener: socket.socket) -> str:
 
 
 def serve(app: Callable[[Scope, Receive, Send], Awaitable[None]], listener: socket.socket, address_file: Path | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. The base URL is written to `address_file` once requests are accepted."""
+    """Serve until SIGINT or SIGTERM. The base URL is written to `address_file` once requests are accepted.
+
+    Raises:
+        SystemExit: With one clear line when that file cannot be written.
+    """
     if address_file is not None:
         draft = address_file.with_name(address_file.name + ".part")
-        draft.write_text(base_url(listener) + "\n", encoding="utf-8")
-        draft.replace(address_file)
+        try:
+            draft.write_text(base_url(listener) + "\n", encoding="utf-8")
+            draft.replace(address_file)
+        except OSError as error:
+            sys.exit(f"cannot write the address file {address_file}: {error.strerror or error}")
     config = uvicorn.Config(
         app,
         http=SandboxProtocol,
         loop="uvloop",
-        lifespan="off",
+        lifespan="auto",
         access_log=False,
         log_level="error",
         proxy_headers=False,

@@ -1,12 +1,11 @@
 """The simulated company: its store, users, fields and rules that several kinds of record share."""
 
 import hashlib
-import random
-import secrets
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.pipedrive.caps import check_room
 from sandbox.pipedrive.clock import SandboxClock
 from sandbox.pipedrive.currencies import DIGITS
 from sandbox.pipedrive.custom_values import check_value
@@ -38,25 +37,45 @@ class Account:
 
     def __init__(self, options: Options, clock: SandboxClock | None = None, store: Store | None = None) -> None:
         self.options = options
-        self.clock = clock or SandboxClock()
+        self.clock = clock or SandboxClock(start=options.clock_start, speed=options.clock_speed)
         self.store = store or Store(options.database)
-        self.random = _random(options)
         self.actor = NOBODY
         self.fields = Fields(self.store, options, self.clock)
         self.open_deals = 0
+        self.open_leads = 0
+        self.pending_conversions: list[int] = []
+        """Jobs that turn a lead into a deal or back and are not done yet, by the ids of their records."""
+        self.last_deliveries: dict[int, tuple[str, int | None]] = {}
+        """When each webhook was last tried and the status it answered; forgotten by a restart."""
         self.visible_to_default = options.limits_of_plan.visibilities[-1]
 
     def attach(self) -> None:
         """Rebuild what is derived from the store; needed after it was filled or loaded."""
         self.fields.refresh()
         self.open_deals = sum(is_open(deal) for deal in self.store["deal"])
+        self.open_leads = sum(is_open_lead(lead) for lead in self.store["lead"])
+        self.pending_conversions = [job["id"] for job in self.store["conversion"] if job["state"] == "pending"]
+
+    def go_on(self) -> None:
+        """Take the clock up where a kept account left it; it went on meanwhile, as fast as it was set to run or is to run now."""
+        self.clock.restore(self.store.meta["clock"])
+        if self.options.clock_speed != 1.0:
+            self.clock.set_speed(self.options.clock_speed)
+        self.keep_clock()
+
+    def keep_clock(self) -> None:
+        """Make the clock's setting durable with the next commit."""
+        self.store.set_meta("clock", self.clock.state())
 
     def restart(self) -> None:
-        """Empty the store and forget what was derived from it; a seeded account draws the same again."""
+        """Empty the store and forget what was derived from it. What the account was made of stays, so that it can be made again."""
+        kept = {name: self.store.meta[name] for name in ("origin", "clock")}
         self.store.clear()
-        self.random = _random(self.options)
+        for name, value in kept.items():
+            self.store.set_meta(name, value)
         self.fields.refresh()
-        self.open_deals = 0
+        self.open_deals = self.open_leads = 0
+        self.pending_conversions = []
 
     # Identity and time
 
@@ -65,13 +84,21 @@ class Account:
         return self.clock.now()
 
     def new_record(self, kind: str, **values: Any) -> Record:
-        """Return a record with the next id and the server's times; it is not stored yet."""
+        """Return a record with the next id and the server's times; it is not stored yet.
+
+        Raises:
+            CapError: When there are as many of the kind as may be.
+        """
+        check_room(self.store, self.options, kind, values)
         now = self.clock.now()
         return {"id": self.store[kind].next_id(), **values, "add_time": values.get("add_time") or now, "update_time": now, "is_deleted": False}
 
     def new_uuid(self) -> str:
-        """Return a new id of text form, the same again for the same seed and order of requests."""
-        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+        """Return a new id of text form. It depends on the account and its history alone, also over a restart."""
+        number = int(self.store.meta.get("uuids", 0)) + 1
+        self.store.set_meta("uuids", number)
+        digest = hashlib.sha1(f"{self.store.meta['salt']}:uuid:{number}".encode(), usedforsecurity=False).digest()
+        return str(uuid.UUID(bytes=digest[:16], version=4))
 
     def suffix(self, name: str, file_id: int) -> str:
         """Return the name under which an upload is stored: the given one plus a hash before its ending."""
@@ -85,6 +112,11 @@ class Account:
         """Return a record unless it is unknown or deleted."""
         record = self.store[kind].get(record_id) if record_id is not None else None
         return None if record is None or record["is_deleted"] else record
+
+    def lead(self, text: Any) -> Record | None:
+        """Return a lead by its id, which is a text, unless it is unknown or deleted."""
+        found = self.store["lead"].find("uuid", text.lower()) if type(text) is str else []
+        return None if not found or found[0]["is_deleted"] else found[0]
 
     def exists(self, kind: str, record_id: int) -> bool:
         """Whether a record is there and not deleted."""
@@ -228,7 +260,7 @@ class Account:
 
         return check
 
-    # Deals
+    # Deals and leads
 
     def put_deal(self, deal: Record) -> None:
         """Store a deal and keep count of the open ones.
@@ -238,10 +270,28 @@ class Account:
         """
         before = self.store["deal"].get(deal["id"])
         change = int(is_open(deal)) - int(before is not None and is_open(before))
-        if change > 0 and self.open_deals >= self.open_deals_max:
+        if change > 0 and self.is_full():
             raise open_deals_cap()
         self.store.put("deal", deal)
         self.open_deals += change
+
+    def put_lead(self, lead: Record) -> None:
+        """Store a lead and keep count of the open ones.
+
+        Raises:
+            CapError: When it would be one more than the plan allows of open deals and leads together.
+        """
+        before = self.store["lead"].get(lead["id"])
+        change = int(is_open_lead(lead)) - int(before is not None and is_open_lead(before))
+        if change > 0 and self.options.cap_counts == "leads" and self.is_full():
+            raise open_deals_cap("lead")
+        self.store.put("lead", lead)
+        self.open_leads += change
+
+    def is_full(self, freed: int = 0) -> bool:
+        """Whether the account has as many open deals, and leads where these count, as it may have, once some are gone."""
+        counted = self.open_deals + (self.open_leads if self.options.cap_counts == "leads" else 0)
+        return counted - freed >= self.open_deals_max
 
     @property
     def open_deals_max(self) -> int:
@@ -251,10 +301,11 @@ class Account:
         return min(OPEN_DEALS_CEILING, self.options.limits_of_plan.open_deals_per_seat * self.options.seats)
 
 
-def _random(options: Options) -> random.Random:
-    return random.Random(options.seed if options.seed is not None else secrets.randbits(64))
-
-
 def is_open(deal: Record) -> bool:
     """Whether a deal counts towards the cap: not won, not lost, not deleted; archived ones are left out (assumed)."""
     return deal["status"] == "open" and not deal["is_deleted"] and not deal["is_archived"]
+
+
+def is_open_lead(lead: Record) -> bool:
+    """Whether a lead counts towards the cap: not deleted; archived ones are left out (assumed, as with deals)."""
+    return not lead["is_deleted"] and not lead["is_archived"]

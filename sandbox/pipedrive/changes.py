@@ -78,15 +78,14 @@ def _key(kind: str, name: str) -> str:
 
 def _parts(key: str, old: Any, new: Any) -> Iterator[Change]:
     """Yield the changed parts of a composite value, or a plain value as a whole. `value` is the part without a name of its own."""
-    if old == new:
-        return
     if not isinstance(old, dict) and not isinstance(new, dict):
-        yield key, old, new
+        if old != new:
+            yield key, old, new
         return
-    old_parts, new_parts = (value if isinstance(value, dict) else {} for value in (old, new))
-    for part in {**new_parts, **old_parts}:
-        if old_parts.get(part) != new_parts.get(part):
-            yield key if part == "value" else f"{key}_{part}", old_parts.get(part), new_parts.get(part)
+    was, becomes = (value if isinstance(value, dict) else {"value": value} for value in (old, new))
+    for part in {**becomes, **was}:
+        if was.get(part) != becomes.get(part):
+            yield key if part == "value" else f"{key}_{part}", was.get(part), becomes.get(part)
 
 
 def _deletion(kind: str, before: Record, after: Record) -> Change:

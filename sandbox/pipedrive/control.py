@@ -1,42 +1,37 @@
 """The control interface under `/_sandbox/`: state, journal, faults, clock, budget and tokens, for tests and rehearsals."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from sandbox.common.asgi import Request, Response, json_response
-from sandbox.common.faults import FaultRuleError, Faults
-from sandbox.pipedrive.account import Account
+from sandbox.common.faults import FaultRuleError
+from sandbox.pipedrive.engine import Engine
 from sandbox.pipedrive.export import export_state
-from sandbox.pipedrive.faults import Rule
-from sandbox.pipedrive.journal import Journal
-from sandbox.pipedrive.limits import Limits
-from sandbox.pipedrive.recorder import Recorder
-from sandbox.pipedrive.seed import fill
+from sandbox.pipedrive.moves import ControlError, change_budget, move_clock, revoke_token
+from sandbox.pipedrive.replay import recording_beginning, replay
 
-Action = Callable[[Request], Response]
+Action = Callable[[Request], Response | Awaitable[Response]]
 
 PREFIX = "/_sandbox/"
 KEY_HEADER = b"x-sandbox-key"
 _ROWS_DEFAULT = 1000
 
 
-class ControlError(Exception):
-    """A control request makes no sense; the message says why."""
-
-
 class Control:
     """Answers control requests. They cost nothing and are not in the journal."""
 
-    def __init__(self, account: Account, limits: Limits, journal: Journal, faults: Faults[Rule], recorder: Recorder) -> None:
-        self._account = account
-        self._limits = limits
-        self._journal = journal
-        self._faults = faults
-        self._recorder = recorder
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._account = engine.account
+        self._limits = engine.limits
+        self._journal = engine.journal
+        self._faults = engine.faults
+        self._recorder = engine.recorder
+        self._webhooks = engine.webhooks
         self._actions: dict[tuple[str, str], Action] = {
             ("GET", "export"): self._export,
             ("GET", "digest"): self._digest,
@@ -48,6 +43,7 @@ class Control:
             ("GET", "faults"): self._show_faults,
             ("POST", "faults"): self._add_faults,
             ("DELETE", "faults"): self._clear_faults,
+            ("GET", "windows"): self._show_windows,
             ("GET", "clock"): self._show_clock,
             ("POST", "clock"): self._move_clock,
             ("GET", "budget"): self._show_budget,
@@ -55,9 +51,15 @@ class Control:
             ("POST", "tokens"): self._give_token,
             ("POST", "revoke"): self._revoke,
             ("POST", "recording"): self._record,
+            ("GET", "webhooks"): self._show_webhooks,
+            ("POST", "webhooks/flush"): self._flush_webhooks,
+            ("POST", "replay"): self._replay,
+            ("GET", "people"): self._show_people,
+            ("POST", "people"): self._ask_people,
+            ("DELETE", "people"): self._dismiss_people,
         }
 
-    def handle(self, request: Request) -> Response:
+    async def handle(self, request: Request) -> Response:
         """Answer one control request."""
         if not secrets.compare_digest(request.header(KEY_HEADER).encode(), self._account.options.control_key.encode()):
             return json_response(401, {"error": f"the control interface needs its key in the header {KEY_HEADER.decode()}"})
@@ -67,7 +69,8 @@ class Control:
                 404, {"error": "unknown control request", "known": sorted(f"{method} {PREFIX}{name}" for method, name in self._actions)}
             )
         try:
-            response = action(request)
+            outcome = action(request)
+            response = await outcome if isinstance(outcome, Awaitable) else outcome
         except (ControlError, FaultRuleError) as error:
             return json_response(400, {"error": str(error)})
         self._account.store.commit()
@@ -91,7 +94,14 @@ class Control:
     def _rows(self, request: Request) -> Response:
         query = request.query()
         start, limit = _number(query.get("start", "0"), "start"), _number(query.get("limit", str(_ROWS_DEFAULT)), "limit")
-        return json_response(200, {"entries": self._journal.rows(start, limit), "kept": len(self._journal.entries), "total": self._journal.total})
+        kept = {"kept": len(self._journal.entries), "total": self._journal.total, "is_whole": self._journal.is_whole}
+        return json_response(200, {"entries": self._journal.rows(start, limit), **kept, "account": self._terms(), "days": self._limits.budget.days()})
+
+    def _terms(self) -> dict[str, Any]:
+        """Return what a checker of the journal must know of the account."""
+        options = self._account.options
+        names = ("plan", "seats", "top_up", "reset_zone", "limits", "window_of")
+        return {name: getattr(options, name) for name in names}
 
     def _summary(self, request: Request) -> Response:
         del request
@@ -104,11 +114,7 @@ class Control:
 
     def _reset(self, request: Request) -> Response:
         del request
-        self._account.restart()
-        fill(self._account)
-        self._limits.clear()
-        self._journal.clear()
-        self._faults.clear()
+        self._engine.reset()
         return self._digest(Request("GET", PREFIX + "digest"))
 
     def _show_faults(self, request: Request) -> Response:
@@ -126,23 +132,60 @@ class Control:
     def _record(self, request: Request) -> Response:
         body = _body(request)
         name = str(body.get("file", ""))
-        self._recorder.start(Path(name) if name else None, is_emptied=bool(body.get("is_emptied", True)))
+        beginning = recording_beginning(self._engine) if body.get("is_complete") else None
+        try:
+            self._recorder.start(
+                Path(name) if name else None,
+                is_emptied=bool(body.get("is_emptied", True)),
+                takes_reads=bool(body.get("reads", False)),
+                beginning=beginning,
+            )
+        except OSError as error:
+            raise ControlError(f"cannot write {name}: {error.strerror or error}") from error
         return json_response(200, {"recording": name})
+
+    def _replay(self, request: Request) -> Response:
+        self._recorder.stop()
+        return json_response(200, replay(self._engine, Path(str(_body(request).get("file", "")))))
+
+    def _show_people(self, request: Request) -> Response:
+        del request
+        return json_response(200, self._engine.people.describe())
+
+    def _ask_people(self, request: Request) -> Response:
+        body = _body(request)
+        if isinstance(body, dict) and body.keys() == {"do"}:
+            deeds = body["do"] if isinstance(body["do"], list) else [body["do"]]
+            return json_response(200, {"done": [self._engine.people.do(deed) for deed in deeds]})
+        self._engine.people.add(body)
+        return self._show_people(request)
+
+    def _dismiss_people(self, request: Request) -> Response:
+        self._engine.people.rules.clear()
+        return self._show_people(request)
+
+    def _show_webhooks(self, request: Request) -> Response:
+        del request
+        return json_response(200, {"webhooks": self._webhooks.state()})
+
+    async def _flush_webhooks(self, request: Request) -> Response:
+        await self._webhooks.flush()
+        return self._show_webhooks(request)
 
     def _show_clock(self, request: Request) -> Response:
         del request
         clock = self._account.clock
-        return json_response(200, {"now": clock.now(), "monotonic": clock.monotonic(), "offset_seconds": clock.offset_seconds})
+        return json_response(
+            200,
+            {"now": clock.now(), "monotonic": clock.monotonic(), "offset_seconds": clock.offset_seconds, "speed": clock.speed, "jumps": clock.jumps},
+        )
+
+    def _show_windows(self, request: Request) -> Response:
+        del request
+        return json_response(200, self._limits.windows_state())
 
     def _move_clock(self, request: Request) -> Response:
-        body = _body(request)
-        clock = self._account.clock
-        if "advance_seconds" in body:
-            clock.advance(_decimal(body["advance_seconds"], "advance_seconds"))
-        elif body.get("to") == "midnight":
-            clock.advance(clock.seconds_to_midnight(self._account.options.reset_zone) + 1)
-        else:
-            raise ControlError('give "advance_seconds", or "to": "midnight"')
+        move_clock(self._account, _body(request))
         return self._show_clock(request)
 
     def _show_budget(self, request: Request) -> Response:
@@ -150,22 +193,7 @@ class Control:
         return json_response(200, self._limits.state())
 
     def _set_budget(self, request: Request) -> Response:
-        body = _body(request)
-        store = self._account.store
-        self._limits.state()
-        for name, value in body.items():
-            number = int(_decimal(value, name))
-            match name:
-                case "used":
-                    store.set_meta("tokens_used", number)
-                case "spend":
-                    self._limits.spend(number)
-                case "remaining":
-                    store.set_meta("tokens_used", self._limits.budget - number)
-                case "top_up":
-                    store.set_meta("extra_tokens", int(store.meta.get("extra_tokens", 0)) + number)
-                case _:
-                    raise ControlError("known are: used, spend, remaining, top_up")
+        change_budget(self._limits.budget, _body(request))
         return self._show_budget(request)
 
     def _give_token(self, request: Request) -> Response:
@@ -180,10 +208,7 @@ class Control:
     def _revoke(self, request: Request) -> Response:
         body = _body(request)
         token = body.get("token", self._account.options.token)
-        tokens = dict(self._account.store.meta["tokens"])
-        revoked = tokens.pop(token, None) is not None
-        self._account.store.set_meta("tokens", tokens)
-        return json_response(200, {"revoked": revoked})
+        return json_response(200, {"revoked": revoke_token(self._account, token)})
 
 
 def _body(request: Request) -> Any:
@@ -197,9 +222,3 @@ def _number(text: str, name: str) -> int:
     if not text.isdigit():
         raise ControlError(f"{name} must be a whole number")
     return int(text)
-
-
-def _decimal(value: Any, name: str) -> float:
-    if type(value) not in (int, float):
-        raise ControlError(f"{name} must be a number")
-    return float(value)

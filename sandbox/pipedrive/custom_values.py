@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Protocol
 from zoneinfo import available_timezones
 
-from sandbox.pipedrive.schema import ADDRESS_PARTS, Problems, is_date
+from sandbox.pipedrive.schema import ADDRESS_PARTS, NUMBER_MAX, Problems, is_date
 from sandbox.pipedrive.store import Record
 
 _PATH = "custom_fields"
@@ -62,11 +62,16 @@ def _text(length: int) -> Callable[..., Any]:
 
 def _double(field: Record, value: Any, problems: Problems, around: Surroundings) -> Any:
     del around
-    if type(value) is not int and type(value) is not float:
-        _wrong(field, "number", "numerical", problems, value)
-    elif sum(character.isdigit() for character in format(value, "f").rstrip("0")) > DIGITS_MAX and type(value) is int:
-        problems.add(_PATH, f"Value of custom field '{field['field_code']}' has more than {DIGITS_MAX} digits")
+    _check_number(field, value, "numerical", problems)
     return value
+
+
+def _check_number(field: Record, value: Any, kind: str, problems: Problems) -> None:
+    """A number below 10^16; what decimals beyond 16 digits do is not checked."""
+    if type(value) is not int and type(value) is not float:
+        _wrong(field, "number", kind, problems, value)
+    elif abs(value) >= NUMBER_MAX:
+        problems.add(_PATH, f"Value of custom field '{field['field_code']}' has more than {DIGITS_MAX} digits")
 
 
 def _date(field: Record, value: Any, problems: Problems, around: Surroundings) -> Any:
@@ -96,8 +101,7 @@ def _parts(field: Record, value: Any, problems: Problems, kind: str, allowed: tu
 def _monetary(field: Record, value: Any, problems: Problems, around: Surroundings) -> Any:
     if not _parts(field, value, problems, "Monetary", ("value", "currency")):
         return None
-    if type(value["value"]) not in (int, float):
-        _wrong(field, "number", "monetary", problems, value["value"])
+    _check_number(field, value["value"], "monetary", problems)
     currency = value.get("currency")
     if type(currency) is not str or not around.is_currency(currency):
         problems.add(_PATH, f"Currency of monetary custom field '{field['field_code']}' is not known")

@@ -8,6 +8,7 @@ from sandbox.pipedrive.currencies import round_money
 from sandbox.pipedrive.store import Record
 
 ONE_TIME = "one-time"
+CYCLES_A_YEAR = {"annually": 1, "semi-annually": 2, "quarterly": 4, "monthly": 12, "weekly": 52}
 
 
 def lines_of(account: Account, deal_id: int) -> list[Record]:
@@ -21,12 +22,37 @@ def discounts_of(account: Account, deal_id: int) -> list[Record]:
 
 
 def follow_lines(account: Account, deal_id: int) -> None:
-    """Set a deal's value to what its enabled lines and its discounts make, unless the account leaves values alone."""
+    """Set a deal's value to what its enabled lines and its discounts make, unless the account leaves values alone, and what recurs of it."""
     deal = account.store["deal"].get(deal_id)
-    if deal is None or not account.options.recompute_value:
+    if deal is None:
         return
-    value = round_money(_total(account, deal_id), deal["currency"])
-    account.store.put("deal", {**deal, "value": value, "update_time": account.now()})
+    changes = recurring_values(account, lines_of(account, deal_id), deal["currency"])
+    if account.options.recompute_value:
+        changes["value"] = round_money(_total(account, deal_id), deal["currency"])
+    elif all(deal.get(name) == value for name, value in changes.items()):
+        return
+    account.store.put("deal", {**deal, **changes, "update_time": account.now()})
+
+
+def recurring_values(account: Account, lines: list[Record], currency: str) -> dict[str, float | int | None]:
+    """Return `mrr`, `arr` and `acv` of a deal: what recurs in a month and in a year, and the value of the first year.
+
+    They are null without lines and on plans without recurring products (documented); discounts leave them alone (assumed).
+    """
+    if not lines or account.options.plan == "lite":
+        return dict.fromkeys(("mrr", "arr", "acv"))
+    monthly = first_year = 0.0
+    for line in lines:
+        if not line["is_enabled"]:
+            continue
+        yearly = CYCLES_A_YEAR.get(line["billing_frequency"])
+        if yearly is None:
+            first_year += line["sum"]
+        else:
+            monthly += line["sum"] * yearly / 12
+            first_year += line["sum"] * min(yearly, line["billing_frequency_cycles"] or yearly)
+    amounts = {"mrr": monthly, "arr": monthly * 12, "acv": first_year}
+    return {name: round_money(amount, currency) for name, amount in amounts.items()}
 
 
 def follow_discounts(account: Account, deal_id: int) -> None:

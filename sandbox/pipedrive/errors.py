@@ -72,9 +72,9 @@ def validation_failed(problems: list[str]) -> ApiError:
     return ApiError(400, "Validation failed: " + "; ".join(problems), code="ERR_SCHEMA_VALIDATION_FAILED")
 
 
-def open_deals_cap() -> CapError:
-    """403 of the cap on open deals."""
-    return CapError(403, "Couldn't add the deal. Open deals limit reached.", code="feature_capping_deals_limit")
+def open_deals_cap(thing: str = "deal") -> CapError:
+    """403 of the cap on open deals, with which leads are counted (their text is assumed)."""
+    return CapError(403, f"Couldn't add the {thing}. Open deals limit reached.", code="feature_capping_deals_limit")
 
 
 def custom_fields_cap() -> CapError:
@@ -82,9 +82,9 @@ def custom_fields_cap() -> CapError:
     return CapError(403, "Couldn't add the custom field. Custom fields limit reached.", code="feature_capping_custom_fields_limit")
 
 
-def count_cap(thing: str) -> CapError:
-    """403 of a cap on the number of some thing per company."""
-    return CapError(403, f"Couldn't add {thing}. You've reached the {thing} per company limit.")
+def count_cap(thing: str, owner: str = "company") -> CapError:
+    """403 of a cap on the number of some thing per company (text recorded), or per deal (text assumed)."""
+    return CapError(403, f"Couldn't add {thing}. You've reached the {thing} per {owner} limit.")
 
 
 def unauthorized() -> dict[str, Any]:

@@ -18,6 +18,13 @@ _BOOKKEEPING = frozenset({
 })  # fmt: skip
 
 
+_PARTS: dict[str, tuple[str, ...]] = {
+    "deal_product": ("deal",), "discount": ("deal",), "installment": ("deal",), "participant": ("deal", "person"), "picture": ("person",),
+    "product_variation": ("product",), "product_image": ("product",),
+}  # fmt: skip
+"""Kinds whose records are parts of others, in the columns named after these."""
+
+
 def export_state(account: Account) -> tuple[bytes, str]:
     """Return the canonical JSON of the state and its SHA-256."""
     state: dict[str, Any] = {"company": account.store.meta["company"]}
@@ -31,9 +38,16 @@ def export_state(account: Account) -> tuple[bytes, str]:
 def _is_visible(account: Account, kind: str, record: Record) -> bool:
     if kind == "activity_type" and not record["active_flag"]:
         return False
-    if kind == "deal_product" and account.live("deal", record["deal_id"]) is None:
-        return False  # a line goes to the trash with its deal
+    if any(account.live(whole, record[f"{whole}_id"]) is None for whole in _PARTS.get(kind, ())):
+        return False  # a part goes to the trash with what it is a part of
+    if kind == "follower" and not _is_followable(account, record["followed"]):
+        return False
     return not record["is_deleted"]
+
+
+def _is_followable(account: Account, followed: str) -> bool:
+    kind, _, record_id = followed.partition("/")
+    return account.exists(kind, int(record_id))
 
 
 def _visible(account: Account, kind: str, record: Record) -> Record:

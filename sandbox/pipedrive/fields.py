@@ -24,7 +24,8 @@ _BUILT_IN: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("pipeline_id", "Pipeline", "double"), ("stage_id", "Stage", "double"), ("status", "Status", "enum"),
         ("probability", "Probability", "double"),
         ("expected_close_date", "Expected close date", "date"), ("won_time", "Won time", "date"), ("lost_time", "Lost time", "date"),
-        ("close_time", "Deal closed on", "date"), ("lost_reason", "Lost reason", "varchar"), ("visible_to", "Visible to", "enum"), *_TIMES,
+        ("close_time", "Deal closed on", "date"), ("lost_reason", "Lost reason", "varchar"), ("visible_to", "Visible to", "enum"),
+        ("channel", "Source channel", "enum"), *_TIMES,
     ),
     "person": (
         ("name", "Name", "varchar"), ("label_ids", "Labels", "set"), ("phone", "Phone", "phone"), ("email", "Email", "varchar"),
@@ -59,6 +60,7 @@ _DEFAULT_OPTIONS: dict[tuple[str, str], tuple[tuple[str, str | None], ...]] = {
     ("person", "label_ids"): _CONTACT_LABELS,
     ("organization", "label_ids"): _CONTACT_LABELS,
     ("deal", "label_ids"): (("Hot", "red"), ("Warm", "yellow"), ("Cold", "blue")),
+    ("deal", "channel"): (),
     ("product", "category"): (),
     ("organization", "industry"): (("Manufacturing", None), ("Construction", None), ("Services", None)),
     ("activity", "priority"): (("Low", "green"), ("Medium", "yellow"), ("High", "red")),
@@ -102,6 +104,8 @@ class Fields:
             self.by_code[field["entity"]][field["field_code"]] = field
             if field["is_custom_field"]:
                 self.custom[field["entity"]][field["field_code"]] = field
+        for known in (self.by_code, self.custom):
+            known["lead"] = known["deal"]  # leads have the fields of deals (official)
 
     def create_built_in(self) -> None:
         """Define the fields every account has."""
@@ -128,7 +132,7 @@ class Fields:
             CapError: When the company has as many custom fields as its plan allows.
         """
         cap = self._options.custom_fields_max
-        if sum(len(fields) for fields in self.custom.values()) >= (self._options.limits_of_plan.custom_fields_max if cap is None else cap):
+        if sum(len(self.custom[owner]) for owner in ENTITIES) >= (self._options.limits_of_plan.custom_fields_max if cap is None else cap):
             raise custom_fields_cap()
         options = [self.new_option(label) for label in labels] if labels is not None else None
         salt = self._store.meta["salt"]

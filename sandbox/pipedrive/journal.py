@@ -4,18 +4,24 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sandbox.pipedrive.limits import WINDOW_SECONDS
+from sandbox.pipedrive.windows import WINDOW_SECONDS
 
 
 class Entry(NamedTuple):
     """One request as it was answered."""
 
     time: float
-    """Monotonic seconds of the account, at arrival."""
+    """Steady seconds of the account, at arrival: the time that windows are counted in."""
     at: str
-    """Wall time of the account."""
+    """Wall time of the account, at arrival."""
+    day: str
+    """Date of the budget that was charged, empty where none was."""
     credential: str
-    """User and kind of the credential, e.g. `user:1:api`; empty without one."""
+    """User and kind of the credential, e.g. `user:1:api`, with a number from the user's second token on; empty without one."""
+    window: str
+    """The 2-second window in which the request took a place, empty where it got none."""
+    is_search: bool
+    """Whether it took a place in that window's search window too."""
     method: str
     path: str
     operation: str
@@ -54,6 +60,11 @@ class Journal:
         self._use: dict[str, _Use] = {}
         self._faults: Counter[str] = Counter()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every request since the last `clear` is kept."""
+        return self.total == len(self.entries)
+
     def add(self, entry: Entry) -> None:
         """Append one request."""
         self.entries.append(entry)
@@ -64,19 +75,19 @@ class Journal:
         self._by_operation_status[entry.operation, entry.status] += 1
         if entry.fault:
             self._faults[entry.fault] += 1
-        if entry.credential and entry.status not in {401, 429}:
-            use = self._use.setdefault(entry.credential, _Use())
+        if entry.window and entry.status != 429:
+            use = self._use.setdefault(entry.window, _Use())
             use.granted += 1
             use.tokens += entry.tokens
 
-    def admit(self, credential: str, time: float) -> None:
+    def admit(self, window: str, time: float) -> None:
         """Note that a request got its place in the 2-second window; requests come in order of time, answers need not."""
-        use = self._use.setdefault(credential, _Use())
-        window = use.window
-        window.append(time)
-        while time - window[0] > WINDOW_SECONDS:
-            window.popleft()
-        use.window_max = max(use.window_max, len(window))
+        use = self._use.setdefault(window, _Use())
+        latest = use.window
+        latest.append(time)
+        while time - latest[0] > WINDOW_SECONDS:
+            latest.popleft()
+        use.window_max = max(use.window_max, len(latest))
 
     def summary(self) -> dict[str, Any]:
         """Return counts per operation and status, tokens, and the fullest 2-second window of each credential."""

@@ -40,7 +40,7 @@ KINDS: dict[str, Kind] = {
     "note": Kind("notes", ("deal_id", "org_id", "person_id", "lead_id")),
     "comment": Kind("comments", ("note_id", "uuid")),
     "file": Kind("files", ("deal_id", "org_id", "person_id", "product_id", "activity_id", "lead_id")),
-    "call_log": Kind("call_logs", ("uuid",)),
+    "call_log": Kind("call_logs", ("uuid", "deal_id", "org_id", "person_id", "lead_id")),
     "picture": Kind("pictures", ("person_id",)),
     "organization_relation": Kind("organization_relations", ("rel_owner_org_id", "rel_linked_org_id")),
     "webhook": Kind("webhooks"),

@@ -1,4 +1,4 @@
-"""Rate limits: the company's daily token budget and the rolling 2-second windows of each token."""
+"""Rate limits: the company's daily token budget, the rolling 2-second windows of each token, and the headers that tell of them."""
 
 import math
 from collections import deque
@@ -6,46 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.common.asgi import Headers
+from sandbox.pipedrive.budget import Budget
 from sandbox.pipedrive.clock import SandboxClock
 from sandbox.pipedrive.options import Options
 from sandbox.pipedrive.store import Store
+from sandbox.pipedrive.windows import Window
 
-WINDOW_SECONDS = 2.0
 SEARCH_BURST = 10
+WRITES_A_DAY = 10_000
+"""POST and PUT calls a user may make in a UTC day by the rule of 2019, which is announced and not enforced."""
+IDLE_SECONDS = 60.0
 _LIFTED_BURST = 1_000_000
 _LIFTED_BUDGET = 1_000_000_000
 _BLOCK_SECONDS = 60.0
-
-
-class Window:
-    """Grants at most `limit` requests in any 2 seconds. A refused request does not count (assumed)."""
-
-    __slots__ = ("_granted", "limit")
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._granted: deque[float] = deque()
-
-    def admit(self, now: float) -> bool:
-        """Take a place in the window if there is one."""
-        granted = self._granted
-        while granted and now - granted[0] > WINDOW_SECONDS:
-            granted.popleft()
-        if len(granted) >= self.limit:
-            return False
-        granted.append(now)
-        return True
-
-    @property
-    def remaining(self) -> int:
-        """Places left, as of the last `admit`."""
-        return self.limit - len(self._granted)
-
-    def reset_seconds(self, now: float) -> int:
-        """Whole seconds until a place that is taken becomes free, 0 to 2."""
-        if not self._granted:
-            return 0
-        return max(0, math.ceil(self._granted[0] + WINDOW_SECONDS - now))
+_WRITES = "writes:"
 
 
 @dataclass(slots=True)
@@ -56,7 +30,9 @@ class Credential:
     user_id: int
     is_oauth: bool
     label: str
-    """Name in the journal: user id and kind, never the token."""
+    """Name in the journal: user id, kind and, from the user's second token on, its number; never the token."""
+    scopes: frozenset[str] | None = None
+    """What an OAuth token is good for; None for everything."""
 
 
 class Limits:
@@ -66,34 +42,42 @@ class Limits:
         self._options = options
         self._clock = clock
         self._store = store
-        self._windows: dict[tuple[str, bool], Window] = {}
+        self.budget = Budget(options, clock, store)
+        self._windows: dict[str, Window] = {}
         self._searches: dict[str, Window] = {}
         self._refusals: dict[str, deque[float]] = {}
         self._blocked_until: dict[str, float] = {}
-        self._midnight = 0.0
+        self._idle: dict[str, tuple[float, int]] = {}
+
+    def window_name(self, credential: Credential) -> str:
+        """Name of the window a credential draws from: its own, or its user's."""
+        if self._options.window_of == "user":
+            return f"user:{credential.user_id}:{'oauth' if credential.is_oauth else 'api'}"
+        return credential.label
 
     def is_blocked(self, credential: Credential) -> bool:
         """Whether the token is shut out after ignoring too many 429s."""
-        return self._clock.monotonic() < self._blocked_until.get(credential.token, -math.inf)
+        return bool(self._blocked_until) and self._clock.monotonic() < self._blocked_until.get(credential.token, -math.inf)
 
     def admit_burst(self, credential: Credential, now: float) -> bool:
-        """Take a place in the token's window at a monotonic time of the account."""
+        """Take a place in the token's window at a steady time of the account."""
+        if self._options.idle_headers:
+            self._note_idle(credential, now)
         return not self._options.limits or self._window(credential).admit(now)
 
-    def admit_search(self, credential: Credential) -> bool:
+    def admit_search(self, credential: Credential, now: float) -> bool:
         """Take a place in the token's search window: 10 on every plan."""
         if not self._options.limits:
             return True
-        return self._searches.setdefault(credential.token, Window(SEARCH_BURST)).admit(self._clock.monotonic())
+        return self._searches.setdefault(self.window_name(credential), Window(SEARCH_BURST)).admit(now)
 
     def can_spend(self, tokens: int) -> bool:
         """Whether the day's budget still covers `tokens`; it is never exceeded."""
-        self._renew()
-        return not self._options.limits or self.used + tokens <= self.budget
+        return not self._options.limits or tokens <= self.budget.remaining
 
-    def spend(self, tokens: int) -> None:
-        """Take tokens from the day's budget."""
-        self._store.set_meta("tokens_used", self.used + tokens)
+    def spend(self, tokens: int, date: str | None = None) -> None:
+        """Take tokens from the budget of today or of another day; a negative number gives them back."""
+        self.budget.add("used", tokens, date)
 
     def refused(self, credential: Credential) -> None:
         """Note a 429; too many within a minute block the token."""
@@ -105,65 +89,90 @@ class Limits:
         if len(refusals) == self._options.cloudflare_after and now - refusals[0] < _BLOCK_SECONDS:
             self._blocked_until[credential.token] = now + _BLOCK_SECONDS
 
-    @property
-    def used(self) -> int:
-        """Tokens spent today."""
-        return int(self._store.meta.get("tokens_used", 0))
+    def note_write(self, credential: Credential, method: str) -> None:
+        """Count a POST or PUT for the legacy rule, where it is announced."""
+        if self._options.daily_requests_header and not credential.is_oauth and method in {"POST", "PUT"}:
+            name = _WRITES + self._clock.today().isoformat()
+            counts = self._store.meta.get(name, {})
+            user = str(credential.user_id)
+            self._store.set_meta(name, {**counts, user: counts.get(user, 0) + 1})
 
-    @property
-    def budget(self) -> int:
-        """Tokens the company may spend today."""
-        return self._options.daily_budget + int(self._store.meta.get("extra_tokens", 0))
+    def headers(self, credential: Credential, *, refused: str = "") -> Headers:
+        """Return the rate headers of an answer.
 
-    def headers(self, credential: Credential, *, budget_refused: bool = False) -> Headers:
-        """Return the rate headers of an answer. After a refusal for budget the rest is announced as 0 (assumed)."""
+        Args:
+            credential: Who asked.
+            refused: What refused the request, `window` or `budget`; what is left of it is then announced as 0 (assumed).
+        """
+        options = self._options
+        headers: Headers = self._window_headers(credential, refused) if options.rate_headers else []
+        if options.daily_headers and not self._is_silent(credential):
+            total, left = self._day()
+            headers.append((b"x-daily-ratelimit-token-limit", b"%d" % total))
+            headers.append((b"x-daily-ratelimit-token-remaining", b"%d" % (0 if refused == "budget" else left)))
+        if options.daily_requests_header and not credential.is_oauth:
+            counts = self._store.meta.get(_WRITES + self._clock.today().isoformat(), {})
+            headers.append((b"x-daily-requests-left", b"%d" % max(0, WRITES_A_DAY - counts.get(str(credential.user_id), 0))))
+        if refused and options.retry_after in {"always", refused}:
+            headers.append((b"retry-after", b"2"))  # small even when the day's budget is gone, as seen in reality
+        return headers
+
+    def _window_headers(self, credential: Credential, refused: str) -> Headers:
         if self._options.limits:
             window = self._window(credential)
             limit, remaining, reset = window.limit, max(0, window.remaining), window.reset_seconds(self._clock.monotonic())
-            budget, left = self.budget, 0 if budget_refused else max(0, self.budget - self.used)
         else:
-            limit = remaining = _LIFTED_BURST
-            reset, budget = 2, _LIFTED_BUDGET
-            left = max(1, _LIFTED_BUDGET - self.used)
-        headers: Headers = [
+            limit, remaining, reset = _LIFTED_BURST, _LIFTED_BURST, 2
+        return [
             (b"x-ratelimit-limit", b"%d" % limit),
-            (b"x-ratelimit-remaining", b"%d" % remaining),
+            (b"x-ratelimit-remaining", b"%d" % (0 if refused == "window" else remaining)),
             (b"x-ratelimit-reset", b"%d" % reset),
         ]
-        if self._options.daily_headers:
-            headers.append((b"x-daily-ratelimit-token-limit", b"%d" % budget))
-            headers.append((b"x-daily-ratelimit-token-remaining", b"%d" % left))
-        return headers
+
+    def _day(self) -> tuple[int, int]:
+        total, left, spent = self.budget.figures()
+        return (total, left) if self._options.limits else (_LIFTED_BUDGET, max(1, _LIFTED_BUDGET - spent))
+
+    def _note_idle(self, credential: Credential, now: float) -> None:
+        last, missing = self._idle.get(credential.token, (-math.inf, 0))
+        missing = self._options.idle_headers if now - last > IDLE_SECONDS else max(0, missing - 1)
+        self._idle[credential.token] = (now, missing)
+
+    def _is_silent(self, credential: Credential) -> bool:
+        return self._idle.get(credential.token, (0.0, 0))[1] > 0
 
     def state(self) -> dict[str, Any]:
         """Return budget and use, for the control interface."""
-        self._renew()
-        return {"budget": self.budget, "used": self.used, "remaining": max(0, self.budget - self.used), "limits": self._options.limits}
+        budget = self.budget
+        return {
+            "date": budget.look(),
+            "budget": budget.total,
+            "used": budget.used,
+            "others": budget.others,
+            "remaining": budget.remaining,
+            "limits": self._options.limits,
+        }
+
+    def windows_state(self) -> dict[str, Any]:
+        """Return the windows as they are now, for the control interface."""
+        now = self._clock.monotonic()
+
+        def shown(windows: dict[str, Window]) -> dict[str, Any]:
+            return {name: {"limit": window.limit, "taken": window.taken(now)} for name, window in sorted(windows.items())}
+
+        blocked = [until - now for until in self._blocked_until.values() if until > now]
+        return {"monotonic": now, "bursts": shown(self._windows), "searches": shown(self._searches), "blocked_seconds": sorted(blocked)}
 
     def clear(self) -> None:
         """Forget windows and blocks."""
-        self._windows.clear()
-        self._searches.clear()
-        self._refusals.clear()
-        self._blocked_until.clear()
-        self._midnight = 0.0
+        for forgotten in (self._windows, self._searches, self._refusals, self._blocked_until, self._idle):
+            forgotten.clear()
+        self.budget.clear()
 
     def _window(self, credential: Credential) -> Window:
-        key = (credential.token, credential.is_oauth)
-        window = self._windows.get(key)
+        name = self.window_name(credential)
+        window = self._windows.get(name)
         if window is None:
             plan = self._options.limits_of_plan
-            window = self._windows[key] = Window(plan.burst_oauth if credential.is_oauth else plan.burst_api)
+            window = self._windows[name] = Window(plan.burst_oauth if credential.is_oauth else plan.burst_api)
         return window
-
-    def _renew(self) -> None:
-        now = self._clock.epoch()
-        if now < self._midnight:
-            return
-        zone = self._options.reset_zone
-        self._midnight = now + self._clock.seconds_to_midnight(zone)
-        today = self._clock.today(zone).isoformat()
-        if self._store.meta.get("budget_day") != today:
-            self._store.set_meta("budget_day", today)
-            self._store.set_meta("tokens_used", 0)
-            self._store.set_meta("extra_tokens", 0)

@@ -4,26 +4,60 @@ from dataclasses import replace
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.v1 import activity_types, changelogs, files, filters, notes, relations, summary, users
+from sandbox.pipedrive.v1 import (
+    activity_types,
+    call_logs,
+    changelogs,
+    comments,
+    deal_lists,
+    files,
+    filters,
+    lead_fields,
+    lead_labels,
+    leads,
+    links,
+    merge,
+    notes,
+    participants,
+    pictures,
+    recents,
+    relations,
+    remote_files,
+    summary,
+    timelines,
+    users,
+    webhooks,
+)
 from sandbox.pipedrive.v1 import fields as v1_fields
+from sandbox.pipedrive.v1 import followers as v1_followers
+from sandbox.pipedrive.v1.deprecated import operations as v1_deprecated
 from sandbox.pipedrive.v2 import (
     activities,
+    conversions,
     deal_products,
     deals,
     discounts,
     fields,
+    followers,
+    images,
     installments,
     organizations,
     persons,
     pipelines,
     products,
     search,
+    variations,
 )
 
 MODULES = (
     deals, persons, organizations, products, activities, pipelines, deal_products, fields, search,
-    users, summary, notes, files, activity_types, relations, changelogs, filters, v1_fields,
+    users, summary, notes, files, activity_types, relations, filters, v1_fields,
+    changelogs, timelines, recents, webhooks, comments, remote_files, call_logs,
     discounts, installments,
+    followers, v1_followers, links, merge, participants,
+    leads, lead_labels, lead_fields, conversions,
+    variations, images, pictures,
+    deal_lists, v1_deprecated,
 )  # fmt: skip
 """Each has `routes(account)`."""
 _BULK_DELETE = "/api/v2/deals/{id}/products"
@@ -37,7 +71,7 @@ def build_routes(account: Account) -> list[Route]:
 
 
 def _has_query(route: Route) -> bool:
-    return route.method == "GET" or route.version == 1 or route.template == _BULK_DELETE
+    return route.method == "GET" or route.version == 1 or (route.method == "DELETE" and route.template == _BULK_DELETE)
 
 
 def _needs_admin(route: Route) -> bool:

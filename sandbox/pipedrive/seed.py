@@ -4,6 +4,7 @@ The existing records are there so that a migration has something to leave alone,
 """
 
 import random
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import orjson
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.schema import ADDRESS_PARTS
+from sandbox.pipedrive.seed_extras import add_extras
+from sandbox.pipedrive.seed_leads import add_default_labels, add_leads
+from sandbox.pipedrive.state_file import StoreError
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.users import COMPANY_ID
 
@@ -45,7 +49,7 @@ def read_users(path: Path) -> list[Record]:
     """Read a users file.
 
     Raises:
-        UsersFileError: When it is not a JSON list of objects with a name and an e-mail.
+        UsersFileError: When it is not a JSON list of objects with a name and an e-mail, the first of them active.
     """
     try:
         users = orjson.loads(path.read_bytes())
@@ -53,15 +57,76 @@ def read_users(path: Path) -> list[Record]:
         raise UsersFileError(f"cannot read the users file {path}: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
         raise UsersFileError(f"the users file {path} is not JSON: {error}") from error
-    if not isinstance(users, list) or not users or not all(isinstance(user, dict) and user.get("name") and user.get("email") for user in users):
+    if not isinstance(users, list) or not users:
         raise UsersFileError(f"the users file {path} must be a list of objects with name and email")
+    for position, user in enumerate(users, 1):
+        problem = _problem_of(user)
+        if problem:
+            raise UsersFileError(f"the users file {path}: user {position} {problem}")
+    if not users[0].get("active", True):
+        raise UsersFileError(f"the users file {path}: user 1 must be active, for the token is theirs")
+    tokens = [user["token"] for user in users if user.get("token")]
+    if len(tokens) != len(set(tokens)):
+        raise UsersFileError(f"the users file {path} gives one token to several users")
     return users
+
+
+def _problem_of(user: Any) -> str:
+    """Say what is wrong with a user, nothing when all is well."""
+    if not isinstance(user, dict):
+        return "must be an object with name and email"
+    for name in ("name", "email"):
+        if not isinstance(user.get(name), str) or not user[name].strip():
+            return f"needs a {name}"
+    if unknown := user.keys() - {"name", "email", "active", "admin", "token"}:
+        return f"has the unknown key {min(unknown)}"
+    for name in ("active", "admin"):
+        if not isinstance(user.get(name, True), bool):
+            return f"needs true or false for {name}"
+    token = user.get("token")
+    return "" if token is None or (isinstance(token, str) and token.isascii() and token.isprintable()) else "needs printable ASCII for token"
 
 
 def fill(account: Account) -> None:
     """Fill an empty store and make it durable."""
+    if "origin" not in account.store.meta:
+        account.store.set_meta("origin", _origin(account))
+    account.keep_clock()
+    origin = account.store.meta["origin"]
+    with account.clock.held(origin["epoch"]):
+        _fill(account, origin)
+    account.store.commit()
+
+
+def check_origin(account: Account) -> None:
+    """Refuse options that contradict what a kept account was made of.
+
+    Raises:
+        StoreError: When the seed or the users are others.
+    """
+    options, origin = account.options, account.store.meta["origin"]
+    if options.seed is not None and options.seed != origin["seed"]:
+        made = "without --seed" if origin["seed"] is None else f"with --seed {origin['seed']}"
+        raise StoreError(f"the state file {options.database} holds an account made {made}; leave --seed out to go on with it, or name another file")
+    if options.users_file is not None and read_users(options.users_file) != origin["users"]:
+        raise StoreError(f"the state file {options.database} holds an account with other users; leave --users out to go on with it")
+
+
+def _origin(account: Account) -> Record:
+    """Return what a new account is made of, drawn where it is not given."""
+    options = account.options
+    draw = random.Random(options.seed if options.seed is not None else secrets.randbits(64))
+    return {
+        "epoch": account.clock.epoch(),
+        "seed": options.seed,
+        "salt": f"{draw.getrandbits(64):016x}",
+        "users": read_users(options.users_file) if options.users_file is not None else list(DEFAULT_USERS),
+    }
+
+
+def _fill(account: Account, origin: Record) -> None:
     store, options = account.store, account.options
-    store.set_meta("salt", f"{account.random.getrandbits(64):016x}")
+    store.set_meta("salt", origin["salt"])
     store.set_meta(
         "company",
         {
@@ -72,9 +137,8 @@ def fill(account: Account) -> None:
             "company_industry": "Field services",
         },
     )
-    users = read_users(options.users_file) if options.users_file is not None else list(DEFAULT_USERS)
     tokens = {options.token: 1}
-    for position, user in enumerate(users):
+    for position, user in enumerate(origin["users"]):
         record = account.new_record(
             "user",
             name=user["name"],
@@ -94,11 +158,13 @@ def fill(account: Account) -> None:
             "activity_type", order_nr=position, name=name, key_string=key, icon_key=key, active_flag=True, color="FFFFFF", is_custom_flag=False
         )
         store.put("activity_type", kind)
+    add_default_labels(account)
     account.attach()
-    if options.seed is not None:
-        _customer(account, random.Random(options.seed))
+    if origin["seed"] is not None:
+        _customer(account, random.Random(origin["seed"]))
+        add_leads(account, random.Random(origin["seed"]))
+        add_extras(account, random.Random(origin["seed"]))
         account.attach()
-    store.commit()
 
 
 def _pipeline(account: Account) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from sandbox.pipedrive.kinds import KINDS
+from sandbox.pipedrive.state_file import StoreError, open_state
 
 Record = dict[str, Any]
 
@@ -20,17 +21,19 @@ Observer = Callable[[str, Record | None, Record], None]
 """Is told of each record that is added or replaced: its kind, what it was before (None for a new one), what it is now."""
 
 
-class StoreError(Exception):
-    """The state file cannot be used; the message is one line for a person."""
+LAST_ID = "last_id:"
+"""What the names of the highest ids of purged kinds begin with among the named values."""
 
 
 class Table:
     """Records of one kind in order of their ids."""
 
-    __slots__ = ("_indexes", "kind", "order", "records")
+    __slots__ = ("_indexes", "kind", "last_id", "order", "records")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        self.last_id = 0
+        """Highest id ever given; it is not given again when its record is gone."""
         self.records: dict[int, Record] = {}
         self.order: list[int] = []
         self._indexes: dict[str, dict[Any, dict[int, None]]] = {column: {} for column in KINDS[kind].indexes}
@@ -47,7 +50,7 @@ class Table:
 
     def next_id(self) -> int:
         """Return the id the next record gets."""
-        return self.order[-1] + 1 if self.order else 1
+        return max(self.last_id, self.order[-1] if self.order else 0) + 1
 
     def put(self, record: Record) -> Record | None:
         """Add or replace a record; return what it was before."""
@@ -65,6 +68,14 @@ class Table:
             if value is not None:
                 index.setdefault(value, {})[record_id] = None
         return before
+
+    def remove(self, record_id: int) -> None:
+        """Forget a record."""
+        record = self.records.pop(record_id)
+        self.last_id = max(self.last_id, self.order[-1])
+        del self.order[bisect_left(self.order, record_id)]
+        for column, index in self._indexes.items():
+            index.get(record.get(column), {}).pop(record_id, None)
 
     def find(self, column: str, value: Any) -> list[Record]:
         """Return the records whose indexed column has this value, by ascending id."""
@@ -95,8 +106,9 @@ class Store:
         self._path = path
         self._blobs: dict[str, bytes] = {}
         self._changed: list[tuple[str, Record]] = []
+        self._removed: list[tuple[str, int]] = []
         self._changed_meta: set[str] = set()
-        self._database = _open(path) if path is not None else None
+        self._database = open_state(path) if path is not None else None
         if self._database is not None:
             self._load(self._database)
 
@@ -110,6 +122,14 @@ class Store:
             self._changed.append((kind, record))
         for observe in self.observers:
             observe(kind, before, record)
+
+    def remove(self, kind: str, record_id: int) -> None:
+        """Forget a record for good; durable after `commit`."""
+        table = self.tables[kind]
+        table.remove(record_id)
+        self.set_meta(LAST_ID + kind, table.last_id)
+        if self._database is not None:
+            self._removed.append((kind, record_id))
 
     def set_meta(self, name: str, value: Any) -> None:
         """Set a named JSON value; it is durable after `commit`."""
@@ -139,10 +159,13 @@ class Store:
         run("BEGIN")
         for kind, record in self._changed:
             run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (kind, record["id"], orjson.dumps(record)))
+        for removed in self._removed:
+            run("DELETE FROM record WHERE kind = ? AND id = ?", removed)
         for name in self._changed_meta:
             run("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, orjson.dumps(self.meta[name])))
         run("COMMIT")
         self._changed.clear()
+        self._removed.clear()
         self._changed_meta.clear()
 
     def clear(self) -> None:
@@ -151,6 +174,7 @@ class Store:
         self.meta.clear()
         self._blobs.clear()
         self._changed.clear()
+        self._removed.clear()
         self._changed_meta.clear()
         if self._database is not None:
             self._database.executescript("BEGIN; DELETE FROM record; DELETE FROM meta; DELETE FROM blob; COMMIT;")
@@ -169,21 +193,9 @@ class Store:
                 self.tables[kind].put(orjson.loads(body))
             for name, value in database.execute("SELECT name, value FROM meta"):
                 self.meta[name] = orjson.loads(value)
-        except (sqlite3.Error, KeyError, orjson.JSONDecodeError) as error:
+                if name.startswith(LAST_ID):
+                    self.tables[name.removeprefix(LAST_ID)].last_id = self.meta[name]
+        except (sqlite3.Error, LookupError, TypeError, AttributeError, ValueError) as error:
             raise StoreError(f"the state file {self._path} is damaged ({error}); move it away to start with a new account") from error
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        # A commit in WAL mode reaches the operating system at once, so it outlives the process; only a power cut could lose it.
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.executescript(
-            "CREATE TABLE IF NOT EXISTS record (kind TEXT, id INTEGER, body BLOB, PRIMARY KEY (kind, id)) WITHOUT ROWID;"
-            "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
-            "CREATE TABLE IF NOT EXISTS blob (digest TEXT PRIMARY KEY, content BLOB);"
-        )
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot use the state file {path}: {error}; move it away to start with a new account") from error
-    return database
+        if "salt" not in self.meta and any(self.tables.values()):
+            raise StoreError(f"the state file {self._path} is damaged (it has records of no account); move it away to start with a new account")

@@ -109,7 +109,8 @@ def check_taking_work(migration: Migration, run: Run | None, phase: int, now: da
         state = run.state if run else "unknown"
         raise PreconditionError(f"the run is {state}: its work is no longer wanted", metadata={"state": str(state), "allowed": str(RunState.RUNNING)})
     if is_paused(migration, now):
-        raise PausedError(f"migration {migration.migration_id} is paused", metadata={"pause_kind": str(migration.pause_kind)})
+        facts = {"pause_kind": str(migration.pause_kind), "reason": migration.pause_reason, "connection": migration.target_connection}
+        raise PausedError(f"migration {migration.migration_id} is paused", metadata=facts)
     is_early = phase < run.phase if run.kind is RunKind.ROLLBACK else phase > run.phase
     if run.phase and is_early:
         raise UnavailableError(f"phase {phase} of run {run.run_id} is not open yet")

@@ -65,6 +65,8 @@ class _Watch:
     still_since: float = 0.0
     patience_seconds: float = 0.0
     was_paused: bool = False
+    is_rate_limited: bool = False
+    """The last step of this run met a used-up budget; the next good one shows that the wait is over, whatever time was named."""
 
 
 class Coordinator:
@@ -196,11 +198,13 @@ class Coordinator:
         is_own_outage = migration.pause_kind is PauseKind.OUTAGE and migration.resume_time is None
         is_own_outage = is_own_outage and (watch.failures > 0 or not watch.has_advanced)
         is_due = migration.resume_time is not None and migration.resume_time <= self._tools.clock.now()
+        is_own_wait = watch.is_rate_limited and migration.pause_kind in {PauseKind.TARGET_QUOTA, PauseKind.SOURCE_QUOTA}
         watch.failures = 0
         watch.has_advanced = True
+        watch.is_rate_limited = False
         if self._streams_problem and run.phase:
             await self._pause(run, PauseKind.OUTAGE, "UNAVAILABLE", self._streams_problem)
-        elif migration.pause_kind is not PauseKind.NONE and (is_own_outage or is_due):
+        elif migration.pause_kind is not PauseKind.NONE and (is_own_outage or is_own_wait or is_due):
             await self._unpause(run)
         was_paused, watch.was_paused = watch.was_paused, is_paused(migration, self._tools.clock.now())
         if was_paused and not watch.was_paused and run.phase:
@@ -254,6 +258,7 @@ class Coordinator:
 
     async def _after_failure(self, run: Run, watch: _Watch, error: TransloadError) -> float:
         watch.failures += 1
+        watch.is_rate_limited = isinstance(error, RateLimitedError)
         _LOG.warning("run.held_up", migration_id=run.migration_id, run_id=run.run_id, reason=error.reason, problem=error.message)
         try:
             if isinstance(error, RateLimitedError):

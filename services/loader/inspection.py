@@ -27,12 +27,21 @@ _COMPANY: Final = (
     "locale",
     "language",
 )
-# Requests in 2 s by API token tell the plan (API.md 2.3); multiplier of the daily budget (2.1); custom fields (4.3); open deals per seat (8).
+# Requests in 2 s tell the plan, by API token or by OAuth token (API.md 2.3); multiplier of the daily budget (2.1); custom fields (4.3); open deals
+# per seat (8).
+_LITE: Final = ("Lite", 1, 30, 2_500)
+_GROWTH: Final = ("Growth", 2, 100, 5_000)
+_PREMIUM: Final = ("Premium", 5, 300, 15_000)
+_ULTIMATE: Final = ("Ultimate", 7, 500, 20_000)
 _PLANS: Final[Mapping[int, tuple[str, int, int, int]]] = {
-    20: ("Lite", 1, 30, 2_500),
-    40: ("Growth", 2, 100, 5_000),
-    100: ("Premium", 5, 300, 15_000),
-    120: ("Ultimate", 7, 500, 20_000),
+    20: _LITE,
+    40: _GROWTH,
+    100: _PREMIUM,
+    120: _ULTIMATE,
+    80: _LITE,
+    160: _GROWTH,
+    400: _PREMIUM,
+    480: _ULTIMATE,
 }
 _TOKENS_PER_SEAT: Final = 30_000
 _OPEN_DEALS_MAX: Final = 300_000

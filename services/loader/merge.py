@@ -62,7 +62,7 @@ def merge(entity: Entity, *, last: Image, payload: Mapping[str, Any], actual: Im
             # With policy `target` the person's value stands, and the field is ours no more.
             if policy != POLICY_TARGET:
                 result.conflicts.append(name)
-        elif new is None and name in entity.unclearable:
+        elif new is None and not entity.can_clear(name, wanted):
             result.stuck.append(name)
             _keep(result.image, name, old)
         else:
@@ -98,7 +98,7 @@ def restore(entity: Entity, *, before: Mapping[str, Any], last: Image, actual: I
             continue
         if now != last.get(name):
             result.conflicts.append(name)
-        elif old is None and name in entity.unclearable:
+        elif old is None and not entity.can_clear(name, {**actual, **before}):
             result.stuck.append(name)
         else:
             result.changes[name] = old

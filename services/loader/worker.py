@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from services.common import telemetry
 from services.common.backoff import Backoff
-from services.common.errors import ClaimHeldError, ConfigurationError, RateLimitedError, TransientError, TransloadError, UnauthorizedError
+from services.common.errors import (
+    ClaimHeldError,
+    ConfigurationError,
+    PausedError,
+    RateLimitedError,
+    TransientError,
+    TransloadError,
+    UnauthorizedError,
+)
 from services.loader.codec import batch_from_proto, calls_to_proto, outcome_to_proto
 from services.loader.pipedrive.client import CallContext
 from services.loader.pipedrive.errors import ClaimExpiredError, OutcomeUnknownError
@@ -36,6 +45,7 @@ _CLAIMS_MAX: Final = 50
 _SETTLES_MAX: Final = 10
 _CONNECTIONS_KEPT: Final = 100
 _AWAY: Final = "TARGET_UNREACHABLE"
+_USED_UP: Final = "TARGET_QUOTA_EXHAUSTED"
 _PAUSING: Final = frozenset({"TARGET_QUOTA_EXHAUSTED", "TARGET_BLOCKED", "TARGET_UNAUTHORIZED"})
 # After a stop the ledger is asked again so soon; while it is paused it refuses at no cost, and a person's `resume` is noticed.
 _LOOK_AGAIN_SECONDS: Final = 10.0
@@ -69,7 +79,9 @@ class LoadWorker:
         # What people were told last, by connection. After a start nothing is known, so the first success takes back whatever stood there.
         self._told: dict[str, tuple[str, str]] = {}
         self._connections: dict[str, str] = {}
-        self._away: set[str] = set()
+        # Connections that stopped us and that one call asks before anything is claimed again: why, and whose calls they were.
+        self._stopped: dict[str, tuple[str, Priority]] = {}
+        self._looking = asyncio.Lock()
         self._backoff = Backoff(base_seconds=0.5, cap_seconds=8.0)
 
     async def handle(self, payload: bytes) -> None:
@@ -82,9 +94,9 @@ class LoadWorker:
             TransientError: something did not answer, or outcomes are unknown; what was done is settled.
         """
         message = MappedBatch.FromString(payload)
-        await self._probe(self._connections.get(message.migration_id, ""))
+        await self._look(self._connections.get(message.migration_id, ""))
         for _ in range(_CLAIMS_MAX):
-            response = await self._ledger.begin(message)
+            response = await self._begin(message)
             self._remember(message.migration_id, response.connection)
             self._resume(response.connection)
             stop = await self._load(message, response)
@@ -103,21 +115,47 @@ class LoadWorker:
         """The ledger hands out work although we had told it of a stop: the time has come, or a person said so. Then we try, and tell it anew."""
         if self._told.get(connection, ("", ""))[0] in _PAUSING:
             del self._told[connection]
+            self._stopped.pop(connection, None)
             self._targets.client(connection).resume()
 
-    async def _probe(self, connection: str) -> None:
-        """While a target was last seen away, asks it who we are before anything is claimed: claims and releases of an outage fill the trail.
+    async def _begin(self, message: MappedBatch) -> BeginBatchResponse:
+        """Claims. What the ledger knows of a used-up budget and this process does not, because it is new, is kept for the next look."""
+        try:
+            return await self._ledger.begin(message)
+        except PausedError as error:
+            connection = error.metadata.get("connection", "")
+            if connection and error.metadata.get("reason") == _USED_UP:
+                self._remember(message.migration_id, connection)
+                self._stopped.setdefault(connection, (_USED_UP, Priority.BULK))
+            raise
+
+    async def _look(self, connection: str) -> None:
+        """Asks a target that stopped us before anything is claimed: claims and releases of an outage would fill the trail.
+
+        While a budget is used up the quota lets such a call pass now and then only. When it finds tokens, the ledger is told, which ends the pause.
 
         Raises:
             UnavailableError, RateLimitedError: it is still away.
         """
-        if connection not in self._away:
+        if connection not in self._stopped:
             return
-        try:
-            await self._targets.client(connection).call("users.me", CallContext(priority=Priority.BULK))
-        except UnauthorizedError as error:
-            raise RateLimitedError(error.message, retry_after_seconds=_LOOK_AGAIN_SECONDS, reason=error.reason) from error
-        self._away.discard(connection)
+        async with self._looking:
+            if connection not in self._stopped:
+                return
+            reason, priority = self._stopped[connection]
+            try:
+                await self._targets.client(connection).look(CallContext(priority=priority))
+            except UnauthorizedError as error:
+                raise RateLimitedError(error.message, retry_after_seconds=_LOOK_AGAIN_SECONDS, reason=error.reason) from error
+            except RateLimitedError as error:
+                if reason == _USED_UP:
+                    return  # the ledger holds the work back, unless a person resumed it or the time has come
+                raise RateLimitedError(
+                    error.message, retry_after_seconds=min(_LOOK_AGAIN_SECONDS, error.retry_after_seconds), reason=error.reason
+                ) from error
+            if reason == _USED_UP:
+                await self._tell(connection)
+            self._stopped.pop(connection, None)
 
     async def _load(self, message: MappedBatch, response: BeginBatchResponse) -> TransloadError | None:
         """Does one round under one claim; answers why it must come back, or None."""
@@ -174,8 +212,8 @@ class LoadWorker:
     async def _report(self, connection: str, batch: Batch) -> None:
         """Tells people when the target stops work and when it goes on."""
         stop = batch.stop
-        if stop is not None and stop.reason == _AWAY:
-            self._away.add(connection)
+        if stop is not None and stop.reason in {_AWAY, _USED_UP}:
+            self._stopped[connection] = (stop.reason, batch.shared.priority)
         if stop is None:
             if any(call.status for work in batch.works for call in work.context.log) or any(call.status for call in batch.shared.log):
                 await self._tell(connection)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,6 +30,8 @@ class Journey:
     rehearsal: Rehearsal
     account: str
     before: bytes
+    requests: Path
+    """Every request to Pipedrive, as the simulator recorded it: JSON lines."""
     refusals: dict[str, str] = field(default_factory=dict)
     """What was tried too early, and the reason it was refused with."""
     audit: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +54,9 @@ class Journey:
 async def travel(rehearsal: Rehearsal) -> Journey:
     """Go from creation to rollback."""
     client, migration_id = rehearsal.client, rehearsal.migration_id
-    journey = Journey(rehearsal, f"{migration_id}-source", await rehearsal.pipedrive.export())
+    requests = rehearsal.installation.folder / "requests.jsonl"
+    await rehearsal.pipedrive.control("POST", "recording", {"file": str(requests), "reads": True})
+    journey = Journey(rehearsal, f"{migration_id}-source", await rehearsal.pipedrive.export(), requests)
     await _try_too_early(journey, "load", "schema", "rollback")
     await rehearsal.step("audit")
     journey.audit = json.loads(await client.get_audit(migration_id))

@@ -1,12 +1,15 @@
 """What a whole migration has to show, seen from outside."""
 
+import base64
 import json
+import re
 from typing import Any
 
 import pytest
 
 from tests.e2e.checker import DEAL_ENTITIES, Checker, Target, diff_of
 from tests.e2e.journey import Journey
+from tests.openapi.spec import load, requires_spec, validate_request
 from transload.v1 import migration_service_pb2 as pb
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
@@ -151,6 +154,28 @@ async def test_nothing_is_written_to_the_source(journey: Journey) -> None:
 @pytest.mark.requirement("G-03")
 async def test_no_call_is_refused_for_going_too_fast(journey: Journey) -> None:
     assert journey.target_journal["refused_429"] == 0
+
+
+@requires_spec
+@pytest.mark.requirement("L-10")
+async def test_every_request_is_as_pipedrives_own_files_have_it(journey: Journey) -> None:
+    """Bodies, queries and content types of all the loader sends against the official schemas."""
+    wrong: dict[str, list[str]] = {}
+    for line in journey.requests.read_bytes().splitlines():
+        request = json.loads(line)
+        path, _, query = request["path"].partition("?")
+        problems = validate_request(request["method"], path, query, request["content_type"], base64.b64decode(request["body"]))
+        if problems:
+            wrong.setdefault(f"{request['method']} {re.sub('[0-9a-f]{40}|[0-9]+', '{}', path)}", problems)
+    assert wrong == {}
+
+
+@requires_spec
+@pytest.mark.requirement("L-10")
+async def test_only_operations_of_pipedrives_own_files_are_called(journey: Journey) -> None:
+    called = journey.target_journal["operations"]
+    assert len(called) > 30
+    assert [name for name in called if not name or load().find(*name.split(" ", 1)) is None] == []
 
 
 @pytest.mark.requirement("X-07")

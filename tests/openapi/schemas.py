@@ -6,17 +6,20 @@ stands for any id, as the examples beside it show.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from jsonschema import Draft4Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
 
 Schema = dict[str, Any]
 
 HASH = r"^[0-9a-f]{40}"
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+_ID")
+_ID = re.compile(r"\d+|[0-9a-f]{40}.*")
 _PROSE = frozenset({"description", "example", "examples", "title", "nullable", "deprecated", "readOnly", "writeOnly", "xml"})
 _FORMATS = FormatChecker(formats=())
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
@@ -99,14 +102,58 @@ def validator(schema: Schema) -> Draft4Validator:
     return Draft4Validator(schema, format_checker=_FORMATS)
 
 
-def problems(checker: Draft4Validator, value: Any) -> list[str]:
-    """Return what is wrong with a value, each as `place: message`."""
-    return [f"{place(error.absolute_path)}: {error.message[:300]}" for error in checker.iter_errors(value)]
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One difference between a value and its schema."""
+
+    place: str
+    """Where, such as `data[].prices[].cost`."""
+    kind: str
+    """`null` where none is allowed, `extra` for a key that is not listed, `type`, `value` for anything else about the value itself,
+    `missing` for a key that no answer had, `status` for one that is not declared."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
 
 
-def place(path: Any) -> str:
-    """Name a place in a body without the positions in lists, such as `data[].prices[].cost`."""
-    return "".join("[]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+def problems(checker: Draft4Validator, value: Any) -> list[Problem]:
+    """Return what is wrong with a value."""
+    return [problem for error in checker.iter_errors(value) for problem in _problems(error)]
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    at, schema, value = place(error.absolute_path), cast("Schema", error.schema), cast("Any", error.instance)
+    if error.validator == "additionalProperties":
+        known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+        extra = [key for key in value if key not in known and not any(re.search(pattern, key) for pattern in patterns)]
+        return [Problem(place([*error.absolute_path, key]), "extra", "is not in the specification") for key in extra]
+    if error.validator in {"anyOf", "oneOf"} and error.context:
+        return _nearest(error.context)
+    if error.validator == "type":
+        expected = schema["type"] if isinstance(schema["type"], str) else " or ".join(schema["type"])
+        return [Problem(at, "null" if value is None else "type", f"is {type_name(value)} instead of {expected}")]
+    return [Problem(at, "value", error.message[:200])]
+
+
+def _nearest(context: Sequence[ValidationError]) -> list[Problem]:
+    """Return the problems of the alternative that fits best: the one whose fixed values agree, of these the one with the fewest."""
+    branches: dict[Any, list[ValidationError]] = {}
+    for error in context:
+        branches.setdefault(error.schema_path[0], []).append(error)
+    best = min(branches.values(), key=lambda errors: (any(error.validator == "enum" for error in errors), len(errors)))
+    return [problem for error in best for problem in _problems(error)]
+
+
+def type_name(value: Any) -> str:
+    """Return the name JSON Schema has for the type of a value."""
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object", type(None): "null"}
+    return names.get(type(value), "string")  # dates and times are texts on the wire
+
+
+def place(path: Iterable[Any]) -> str:
+    """Name a place in a body: without positions in lists, and with a star for ids and hashes, such as `data[].custom_fields.*`."""
+    return "".join("[]" if isinstance(part, int) else f".{'*' if _ID.fullmatch(part) else part}" for part in path).removeprefix(".")
 
 
 def places_of_schema(schema: Schema, at: str = "") -> Iterator[str]:
@@ -117,18 +164,18 @@ def places_of_schema(schema: Schema, at: str = "") -> Iterator[str]:
     if "items" in schema:
         yield from places_of_schema(schema["items"], at + "[]")
     for name, part in schema.get("properties", {}).items():
-        here = f"{at}.{name}".removeprefix(".")
+        here = f"{at}.{place([name])}".removeprefix(".")
         yield here
         yield from places_of_schema(part, here)
 
 
-def places_of_value(value: Any, at: str = "") -> Iterator[str]:
-    """Yield the place of each key a value has."""
+def places_of_value(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the place of each key a value has, and the type of what stands there."""
     if isinstance(value, list):
         for item in value:
             yield from places_of_value(item, at + "[]")
     elif isinstance(value, dict):
         for name, item in value.items():
-            here = f"{at}.{name}".removeprefix(".")
-            yield here
+            here = f"{at}.{place([str(name)])}".removeprefix(".")
+            yield here, type_name(item)
             yield from places_of_value(item, here)

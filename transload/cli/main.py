@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from transload.cli import audit, diff, mapping, migrations, records, rehearse, review, rollback, stack, steps
+from transload.cli import audit, diff, mapping, migrations, records, rehearse, review, rollback, sandbox, stack, steps
 
 app = typer.Typer(
     name="transload",
@@ -34,6 +34,7 @@ app.add_typer(review.app, name="review")
 app.add_typer(records.app, name="record")
 app.command("export")(records.export)
 app.command("rehearse")(rehearse.rehearse)
+app.add_typer(sandbox.app, name="sandbox")
 
 
 def main() -> None:

@@ -52,6 +52,12 @@ class RunProgress:
             counts = f" {run.done_count:,}/{run.total_count:,}" if run.total_count else ""
             output.stderr.print(f"  {description}{counts} {note}".rstrip(), markup=False)
 
+    def show_pause(self, words: str) -> bool:
+        """Shows on the live bar why nothing moves; answers whether there is one."""
+        if self._is_live:
+            self._progress.update(self._task, description=words)
+        return self._is_live
+
 
 def describe(migration: pb.Migration) -> str:
     """One line on what a migration does now: run, phase, and why it waits if it does."""
@@ -64,6 +70,6 @@ def describe(migration: pb.Migration) -> str:
         words.append(run.activity)
     pause = output.enum_word(migration, "pause_kind")
     if pause:
-        until = f" until {migration.resume_time.ToJsonString()}" if migration.HasField("resume_time") else ""
+        until = f" until {migration.resume_time.ToDatetime():%Y-%m-%d %H:%M} UTC" if migration.HasField("resume_time") else ""
         words.append(f"waiting ({pause.replace('_', ' ')}){until}: {migration.pause_message}")
     return " · ".join(word for word in words if word)

@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from transload.cli import output, views
-from transload.cli.rehearsal import Rehearsal, RehearsalFailedError, RehearsalOptions, RehearsalResult
+from transload.cli.rehearsal import Rehearsal, RehearsalFailedError, RehearsalOptions, TargetOptions
+from transload.cli.rehearsal_result import RehearsalResult
 from transload.embedded.errors import StackError
 from transload.errors import TransloadCallError
 
@@ -20,8 +21,21 @@ from transload.errors import TransloadCallError
 def rehearse(
     *,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the generated account.")] = 1,
-    clients: Annotated[int, typer.Option("--clients", help="Clients in the generated account; everything else in proportion.")] = 150,
+    clients: Annotated[int, typer.Option("--clients", min=1, help="Clients in the generated account; everything else in proportion.")] = 150,
     plan: Annotated[str, typer.Option("--plan", help="Plan of the simulated Pipedrive: lite, growth, premium, ultimate.")] = "ultimate",
+    seats: Annotated[int, typer.Option("--seats", min=1, help="Its paid seats; the daily tokens grow with them.")] = 5,
+    token_kind: Annotated[
+        str, typer.Option("--token-kind", help="Whose calls in 2 seconds it allows: of an oauth app, or of an api token.")
+    ] = "oauth",  # noqa: S107 - a kind, not a token
+    spent: Annotated[
+        int | None,
+        typer.Option("--spent", min=0, help="Tokens the customer's other apps have spent today. Default: half of the day's.", show_default=False),
+    ] = None,
+    other_apps: Annotated[int, typer.Option("--other-apps", min=0, help="Tokens an hour they go on to spend.")] = 0,
+    clock_speed: Annotated[
+        float,
+        typer.Option("--clock-speed", min=1, max=100_000, help="How fast its days pass; above 1 the rehearsal begins at 8 in the morning there."),
+    ] = 1.0,
     source_plan: Annotated[str, typer.Option("--source-plan", help="Plan of the simulated STEL Order: lite, business, pro.")] = "pro",
     rollback: Annotated[bool, typer.Option("--rollback", help="Take everything back at the end and compare with the state before.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
@@ -30,7 +44,13 @@ def rehearse(
 ) -> None:
     """Move a generated STEL Order account into the Pipedrive simulator: audit, confirm, sample, approve, load, reconcile, delta."""
     options = RehearsalOptions(
-        seed=seed, client_count=clients, target_plan=plan, source_plan=source_plan, takes_back=rollback, is_kept=keep, data_dir=data_dir.resolve()
+        seed=seed,
+        client_count=clients,
+        source_plan=source_plan,
+        target=TargetOptions(plan=plan, seats=seats, token_kind=token_kind, spent=spent, other_apps=other_apps, clock_speed=clock_speed),
+        takes_back=rollback,
+        is_kept=keep,
+        data_dir=data_dir.resolve(),
     )
     if options.data_dir.exists():
         shutil.rmtree(options.data_dir)
@@ -41,7 +61,8 @@ def rehearse(
         )
     except (RehearsalFailedError, StackError, TransloadCallError) as error:
         output.stderr.print(f"failed: {error}", markup=False, style="bold red")
-        output.stderr.print(f"Logs: {options.data_dir / 'logs'}", markup=False)
+        if not isinstance(error, StackError):  # which says itself what to look at, if anything
+            output.stderr.print(f"Logs: {options.data_dir / 'logs'}", markup=False)
         result_file.write_text(json.dumps({"is_ok": False, "problems": [str(error)]}, indent=2) + "\n", encoding="utf-8")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
@@ -55,7 +76,12 @@ def _show(result: RehearsalResult, result_file: Path) -> None:
     output.stdout.print(views.summary_table(result.summary))
     output.stdout.print(views.targets_table(result.summary))
     output.stdout.print(
-        output.table("Time and tokens", ("step", "seconds", "tokens"), [(s.name, f"{s.seconds:.1f}", s.token_count) for s in result.steps])
+        output.table(
+            "Time and tokens",
+            ("step", "seconds", "of these paused", "tokens"),
+            [(s.name, f"{s.seconds:.1f}", f"{s.paused_seconds:.1f}" if s.paused_seconds else "", s.token_count) for s in result.steps],
+            right_from=1,
+        )
     )
     for line in result.lines():
         output.stdout.print(line, markup=False)

@@ -120,7 +120,7 @@ class ManagedProcess:
             self._log_path.replace(self._log_path.with_suffix(".log.1"))
         with self._log_path.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *self._command),
+                *tethered(*self._command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -143,6 +143,11 @@ class ManagedProcess:
         if self.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+
+def tethered(*command: str) -> tuple[str, ...]:
+    """Answers the command that runs `command` and that the kernel ends when this process ends, for whatever reason."""
+    return (sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *command)
 
 
 def _pause_seconds(failures: int) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from transload.embedded.errors import StackError
+from transload.embedded.process import tethered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 START_SECONDS_MAX: Final = 60.0
 CONTROL_SECONDS_MAX: Final = 120.0
 CONTROL_HEADER: Final = "x-sandbox-key"
+_JOURNAL_PAGE: Final = 20_000
 _POLL_SECONDS: Final = 0.05
 _KEY_OPTIONS: Final = {"pipedrive": "--token-file", "stel_order": "--key-file"}
+_LOG_TAIL_BYTES: Final = 4_000
 _URL_PATHS: Final = {"stel_order": "/app"}
 
 
@@ -59,6 +62,15 @@ class Simulator:
         response.raise_for_status()
         return response.content
 
+    async def journal(self) -> list[dict[str, Any]]:
+        """Every request received, as far as it is kept (Pipedrive only)."""
+        entries: list[dict[str, Any]] = []
+        while True:
+            page = (await self.control("GET", "journal", start=len(entries), limit=_JOURNAL_PAGE))["entries"]
+            entries += page
+            if len(page) < _JOURNAL_PAGE:
+                return entries
+
     async def stop(self) -> None:
         """Ends the process; stopping twice is harmless."""
         if self.process.returncode is None:
@@ -73,7 +85,7 @@ async def simulator(name: str, *arguments: str, data_dir: Path, connection: str)
     The key goes through a file, as keys do. The log is `<data_dir>/logs/sandbox-<connection>.log`.
 
     Raises:
-        StackError: it did not start.
+        StackError: it did not start; the message holds what it said.
     """
     folder = data_dir / "connections" / connection
     logs = data_dir / "logs"
@@ -87,14 +99,15 @@ async def simulator(name: str, *arguments: str, data_dir: Path, connection: str)
     address_file.unlink(missing_ok=True)
     with (logs / f"sandbox-{connection}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", f"sandbox.{name}", "--port", "0", "--address-file", str(address_file)),
+            *tethered(sys.executable, "-m", f"sandbox.{name}", "--port", "0", "--address-file", str(address_file)),
             *(_KEY_OPTIONS[name], str(key_file), "--control-key", control_key, *arguments),
             stdout=log,
             stderr=log,
+            start_new_session=True,  # Ctrl-C in the terminal reaches us only; we stop it when nobody needs it any more
         )
     async with httpx.AsyncClient(headers={CONTROL_HEADER: control_key}, timeout=CONTROL_SECONDS_MAX, trust_env=False) as http:
         try:
-            url = await _address(name, address_file, process, logs)
+            url = await _address(name, address_file, process, logs / f"sandbox-{connection}.log")
             (folder / "url").write_text(url + _URL_PATHS.get(name, ""))
             started = Simulator(name, url, process, http)
             yield started
@@ -104,14 +117,23 @@ async def simulator(name: str, *arguments: str, data_dir: Path, connection: str)
                 await process.wait()
 
 
-async def _address(name: str, address_file: Path, process: asyncio.subprocess.Process, logs: Path) -> str:
+async def _address(name: str, address_file: Path, process: asyncio.subprocess.Process, log: Path) -> str:
     """Waits until the simulator has written where it listens."""
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline and process.returncode is None:
         if url := _read(address_file):
             return url
         await asyncio.sleep(_POLL_SECONDS)
-    raise StackError(f"the {name} simulator did not start; see {logs} (is the extra `sandbox` installed?)")
+    if process.returncode is None:
+        raise StackError(f"the {name} simulator did not start within {START_SECONDS_MAX:g} s; see {log}")
+    said = _last_line(log).removeprefix(f"python -m sandbox.{name}: ")
+    raise StackError(f"the {name} simulator did not start: {said or f'it ended with {process.returncode}, see {log}'}")
+
+
+def _last_line(log: Path) -> str:
+    """What a program said last: of a traceback the error, of a refused option the reason."""
+    lines = log.read_bytes()[-_LOG_TAIL_BYTES:].decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def _read(address_file: Path) -> str:

@@ -34,11 +34,11 @@ class FieldDefinitionsOfVersion1:
 
     def list_all(self, call: Call) -> Result:
         """Answer the list of fields."""
-        return paged(call, self.account.fields.by_code[self.entity].values(), self._render, ("id",))
+        return paged(call, self.account.fields.by_code[self.entity].values(), self.render, ("id",))
 
     def get(self, call: Call) -> Result:
         """Answer a request for one field."""
-        return success(self._render(self._find(call)))
+        return success(self.render(self._find(call)))
 
     def create(self, call: Call) -> Result:
         """Define a custom field."""
@@ -51,7 +51,7 @@ class FieldDefinitionsOfVersion1:
             labels = [label for _, label in _options(body.get("options"))]
         extras = {"ui_visibility": {"add_visible_flag": _flag(body.get("add_visible_flag", True))}}
         field = self.account.fields.create_custom(self.entity, name, kind, labels, extras)
-        return success(self._render(field), 201 if self.entity == "product" else 200)
+        return success(self.render(field), 201 if self.entity == "product" else 200)
 
     def update(self, call: Call) -> Result:
         """Rename a field, or replace its options: those that are not sent again are dropped, with the values that used them."""
@@ -70,7 +70,7 @@ class FieldDefinitionsOfVersion1:
         changed = self.account.fields.change(field, changes)
         if gone:
             self._version2.empty_values(field, gone)
-        return success(self._render(changed))
+        return success(self.render(changed))
 
     def delete(self, call: Call) -> Result:
         """Delete a custom field."""
@@ -118,7 +118,8 @@ class FieldDefinitionsOfVersion1:
             raise bad_request("An option is given twice")
         return [self.account.fields.new_option(label) if option_id is None else {**known[option_id], "label": label} for option_id, label in sent]
 
-    def _render(self, field: Record) -> dict[str, Any]:
+    def render(self, field: Record) -> dict[str, Any]:
+        """Return a field as version 1 shows it."""
         is_custom, kind = field["is_custom_field"], field["field_type"]
         shown: dict[str, Any] = {
             "id": field["id"],
@@ -143,7 +144,7 @@ class FieldDefinitionsOfVersion1:
             "mandatory_flag": bool(field["required_fields"].get("enabled", False)),
             "options": field["options"],
         }
-        if (parts := subfields(field)) is not None:
+        if self.entity != "product" and (parts := subfields(field)) is not None:
             shown["subfields"] = [
                 {"key": f"{shown['key']}_{part['field_code']}", "name": part["field_name"], "field_type": part["field_type"]}
                 for part in parts

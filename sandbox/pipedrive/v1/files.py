@@ -1,22 +1,21 @@
 """Files, which only version 1 has: multipart upload, lists, download."""
 
 import hashlib
+from collections.abc import AsyncGenerator
 from typing import Any
 
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
-from starlette.requests import Request as FormRequest
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 
-from sandbox.common.asgi import Message, Request
-from sandbox.pipedrive.account import Account, Actor
+from sandbox.common.asgi import Request
+from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import ApiError, bad_request, not_found
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.v1.common import FILES_LIMIT_MAX, body_of, integer_of, paged, times
+from sandbox.pipedrive.v1.common import FILES_LIMIT_MAX, body_of, integer_of, lead_link, paged, times
 
-_PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "product_id": "product", "activity_id": "activity"}
+PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "product_id": "product", "activity_id": "activity"}
 _IMAGES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp", "svg", "heic"})
 
 
@@ -33,7 +32,7 @@ class Files:
 
     def list_of(self, column: str) -> Any:
         """Return the handler of the files of one record."""
-        kind = _PARENTS[column]
+        kind = PARENTS[column]
 
         def handler(call: Call) -> Result:
             parent = self.account.live(kind, call.id(kind.capitalize()))
@@ -49,8 +48,10 @@ class Files:
         return success(self.render(self._find(call), call))
 
     def download(self, call: Call) -> Result:
-        """Answer the bytes of a file."""
+        """Answer the bytes of a file. Of a remote one the sandbox has none (404, assumed)."""
         file = self._find(call)
+        if file["digest"] is None:
+            raise not_found("Content of the remote file")
         return Result(None, content=self.account.store.get_blob(file["digest"]))
 
     async def create(self, call: Call) -> Result:
@@ -59,24 +60,24 @@ class Files:
         if not content_type.startswith("multipart/form-data"):
             raise bad_request("File must be given.")
         fields, name, content = await read_form(call.request)
-        self.account.actor = Actor(call.user["id"], "api")  # others may have acted while the form was read
         if not name:
             raise bad_request("File must be given.")
         if 0 < self.account.options.file_bytes_max < len(content):
             raise ApiError(413, "File is too large.")
-        links: dict[str, int | None] = dict.fromkeys(_PARENTS)
+        links: dict[str, int | None] = dict.fromkeys(PARENTS)
+        lead_id = lead_link(self.account, fields.get("lead_id"))
         for field, value in fields.items():
-            if field in _PARENTS:
+            if field in PARENTS:
                 links[field] = integer_of(value, field)
-            elif field in {"lead_id", "project_id"} and value:
-                raise bad_request(f"{field.removesuffix('_id').capitalize()} {value} not found")
+            elif field == "project_id" and value:
+                raise bad_request(f"Project {value} not found")
         for field, parent in links.items():
-            if parent is not None and self.account.live(_PARENTS[field], parent) is None:
-                raise bad_request(f"{_PARENTS[field].capitalize()} {parent} not found")
-        file = self._store(call.user, name, content, links)
+            if parent is not None and self.account.live(PARENTS[field], parent) is None:
+                raise bad_request(f"{PARENTS[field].capitalize()} {parent} not found")
+        file = self._store(call.user, name, content, {**links, "lead_id": lead_id})
         return success(self.render(file, call))
 
-    def _store(self, user: Record, name: str, content: bytes, links: dict[str, int | None]) -> Record:
+    def _store(self, user: Record, name: str, content: bytes, links: dict[str, Any]) -> Record:
         account = self.account
         digest = hashlib.sha256(content).hexdigest()
         account.store.put_blob(digest, content)
@@ -109,13 +110,14 @@ class Files:
         return file
 
     def render(self, file: Record, call: Call) -> dict[str, Any]:
-        """Return the description of a file; its address is on the host that was called."""
+        """Return the description of a file; its address is on the host that was called. Texts it lacks are empty, as in the official examples."""
         host = call.request.header(b"host") or "localhost"
-        names: dict[str, str | None] = {}
-        for column, kind in _PARENTS.items():
+        names: dict[str, str] = {}
+        for column, kind in PARENTS.items():
             parent = self.account.store[kind].get(file[column] or 0)
-            names[f"{column.removesuffix('_id')}_name"] = parent.get("name", parent.get("title")) if parent is not None else None
+            names[f"{column.removesuffix('_id')}_name"] = str(parent.get("name", parent.get("title"))) if parent is not None else ""
         names.pop("activity_name")
+        lead = self.account.lead(file.get("lead_id"))
         return {
             "id": file["id"],
             "user_id": file["user_id"],
@@ -128,19 +130,16 @@ class Files:
             "inline_flag": False,
             "remote_location": file.get("remote_location") or "s3",
             "remote_id": file.get("remote_id") or file["digest"][:32],
-            "cid": None,
-            "s3_bucket": None,
-            "mail_message_id": None,
-            "mail_template_id": None,
-            **{column: file[column] for column in _PARENTS},
-            "lead_id": None,
+            **dict.fromkeys(("cid", "s3_bucket", "mail_message_id", "mail_template_id"), ""),
+            **{column: file[column] for column in PARENTS},
+            "lead_id": file.get("lead_id"),
             "project_id": None,
             **names,
-            "lead_name": None,
-            "project_name": None,
+            "lead_name": lead["title"] if lead is not None else "",
+            "project_name": "",
             "url": f"http://{host}/v1/files/{file['id']}/download",
             "name": file["name"],
-            "description": file["description"],
+            "description": file["description"] or "",
         }
 
 
@@ -150,27 +149,37 @@ def _file_type(name: str) -> str:
     return "img" if ending in _IMAGES else ending or "file"
 
 
-async def read_form(request: Request) -> tuple[dict[str, str], str, bytes]:
-    """Read a multipart body: its plain fields, and name and bytes of the part `file`.
+class _InMemoryParser(MultiPartParser):
+    """Keeps all parts in memory, so that no operation has to wait for a file in the middle of its effect."""
+
+    spool_max_size = 1 << 62
+
+
+async def read_form(request: Request, part: str = "file") -> tuple[dict[str, str], str, bytes]:
+    """Read a multipart body: its plain fields, and name and bytes of the part with the file; of other bodies nothing.
 
     Raises:
         ApiError: 400 when it is malformed.
     """
+    if not request.header(b"content-type").startswith("multipart/form-data"):
+        return {}, "", b""
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": request.body, "more_body": False}
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield request.body
 
-    scope = {"type": "http", "method": request.method, "path": request.path, "headers": list(request.headers.items()), "query_string": b""}
     fields: dict[str, str] = {}
     name, content = "", b""
+    if not request.header(b"content-type").startswith("multipart/form-data"):
+        return fields, name, content
     try:
-        async with FormRequest(scope, receive).form() as form:
-            for field, value in form.multi_items():
-                if not isinstance(value, UploadFile):
-                    fields[field] = value
-                elif field == "file":
-                    name, content = value.filename or "", await value.read()
-    except (HTTPException, MultiPartException) as error:
+        form = await _InMemoryParser(Headers(raw=list(request.headers.items())), stream()).parse()
+        for field, value in form.multi_items():
+            if not isinstance(value, UploadFile):
+                fields[field] = value
+            elif field == part:
+                name, content = value.filename or "", await value.read()
+        await form.close()
+    except MultiPartException as error:
         raise bad_request("Malformed multipart body") from error
     return fields, name, content
 

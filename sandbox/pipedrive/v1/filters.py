@@ -31,7 +31,7 @@ class Filters:
         if wanted is not None and wanted not in KINDS:
             raise bad_request(f"type must be one of: {', '.join(KINDS)}")
         found = [item for item in self.account.store["filter"] if not item["is_deleted"] and wanted in (None, item["type"])]
-        return success([_render(item) for item in found] or None)
+        return success([render(item) for item in found] or None)
 
     def get(self, call: Call) -> Result:
         """Answer a request for one filter, with its conditions."""
@@ -85,7 +85,7 @@ class Filters:
             {"glue": group["glue"], "conditions": [self._line(line, has_code=has_code) for line in group["conditions"]]}
             for group in saved["conditions"]["conditions"]
         ]
-        return success(_render(saved) | {"conditions": {"glue": "and", "conditions": groups}})
+        return success(render(saved) | {"conditions": {"glue": "and", "conditions": groups}})
 
     def _line(self, line: Record, *, has_code: bool) -> Record:
         shown = {**line, "json_value_flag": False}
@@ -101,7 +101,8 @@ def _name(value: Any) -> str:
     return value
 
 
-def _render(saved: Record) -> dict[str, Any]:
+def render(saved: Record) -> dict[str, Any]:
+    """Return a saved filter as version 1 shows it."""
     return {
         "id": saved["id"],
         "name": saved["name"],

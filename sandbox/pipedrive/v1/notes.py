@@ -10,12 +10,13 @@ from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.sanitise import clean_html
 from sandbox.pipedrive.schema import parse_time, parse_v1_time
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.v1.common import body_of, integer_of, paged, times
+from sandbox.pipedrive.v1.common import body_of, integer_of, lead_link, paged, times
 
 Condition = Callable[[Record], bool]
 
 CONTENT_MAX = 100_000
 _PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization"}
+_LINKS = (*_PARENTS, "lead_id")
 _PINS = ("lead", "deal", "organization", "person", "project", "task")
 _SORTS = ("id", "user_id", "deal_id", "person_id", "org_id", "content", "add_time", "update_time")
 
@@ -28,9 +29,11 @@ class Notes:
 
     def list_all(self, call: Call) -> Result:
         """Answer the list of notes."""
-        wanted = {name: integer_of(call.query[name], name) for name in ("user_id", *_PARENTS) if name in call.query}
+        wanted: dict[str, Any] = {name: integer_of(call.query[name], name) for name in ("user_id", *_PARENTS) if name in call.query}
         table = self.account.store["note"]
-        indexed = next((name for name in wanted if name in _PARENTS), None)
+        if "lead_id" in call.query:
+            wanted["lead_id"] = call.query["lead_id"].lower()
+        indexed = next((name for name in wanted if name in _LINKS), None)
         records = list(table) if indexed is None else table.find(indexed, wanted[indexed])
         chosen = [note for note in records if not note["is_deleted"]]
         for condition in _conditions(call.query, wanted):
@@ -47,13 +50,14 @@ class Notes:
         values = self._values(body, call.user)
         if "content" not in values:
             raise bad_request("Content must be given.")
-        if not any(values.get(name) for name in _PARENTS):
+        if not any(values.get(name) for name in _LINKS):
             raise bad_request("Note must be associated with at least one organization, person, deal, lead or project.")
         note = self.account.new_record(
             "note",
             content=values["content"],
             user_id=values.get("user_id") or call.user["id"],
             last_update_user_id=None,
+            lead_id=values.get("lead_id"),
             deal_id=values.get("deal_id"),
             person_id=values.get("person_id"),
             org_id=values.get("org_id"),
@@ -69,7 +73,7 @@ class Notes:
         values = self._values(body_of(call), call.user)
         pinned = before["pinned"] | values.pop("pinned")
         note = {**before, **values, "pinned": pinned, "last_update_user_id": call.user["id"], "update_time": self.account.now()}
-        if not any(note[name] for name in _PARENTS):
+        if not any(note.get(name) for name in _LINKS):
             raise bad_request("Note must be associated with at least one organization, person, deal, lead or project.")
         self.account.store.put("note", note)
         return success(self.render(note, call.user))
@@ -97,7 +101,9 @@ class Notes:
                 if parent is not None and self.account.live(kind, parent) is None:
                     raise bad_request(f"{kind.capitalize()} {parent} not found")
                 values[name] = parent
-        for name in ("lead_id", "project_id", "task_id"):
+        if "lead_id" in body:
+            values["lead_id"] = lead_link(self.account, body["lead_id"])
+        for name in ("project_id", "task_id"):
             if body.get(name) not in (None, ""):
                 raise bad_request(f"{name.removesuffix('_id').capitalize()} {body[name]} not found")
         if "user_id" in body:
@@ -133,7 +139,7 @@ class Notes:
             "id": note["id"],
             "active_flag": not note["is_deleted"],
             "content": note["content"],
-            "lead_id": None,
+            "lead_id": note.get("lead_id"),
             "deal_id": note["deal_id"],
             "person_id": note["person_id"],
             "org_id": note["org_id"],
@@ -153,9 +159,9 @@ class Notes:
         }
 
 
-def _conditions(query: dict[str, str], wanted: dict[str, int | None]) -> list[Condition]:
+def _conditions(query: dict[str, str], wanted: dict[str, Any]) -> list[Condition]:
     """Return what a note must fulfil to be in a list."""
-    conditions: list[Condition] = [lambda note: all(note[name] == value for name, value in wanted.items())] if wanted else []
+    conditions: list[Condition] = [lambda note: all(note.get(name) == value for name, value in wanted.items())] if wanted else []
     if (since := query.get("updated_since")) is not None:
         moment = parse_time(since)
         if moment is None:

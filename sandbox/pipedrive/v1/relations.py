@@ -1,5 +1,6 @@
 """Relations between organizations, which only version 1 has. There is no list over all organizations."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sandbox.pipedrive.account import Account
@@ -28,11 +29,13 @@ class Relations:
         table = self.account.store["organization_relation"]
         found = {relation["id"]: relation for end in _ENDS for relation in table.find(end, org_id) if not relation["is_deleted"]}
         chosen = [found[relation_id] for relation_id in sorted(found)]
-        return paged(call, chosen, lambda relation: self._render(relation, org_id), ("id",))
+        result = paged(call, chosen, lambda relation: self._render(relation, org_id), ("id",))
+        return Result(result.body | self._related(result.body["data"] or ()))
 
     def get(self, call: Call) -> Result:
         """Answer a request for one relation."""
-        return success(self._render(self._find(call), integer_of(call.query.get("org_id"), "org_id")))
+        relation = self._find(call)
+        return self._answer(relation, integer_of(call.query.get("org_id"), "org_id") or relation["rel_owner_org_id"])
 
     def create(self, call: Call) -> Result:
         """Relate two organizations."""
@@ -44,7 +47,7 @@ class Relations:
         if relation["rel_owner_org_id"] == relation["rel_linked_org_id"]:
             raise bad_request("An organization can not be related to itself.")
         self.account.store.put("organization_relation", relation)
-        return success(self._render(relation, integer_of(body.get("org_id"), "org_id")))
+        return self._answer(relation, integer_of(body.get("org_id"), "org_id"))
 
     def update(self, call: Call) -> Result:
         """Change a relation."""
@@ -53,13 +56,26 @@ class Relations:
         if relation["rel_owner_org_id"] == relation["rel_linked_org_id"]:
             raise bad_request("An organization can not be related to itself.")
         self.account.store.put("organization_relation", relation)
-        return success(self._render(relation, integer_of(body.get("org_id"), "org_id")))
+        return self._answer(relation, integer_of(body.get("org_id"), "org_id"))
 
     def delete(self, call: Call) -> Result:
         """Undo a relation."""
         relation = self._find(call)
         self.account.store.put("organization_relation", {**relation, "is_deleted": True, "update_time": self.account.now()})
         return success({"id": relation["id"]})
+
+    def _answer(self, relation: Record, viewpoint: int | None) -> Result:
+        shown = self._render(relation, viewpoint)
+        return success(shown, **self._related([shown]))
+
+    def _related(self, shown: Iterable[Record]) -> dict[str, Any]:
+        """Return the organizations at both ends by id."""
+        ends = {relation[end]["value"] for relation in shown for end in _ENDS}
+        organizations = {}
+        for org_id in sorted(ends):
+            known = self._organization(org_id)
+            organizations[str(org_id)] = {"id": known.pop("value"), **known}
+        return {"related_objects": {"organization": organizations}}
 
     def _find(self, call: Call) -> Record:
         relation = self.account.live("organization_relation", call.id("Organization relationship"))

@@ -9,9 +9,11 @@ from typing import Any
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.clock import v1_time
 from sandbox.pipedrive.currencies import CURRENCIES, round_money
+from sandbox.pipedrive.public_images import picture_urls
 from sandbox.pipedrive.schema import ADDRESS_PARTS
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1.common import times
+from sandbox.pipedrive.v1.flat_fields import to_v1
 from sandbox.pipedrive.v1.users import COMPANY_ID
 from sandbox.pipedrive.v2.counts import counts
 
@@ -27,7 +29,13 @@ _CONTACT_COUNTS = [
     "related_won_deals_count", "lost_deals_count", "related_lost_deals_count", "email_messages_count", "activities_count", "done_activities_count",
     "undone_activities_count", "files_count", "notes_count", "followers_count",
 ]  # fmt: skip
-_PERSON_COUNTS = [*_CONTACT_COUNTS, "participant_open_deals_count", "participant_closed_deals_count"]
+_PERSON_COUNTS = [
+    *_CONTACT_COUNTS, "participant_open_deals_count", "participant_closed_deals_count", "last_incoming_mail_time", "last_outgoing_mail_time",
+]  # fmt: skip
+_CALENDAR = (
+    "gcal_event_id", "google_calendar_id", "google_calendar_etag", "calendar_sync_include_context", "last_notification_time",
+    "last_notification_user_id", "notification_language_id",
+)  # fmt: skip
 
 
 class Rendering:
@@ -115,7 +123,7 @@ class Rendering:
             "name": person["name"],
             "first_name": person["first_name"],
             "last_name": person["last_name"],
-            **counts(self.account, "person", person, _PERSON_COUNTS),
+            **_timed(counts(self.account, "person", person, _PERSON_COUNTS)),
             "active_flag": not person["is_deleted"],
             "phone": person["phones"] or [{"value": "", "primary": True}],
             "email": person["emails"] or [{"value": "", "primary": True}],
@@ -123,7 +131,7 @@ class Rendering:
             "first_char": person["name"][:1].lower(),
             **times(person),
             "visible_to": str(person["visible_to"]),
-            "picture_id": None,
+            "picture_id": self._picture(person),
             **self._activities("person", person),
             "label": person["label_ids"][0] if person["label_ids"] else None,
             "label_ids": person["label_ids"],
@@ -202,6 +210,7 @@ class Rendering:
             "deal_dropbox_bcc": None,
             "assigned_to_user_id": activity["owner_id"],
             "file": None,
+            **dict.fromkeys(_CALENDAR),
         }
 
     def product(self, product: Record) -> dict[str, Any]:
@@ -233,12 +242,13 @@ class Rendering:
             **self.custom_fields("product", product),
         }
 
+    def _picture(self, person: Record) -> dict[str, Any] | None:
+        picture = self.account.live("picture", person.get("picture_id"))
+        return None if picture is None else picture_object(self.account, picture)
+
     def custom_fields(self, kind: str, record: Record) -> dict[str, Any]:
         """Return the custom fields as keys of the record itself, null where it has no value."""
-        shown: dict[str, Any] = {}
-        for code, field in self.account.fields.custom[kind].items():
-            shown |= flat_value(code, field["field_type"], record["custom_fields"].get(code))
-        return shown
+        return to_v1(self.account.fields.custom[kind], record["custom_fields"], with_empty=True)
 
     def name_of(self, kind: str, record_id: int | None) -> str | None:
         """Return the name or title of a linked record, deleted or not."""
@@ -299,6 +309,20 @@ def stage(record: Record) -> dict[str, Any]:
     }
 
 
+def picture_object(account: Account, picture: Record, base: str = "") -> dict[str, Any]:
+    """Return a picture of a person, its addresses below a base. It never changes; the time of that is as in the official example."""
+    return {
+        "id": picture["id"],
+        "item_type": "person",
+        "item_id": picture["person_id"],
+        "active_flag": not picture["is_deleted"],
+        "add_time": v1_time(picture["add_time"]),
+        "update_time": "0000-00-00 00:00:00",
+        "added_by_user_id": picture["creator_user_id"],
+        "pictures": picture_urls(account, picture, base),
+    }
+
+
 def user_object(account: Account, user_id: int) -> dict[str, Any] | None:
     """Return a user as an object inside another record."""
     user = account.store["user"].get(user_id)
@@ -313,29 +337,6 @@ def user_object(account: Account, user_id: int) -> dict[str, Any] | None:
         "active_flag": user["active_flag"],
         "value": user_id,
     }
-
-
-def flat_value(code: str, field_type: str, value: Any) -> dict[str, Any]:
-    """Return a custom value as version 1 spreads it: `<hash>`, and `<hash>_currency` and the like for its parts."""
-    match field_type:
-        case "monetary":
-            parts: tuple[str, ...] = ("currency",)
-        case "daterange":
-            parts = ("until",)
-        case "time":
-            parts = ("timezone_id",)
-        case "timerange":
-            parts = ("until", "timezone_id")
-        case "address":
-            return flat_address(code, value)
-        case "enum":
-            return {code: None if value is None else str(value)}
-        case "set":
-            return {code: None if value is None else ",".join(map(str, value))}
-        case _:
-            return {code: value}
-    given = value or {}
-    return {code: given.get("value"), **{f"{code}_{part}": given.get(part) for part in parts}}
 
 
 def flat_address(name: str, address: Record | None) -> dict[str, Any]:

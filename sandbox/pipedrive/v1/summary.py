@@ -6,6 +6,7 @@ from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.currencies import round_money
 from sandbox.pipedrive.errors import bad_request
+from sandbox.pipedrive.filters import Condition, condition_of
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v2.resource import can_see
@@ -14,22 +15,24 @@ _FILTERS = {"user_id": "owner_id", "pipeline_id": "pipeline_id", "stage_id": "st
 
 
 class DealSummary:
-    """`/deals/summary`. Archived deals are left out; nothing is converted between currencies or weighted (assumed)."""
+    """`/deals/summary` and `/deals/summary/archived`. Nothing is converted between currencies or weighted (assumed)."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
 
     def get(self, call: Call) -> Result:
         """Answer the summary of the deals asked for."""
-        status = call.query.get("status")
-        if status not in {None, "open", "won", "lost"}:
-            raise bad_request("status must be open, won or lost")
-        wanted = {column: integer_of(call.query[name], name) for name, column in _FILTERS.items() if name in call.query}
+        return self._answer(call, is_archived=False)
+
+    def get_archived(self, call: Call) -> Result:
+        """Answer the summary of the archived deals asked for."""
+        return self._answer(call, is_archived=True)
+
+    def _answer(self, call: Call, *, is_archived: bool) -> Result:
+        accept = self._condition(call)
         values: dict[str, dict[str, Any]] = {}
         for deal in self.account.store["deal"]:
-            if deal["is_deleted"] or deal["is_archived"] or (status is not None and deal["status"] != status) or not can_see(call.user, deal):
-                continue
-            if any(deal[column] != value for column, value in wanted.items()):
+            if deal["is_deleted"] or deal["is_archived"] != is_archived or not accept(deal) or not can_see(call.user, deal):
                 continue
             total = values.setdefault(deal["currency"], {"value": 0, "count": 0})
             total["value"] += deal["value"]
@@ -37,6 +40,21 @@ class DealSummary:
         for currency, total in values.items():
             total["value"] = round_money(total["value"], currency)
         return success(self._render(values))
+
+    def _condition(self, call: Call) -> Condition:
+        """Return what the query asks of a deal; a saved filter takes the place of the user (official)."""
+        status = call.query.get("status")
+        if status not in {None, "open", "won", "lost"}:
+            raise bad_request("status must be open, won or lost")
+        wanted = {column: integer_of(call.query[name], name) for name, column in _FILTERS.items() if name in call.query}
+        filter_id = integer_of(call.query.get("filter_id"), "filter_id")
+        picked = None
+        if filter_id is not None:
+            wanted.pop("owner_id", None)
+            picked = condition_of(self.account, filter_id, "deal")
+        return lambda deal: (
+            status in (None, deal["status"]) and all(deal[column] == value for column, value in wanted.items()) and (picked is None or picked(deal))
+        )
 
     def _render(self, values: dict[str, dict[str, Any]]) -> dict[str, Any]:
         def text(amount: float, currency: str) -> str:
@@ -60,5 +78,9 @@ class DealSummary:
 
 
 def routes(account: Account) -> list[Route]:
-    """Return the summary of deals."""
-    return [Route("GET", "/v1/deals/summary", 1, 40, DealSummary(account).get)]
+    """Return the summaries of deals."""
+    summary = DealSummary(account)
+    return [
+        Route("GET", "/v1/deals/summary", 1, 40, summary.get),
+        Route("GET", "/v1/deals/summary/archived", 1, 80, summary.get_archived),
+    ]

@@ -18,7 +18,6 @@ from sandbox.pipedrive.schema import (
     integer,
     not_a,
     nullable,
-    obj,
     string,
     time_of_day,
 )
@@ -48,6 +47,7 @@ class Activities(Resource):
         filters={"owner_id": int, "deal_id": int, "lead_id": str, "person_id": int, "org_id": int, "done": bool},
         extras=("ids", "filter_id", "updated_since", "updated_until", "include_fields"),
         includes=("attendees",),
+        beside_filter=("done",),
     )
     get_includes = ("attendees",)
 
@@ -60,11 +60,11 @@ class Activities(Resource):
             "type": self._type,
             "owner_id": account.owner,
             "deal_id": account.link("deal"),
-            "lead_id": self._missing("Lead"),
+            "lead_id": self._lead,
             "project_id": self._missing("Project"),
             "org_id": account.link("organization"),
             "participants": self._participants,
-            "attendees": array(obj(_ATTENDEE, ("email",))),
+            "attendees": array(_attendee),
             "due_date": day,
             "due_time": time_of_day,
             "duration": duration,
@@ -83,6 +83,18 @@ class Activities(Resource):
         elif self.account.activity_type(value) is None:
             problems.add(path, f"Activity type '{value}' not found")
         return value
+
+    def _lead(self, value: Any, path: str, problems: Problems) -> Any:
+        """A lead by its text id, or null."""
+        if value is None:
+            return None
+        if type(value) is not str:
+            problems.add(path, not_a("string"))
+            return value
+        lead = self.account.lead(value)
+        if lead is None:
+            problems.add(path, f"Lead {value} not found")
+        return lead["uuid"] if lead is not None else value
 
     def _missing(self, what: str) -> Check:
         """A reference to a kind of record the sandbox does not have yet: null, or not found."""
@@ -124,7 +136,7 @@ class Activities(Resource):
             owner_id=values.get("owner_id", call.user["id"]),
             creator_user_id=call.user["id"],
             deal_id=values.get("deal_id"),
-            lead_id=None,
+            lead_id=values.get("lead_id") if values.get("deal_id") is None else None,
             person_id=_primary(participants),
             org_id=values.get("org_id"),
             project_id=None,
@@ -149,6 +161,8 @@ class Activities(Resource):
         activity = {**record, **values}
         if "participants" in values:
             activity["person_id"] = _primary(values["participants"])
+        if activity["deal_id"] is not None:
+            activity["lead_id"] = None  # of deal and lead the deal stays (official)
         for name in ("note", "public_description"):
             activity[name] = activity[name] or None
         if activity["done"] != record["done"]:
@@ -167,7 +181,7 @@ class Activities(Resource):
             "add_time": record["add_time"],
             "update_time": record["update_time"],
             "deal_id": record["deal_id"],
-            "lead_id": None,
+            "lead_id": record["lead_id"],
             "person_id": record["person_id"],
             "org_id": record["org_id"],
             "project_id": None,
@@ -190,6 +204,12 @@ class Activities(Resource):
         if "attendees" in query.includes:
             shown["attendees"] = record["attendees"]
         return shown
+
+
+def _attendee(value: Any, path: str, problems: Problems) -> Any:
+    """A guest; what is not given is null, and a guest is no organizer unless said so (assumed)."""
+    given = check_object(value, _ATTENDEE, ("email",), problems, path)
+    return {key: given.get(key) for key in _ATTENDEE} | {"is_organizer": bool(given.get("is_organizer"))}
 
 
 def _primary(participants: list[Record]) -> int | None:

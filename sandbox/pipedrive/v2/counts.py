@@ -3,6 +3,7 @@
 from typing import Any
 
 from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.memberships import followers_of, people_of
 from sandbox.pipedrive.store import Record
 
 _CONTACT_COUNTS = (
@@ -25,15 +26,14 @@ DEAL_COUNTS = (
 DEAL_GET_COUNTS = DEAL_COUNTS
 
 _LINKS = {"organization": "org_id", "person": "person_id", "deal": "deal_id"}
-_NULL = frozenset({"smart_bcc_email", "source_lead_id", "last_incoming_mail_time", "last_outgoing_mail_time", "marketing_status", "doi_status"})
+_NULL = frozenset({"smart_bcc_email", "last_incoming_mail_time", "last_outgoing_mail_time", "marketing_status", "doi_status"})
 _ZERO = frozenset({
-    "email_messages_count", "followers_count", "related_open_deals_count", "related_closed_deals_count", "related_won_deals_count",
-    "related_lost_deals_count", "participant_open_deals_count", "participant_closed_deals_count",
+    "email_messages_count", "related_open_deals_count", "related_closed_deals_count", "related_won_deals_count", "related_lost_deals_count",
 })  # fmt: skip
 
 
 def counts(account: Account, kind: str, record: Record, names: list[str]) -> dict[str, Any]:
-    """Return the values asked for. What the sandbox does not simulate (mail, followers) is null or 0."""
+    """Return the values asked for. What the sandbox does not simulate (mail) is null or 0."""
     return {name: _count(account, kind, record, name) for name in names}
 
 
@@ -48,6 +48,8 @@ def _count(account: Account, kind: str, record: Record, name: str) -> Any:
         return [item for item in store[other].find(column, record["id"]) if not item["is_deleted"]]
 
     match name:
+        case "source_lead_id":
+            return record.get("source_lead_id")
         case "first_won_time":
             return record["won_time"]
         case "products_count":
@@ -58,10 +60,15 @@ def _count(account: Account, kind: str, record: Record, name: str) -> Any:
             return len(linked("note"))
         case "people_count":
             return len(linked("person"))
+        case "followers_count":
+            return len(followers_of(account, kind, record["id"]))
         case "participants_count":
-            return int(record["person_id"] is not None)
+            return len(people_of(account, record))
+        case "participant_open_deals_count" | "participant_closed_deals_count":
+            taking_part = [account.live("deal", participant["deal_id"]) for participant in linked("participant")]
+            return sum(deal is not None and (deal["status"] == "open") == (name == "participant_open_deals_count") for deal in taking_part)
         case "activities_count" | "done_activities_count" | "undone_activities_count" | "next_activity_id" | "last_activity_id":
-            return _activities(linked("activity"), name)
+            return activity_count(linked("activity"), name)
         case _:
             statuses = {
                 "open_deals_count": ("open",),
@@ -72,7 +79,8 @@ def _count(account: Account, kind: str, record: Record, name: str) -> Any:
             return sum(deal["status"] in statuses[name] for deal in linked("deal"))
 
 
-def _activities(activities: list[Record], name: str) -> Any:
+def activity_count(activities: list[Record], name: str) -> Any:
+    """Return how many of a record's activities there are in a state, or the id of the next or last one."""
     done = [activity for activity in activities if activity["done"]]
     waiting = [activity for activity in activities if not activity["done"]]
 

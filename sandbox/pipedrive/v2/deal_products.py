@@ -4,6 +4,7 @@ from typing import Any
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
+from sandbox.pipedrive.caps import check_room
 from sandbox.pipedrive.currencies import round_money
 from sandbox.pipedrive.deal_value import ONE_TIME, follow_lines, lines_of
 from sandbox.pipedrive.errors import not_found
@@ -29,8 +30,8 @@ _SHOWN = (
 class DealProducts:
     """`/deals/{id}/products` and `/deals/products`."""
 
-    rules = ListRules(sorts=("id", "order_nr"))
-    rules_of_many = ListRules(sorts=("id", "deal_id", "order_nr"))
+    rules = ListRules(sorts=("id", "add_time", "update_time", "order_nr"))
+    rules_of_many = ListRules(sorts=("id", "deal_id", "add_time", "update_time", "order_nr"))
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -54,7 +55,7 @@ class DealProducts:
         query = parse_query(call.query, self.rules)
         query.filters["deal_id"] = deal["id"]
         found, cursor = page(self.account.store["deal_product"], query, lambda line: not line["is_deleted"])
-        return success([self._render(line) for line in found], additional_data={"next_cursor": cursor})
+        return success([self.render(line) for line in found], additional_data={"next_cursor": cursor})
 
     def list_of_many(self, call: Call) -> Result:
         """Answer the list of the lines of up to 100 deals."""
@@ -63,7 +64,7 @@ class DealProducts:
         table = self.account.store["deal_product"]
         query.ids = [line["id"] for deal_id in deal_ids for line in table.find("deal_id", deal_id)]
         found, cursor = page(table, query, lambda line: not line["is_deleted"])
-        return success([self._render(line) for line in found], additional_data={"next_cursor": cursor})
+        return success([self.render(line) for line in found], additional_data={"next_cursor": cursor})
 
     def create(self, call: Call) -> Result:
         """Add one line."""
@@ -76,7 +77,7 @@ class DealProducts:
         problems.raise_if_any()
         line = self._add(deal, values)
         follow_lines(self.account, deal["id"])
-        return success(self._render(line), 201)
+        return success(self.render(line), 201)
 
     def create_many(self, call: Call) -> Result:
         """Add up to 100 lines, all or none."""
@@ -99,9 +100,10 @@ class DealProducts:
             self._check(values, {}, problems)
         self._check_recurring(deal, checked, problems)
         problems.raise_if_any()
+        check_room(self.account.store, self.account.options, "deal_product", {"deal_id": deal["id"]}, len(checked))
         lines = [self._add(deal, values) for values in checked]
         follow_lines(self.account, deal["id"])
-        return success([self._render(line) for line in lines], 201)
+        return success([self.render(line) for line in lines], 201)
 
     def update(self, call: Call) -> Result:
         """Change a line."""
@@ -119,7 +121,7 @@ class DealProducts:
         changed["sum"] = _sum(changed)
         self.account.store.put("deal_product", changed)
         follow_lines(self.account, deal["id"])
-        return success(self._render(changed))
+        return success(self.render(changed))
 
     def delete(self, call: Call) -> Result:
         """Remove a line."""
@@ -225,7 +227,7 @@ class DealProducts:
     def _remove(self, line: Record) -> None:
         self.account.store.put("deal_product", {**line, "is_deleted": True, "update_time": self.account.now()})
 
-    def _render(self, line: Record) -> dict[str, Any]:
+    def render(self, line: Record) -> dict[str, Any]:
         """Return a line as the API shows it; its currency is always the deal's."""
         shown = {name: line[name] for name in _SHOWN}
         deal = self.account.store["deal"].get(line["deal_id"])

@@ -14,7 +14,6 @@ from sandbox.pipedrive.v2.organizations import LIST_EXTRAS
 from sandbox.pipedrive.v2.resource import Resource, can_see
 
 _FILTERS: dict[str, type] = {"owner_id": int, "person_id": int, "org_id": int, "pipeline_id": int, "stage_id": int}
-_ARCHIVED_INCLUDES = ("next_activity_id", "last_activity_id", "smart_bcc_email", "source_lead_id")
 _CLOSING = ("won_time", "lost_time", "close_time", "lost_reason")
 
 
@@ -25,7 +24,7 @@ class Deals(Resource):
     title = "Deal"
     required = ("title",)
     rules = ListRules(filters=_FILTERS, extras=(*LIST_EXTRAS, "status"), includes=DEAL_COUNTS)
-    archived_rules = ListRules(("id",), _FILTERS, (*LIST_EXTRAS[:6], "status"), _ARCHIVED_INCLUDES)
+    archived_rules = ListRules(filters=_FILTERS, extras=(*LIST_EXTRAS[:6], "status"), includes=DEAL_COUNTS)
     get_includes = DEAL_GET_COUNTS
 
     def checks(self, *, is_update: bool) -> dict[str, Check]:
@@ -59,7 +58,7 @@ class Deals(Resource):
     def build(self, call: Call, values: dict[str, Any], problems: Problems) -> Record:
         """Make a deal; the caller owns it, it is open and stands in the first stage unless told otherwise."""
         account = self.account
-        pipeline_id, stage_id = self._place({}, values, problems)
+        pipeline_id, stage_id = self.place({}, values, problems)
         now = account.now()
         deal = account.new_record(
             self.kind,
@@ -97,7 +96,7 @@ class Deals(Resource):
             problems.add("is_archived", "Archived deal can not be updated")
         deal = dict(record)
         if "pipeline_id" in values or "stage_id" in values:
-            deal["pipeline_id"], deal["stage_id"] = self._place(record, values, problems)
+            deal["pipeline_id"], deal["stage_id"] = self.place(record, values, problems)
             if deal["stage_id"] != record["stage_id"]:
                 deal["stage_change_time"] = self.account.now()
         special = {*_CLOSING, "status", "is_archived", "archive_time", "pipeline_id", "stage_id", "is_deleted"}
@@ -155,13 +154,13 @@ class Deals(Resource):
             "expected_close_date": record["expected_close_date"],
             "label_ids": record["label_ids"],
             "origin": "API",
-            "origin_id": None,
-            "channel": None,
-            "channel_id": None,
-            "source_lead_id": None,
-            "acv": None,
-            "arr": None,
-            "mrr": None,
+            "origin_id": record.get("origin_id"),
+            "channel": record.get("channel"),
+            "channel_id": record.get("channel_id"),
+            "source_lead_id": record.get("source_lead_id"),
+            "acv": record.get("acv"),
+            "arr": record.get("arr"),
+            "mrr": record.get("mrr"),
             "custom_fields": self.custom_values(record, query),
         }
         if query.includes:
@@ -170,7 +169,7 @@ class Deals(Resource):
             shown |= self.labels(record)
         return shown
 
-    def _place(self, record: Record, values: dict[str, Any], problems: Problems) -> tuple[int, int]:
+    def place(self, record: Record, values: dict[str, Any], problems: Problems) -> tuple[int, int]:
         """Return pipeline and stage: the stage decides, a pipeline alone means its first stage, nothing the first of all."""
         account = self.account
         if "stage_id" in values:

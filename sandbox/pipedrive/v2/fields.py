@@ -1,18 +1,20 @@
 """Field definitions in version 2: custom fields of deals, persons, organizations and products, and their options."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import bad_request, not_found
+from sandbox.pipedrive.field_settings import SETTINGS, check_of, filled_in
 from sandbox.pipedrive.fields import FIELD_TYPES, OPTIONS_MAX, subfields
 from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, array, check_object, integer, label, not_a, nullable, obj, one_of, open_object, string
+from sandbox.pipedrive.schema import Check, Problems, array, check_object, integer, label, not_a, nullable, obj, one_of, string
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page, parse_query
+from sandbox.pipedrive.v2.listing import ListRules, page, parse_query
 
-_SETTINGS = ("ui_visibility", "important_fields", "required_fields")
+_DESCRIBED = frozenset({"deal", "person", "activity"})
+"""Entities whose fields show a description."""
 
 
 class FieldDefinitions:
@@ -21,10 +23,9 @@ class FieldDefinitions:
     def __init__(self, account: Account, entity: str) -> None:
         self.account = account
         self.entity = entity
-        self.rules = ListRules(("id",), {}, ("include_fields",), _SETTINGS, ("limit", "cursor"))
-        settings: dict[str, Check] = {"ui_visibility": open_object}
-        if entity != "product":
-            settings |= {"important_fields": open_object, "required_fields": open_object}
+        self._settings = SETTINGS[entity]
+        self.rules = ListRules(("id",), {}, ("include_fields",), tuple(self._settings), ("limit", "cursor"))
+        settings: dict[str, Check] = {name: check_of(default) for name, default in self._settings.items()}
         if entity == "deal":
             settings["description"] = nullable(string)
         self._update_checks: dict[str, Check] = {"field_name": label, **settings}
@@ -39,12 +40,12 @@ class FieldDefinitions:
         """Answer the list of fields."""
         query = parse_query(call.query, self.rules)
         found, cursor = page(self.account.store["field"], query, lambda field: field["entity"] == self.entity and not field["is_deleted"])
-        return success([_render(field, query) for field in found], additional_data={"next_cursor": cursor})
+        return success([self._render(field, query.includes) for field in found], additional_data={"next_cursor": cursor})
 
     def get(self, call: Call) -> Result:
         """Answer a request for one field."""
-        query = parse_query(call.query, ListRules((), {}, ("include_fields",), _SETTINGS, ()))
-        return success(_render(self._field(call), query))
+        query = parse_query(call.query, ListRules((), {}, ("include_fields",), tuple(self._settings), ()))
+        return success(self._render(self._field(call), query.includes))
 
     def create(self, call: Call) -> Result:
         """Define a custom field."""
@@ -60,7 +61,7 @@ class FieldDefinitions:
         problems.raise_if_any()
         labels = [option["label"] for option in values.pop("options", [])] if has_options else None
         field = self.account.fields.create_custom(self.entity, values.pop("field_name"), kind, labels, values)
-        return success(_render(field, ListQuery()))
+        return success(self._render(field, self._settings))
 
     def update(self, call: Call) -> Result:
         """Rename a field or change its settings."""
@@ -73,7 +74,7 @@ class FieldDefinitions:
         problems.raise_if_any()
         if not field["is_custom_field"] and "field_name" in values:
             raise bad_request("A built-in field can not be renamed")
-        return success(_render(self.account.fields.change(field, values), ListQuery()))
+        return success(self._render(self.account.fields.change(field, values), self._settings))
 
     def delete(self, call: Call) -> Result:
         """Delete a custom field; its values vanish from all records."""
@@ -81,7 +82,7 @@ class FieldDefinitions:
         if not field["is_custom_field"]:
             raise bad_request("A built-in field can not be deleted")
         self.account.fields.change(field, {"is_deleted": True})
-        return success(_render(field, ListQuery()))
+        return success(self._render(field))
 
     def add_options(self, call: Call) -> Result:
         """Add options; only the new ones are returned, in the order given."""
@@ -113,6 +114,20 @@ class FieldDefinitions:
         self.account.fields.change(field, {"options": [option for option in field["options"] if option["id"] not in gone]})
         self.empty_values(field, gone)
         return success(removed, additional_data=None)
+
+    def _render(self, field: Record, settings: Iterable[str] = ()) -> dict[str, Any]:
+        shown = {
+            "field_name": field["field_name"],
+            "field_code": field["field_code"],
+            "field_type": field["field_type"],
+            "options": field["options"],
+            "subfields": subfields(field),
+            "is_custom_field": field["is_custom_field"],
+            "is_optional_response_field": False,
+        }
+        if self.entity in _DESCRIBED:
+            shown["description"] = field["description"]
+        return shown | {name: filled_in(self._settings[name], field[name]) for name in settings}
 
     def _field(self, call: Call) -> Record:
         field = self.account.fields.by_code[self.entity].get(call.params[0])
@@ -147,38 +162,26 @@ class FieldDefinitions:
             raise bad_request(f"Option {unknown[0]} not found")
 
     def empty_values(self, field: Record, gone: Collection[int]) -> None:
-        """Take removed options out of all records."""
-        code, table = field["field_code"], self.account.store[self.entity]
-        for record in list(table):
-            values = record["custom_fields"] if field["is_custom_field"] else record
-            before = values.get(code)
-            if before is None:
-                continue
-            if isinstance(before, list):
-                after: Any = [item for item in before if item not in gone]
-                if len(after) == len(before):
+        """Take removed options out of all records, also of leads, which have the custom fields of deals."""
+        code, is_custom = field["field_code"], field["is_custom_field"]
+        for kind in (self.entity, "lead") if self.entity == "deal" and is_custom else (self.entity,):
+            for record in list(self.account.store[kind]):
+                values = record["custom_fields"] if is_custom else record
+                before = values.get(code)
+                after = _without(before, gone)
+                if after == before:
                     continue
-                after = after or (None if field["is_custom_field"] else [])
-            elif before in gone:
-                after = None
-            else:
-                continue
-            changed = {**record, "custom_fields": {**values, code: after}} if field["is_custom_field"] else {**record, code: after}
-            self.account.store.put(self.entity, changed)
+                if is_custom:
+                    self.account.store.put(kind, {**record, "custom_fields": {**values, code: after or None}})
+                else:
+                    self.account.store.put(kind, {**record, code: after})
 
 
-def _render(field: Record, query: ListQuery) -> dict[str, Any]:
-    shown = {
-        "field_name": field["field_name"],
-        "field_code": field["field_code"],
-        "description": field["description"],
-        "field_type": field["field_type"],
-        "options": field["options"],
-        "subfields": subfields(field),
-        "is_custom_field": field["is_custom_field"],
-        "is_optional_response_field": False,
-    }
-    return shown | {name: field[name] for name in query.includes}
+def _without(value: Any, gone: Collection[int]) -> Any:
+    """Return option ids without those that are gone."""
+    if isinstance(value, list):
+        return [item for item in value if item not in gone]
+    return None if value in gone else value
 
 
 def routes(account: Account) -> list[Route]:

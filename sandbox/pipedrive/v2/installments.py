@@ -33,7 +33,7 @@ class Installments:
         table = self.account.store["installment"]
         query.ids = [item["id"] for deal_id in deal_ids if self.account.live("deal", deal_id) for item in table.find("deal_id", deal_id)]
         found, cursor = page(table, query, lambda installment: not installment["is_deleted"])
-        return success([_render(installment) for installment in found], additional_data={"next_cursor": cursor})
+        return success([render(installment) for installment in found], additional_data={"next_cursor": cursor})
 
     def create(self, call: Call) -> Result:
         """Add an installment.
@@ -51,14 +51,14 @@ class Installments:
             raise bad_request("Installments can only be added to a deal with at least one one-time product")
         installment = self.account.new_record("installment", deal_id=deal["id"], **values)
         self.account.store.put("installment", installment)
-        return success(_render(installment))
+        return success(render(installment))
 
     def update(self, call: Call) -> Result:
         """Change an installment."""
         before = self._find(call)
         installment = {**before, **_values(call, ()), "update_time": self.account.now()}
         self.account.store.put("installment", installment)
-        return success(_render(installment))
+        return success(render(installment))
 
     def delete(self, call: Call) -> Result:
         """Remove an installment."""
@@ -86,7 +86,8 @@ def _values(call: Call, required: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
-def _render(installment: Record) -> dict[str, Any]:
+def render(installment: Record) -> dict[str, Any]:
+    """Return an installment as the API shows it."""
     return {name: installment[name] for name in _SHOWN}
 
 

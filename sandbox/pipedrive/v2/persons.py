@@ -3,8 +3,9 @@
 from typing import Any
 
 from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
+from sandbox.pipedrive.call import Call
 from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.memberships import people_of
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, address, boolean, check_object, day, not_a, one_of, rfc3339, string, text_max
 from sandbox.pipedrive.store import Record
@@ -69,15 +70,15 @@ class Persons(Resource):
             checks["add_time"] = rfc3339
         return checks
 
-    def create(self, call: Call) -> Result:
-        """Create a person."""
-        self._refuse_missing_features(call.json())
-        return super().create(call)
+    def make(self, call: Call, body: Any, beside: Record | None = None) -> Record:
+        """Make and store a person."""
+        self._refuse_missing_features(body)
+        return super().make(call, body, beside)
 
-    def update(self, call: Call) -> Result:
-        """Change a person."""
-        self._refuse_missing_features(call.json())
-        return super().update(call)
+    def amend(self, call: Call, before: Record, body: Any, beside: Record | None = None) -> Record:
+        """Change and store a person."""
+        self._refuse_missing_features(body)
+        return super().amend(call, before, body, beside)
 
     def _refuse_missing_features(self, body: Any) -> None:
         """Refuse keys that exist only where the account has contact sync or Campaigns (403 reported, text assumed)."""
@@ -121,13 +122,14 @@ class Persons(Resource):
             values |= {"first_name": first, "last_name": last, "name": name}
         return {**record, **values}
 
-    def accept(self, record: Record, query: ListQuery) -> bool:
-        """Leave out deleted persons, and those not on the deal asked for."""
-        if query.deal_id is not None:
+    def list_query(self, call: Call, rules: ListRules) -> ListQuery:
+        """Return the checked query of a list; one of the people of a deal names them by their ids."""
+        query = super().list_query(call, rules)
+        if query.deal_id is not None and query.filter_id is None:
             deal = self.account.live("deal", query.deal_id)
-            if deal is None or deal["person_id"] != record["id"]:
-                return False
-        return not record["is_deleted"]
+            people = people_of(self.account, deal) if deal is not None else []
+            query.ids = people if query.ids is None else [person_id for person_id in query.ids if person_id in people]
+        return query
 
     def render(self, record: Record, query: ListQuery) -> dict[str, Any]:
         """Return a person as the API shows it."""
@@ -145,11 +147,11 @@ class Persons(Resource):
             "is_deleted": record["is_deleted"],
             "visible_to": record["visible_to"],
             "label_ids": record["label_ids"],
-            "picture_id": None,
+            "picture_id": record.get("picture_id"),
             "custom_fields": self.custom_values(record, query),
         }
         if self.account.options.contact_sync:
-            shown |= {key: record[key] for key in _CONTACT_SYNC}
+            shown |= {key: record[key] for key in _CONTACT_SYNC} | {"im": record["im"] or []}
         if query.includes:
             shown |= counts(self.account, self.kind, record, query.includes)
             if "marketing_status" in query.includes:

@@ -3,13 +3,13 @@
 from typing import Any
 
 from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call
-from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.call import Call, Result, success
+from sandbox.pipedrive.errors import ApiError, not_found
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, day, integer, not_a, nullable, number, one_of, string
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
-from sandbox.pipedrive.v2.resource import Resource
+from sandbox.pipedrive.v2.resource import Resource, can_see
 
 FREQUENCIES = ("one-time", "annually", "semi-annually", "quarterly", "monthly", "weekly")
 CYCLES_MAX = 208
@@ -36,47 +36,20 @@ def check_billing(account: Account, frequency: str, cycles: int | None, problems
         problems.add("billing_frequency_cycles", f"The value must be between 1 and {CYCLES_MAX}")
 
 
-class Products(Resource):
-    """`/products`."""
+def prices_check(account: Account) -> Check:
+    """Prices: one for each currency."""
+    checks: dict[str, Check] = {
+        "currency": account.currency,
+        "price": number,
+        "cost": nullable(number),
+        "direct_cost": nullable(number),
+        "notes": nullable(string),
+    }
 
-    kind = "product"
-    title = "Product"
-    created_status = 201
-    rules = ListRules(
-        sorts=("id", "name", "add_time", "update_time"), filters={"owner_id": int}, extras=("ids", "filter_id", "updated_since", "custom_fields")
-    )
-
-    def checks(self, *, is_update: bool) -> dict[str, Check]:
-        """Return the keys a body may have."""
-        del is_update
-        account = self.account
-        return {
-            "name": account.name,
-            "code": string,
-            "description": string,
-            "unit": string,
-            "tax": number,
-            "category": account.option_of(self.kind, "category"),
-            "owner_id": account.owner,
-            "is_linkable": boolean,
-            "visible_to": account.visible_to,
-            "prices": self._prices,
-            "custom_fields": account.custom_fields(self.kind),
-            **BILLING,
-        }
-
-    def _prices(self, value: Any, path: str, problems: Problems) -> Any:
-        """One price for each currency."""
+    def check(value: Any, path: str, problems: Problems) -> Any:
         if type(value) is not list:
             problems.add(path, not_a("array"))
             return value
-        checks: dict[str, Check] = {
-            "currency": self.account.currency,
-            "price": number,
-            "cost": nullable(number),
-            "direct_cost": nullable(number),
-            "notes": nullable(string),
-        }
         stored: dict[str, Record] = {}
         for index, item in enumerate(value):
             price = check_object(item, checks, ("currency",), problems, f"{path}[{index}]")
@@ -93,6 +66,41 @@ class Products(Resource):
                 "notes": price.get("notes") or "",
             }
         return list(stored.values())
+
+    return check
+
+
+class Products(Resource):
+    """`/products`."""
+
+    kind = "product"
+    title = "Product"
+    created_status = 201
+    rules = ListRules(
+        sorts=("id", "name", "add_time", "update_time"),
+        filters={"owner_id": int},
+        extras=("ids", "filter_id", "updated_since", "custom_fields"),
+        beside_filter=("owner_id",),
+    )
+
+    def checks(self, *, is_update: bool) -> dict[str, Check]:
+        """Return the keys a body may have."""
+        del is_update
+        account = self.account
+        return {
+            "name": account.name,
+            "code": string,
+            "description": string,
+            "unit": string,
+            "tax": number,
+            "category": account.option_of(self.kind, "category"),
+            "owner_id": account.owner,
+            "is_linkable": boolean,
+            "visible_to": account.visible_to,
+            "prices": prices_check(account),
+            "custom_fields": account.custom_fields(self.kind),
+            **BILLING,
+        }
 
     def build(self, call: Call, values: dict[str, Any], problems: Problems) -> Record:
         """Make a product; without prices it costs 0 in the caller's currency."""
@@ -128,6 +136,21 @@ class Products(Resource):
         check_billing(self.account, product["billing_frequency"], product["billing_frequency_cycles"], problems)
         return product
 
+    def duplicate(self, call: Call) -> Result:
+        """Copy a product with its prices, custom fields and variations (documented); name, code and owner stay the same (assumed)."""
+        account = self.account
+        original = account.live(self.kind, call.id(self.title))
+        if original is None or not can_see(call.user, original):
+            raise not_found(self.title)
+        now = account.now()
+        copy = {**original, "id": account.store[self.kind].next_id(), "add_time": now, "update_time": now}
+        account.store.put(self.kind, copy)
+        for variation in account.store["product_variation"].find("product_id", original["id"]):
+            if not variation["is_deleted"]:
+                values = {"product_id": copy["id"], "name": variation["name"], "prices": variation["prices"]}
+                account.store.put("product_variation", account.new_record("product_variation", **values))
+        return success(self.render(copy, ListQuery()), self.created_status)
+
     def render(self, record: Record, query: ListQuery) -> dict[str, Any]:
         """Return a product as the API shows it."""
         return {
@@ -153,4 +176,5 @@ class Products(Resource):
 
 def routes(account: Account) -> list[Route]:
     """Return the operations on products."""
-    return Products(account).routes("products", 10)
+    products = Products(account)
+    return [*products.routes("products", 10), Route("POST", "/api/v2/products/{id}/duplicate", 2, 5, products.duplicate)]

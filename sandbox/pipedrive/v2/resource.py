@@ -6,6 +6,7 @@ from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
 from sandbox.pipedrive.errors import not_found
 from sandbox.pipedrive.filters import condition_of
+from sandbox.pipedrive.merging import merged_into
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Check, Problems, check_object
 from sandbox.pipedrive.store import Record
@@ -90,19 +91,37 @@ class Resource:
 
     def create(self, call: Call) -> Result:
         """Create a record."""
+        return success(self.render(self.make(call, call.json()), _PLAIN), self.created_status)
+
+    def make(self, call: Call, body: Any, beside: Record | None = None) -> Record:
+        """Make and store a record of a body.
+
+        Args:
+            call: The call, for its user.
+            body: What the body gives, in the terms of version 2.
+            beside: Stored values that no body of version 2 can give.
+
+        Raises:
+            ApiError: 400 naming every problem.
+        """
         problems = Problems()
-        values = check_object(call.json(), self.create_checks, self.required, problems)
+        values = check_object(body, self.create_checks, self.required, problems)
         problems.raise_if_any()
         record = self.build(call, values, problems)
         problems.raise_if_any()
+        if beside:
+            record |= beside
         self.save(record)
-        return success(self.render(record, _PLAIN), self.created_status)
+        return record
 
     def update(self, call: Call) -> Result:
         """Change a record; keys that are absent keep their values."""
-        before = self.find(call)
+        return success(self.render(self.amend(call, self.find(call), call.json()), _PLAIN))
+
+    def amend(self, call: Call, before: Record, body: Any, beside: Record | None = None) -> Record:
+        """Change and store a record; see `make`."""
         problems = Problems()
-        values = check_object(call.json(), self.update_checks, (), problems)
+        values = check_object(body, self.update_checks, (), problems)
         problems.raise_if_any()
         if before["is_deleted"]:
             raise not_found(self.title)
@@ -111,9 +130,9 @@ class Resource:
         problems.raise_if_any()
         if custom:
             record["custom_fields"] = {**before["custom_fields"], **custom}
-        record["update_time"] = self.account.now()
+        record |= {**(beside or {}), "update_time": self.account.now()}
         self.save(record)
-        return success(self.render(record, _PLAIN))
+        return record
 
     def delete(self, call: Call) -> Result:
         """Mark a record as deleted. Nothing linked to it is touched."""
@@ -129,6 +148,8 @@ class Resource:
             ApiError: 404 when it is unknown, or deleted and the account hides these.
         """
         record = self.account.store[self.kind].get(call.id(self.title))
+        if record is not None and "merged_into" in record and call.request.method == "GET" and self.account.options.merged_get == "survivor":
+            record = merged_into(self.account, self.kind, record)
         if record is None or (record["is_deleted"] and self.account.options.deleted_get == "404") or not can_see(call.user, record):
             raise not_found(self.title)
         return record

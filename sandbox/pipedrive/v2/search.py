@@ -1,29 +1,37 @@
 """Search in version 2: by words over several fields, and by one field. It sees records with a lag."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.pipedrive.account import Account
 from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.errors import ApiError, validation_failed
 from sandbox.pipedrive.routes import Route
 from sandbox.pipedrive.schema import Problems, not_allowed
+from sandbox.pipedrive.search_index import SearchIndex
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v2.listing import boolean_text, integer_text
+from sandbox.pipedrive.v2.related_items import related
 
-_KINDS = ("deal", "person", "organization", "product")
+_KINDS = ("deal", "person", "organization", "product", "lead")
 _FIELDS = {
     "deal": ("title", "custom_fields", "notes"),
     "person": ("name", "email", "phone", "custom_fields", "notes"),
     "organization": ("name", "address", "custom_fields", "notes"),
     "product": ("name", "code", "custom_fields"),
+    "lead": ("title", "custom_fields", "notes"),
+    "file": ("name",),
 }
+_ITEM_TYPES = (*_KINDS, "file", "mail_attachment", "project")
+"""What `item_types` knows; mail and projects are not simulated, so that nothing of theirs is found."""
 _EXTRAS = {
     "deal": ("person_id", "organization_id", "status"), "person": ("organization_id",), "organization": (), "product": (),
+    "lead": ("person_id", "organization_id"),
 }  # fmt: skip
 _SEARCHABLE = frozenset({"address", "varchar", "text", "varchar_auto", "double", "monetary", "phone"})
-_NOTE_LINK = {"deal": "deal_id", "person": "person_id", "organization": "org_id"}
+_NOTE_LINK = {"deal": "deal_id", "person": "person_id", "organization": "org_id", "lead": "lead_id"}
+_ORGANIZATION_COLUMN = {"lead": "organization_id"}
+"""Column of the organization where it is not `org_id`."""
 _ITEM_LIMIT_MAX = 100
 _LIMIT_MAX = 500
 _FULL_SCORE, _PART_SCORE = 1.0, 0.5
@@ -34,23 +42,48 @@ class Search:
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self._index = SearchIndex(account)
 
     def of(self, kind: str) -> Callable[[Call], Result]:
         """Return the handler that searches one kind of record."""
 
         def handler(call: Call) -> Result:
             query = _Query(call.query, ("term", "fields", "exact_match", "include_fields", "limit", "cursor", *_EXTRAS[kind]), _LIMIT_MAX)
-            records = (record for record in self._known(kind) if self._fits(kind, record, call.query))
-            return self._answer([(kind, record) for record in records], query)
+            records = (record for record in self._index.known(kind) if self._fits(kind, record, call.query))
+            hits = self._hits([(kind, record) for record in records], query)
+            if kind == "deal":  # only `/itemSearch` shows the address of a deal's organization
+                for hit in hits:
+                    (hit["item"]["organization"] or {}).pop("address", None)
+            shown, cursor = query.cut(hits)
+            return success({"items": shown}, additional_data={"next_cursor": cursor})
 
         return handler
+
+    def leads_of_version_1(self, call: Call) -> Result:
+        """Search leads the way version 1 does: the same, with pages by offset."""
+        allowed = ("term", "fields", "exact_match", "include_fields", "limit", "start", *_EXTRAS["lead"])
+        query = _Query(call.query, allowed, _LIMIT_MAX, position="start")
+        hits = self._hits([("lead", lead) for lead in self._index.known("lead") if self._fits("lead", lead, call.query)], query)
+        shown, following = query.cut(hits)
+        paging: dict[str, Any] = {"start": query.start, "limit": query.limit, "more_items_in_collection": following is not None}
+        if following is not None:
+            paging["next_start"] = int(following)
+        return success({"items": shown}, additional_data={"pagination": paging})
 
     def items(self, call: Call) -> Result:
         """Search all kinds of record."""
         allowed = ("term", "item_types", "fields", "exact_match", "include_fields", "limit", "cursor", "search_for_related_items")
         query = _Query(call.query, allowed, _ITEM_LIMIT_MAX)
-        wanted = call.query.get("item_types", ",".join(_KINDS)).split(",")
-        return self._answer([(kind, record) for kind in _KINDS if kind in wanted for record in self._known(kind)], query)
+        wanted = _item_types(call.query)
+        hits = self._hits([(kind, record) for kind in (*_KINDS, "file") if kind in wanted for record in self._index.known(kind)], query)
+        shown, cursor = query.cut(hits)
+        data = {"items": shown}
+        if query.has_related:
+            data["related_items"] = [
+                {"result_score": 0, "item": self._render(kind, record, {})}
+                for kind, record in related(self.account.store, [hit["item"] for hit in shown])
+            ]
+        return success(data, additional_data={"next_cursor": cursor})
 
     def by_field(self, call: Call) -> Result:
         """Search one field of one kind; case matters."""
@@ -66,34 +99,24 @@ class Search:
         problems.raise_if_any()
         query.check_length(exact=match == "exact")
         found = []
-        for record in self._known(kind):
+        for record in self._index.known(kind):
             texts = list(self._texts_of(kind, record, code))
             if any(
                 text == query.term if match == "exact" else text.startswith(query.term) if match == "beginning" else query.term in text
                 for text in texts
             ):
-                found.append({"id": record["id"], "name": record.get("name", record.get("title"))})
+                found.append({"id": _id_of(kind, record), "name": record.get("name", record.get("title"))})
         shown, cursor = query.cut(found)
         return success(shown, additional_data={"next_cursor": cursor})
-
-    def _known(self, kind: str) -> Iterable[Record]:
-        """Yield the records the index has heard of. Deleted ones stay in it."""
-        lag = self.account.options.search_lag_seconds
-        if lag <= 0:
-            yield from self.account.store[kind]
-            return
-        horizon = datetime.fromtimestamp(self.account.clock.epoch() - lag, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for record in self.account.store[kind]:
-            if record["update_time"] <= horizon:
-                yield record
 
     def _fits(self, kind: str, record: Record, query: dict[str, str]) -> bool:
         if kind == "deal" and "status" in query and record["status"] != query["status"]:
             return False
-        links = (("person_id", "person_id"), ("organization_id", "org_id"))
+        links = (("person_id", "person_id"), ("organization_id", _ORGANIZATION_COLUMN.get(kind, "org_id")))
         return all(str(record[column]) == query[name] for name, column in links if name in query and name in _EXTRAS[kind])
 
-    def _answer(self, records: list[tuple[str, Record]], query: "_Query") -> Result:
+    def _hits(self, records: list[tuple[str, Record]], query: "_Query") -> list[dict[str, Any]]:
+        """Return what matches, the best first."""
         query.check_length(exact=query.is_exact)
         term = query.term.casefold()
         hits: list[dict[str, Any]] = []
@@ -103,17 +126,17 @@ class Search:
             }
             if matched:
                 score = _FULL_SCORE if any(text.casefold() == term for texts in matched.values() for text in texts) else _PART_SCORE
-                hits.append({"result_score": score, "item": self._render(kind, record, matched)})
+                item = self._render(kind, record, matched) | self._included(kind, record, query.includes)
+                hits.append({"result_score": score, "item": item})
         hits.sort(key=lambda hit: -hit["result_score"])
-        shown, cursor = query.cut(hits)
-        return success({"items": shown}, additional_data={"next_cursor": cursor})
+        return hits
 
     def _matches(self, kind: str, record: Record, field: str, term: str, exact: bool) -> list[str]:
         texts: Iterable[str]
         if field == "custom_fields":
             texts = (text for code in self.account.fields.custom[kind] for text in self._texts_of(kind, record, code))
         elif field == "notes":
-            texts = (note["content"] for note in self.account.store["note"].find(_NOTE_LINK[kind], record["id"]) if not note["is_deleted"])
+            texts = (note["content"] for note in self.account.store["note"].find(_NOTE_LINK[kind], _id_of(kind, record)) if not note["is_deleted"])
         else:
             texts = self._texts_of(kind, record, field)
         return [text for text in texts if (text.casefold() == term if exact else term in text.casefold())]
@@ -123,31 +146,51 @@ class Search:
         if code in {"email", "phone"}:
             yield from (entry["value"] for entry in record[f"{code}s"] if entry["value"])
             return
-        custom = self.account.fields.custom[kind].get(code)
+        custom = self.account.fields.custom.get(kind, {}).get(code)  # files have no fields
         value = record["custom_fields"].get(code) if custom is not None else record.get(code)
         if value is None or (custom is not None and custom["field_type"] not in _SEARCHABLE):
             return
         yield str(value["value"] if isinstance(value, dict) else value)
 
+    def _included(self, kind: str, record: Record, includes: list[str]) -> dict[str, Any]:
+        """Return what `include_fields` asks for (the names of the keys are assumed)."""
+        shown: dict[str, Any] = {}
+        if kind == "lead" and "lead.was_seen" in includes:
+            shown["was_seen"] = record["was_seen"]
+        if kind == "deal" and "deal.cc_email" in includes:
+            shown["cc_email"] = None
+        if kind == "product" and "product.price" in includes:
+            shown["price"] = next((price["price"] for price in record["prices"]), None)
+        if kind == "person" and "person.picture" in includes:
+            pictures = self.account.store["picture"].find("person_id", record["id"])
+            shown["picture"] = next(({"id": picture["id"]} for picture in pictures if not picture["is_deleted"]), None)
+        return shown
+
     def _render(self, kind: str, record: Record, matched: dict[str, list[str]]) -> dict[str, Any]:
-        item: dict[str, Any] = {"id": record["id"], "type": kind, "visible_to": record["visible_to"], "owner": {"id": record["owner_id"]}}
+        if kind == "file":
+            return {"id": record["id"], "type": kind, "name": record["name"], "url": f"/files/{record['id']}/download"}
+        item: dict[str, Any] = {"id": _id_of(kind, record), "type": kind, "visible_to": record["visible_to"], "owner": {"id": record["owner_id"]}}
         store = self.account.store
         if kind == "deal":
             stage, person = store["stage"].get(record["stage_id"]), store["person"].get(record["person_id"] or 0)
             item |= {name: record[name] for name in ("title", "value", "currency", "status", "is_archived")}
             item["stage"] = {"id": record["stage_id"], "name": stage["name"] if stage is not None else None}
             item["person"] = {"id": person["id"], "name": person["name"]} if person is not None else None
+        elif kind == "lead":
+            person = store["person"].get(record["person_id"] or 0)
+            item |= {name: record[name] for name in ("title", "value", "currency", "is_archived")}
+            item["person"] = {"id": person["id"], "name": person["name"]} if person is not None else None
+            item["phones"] = [entry["value"] for entry in person["phones"]] if person is not None else []
+            item["emails"] = [entry["value"] for entry in person["emails"]] if person is not None else []
         else:
             item["name"] = record["name"]
         if kind == "person":
             item |= {"phones": [entry["value"] for entry in record["phones"]], "emails": [entry["value"] for entry in record["emails"]]}
-        if kind in {"deal", "person"}:
-            organization = store["organization"].get(record["org_id"] or 0)
-            item["organization"] = (
-                {"id": organization["id"], "name": organization["name"], "address": (organization["address"] or {}).get("value")}
-                if organization is not None
-                else None
-            )
+        if kind in {"deal", "person", "lead"}:
+            organization = store["organization"].get(record[_ORGANIZATION_COLUMN.get(kind, "org_id")] or 0)
+            item["organization"] = {"id": organization["id"], "name": organization["name"]} if organization is not None else None
+            if organization is not None and kind != "lead":
+                item["organization"]["address"] = (organization["address"] or {}).get("value")
         if kind == "organization":
             item["address"] = (record["address"] or {}).get("value")
         if kind == "product":
@@ -158,10 +201,23 @@ class Search:
         return item
 
 
+def _id_of(kind: str, record: Record) -> int | str:
+    """The id of a record in the API, a text for leads."""
+    record_id: int | str = record["uuid"] if kind == "lead" else record["id"]
+    return record_id
+
+
+def _item_types(query: dict[str, str]) -> list[str]:
+    wanted = query.get("item_types", ",".join(_ITEM_TYPES)).split(",")
+    if any(kind not in _ITEM_TYPES for kind in wanted):
+        raise validation_failed([f"item_types: The value must be one of: {', '.join(_ITEM_TYPES)}"])
+    return wanted
+
+
 class _Query:
     """A checked search query. The cursor is the position of the next hit."""
 
-    def __init__(self, query: dict[str, str], allowed: tuple[str, ...], limit_max: int) -> None:
+    def __init__(self, query: dict[str, str], allowed: tuple[str, ...], limit_max: int, position: str = "cursor") -> None:
         problems = Problems()
         for name in query:
             if name not in allowed and name != "api_token":
@@ -170,7 +226,9 @@ class _Query:
         self.limit = integer_text(query.get("limit", "100"), "limit", problems)
         if not 1 <= self.limit <= limit_max:
             problems.add("limit", f"The value must be between 1 and {limit_max}")
-        self.start = integer_text(query.get("cursor", "0"), "cursor", problems)
+        self.start = integer_text(query.get(position, "0"), position, problems)
+        self.includes = query.get("include_fields", "").split(",")
+        self.has_related = boolean_text(query.get("search_for_related_items", "false"), "search_for_related_items", problems)
         self.is_exact = boolean_text(query.get("exact_match", "false"), "exact_match", problems)
         self._fields = query["fields"].split(",") if "fields" in query else None
         problems.raise_if_any()
@@ -202,6 +260,13 @@ def routes(account: Account) -> list[Route]:
         Route("GET", "/api/v2/itemSearch/field", 2, 20, search.by_field, is_search=True),
         *(
             Route("GET", f"/api/v2/{name}/search", 2, 20, search.of(kind), is_search=True)
-            for name, kind in (("deals", "deal"), ("persons", "person"), ("organizations", "organization"), ("products", "product"))
+            for name, kind in (
+                ("deals", "deal"),
+                ("persons", "person"),
+                ("organizations", "organization"),
+                ("products", "product"),
+                ("leads", "lead"),
+            )
         ),
+        Route("GET", "/v1/leads/search", 1, 40, search.leads_of_version_1, is_search=True),
     ]

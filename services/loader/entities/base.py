@@ -94,6 +94,11 @@ class Entity:
                 body[name] = self.cleared.get(name) if value is None else value
         return body
 
+    def can_clear(self, name: str, wanted: Mapping[str, Any]) -> bool:
+        """Answers whether a field can be emptied in a record that shall have the values `wanted`."""
+        del wanted
+        return name not in self.unclearable
+
     async def create(self, client: PipedriveClient, context: CallContext, payload: Mapping[str, Any]) -> Found:
         """Creates a record. Raises OutcomeUnknownError, TargetRejectedError, RateLimitedError."""
         answer = await client.call(f"{self.operations}.create", context, body=self.body(payload))

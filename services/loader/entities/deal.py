@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Fields Pipedrive takes only together with the status they belong to.
 _CLOSING: Final = frozenset({"won_time", "lost_time", "close_time", "lost_reason"})
+# Pipedrive neither takes null for these nor keeps them: they go when the deal takes another status.
+_STATUS_OF: Final = {"won_time": "won", "lost_time": "lost"}
 # An archived list costs twice a plain one (20 tokens); below so many missing deals one by one is cheaper.
 _ARCHIVED_LIST_FROM: Final = 20
 
@@ -31,9 +33,18 @@ class DealEntity(Entity):
         body = Entity.patch_body(self, changes, wanted)
         if _CLOSING & body.keys() and wanted.get("status"):
             body["status"] = wanted["status"]
+        for name in _STATUS_OF:
+            if name in body and body[name] is None:
+                del body[name]
         if "pipeline_id" in body and wanted.get("stage_id"):
             body["stage_id"] = wanted["stage_id"]
         return body
+
+    def can_clear(self, name: str, wanted: Mapping[str, Any]) -> bool:
+        """Answers whether a field can be emptied; the time of a status is, by any other status."""
+        if name in _STATUS_OF:
+            return bool(wanted.get("status") != _STATUS_OF[name])
+        return Entity.can_clear(self, name, wanted)
 
     async def update(self, client: PipedriveClient, context: CallContext, found: Found, body: Mapping[str, Any]) -> None:
         """Changes fields; an archived deal is taken out of the archive for it and put back."""

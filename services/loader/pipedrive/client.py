@@ -165,6 +165,17 @@ class PipedriveClient:
                     raise _unreachable(op, error) from error
                 await self._clock.sleep(self._backoff.delay_seconds(failures))
 
+    async def look(self, context: CallContext) -> None:
+        """Finds out with one cheap call whether the target takes work: whether it answers, and whether there are tokens for a write.
+
+        Raises:
+            RateLimitedError: not yet, or nothing may be sent now; it then cost nothing or was not sent.
+            UnavailableError, UnauthorizedError: see `call`.
+        """
+        await self.call("users.me", context)
+        grant = await self._quota.acquire(tokens=operation("organizations.create").token_count, is_search=False, priority=context.priority)
+        await self._quota.release(grant, is_sent=False, tokens_spent=0, headers=None)
+
     def resume(self) -> None:
         """A person says that it goes on: what stopped us is tried again at once."""
         self._refused_key = ""

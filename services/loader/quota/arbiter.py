@@ -9,27 +9,25 @@ A call whose answer never comes holds its slot until the lease ended, plus the l
 know the calls of the one before it; it grants nothing for `restart_wait_seconds`. Nothing here needs the clocks of both sides to agree, only to tick
 equally fast.
 
-**The tokens.** A header tells what remained when its call was served, not when it arrived. Calls answered before that call was granted are in it for
-sure; those answered during its life may not be, so they are taken off; those still out are taken off by their leases. That bound holds whatever
-order calls and answers take. Of two bounds the lower one counts, unless the call was granted after the other was learned: then it knows more, and
-is believed upwards too (a new day, a top-up). A call is debited before it is sent, so the sum of what is out never exceeds what remains.
+**The tokens** of the day are kept by `DailyTokens`.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import uuid
-from collections import deque
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from services.common.errors import RateLimitedError
+from services.loader.quota.tokens import DailyTokens, stamp
+from services.loader.quota.window import Window
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from services.common.clock import Clock
     from services.loader.quota.settings import QuotaSettings
 
@@ -102,43 +100,6 @@ class BudgetState:
     refused_calls: int
 
 
-@dataclass(slots=True)
-class _Window:
-    """Slots of one rolling window: held by open leases, and cooling until their time."""
-
-    limit: int
-    held: int = 0
-    cooling_count: int = 0
-    cooling: deque[tuple[float, int]] = field(default_factory=deque)
-
-    def used(self, now: float) -> int:
-        # A slot whose time is exactly now still counts: whether the server's window includes its border is not known.
-        while self.cooling and self.cooling[0][0] < now:
-            self.cooling_count -= self.cooling.popleft()[1]
-        return self.held + self.cooling_count
-
-    def cool(self, until: float, count: int) -> None:
-        if count <= 0:
-            return
-        # Kept in order of time; a lost lease cools longer than those released after it.
-        if self.cooling and self.cooling[-1][0] > until:
-            self.cooling = deque(sorted([*self.cooling, (until, count)]))
-        else:
-            self.cooling.append((until, count))
-        self.cooling_count += count
-
-    def free_at(self, now: float, count: int) -> float:
-        """When `count` slots are free, counting only slots whose time is known; infinity when that is not enough."""
-        free = self.limit - self.used(now)
-        if free >= count:
-            return now
-        for until, cooling in self.cooling:
-            free += cooling
-            if free >= count:
-                return until
-        return math.inf
-
-
 class Budget:
     """The budget of one Pipedrive company and token."""
 
@@ -147,28 +108,18 @@ class Budget:
         self._incarnation = incarnation
         self._settings = settings
         self._clock = clock
-        self._zone = ZoneInfo(settings.reset_zone)
-        self._window = _Window(settings.window_limit)
-        self._searches = _Window(settings.search_limit)
+        self._window = Window(settings.window_limit)
+        self._searches = Window(settings.search_limit)
         self._leases: dict[str, Lease] = {}
         self._order = itertools.count(1)
-        self._last_order = 0
-        self._daily_limit = settings.daily_tokens
-        self._remaining = settings.daily_tokens
-        self._is_limit_known = False
-        self._remaining_order = 0
-        self._next_reset = self._reset_after(clock.now())
-        self._reserved = 0
+        self._tokens = DailyTokens(name=name, settings=settings, clock=clock)
         self._spent = 0
-        self._answered = 0
         self._refused_calls = 0
         self._ambiguous = 0
         self._paused_until = started + settings.restart_wait_seconds
         self._breaker_until: datetime | None = None
         self._breaker_seconds = settings.breaker_seconds
         self._is_probing_breaker = False
-        self._exhausted_until: datetime | None = None
-        self._is_probing_day = False
         self._wanted: dict[Priority, float] = {}
 
     def acquire(self, *, requests: int, tokens: int, searches: int = 0, priority: Priority = Priority.BULK) -> Lease | Refusal:
@@ -183,12 +134,11 @@ class Budget:
         now = self._clock.monotonic()
         self._drop_lost_leases(now)
         self._check_breaker()
-        refusal = self._check_tokens(tokens, priority)
-        if refusal is not None:
-            return refusal
+        if not self._tokens.admits(tokens, keeps_shares=priority is not Priority.ROLLBACK):
+            return Refusal(_RETRY_SECONDS_MIN * 4)
         if now < self._paused_until:
             return self._refuse(priority, now, self._paused_until - now)
-        is_probing = self._is_probing_breaker or self._is_probing_day
+        is_probing = self._is_probing_breaker or self._tokens.is_probing
         if is_probing and self._window.held:
             return self._refuse(priority, now, _WANTED_SECONDS)
         if self._wanted and any(other < priority and until > now for other, until in self._wanted.items()):
@@ -220,19 +170,16 @@ class Budget:
         if self._breaker_until is not None:
             self._breaker_until = None
             self._is_probing_breaker = True
-        self._exhausted_until = None
-        self._is_probing_day = True
-        self._renew()
+        self._tokens.resume()
 
     def state(self) -> BudgetState:
         """Answers the budget as it stands."""
         now = self._clock.monotonic()
         self._drop_lost_leases(now)
-        self._start_new_day_when_due()
-        stops = [time for time in (self._exhausted_until, self._breaker_until) if time is not None and time > self._clock.now()]
+        stops = [time for time in (self._tokens.stop_until, self._breaker_until) if time is not None and time > self._clock.now()]
         return BudgetState(
-            daily_limit=self._daily_limit if self._is_limit_known else 0,
-            daily_remaining=max(0, self._remaining - self._reserved),
+            daily_limit=self._tokens.limit if self._tokens.is_limit_known else 0,
+            daily_remaining=self._tokens.free,
             spent=self._spent,
             window_limit=self._window.limit,
             window_used=self._window.used(now),
@@ -241,25 +188,25 @@ class Budget:
         )
 
     def _grant(self, now: float, requests: int, tokens: int, searches: int) -> Lease:
-        self._last_order = next(self._order)
+        order = next(self._order)
         lease = Lease(
-            lease_id=f"{self._name}/{self._incarnation}-{self._last_order}",
+            lease_id=f"{self._name}/{self._incarnation}-{order}",
             request_count=requests,
             token_count=tokens,
             search_count=searches,
             expires=now + self._settings.lease_seconds,
-            order=self._last_order,
+            order=order,
             used_at_grant=self._window.used(now) + requests,
-            answered_at_grant=self._answered,
+            answered_at_grant=self._tokens.answered,
         )
         self._leases[lease.lease_id] = lease
         self._window.held += requests
         self._searches.held += searches
-        self._reserved += tokens
+        self._tokens.reserve(tokens, order)
         return lease
 
     def _close(self, lease: Lease, *, cool_until: float, sent: int) -> None:
-        self._reserved -= lease.token_count
+        self._tokens.give_back(lease.token_count)
         self._window.held -= lease.request_count
         self._searches.held -= lease.search_count
         self._window.cool(cool_until, sent)
@@ -275,10 +222,8 @@ class Budget:
             del self._leases[lease.lease_id]
             lease.is_open = False
             self._close(lease, cool_until=lease.expires + lost_after + self._settings.window_seconds, sent=lease.request_count)
-            # Whether its calls were made is not known; the cautious reading is that they were.
             self._spent += lease.token_count
-            self._answered += lease.token_count
-            self._remaining -= lease.token_count
+            self._tokens.lose(lease.token_count)
 
     def _refuse(self, priority: Priority, now: float, seconds: float) -> Refusal:
         self._wanted[priority] = now + min(seconds, _WANTED_SECONDS) + _RETRY_SECONDS_MIN
@@ -290,80 +235,34 @@ class Budget:
         wait = (self._breaker_until - self._clock.now()).total_seconds()
         if wait > 0:
             raise RateLimitedError(
-                f"Cloudflare in front of Pipedrive blocks our calls; nothing is sent until {_stamp(self._breaker_until)}",
+                f"Cloudflare in front of Pipedrive blocks our calls; nothing is sent until {stamp(self._breaker_until)}",
                 retry_after_seconds=wait,
                 reason="TARGET_BLOCKED",
-                metadata={"resume_time": _stamp(self._breaker_until), "connection": self._name},
+                metadata={"resume_time": stamp(self._breaker_until), "connection": self._name},
             )
         self._breaker_until = None
         self._is_probing_breaker = True
 
-    def _check_tokens(self, tokens: int, priority: Priority) -> Refusal | None:
-        self._start_new_day_when_due()
-        now = self._clock.now()
-        if self._exhausted_until is not None and now < self._exhausted_until:
-            self._raise_exhausted(self._exhausted_until)
-        floor = 0
-        if priority is not Priority.ROLLBACK:
-            floor = int(self._daily_limit * (self._settings.rollback_share + self._settings.others_share))
-        if self._remaining - self._reserved - tokens >= floor:
-            return None
-        if self._reserved and self._remaining - tokens >= floor:
-            # What is out on lease may stand in the header already; the next release tells.
-            return Refusal(_RETRY_SECONDS_MIN * 4)
-        self._raise_exhausted(self._next_reset)
-        return None
-
-    def _raise_exhausted(self, until: datetime) -> None:
-        raise RateLimitedError(
-            f"the daily token budget of Pipedrive is used up; work goes on at {_stamp(until)}",
-            retry_after_seconds=max(1.0, (until - self._clock.now()).total_seconds()),
-            reason="TARGET_QUOTA_EXHAUSTED",
-            metadata={"resume_time": _stamp(until), "connection": self._name},
-        )
-
-    def _start_new_day_when_due(self) -> None:
-        now = self._clock.now()
-        if self._exhausted_until is not None and now >= self._exhausted_until:
-            self._exhausted_until = None
-            self._is_probing_day = True
-            self._renew()
-        if now >= self._next_reset:
-            self._next_reset = self._reset_after(now)
-            self._renew()
-
-    def _renew(self) -> None:
-        """Takes the budget for full until the next answer tells."""
-        self._remaining = max(self._remaining, self._daily_limit)
-        self._remaining_order = self._last_order
-
-    def _reset_after(self, now: datetime) -> datetime:
-        local = now.astimezone(self._zone)
-        midnight = datetime(local.year, local.month, local.day, tzinfo=self._zone) + timedelta(days=1)
-        return midnight.astimezone(now.tzinfo)
-
     def _learn(self, lease: Lease, tokens_spent: int, headers: Headers, now: float) -> None:
         if headers.window_limit is not None and headers.window_limit > 0:
             self._window.limit = headers.window_limit
-        if headers.daily_limit is not None and headers.daily_limit > 0:
-            self._daily_limit, self._is_limit_known = headers.daily_limit, True
-        counted = self._remaining - tokens_spent
-        if headers.daily_remaining is None:
-            self._remaining = counted
-        else:
-            told = headers.daily_remaining - (self._answered - lease.answered_at_grant)
-            self._remaining = told if lease.order > self._remaining_order else min(counted, told)
-            self._remaining_order = self._last_order
-        self._answered += tokens_spent
+        self._tokens.learn(
+            order=lease.order,
+            answered_at_grant=lease.answered_at_grant,
+            spent=tokens_spent,
+            limit=headers.daily_limit,
+            remaining=headers.daily_remaining,
+        )
         self._count_foreign_calls(lease, headers, now)
         if headers.is_html:
             self._open_breaker()
         elif headers.status == _HTTP_TOO_MANY:
-            self._learn_refusal(headers, now)
+            self._learn_refusal(lease, headers, now)
         elif headers.status:
             self._is_probing_breaker = False
             if headers.status < _HTTP_OK_BELOW:
-                self._ambiguous, self._is_probing_day, self._breaker_seconds = 0, False, self._settings.breaker_seconds
+                self._ambiguous, self._breaker_seconds = 0, self._settings.breaker_seconds
+                self._tokens.accept(lease.order, is_told=headers.daily_remaining is not None)
 
     def _count_foreign_calls(self, lease: Lease, headers: Headers, now: float) -> None:
         """Calls somebody else makes with the same token fill the window too; the header shows them.
@@ -380,17 +279,14 @@ class Budget:
         self._breaker_seconds = min(self._breaker_seconds * 2, _BREAKER_SECONDS_MAX)
         self._is_probing_breaker = False
 
-    def _learn_refusal(self, headers: Headers, now: float) -> None:
+    def _learn_refusal(self, lease: Lease, headers: Headers, now: float) -> None:
         self._refused_calls += 1
-        is_daily = headers.daily_remaining == 0
+        is_daily = headers.daily_remaining is not None and headers.daily_remaining < max(1, lease.token_count)
         if headers.daily_remaining is None and headers.window_remaining is None:
             self._ambiguous += 1
-            is_daily = self._remaining <= 0 or self._ambiguous > _AMBIGUOUS_MAX
+            is_daily = self._tokens.is_spent() or self._ambiguous > _AMBIGUOUS_MAX
         if is_daily:
-            self._remaining = 0
-            self._remaining_order = self._last_order
-            probe = self._clock.now() + timedelta(seconds=self._settings.probe_seconds)
-            self._exhausted_until = min(probe, self._next_reset) if self._is_probing_day else self._next_reset
+            self._tokens.exhaust()
             return
         pause = max(headers.retry_after_seconds or 0.0, self._settings.window_seconds * 2.0 ** min(self._ambiguous, _AMBIGUOUS_MAX))
         self._paused_until = max(self._paused_until, now + min(pause, _BURST_PAUSE_SECONDS_MAX))
@@ -415,7 +311,3 @@ class Arbiter:
                 name=connection, settings=self._settings, clock=self._clock, started=self._started, incarnation=self._incarnation
             )
         return budget
-
-
-def _stamp(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

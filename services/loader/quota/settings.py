@@ -37,8 +37,8 @@ class QuotaSettings:
     """`OTHERS_SHARE`: part of the daily budget left to the customer's other apps, 0 to 0.9; a rollback may use it too."""
     reset_zone: str = "UTC"
     """`RESET_ZONE`: IANA zone of the midnight at which the daily budget starts anew; Pipedrive does not name it (API.md 2.1)."""
-    probe_seconds: float = 3600.0
-    """`PROBE_SECONDS`: when the budget is still empty after the assumed reset, ask again after so many seconds."""
+    probe_seconds: float = 900.0
+    """`PROBE_SECONDS`: while the budget is used up, one call finds out every so many seconds whether it was renewed or topped up."""
     breaker_seconds: float = 300.0
     """`BREAKER_SECONDS`: pause after a block page of Cloudflare, seconds; doubled each time up to one hour."""
 

@@ -18,13 +18,13 @@ UPLOAD = (
     ("value", "expected"),
     [
         ({"id": 1, "note": None, "more": 2}, []),
-        ({"id": None}, ["id: None is not of type 'integer'"]),
-        ({"other": 1}, [": Additional properties are not allowed ('other' was unexpected)"]),
+        ({"id": None}, ["id: is null instead of integer"]),
+        ({"other": 1}, ["other: is not in the specification"]),
     ],
 )
 def test_parts_are_merged_and_closed(value: Any, expected: list[str]) -> None:
     schema = plain({"allOf": [PART, {"properties": {"more": {"type": "number"}}}]}, is_v1=False)
-    assert problems(validator(schema), value) == expected
+    assert list(map(str, problems(validator(schema), value))) == expected
 
 
 def test_a_hash_is_allowed_at_any_root_of_version_1_only() -> None:
@@ -36,13 +36,13 @@ def test_a_hash_is_allowed_at_any_root_of_version_1_only() -> None:
 def test_a_placeholder_stands_for_any_id() -> None:
     checker = validator(plain({"properties": {"USER_ID": {"type": "object"}}}, is_v1=True))
     assert problems(checker, {"12": {}}) == []
-    assert problems(checker, {"12": 1}) == ["12: 1 is not of type 'object'"]
+    assert list(map(str, problems(checker, {"12": 1}))) == ["*: is integer instead of object"]
 
 
 def test_places_are_the_same_of_schema_and_value() -> None:
     schema = plain({"type": "array", "items": {"properties": {"a": {"type": "array", "items": PART}}}}, is_v1=False)
     assert list(places_of_schema(schema)) == ["[].a", "[].a[].id", "[].a[].note"]
-    assert list(places_of_value([{"a": [{"id": 1, "note": None}]}])) == ["[].a", "[].a[].id", "[].a[].note"]
+    assert dict(places_of_value([{"a": [{"id": 1, "note": None}]}])) == {"[].a": "array", "[].a[].id": "integer", "[].a[].note": "null"}
 
 
 @requires_spec
@@ -104,9 +104,9 @@ def test_a_request_is_checked(*, method: str, path: str, query: str, content_typ
 def test_an_answer_is_checked() -> None:
     assert validate_response("DELETE", "/api/v2/deals/{id}", 200, {"success": True, "data": {"id": 1}}) == []
     assert validate_response("DELETE", "/api/v2/deals/{any}", 200, {"success": 1, "data": {"id": "1"}}) == [
-        "success: 1 is not of type 'boolean'",
-        "data.id: '1' is not of type 'integer'",
+        "success: is integer instead of boolean",
+        "data.id: is string instead of integer",
     ]
-    assert validate_response("POST", "/api/v2/products", 200, {}) == ["status: 200 is not declared, only 201"]
+    assert validate_response("POST", "/api/v2/products", 200, {}) == [": 200 instead of 201"]
     assert validate_response("POST", "/api/v2/products", 400, {}) == []
     assert validate_response("GET", "/api/v2/nothing", 200, {}) == ["GET /api/v2/nothing is no operation"]

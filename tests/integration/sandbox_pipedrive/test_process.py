@@ -66,20 +66,82 @@ def test_cut_connection_gives_no_byte_of_an_answer(tmp_path: Path, kind: str, cr
         assert len(client.get("/api/v2/organizations").json()["data"]) == created
 
 
-def test_port_in_use_and_damaged_file_end_with_one_line(tmp_path: Path) -> None:
+def test_what_is_wrong_at_start_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        result = _failing("--port", str(taken.getsockname()[1]))
-        assert "cannot listen on 127.0.0.1" in result
+        assert "cannot listen on 127.0.0.1" in _failing(1, "--port", str(taken.getsockname()[1]))
     damaged = tmp_path / "account.db"
     damaged.write_bytes(b"no database" * 500)
-    assert "move it away" in _failing("--port", "0", "--db", str(damaged))
+    assert "move it away" in _failing(1, "--port", "0", "--db", str(damaged))
+    assert "cannot read the users file" in _failing(1, "--port", "0", "--users", str(tmp_path / "missing"))
+    assert "cannot write the address file" in _failing(1, "--port", "0", "--address-file", str(tmp_path / "missing" / "address"))
+    assert "holds no token" in _failing(1, "--port", "0", "--token-file", str(damaged.with_name("empty")), empty=damaged.with_name("empty"))
+    assert "cannot write the recording" in _failing(1, "--port", "0", "--record", str(tmp_path / "missing" / "recording"))
+    assert "are not JSON" in _failing(1, "--port", "0", "--faults", str(damaged))
+    assert "cannot read the rules" in _failing(1, "--port", "0", "--people", str(tmp_path / "missing"))
+    assert "argument --plan" in _failing(2, "--plan", "huge")
+    assert "cannot listen on no.such.host.example" in _failing(1, "--host", "no.such.host.example", "--port", "0")
 
 
-def _failing(*arguments: str) -> str:
+def test_second_simulator_on_one_state_file_says_so(tmp_path: Path) -> None:
+    file = str(tmp_path / "account.db")
+    with _running(tmp_path, "--db", file):
+        assert "another running simulator uses it" in _failing(1, "--port", "0", "--db", file)
+
+
+def test_recording_from_the_start_can_be_played_by_another_process(tmp_path: Path) -> None:
+    file = tmp_path / "recording.jsonl"
+    with _running(tmp_path, "--seed", "4", "--record", str(file)) as (client, _):
+        for number in range(20):
+            client.post("/api/v2/deals", json={"title": f"Deal {number}", "org_id": 1}).raise_for_status()
+        client.post("/v1/files", files={"file": ("a.bin", b"\x00\xff" * 1_000_000)}, data={"deal_id": "1"}).raise_for_status()
+        digest = client.get("/_sandbox/digest", headers=CONTROL).json()["digest"]
+    command = [sys.executable, "-m", "sandbox.pipedrive.replay", str(file), digest]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{digest} 21 requests 1 events\n"
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "command",
+    [["-m", "sandbox.pipedrive"], ["-m", "transload.cli.main", "sandbox", "pipedrive"]],
+    ids=["module", "transload"],
+)
+def test_it_ends_quietly_when_told(tmp_path: Path, command: list[str], signal_number: signal.Signals) -> None:
+    address = tmp_path / "address"
+    arguments = [sys.executable, *command, "--port", "0", "--token", "T", "--address-file", str(address)]
+    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + START_SECONDS
+    while not address.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with httpx.Client(base_url=address.read_text(encoding="utf-8").strip(), headers={"x-api-token": "T"}) as client:
+        client.get("/v1/users/me").raise_for_status()
+    process.send_signal(signal_number)
+    _, errors = process.communicate(timeout=START_SECONDS)
+    assert (process.returncode, errors.decode().count("\n")) == (0, 1)
+
+
+def test_transload_passes_arguments_and_exit_codes_on() -> None:
+    command = [sys.executable, "-m", "transload.cli.main", "sandbox"]
+    wrong = subprocess.run([*command, "pipedrive", "--plan", "huge"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+    assert "argument --plan" in wrong.stderr
+    for name, option in (("pipedrive", "--clock-speed"), ("stel_order", "--calls-per-minute")):
+        helped = subprocess.run([*command, name, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert helped.returncode == 0
+        assert option in helped.stdout
+
+
+def _failing(code: int, *arguments: str, empty: Path | None = None) -> str:
+    if empty is not None:
+        empty.touch()
     done = subprocess.run([sys.executable, "-m", "sandbox.pipedrive", *arguments], cwd=ROOT, capture_output=True, timeout=START_SECONDS, check=False)
-    assert done.returncode == 1
     lines = done.stderr.decode().strip().splitlines()
-    assert len(lines) == 1
-    return lines[0]
+    assert done.returncode == code, lines
+    last = lines.pop()
+    assert lines == [line for line in lines if line.startswith("Pipedrive sandbox at ")]
+    return last

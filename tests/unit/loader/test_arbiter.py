@@ -120,17 +120,129 @@ def test_a_daily_refusal_stops_until_the_reset_of_the_zone(clock: FakeClock) -> 
     take(target)
 
 
-def test_a_budget_still_empty_after_the_assumed_reset_is_asked_again_within_the_hour(clock: FakeClock) -> None:
+EXHAUSTED = Headers(status=429, daily_remaining=0, daily_limit=30_000)
+
+
+def refuse(target: Budget, lease: Lease) -> None:
+    target.release(lease.lease_id, requests_sent=1, tokens_spent=0, headers=EXHAUSTED)
+
+
+def is_stopped(target: Budget, **more: object) -> bool:
+    try:
+        target.acquire(requests=1, tokens=5, **more)  # type: ignore[arg-type]
+    except RateLimitedError:
+        return True
+    return False
+
+
+def test_a_used_up_budget_is_looked_at_with_one_call_every_quarter_of_an_hour(clock: FakeClock) -> None:
     target = budget(clock)
-    exhausted = Headers(status=429, daily_remaining=0, daily_limit=30_000)
-    target.release(take(target).lease_id, requests_sent=1, tokens_spent=0, headers=exhausted)
+    refuse(target, take(target))
+    looks = 0
+    for _ in range(12 * 3600 // 10):
+        clock.advance(10)
+        answer = None if is_stopped(target) else next(iter(target._leases.values()))
+        if answer is not None:
+            looks += 1
+            assert answer.request_count == 1
+            assert isinstance(target.acquire(requests=1, tokens=5), Refusal)
+            refuse(target, answer)
+    assert looks == 12 * 4
+
+
+def test_a_reset_at_an_hour_nobody_assumed_is_found_by_the_next_look(clock: FakeClock) -> None:
+    target = budget(clock)
+    refuse(target, take(target))
+    clock.advance(900)
+    refuse(target, take(target))
+    clock.advance(900)
+    give_back(target, take(target, requests=10), daily_limit=30_000, daily_remaining=29_995)
+    assert take(target, requests=10).request_count == 10
+    assert target.state().resume_time is None
+
+
+def test_a_budget_still_empty_after_the_assumed_reset_is_looked_at_again_soon(clock: FakeClock) -> None:
+    target = budget(clock)
+    refuse(target, take(target))
     clock.advance(24 * 3600)
-    target.release(take(target).lease_id, requests_sent=1, tokens_spent=0, headers=exhausted)
+    refuse(target, take(target))
     with pytest.raises(RateLimitedError) as caught:
         target.acquire(requests=1, tokens=1)
-    assert caught.value.retry_after_seconds == 3600
-    clock.advance(3600)
+    assert caught.value.metadata["resume_time"] == "2026-01-03T00:00:00Z"
+    assert caught.value.metadata["look_time"] == "2026-01-02T00:15:00Z"
+    assert "assumed" in caught.value.message
+    clock.advance(900)
     take(target)
+
+
+def test_looking_spends_one_call_of_the_shares_that_are_kept_and_no_more(clock: FakeClock) -> None:
+    target = budget(clock)
+    give_back(target, take(target), daily_limit=30_000, daily_remaining=3_004)
+    assert is_stopped(target)
+    resume_time = target.state().resume_time
+    assert resume_time is not None
+    assert resume_time.isoformat() == "2026-01-02T00:00:00+00:00"
+    clock.advance(900)
+    give_back(target, take(target, tokens=2), daily_limit=30_000, daily_remaining=3_002)
+    assert is_stopped(target)
+    clock.advance(900)
+    give_back(target, take(target, tokens=2), daily_limit=30_000, daily_remaining=33_000)
+    assert not is_stopped(target)
+
+
+def test_a_few_tokens_that_turn_up_do_not_end_a_stop_but_many_do(clock: FakeClock) -> None:
+    target = budget(clock)
+    late = take(target, priority=Priority.ROLLBACK)
+    give_back(target, take(target), daily_limit=30_000, daily_remaining=3_004)
+    assert is_stopped(target)
+    give_back(target, late, daily_limit=30_000, daily_remaining=3_600)
+    give_back(target, take(target, priority=Priority.ROLLBACK), daily_limit=30_000, daily_remaining=3_500)
+    assert is_stopped(target)
+    give_back(target, take(target, priority=Priority.ROLLBACK), daily_limit=30_000, daily_remaining=3_700)
+    assert not is_stopped(target)
+
+
+def test_shares_are_not_spent_by_looking_when_no_header_tells_what_remains(clock: FakeClock) -> None:
+    target = budget(clock, daily_tokens=3_004)
+    for _ in range(540):
+        clock.advance(2.1)
+        give_back(target, take(target))
+    clock.advance(900)
+    assert is_stopped(target)
+    clock.advance(900)
+    assert is_stopped(target)
+
+
+def test_a_look_waits_for_a_block_to_end(clock: FakeClock) -> None:
+    target = budget(clock, breaker_seconds=3000.0)
+    first, second = take(target), take(target)
+    refuse(target, first)
+    target.release(second.lease_id, requests_sent=1, tokens_spent=0, headers=Headers(status=403, is_html=True))
+    clock.advance(2999)
+    with pytest.raises(RateLimitedError) as caught:
+        target.acquire(requests=1, tokens=5)
+    assert caught.value.reason == "TARGET_BLOCKED"
+    clock.advance(1)
+    probe = take(target, requests=10)
+    assert probe.request_count == 1
+    assert isinstance(target.acquire(requests=1, tokens=5), Refusal)
+
+
+def test_a_late_answer_to_an_older_call_does_not_end_the_looking(clock: FakeClock) -> None:
+    target = budget(clock, probe_seconds=5.0)
+    late, refused = take(target), take(target)
+    refuse(target, refused)
+    clock.advance(5)
+    assert isinstance(target.acquire(requests=1, tokens=5), Refusal)
+    give_back(target, late)
+    assert take(target, requests=10).request_count == 1
+
+
+def test_a_refusal_with_less_left_than_the_call_costs_is_the_days(clock: FakeClock) -> None:
+    target = budget(clock, rollback_share=0.0, others_share=0.0)
+    lease = take(target, tokens=25)
+    target.release(lease.lease_id, requests_sent=1, tokens_spent=0, headers=Headers(status=429, daily_remaining=24, daily_limit=30_000))
+    assert is_stopped(target)
 
 
 @pytest.mark.requirement("G-03", "L-15")

@@ -262,6 +262,34 @@ async def test_after_a_persons_resume_a_bought_budget_or_a_lifted_block_is_found
     assert result_of((await world.load("organization", {"organization:client/99": payloads.organization()}))["organization:client/99"]) == "CREATED"
 
 
+@pytest.mark.requirement("G-03", "L-10")
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_a_budget_renewed_at_an_unexpected_hour_ends_the_pause(is_restarted: bool) -> None:
+    world = World(limits=True, plan="lite", seats=1)
+    batch = {f"organization:client/{number}": payloads.organization(f"Org {number}") for number in range(12)}
+    world.app.limits.state()
+    world.app.limits.spend(30_000 - 3_020)
+    with pytest.raises(RateLimitedError):
+        await world.load("organization", batch)
+    if is_restarted:
+        world.restart()
+    world.app.journal.clear()
+    claims = world.ledger.begin_count
+    for _ in range(6 * 60):
+        world.clock.advance(10)
+        with pytest.raises(PausedError):
+            await world.load("organization", batch)
+    # Four in the hour; a new process, which knows nothing yet, looks once at its start and not at the end of the hour.
+    assert [entry.operation for entry in world.app.journal.entries] == ["GET /v1/users/me"] * 4
+    assert world.ledger.begin_count == claims
+    world.app.limits.spend(-20_000)
+    world.clock.advance(900)
+    outcomes = await world.load("organization", batch)
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+    assert world.ledger.reports[-1][0] == ""
+    assert world.app.journal.summary()["refused_429"] == 0
+
+
 @pytest.mark.requirement("G-05")
 async def test_a_reached_cap_waits_for_a_person_and_closed_deals_go_on() -> None:
     world = World(open_deals_max=0)

@@ -153,6 +153,7 @@ async def test_read_back_streams_pages_and_tokens(world: World) -> None:
 def test_plan_and_caps_are_guessed_from_the_limits() -> None:
     assert plan_and_caps(window_limit=20, daily_limit=60_000) == ({"name": "Lite", "seats": 2}, {"custom_fields": 30, "open_deals": 5_000})
     assert plan_and_caps(window_limit=120, daily_limit=1_050_000) == ({"name": "Ultimate", "seats": 5}, {"custom_fields": 500, "open_deals": 100_000})
+    assert plan_and_caps(window_limit=480, daily_limit=1_050_000) == plan_and_caps(window_limit=120, daily_limit=1_050_000)
     assert plan_and_caps(window_limit=77, daily_limit=1)[0]["name"] is None
     assert orjson.loads(target_json({}, quota={"window_limit": 20, "daily_token_limit": 0}))["quota"]["plan"]["seats"] is None
 

@@ -126,6 +126,39 @@ async def test_only_what_the_source_changed_is_patched(world: World) -> None:
     assert world.live("organization")[-1]["address"]["locality"] == "Madrid"
 
 
+@pytest.mark.requirement("L-11")
+@pytest.mark.parametrize(
+    ("change", "times"),
+    [
+        ({"status": "open"}, (None, None)),
+        ({"status": "lost", "lost_time": "2022-02-03T04:05:06Z"}, (None, "2022-02-03T04:05:06Z")),
+    ],
+    ids=["reopened", "lost"],
+)
+async def test_a_won_deal_takes_another_status_and_its_time_goes(world: World, change: dict[str, Any], times: tuple[str | None, str | None]) -> None:
+    await base(world)
+    deal = {name: value for name, value in payloads.deal(ORG, person_id={"$ref": PERSON}).items() if name != "won_time"} | change
+    outcome = (await world.load("deal", {DEAL: deal}))[DEAL]
+    assert outcome is not None
+    assert (result_of(outcome), outcome.flag_reason) == ("UPDATED", "")
+    stored = world.live("deal")[-1]
+    assert (stored["status"], stored["won_time"], stored["lost_time"]) == (change["status"], *times)
+    images = await read(world, "deal", [world.ledger.entry(DEAL).target_id], [])
+    image = orjson.loads(world.ledger.entry(DEAL).image)
+    assert {name: images[outcome.target_id].get(name) for name in image} == image
+
+
+@pytest.mark.requirement("L-11", "L-16")
+async def test_a_won_deal_whose_date_is_gone_keeps_it_and_is_flagged(world: World) -> None:
+    await base(world)
+    deal = {name: value for name, value in payloads.deal(ORG, person_id={"$ref": PERSON}).items() if name != "won_time"}
+    outcome = (await world.load("deal", {DEAL: deal}))[DEAL]
+    assert outcome is not None
+    assert (result_of(outcome), outcome.flag_reason) == ("UNCHANGED", "TARGET_REJECTED")
+    assert "won_time" in outcome.message
+    assert world.live("deal")[-1]["won_time"] == "2021-01-02T03:04:05Z"
+
+
 @pytest.mark.requirement("L-11", "L-16")
 @pytest.mark.parametrize(
     ("policy", "result", "name"), [("", "WAITING", "Edited"), ("source", "UPDATED", "Müller AG"), ("target", "UNCHANGED", "Edited")]

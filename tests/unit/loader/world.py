@@ -111,7 +111,7 @@ class MemoryLedger:
 
     async def begin(self, batch: MappedBatch) -> pb.BeginBatchResponse:
         if self._is_paused():
-            raise PausedError("paused")
+            raise PausedError("paused", metadata={"reason": self.reports[-1][0], "connection": CONNECTION})
         self.begin_count += 1
         response = pb.BeginBatchResponse(connection=CONNECTION, run_kind=self.run_kind)
         response.claim_expire_time.FromDatetime(self._clock.now() + timedelta(seconds=self.claim_seconds))

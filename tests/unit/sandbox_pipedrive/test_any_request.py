@@ -18,6 +18,7 @@ KEYS = (
     "owner_id", "person_id", "org_id", "deal_id", "visible_to", "add_time", "type", "due_date", "due_time", "duration", "participants",
     "attendees", "note", "done", "prices", "category", "tax", "billing_frequency", "billing_frequency_cycles", "product_id", "item_price",
     "quantity", "discount", "discount_type", "field_name", "field_type", "options", "label", "id", "data", "content", "pinned_to_deal_flag",
+    "email", "phone", "active_flag", "conditions", "glue", "operator", "object",
     "user_id", "icon_key", "color", "order_nr", "rel_owner_org_id", "rel_linked_org_id", "is_archived", "archive_time", "ui_visibility",
 )  # fmt: skip
 PATHS = (
@@ -27,16 +28,23 @@ PATHS = (
     "POST /api/v2/dealFields", "POST /api/v2/dealFields/label_ids/options", "PATCH /api/v2/dealFields/label_ids/options",
     "DELETE /api/v2/dealFields/label_ids/options", "POST /api/v2/deals/1/products", "POST /api/v2/deals/1/products/bulk", "POST /v1/notes",
     "PUT /v1/notes/{id}", "POST /v1/activityTypes", "PUT /v1/activityTypes/1", "POST /v1/organizationRelationships", "POST /v1/files",
-    "PUT /v1/files/1",
+    "PUT /v1/files/1", "POST /v1/dealFields", "PUT /v1/dealFields/{id}", "POST /v1/filters", "PUT /v1/filters/1",
+    "POST /v1/deals", "PUT /v1/deals/{id}", "POST /v1/persons", "PUT /v1/persons/{id}", "POST /v1/organizations", "PUT /v1/organizations/{id}",
+    "POST /v1/activities", "PUT /v1/activities/{id}", "POST /v1/products", "PUT /v1/products/{id}", "POST /v1/pipelines", "PUT /v1/stages/{id}",
+    "POST /v1/deals/{id}/products",
 )  # fmt: skip
 LISTS = (
     "/api/v2/deals", "/api/v2/deals/archived", "/api/v2/persons", "/api/v2/organizations", "/api/v2/products", "/api/v2/activities", "/api/v2/stages",
     "/api/v2/dealFields", "/api/v2/deals/1/products", "/api/v2/deals/products", "/api/v2/itemSearch", "/api/v2/itemSearch/field",
+    "/v1/deals", "/v1/persons", "/v1/organizations", "/v1/activities", "/v1/products", "/v1/stages", "/v1/deals/collection",
+    "/v1/persons/collection", "/v1/activities/collection", "/v1/itemSearch", "/v1/itemSearch/field", "/v1/deals/search", "/v1/deals/archived",
+    "/v1/pipelines/1/deals", "/v1/deals/1/products", "/v1/deals/1/activities", "/v1/dealFields", "/v1/filters", "/v1/deals/summary",
     "/api/v2/persons/search", "/v1/notes", "/v1/files", "/v1/organizationRelationships", "/v1/users/find",
 )  # fmt: skip
 PARAMETERS = (
     "limit", "cursor", "sort_by", "sort_direction", "ids", "updated_since", "updated_until", "custom_fields", "include_fields", "status", "deal_id",
     "org_id", "done", "deal_ids", "term", "field", "entity_type", "match", "fields", "start", "sort", "exact_match", "include_labels", "start_date",
+    "filter_id", "user_id", "first_char", "owned_by_you", "since", "field_type", "field_key", "type", "exclude",
 )  # fmt: skip
 
 hashes: st.SearchStrategy[str] = st.sampled_from(KEYS)
@@ -57,7 +65,7 @@ bodies = st.one_of(st.dictionaries(hashes, anything, max_size=7), anything)
 
 @pytest.fixture(scope="module")
 def shared() -> Driver:
-    return Driver(Options(token=TOKEN, control_key=CONTROL_KEY, seed=7, limits=False))
+    return Driver(Options(token=TOKEN, control_key=CONTROL_KEY, seed=7, limits=False, deprecated_v1=True))
 
 
 def _run(action: Callable[[], Any]) -> Any:

@@ -176,7 +176,9 @@ async def test_field_settings_are_shown_on_request(api: Driver) -> None:
     body = {"field_name": "x", "field_type": "text", "ui_visibility": {"add_visible_flag": True}}
     code = (await api.post("/api/v2/personFields", body)).data["field_code"]
     shown = (await api.get(f"/api/v2/personFields/{code}", include_fields="ui_visibility,required_fields")).data
-    assert shown["ui_visibility"] == {"add_visible_flag": True}
+    dialog = {"show": False, "order": None}
+    assert shown["ui_visibility"] == {"add_visible_flag": True, "details_visible_flag": True, "show_in_add_deal_dialog": dialog}
+    assert shown["required_fields"] == {"enabled": False}
     assert "ui_visibility" not in (await api.get(f"/api/v2/personFields/{code}")).data
 
 

@@ -9,6 +9,7 @@ import pytest
 from sandbox.common.asgi import ConnectionCutError
 from sandbox.pipedrive.operations import build_routes
 from tests.unit.sandbox_pipedrive.driver import TOKEN, Driver, Start
+from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 
 COSTS = Path(__file__).parents[4] / "shared" / "reference" / "pipedrive" / "token-costs.csv"
 
@@ -70,6 +71,27 @@ async def test_search_lags_behind(start: Start) -> None:
     assert len((await api.get("/api/v2/persons/search", term="Fresh")).data["items"]) == 1
 
 
+async def test_search_shows_what_a_record_was_before_it_changed(start: Start) -> None:
+    time = FakeTime()
+    api = start(time.clock(), search_lag_seconds=5.0)
+
+    async def names(term: str) -> list[str]:
+        return [hit["item"]["name"] for hit in (await api.get("/api/v2/organizations/search", term=term)).data["items"]]
+
+    await api.patch("/api/v2/organizations/2", {"name": "Renamed GmbH"})
+    time.sleep(3)
+    await api.patch("/api/v2/organizations/2", {"name": "Renamed Again GmbH"})
+    assert (await names("Nordlicht"), await names("Renamed")) == (["Nordlicht Elektro GmbH"], [])
+    time.sleep(2.5)
+    assert (await names("Nordlicht"), await names("Renamed")) == ([], ["Renamed GmbH"])
+    api.account.clock.jump(-86_400)
+    time.sleep(3)
+    assert await names("Renamed") == ["Renamed Again GmbH"]
+    await api.patch("/api/v2/organizations/2", {"name": "Renamed"})
+    await api.control("POST", "reset")
+    assert await names("Nordlicht") == ["Nordlicht Elektro GmbH"]
+
+
 async def _organizations(api: Driver) -> int:
     return len((await api.get("/api/v2/organizations", limit="500")).data)
 
@@ -118,6 +140,29 @@ async def test_random_faults_are_the_same_for_one_seed(start: Start) -> None:
         outcomes.append([(await api.get("/api/v2/persons/1")).status for _ in range(50)])
     assert outcomes[0] == outcomes[1]
     assert {200, 500} == set(outcomes[0])
+
+
+async def test_every_so_manieth_request_fails(api: Driver) -> None:
+    await api.control("POST", "faults", {"kind": "error_before", "every": 3, "times": 2})
+    assert [(await api.get("/api/v2/persons/1")).status for _ in range(10)] == [200, 200, 500, 200, 200, 500, 200, 200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "nonsense"}, {"kind": "slow", "seconds": -1}, {"kind": "slow", "seconds": "1"}, {"kind": "status", "status": "503"}, 5, "x",
+        [5],
+        {"kind": "slow", "path": "("}, {"kind": "slow", "every": True}, {"kind": "slow", "unknown": 1}, {}, {"rules": {}},
+        {"kind": "slow", "nth": 1.5},
+        {"kind": "slow", "probability": "half"}, {"kind": "slow", "nth": ["a"]}, {"kind": "status", "headers": {"x": 1}},
+        {"kind": "slow", "method": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_rule_that_makes_no_sense_is_refused_at_once(api: Driver, rule: Any) -> None:
+    answer = await api.send("POST", "/_sandbox/faults", rule, token=None, headers={"x-sandbox-key": "control"})
+    assert answer.status == 400, answer.body
+    assert (await api.control("GET", "faults"))["rules"] == []
 
 
 async def test_control_interface_needs_its_key_and_explains_itself(api: Driver) -> None:
@@ -185,10 +230,3 @@ async def test_taking_everything_back_leaves_the_export_as_it_was(api: Driver) -
     after = await api.send("GET", "/_sandbox/export", token=None, headers={"x-sandbox-key": "control"})
     assert after.body == before.body
     assert after.headers["x-sandbox-digest"] == before.headers["x-sandbox-digest"]
-
-
-async def test_page_for_people_shows_counts_and_escapes(api: Driver) -> None:
-    await api.post("/api/v2/organizations", {"name": "<b>bold</b>"})
-    page = (await api.send("GET", "/", token=None)).body.decode()
-    assert "&lt;b&gt;bold&lt;/b&gt;" in page
-    assert "Sandbox Field Services" in page

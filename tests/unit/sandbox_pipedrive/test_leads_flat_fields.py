@@ -54,6 +54,7 @@ def test_value_goes_in_and_out(api: Driver, kind: str, sent: dict[str, Any], sto
     values = from_v1(account, "deal", {"title": "x", **_prefixed(code, sent)})
     assert values == {code: stored}
     assert to_v1(account.fields.custom["deal"], values) == _prefixed(code, shown)
+    assert from_v1(account, "deal", _prefixed(code, shown)) == values
 
 
 @pytest.mark.parametrize("kind", ["time", "timerange"])

@@ -1,15 +1,18 @@
 """The daily budget and the 2-second windows: granted to the limit and never beyond."""
 
 import asyncio
+import itertools
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.pipedrive.clock import SandboxClock
-from sandbox.pipedrive.limits import Window
 from sandbox.pipedrive.options import PLANS, Options
+from sandbox.pipedrive.other_apps import OtherApps
+from sandbox.pipedrive.windows import Window
 from tests.unit.sandbox_pipedrive.driver import CONTROL_KEY, TOKEN, Driver, Start
+from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 
 pytestmark = pytest.mark.requirement("G-03")
 
@@ -113,6 +116,117 @@ async def test_undocumented_headers_can_be_missing(start: Start) -> None:
     assert "x-ratelimit-limit" in answer.headers
 
 
+async def test_documented_headers_can_be_missing_too(start: Start) -> None:
+    answer = await start(limits=True, rate_headers=False).get("/api/v2/persons/1")
+    assert "x-ratelimit-limit" not in answer.headers
+    assert "x-daily-ratelimit-token-remaining" in answer.headers
+
+
+async def test_daily_headers_can_be_missing_after_an_idle_time(start: Start) -> None:
+    time = FakeTime()
+    api = start(time.clock(), limits=True, idle_headers=2)
+    seen = []
+    for _ in range(2):
+        seen += ["x-daily-ratelimit-token-remaining" in (await api.get("/api/v2/persons/1")).headers for _ in range(4)]
+        time.sleep(61)
+    assert seen == [False, False, True, True] * 2
+
+
+async def test_legacy_count_of_writes_is_announced_on_request(start: Start) -> None:
+    api = start(daily_requests_header=True)
+    await api.get("/api/v2/persons/1")
+    await api.post("/api/v2/persons", {"name": "x"})
+    answer = await api.patch("/api/v2/persons/1", {"name": "y"})
+    assert answer.headers["x-daily-requests-left"] == "9999"
+    bearer = await api.send("GET", "/v1/users/me", token=None, headers={"authorization": f"Bearer {TOKEN}"})
+    assert "x-daily-requests-left" not in bearer.headers
+
+
+@pytest.mark.parametrize(("choice", "window", "budget"), [("always", 1, 1), ("window", 1, 0), ("budget", 0, 1), ("never", 0, 0)])
+async def test_retry_after_is_sent_as_chosen(start: Start, choice: str, window: int, budget: int) -> None:
+    api = start(_still(), limits=True, plan="lite", retry_after=choice)
+    for _ in range(21):
+        full = await api.get("/api/v2/persons/1")
+    await api.control("POST", "clock", {"advance_seconds": 3})
+    await api.control("POST", "budget", {"remaining": 0})
+    empty = await api.get("/api/v2/persons/1")
+    assert (full.status, empty.status) == (429, 429)
+    assert ("retry-after" in full.headers, "retry-after" in empty.headers) == (window, budget)
+
+
+@pytest.mark.parametrize(("choice", "body"), [("text", b"Request over limit"), ("empty", b"")])
+async def test_body_of_a_refusal_is_a_choice(start: Start, choice: str, body: bytes) -> None:
+    api = start(_still(), limits=True, refusal_body=choice)
+    await api.control("POST", "budget", {"remaining": 0})
+    assert (await api.get("/api/v2/persons/1")).body == body
+
+
+@pytest.mark.parametrize(("choice", "statuses"), [("token", {200}), ("user", {200, 429})])
+async def test_windows_are_of_tokens_or_of_users(start: Start, choice: str, statuses: set[int]) -> None:
+    api = start(_still(), limits=True, plan="lite", window_of=choice)
+    await api.control("POST", "tokens", {"token": "second"})
+    assert {(await api.send("GET", "/api/v2/persons/1", token=token)).status for token in [TOKEN, "second"] * 20} == statuses
+    entries = (await api.control("GET", "journal"))["entries"]
+    assert {entry["credential"] for entry in entries} == {"user:1:api", "user:1:api:2"}
+
+
+async def test_windows_can_be_looked_at(start: Start) -> None:
+    api = start(_still(), limits=True, plan="lite")
+    await api.get("/api/v2/itemSearch", term="Ibarra")
+    await api.get("/api/v2/persons/1")
+    state = await api.control("GET", "windows")
+    assert state["bursts"] == {"user:1:api": {"limit": 20, "taken": 2}}
+    assert state["searches"] == {"user:1:api": {"limit": 10, "taken": 1}}
+    await api.control("POST", "clock", {"advance_seconds": 3})
+    assert (await api.control("GET", "windows"))["bursts"]["user:1:api"]["taken"] == 0
+
+
+async def test_other_applications_spend_by_the_hour(start: Start) -> None:
+    time = FakeTime(1_760_000_400.0)
+    api = start(time.clock(), limits=True, plan="lite", seats=1, other_apps=6000, spent=1000)
+    assert (await api.control("GET", "budget"))["others"] == 1000
+    time.sleep(1800)
+    state = await api.control("GET", "budget")
+    assert (state["others"], state["used"], state["remaining"]) == (4000, 0, 26_000)
+    answer = await api.get("/api/v2/persons/1")
+    assert answer.headers["x-daily-ratelimit-token-remaining"] == "25999"
+    time.sleep(8 * 3600)
+    assert (await api.control("GET", "budget"))["remaining"] == 0
+    assert (await api.get("/api/v2/persons/1")).status == 429
+    await api.control("POST", "clock", {"to": "midnight"})
+    assert (await api.control("GET", "budget"))["others"] <= 100
+
+
+@settings(deadline=None)
+@given(cuts=st.lists(st.integers(0, 1440), max_size=6), jitter=st.sampled_from([0.0, 0.5, 1.0]))
+def test_other_applications_spend_the_same_however_often_one_looks(cuts: list[int], jitter: float) -> None:
+    others = OtherApps(1234, jitter, seed=5)
+    edges = [0, *sorted(cuts), 1440]
+    assert sum(others.spent(begin, end) for begin, end in itertools.pairwise(edges)) == others.spent(0, 1440)
+    assert 0 <= others.spent(0, 1440) <= 2 * 1234 * 24
+
+
+async def test_a_day_that_comes_again_is_found_as_it_was_left(start: Start) -> None:
+    time = FakeTime()
+    api = start(time.clock(), limits=True)
+    await api.control("POST", "budget", {"remaining": 3})
+    await api.control("POST", "clock", {"jump_seconds": -86400})
+    assert (await api.post("/api/v2/persons", {"name": "x"})).status == 200
+    await api.control("POST", "clock", {"jump_seconds": 86400})
+    assert (await api.control("GET", "budget"))["remaining"] == 3
+    assert (await api.post("/api/v2/persons", {"name": "x"})).status == 429
+
+
+async def test_a_faster_clock_brings_midnight_sooner_and_leaves_the_windows_alone(start: Start) -> None:
+    time = FakeTime()
+    api = start(time.clock(speed=3600.0), limits=True, plan="lite", seats=1)
+    await api.control("POST", "budget", {"remaining": 0})
+    time.sleep(24)
+    assert [(await api.get("/api/v2/persons/1")).status for _ in range(21)] == [200] * 20 + [429]
+    time.sleep(1)
+    assert (await api.get("/api/v2/persons/1")).status == 429
+
+
 async def test_ignored_refusals_end_in_an_html_block(start: Start) -> None:
     api = start(_still(), limits=True, plan="lite", cloudflare_after=5)
     for _ in range(25):
@@ -146,3 +260,16 @@ def test_journal_shows_that_no_window_was_overrun(gaps: list[float]) -> None:
         assert summary["tokens"] == 10 * (len(gaps) - summary["refused_429"]) == summary["budget"]["used"]
 
     asyncio.run(act())
+
+
+async def test_tokens_given_back_after_midnight_belong_to_the_day_before(start: Start) -> None:
+    time = FakeTime(1_760_054_399.0)  # a second before midnight
+    api = start(time.clock(), limits=True, charge_errors=False)
+    await api.control("POST", "faults", {"kind": "error_before", "seconds": 0.001})
+    waiting = asyncio.create_task(api.post("/api/v2/persons", {"name": "x"}))
+    await asyncio.sleep(0)
+    assert (await api.control("GET", "budget"))["used"] == 5
+    time.sleep(2)
+    assert (await waiting).status == 500
+    days = (await api.control("GET", "journal"))["days"]
+    assert [(day, parts["used"]) for day, parts in sorted(days.items())] == [("2025-10-09", 0), ("2025-10-10", 0)]

@@ -35,3 +35,10 @@ async def test_a_file_is_emptied_unless_told_otherwise(api: Driver, tmp_path: Pa
         await api.control("POST", "recording", {"file": str(file), **body})
         await api.post("/api/v2/organizations", {"name": "Needle Ltd"})
         assert len(lines(file)) == count
+
+
+async def test_reading_requests_are_recorded_on_request(api: Driver, tmp_path: Path) -> None:
+    file = tmp_path / "requests.jsonl"
+    await api.control("POST", "recording", {"file": str(file), "reads": True})
+    await api.get("/api/v2/deals", limit="2")
+    assert [line["path"] for line in lines(file)] == ["/api/v2/deals?limit=2"]

@@ -25,8 +25,9 @@ async def test_prefix_of_version_2_is_one(api: Driver) -> None:
     assert (await api.get("/v2/persons/1")).status == 404
 
 
-async def test_deprecated_writes_are_not_there(api: Driver) -> None:
-    assert (await api.post("/v1/deals", {"title": "x"})).status == 404
+async def test_deprecated_writes_are_gone_unless_asked_for(api: Driver, start: Start) -> None:
+    assert (await api.post("/v1/deals", {"title": "x", "org_id": 1})).status == 410
+    assert (await start(deprecated_v1=True).post("/v1/deals", {"title": "x", "org_id": 1})).status == 201
 
 
 async def test_note_keeps_time_and_author_and_is_cleaned(api: Driver) -> None:

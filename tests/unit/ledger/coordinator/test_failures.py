@@ -84,6 +84,18 @@ async def test_a_used_up_target_budget_waits_until_its_time(world: World) -> Non
     assert (await world.migration()).latest_run.state == RunState.RUN_STATE_SUCCEEDED
 
 
+async def test_a_budget_renewed_before_the_named_time_ends_the_pause(world: World) -> None:
+    await world.create()
+    world.failures["loader"] = [RateLimitedError("the day's tokens are spent", retry_after_seconds=86_400)]
+    run_id = await world.start(RunKind.AUDIT)
+    for _ in range(60):
+        if await world.coordinator.step(run_id) is None:
+            break
+        await world.turn()
+    kinds = [event.kind for event in await world.events()]
+    assert kinds.index("migration.paused") < kinds.index("migration.resumed") < kinds.index("run.succeeded")
+
+
 async def test_an_extraction_that_stopped_goes_on_from_its_checkpoints_when_resumed(world: World) -> None:
     await world.create()
     world.extraction_failure = (ExtractionState.EXTRACTION_STATE_FAILED, "SOURCE_UNAUTHORIZED", "the source refused the key")
