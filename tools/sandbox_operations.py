@@ -15,9 +15,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from sandbox.pipedrive.account import Account  # noqa: E402 - the repository is only now on the path
+from sandbox.pipedrive.account.account import Account  # noqa: E402 - the repository is only now on the path
 from sandbox.pipedrive.deviations import DEVIATIONS, KINDS, Deviation  # noqa: E402
-from sandbox.pipedrive.operations import build_routes  # noqa: E402
+from sandbox.pipedrive.gateway.operations import build_routes  # noqa: E402
 from sandbox.pipedrive.options import Options  # noqa: E402
 from sandbox.pipedrive.v1.deprecated.operations import gone  # noqa: E402
 

@@ -120,6 +120,11 @@ class Faults(Generic[R]):
         Raises:
             FaultRuleError: When it makes no sense.
         """
+        known = [option.name for option in fields(self._rule_type) if option.init and option.name not in {"matched", "fired"}]
+        if not isinstance(wanted, Mapping) or "kind" not in wanted:
+            raise FaultRuleError("a rule must be an object with a kind")
+        if unknown := [name for name in wanted if name not in known]:
+            raise FaultRuleError(f"a rule has no {unknown[0]}; known are: {', '.join(known)}")
         try:
             return self._rule_type(**wanted)
         except TypeError as error:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sandbox.pipedrive.clock import SPEED_MAX, read_time
-from sandbox.pipedrive.currencies import DIGITS
-from sandbox.pipedrive.oauth_scopes import ALL_SCOPES
+from sandbox.pipedrive.account.clock import SPEED_MAX, read_time
+from sandbox.pipedrive.account.currencies import DIGITS
+from sandbox.pipedrive.gateway.oauth_scopes import ALL_SCOPES
 
 _WHOLE_MAX = 10**12
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NoReturn
 
-from sandbox.pipedrive.oauth_scopes import ALL_SCOPES
+from sandbox.common.command_line import CommandLine
+from sandbox.pipedrive.gateway.oauth_scopes import ALL_SCOPES
 from sandbox.pipedrive.option_types import currency, decimal, file_path, hosts, moment, scopes, secret, speed, whole, zone
 
 
@@ -121,6 +121,8 @@ class Options:
     discounts: str = "one-time"
     """What a deal's discounts take their part off: the sum of its "one-time" lines, of "all" lines, or "ignore" them.
     That they change the value of deals with one-time lines is documented, the sum they refer to is not."""
+    unlinkable_products: str = "accept"
+    """Whether a product whose `is_linkable` is false may be added to a deal: "accept" or "refuse" (400). Not established in reality."""
     merged_get: str = "deleted"
     """What reading a merged record by its id answers: the same as a "deleted" one, or the "survivor". Not established in reality."""
     participant_twice: str = "refuse"
@@ -183,18 +185,10 @@ class Options:
         return DAILY_UNIT * self.limits_of_plan.multiplier * self.seats + self.top_up
 
 
-class _Line(argparse.ArgumentParser):
-    """A command line that says in one line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with that line."""
-        self.exit(2, f"{self.prog}: {message}; try --help\n")
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the command line of the simulator."""
     default = Options()
-    line = _Line(prog="python -m sandbox.pipedrive", description="A local Pipedrive account for rehearsals and tests.")
+    line = CommandLine(prog="python -m sandbox.pipedrive", description="A local Pipedrive account for rehearsals and tests.")
     add = line.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     add("--port", type=whole(0, 65535), default=8090, help="port to listen on; 0 takes a free one (default 8090)")
@@ -247,6 +241,7 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--long-names", choices=["refuse", "cut", "accept"], default=default.long_names, help="names over 255 characters (default refuse)")
     add("--recompute-value", choices=["on", "off"], default="on", help="deal value follows its lines (default on)")
     add("--discounts", choices=["one-time", "all", "ignore"], default=default.discounts, help="lines that discounts reduce (default one-time)")
+    add("--unlinkable-products", choices=["accept", "refuse"], default="accept", help="lines of products not linkable (default accept)")
     add("--merged-get", choices=["deleted", "survivor"], default=default.merged_get, help="answer for a merged record by id (default deleted)")
     add("--participant-twice", choices=["refuse", "same"], default=default.participant_twice, help="a participant again (default refuse)")
     add("--main-participant", choices=["on", "off"], default="on", help="a deal's person is among its participants (default on)")
@@ -280,7 +275,7 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
 
 
 _SWITCHES = tuple(option.name for option in fields(Options) if isinstance(option.default, bool))
-_NOT_OPTIONS = ("host", "port", "address_file", "token_file", "oauth_secret_file")
+_NOT_OPTIONS = ("host", "port", "address_file", "token_file", "oauth_secret_file", "is_token_made_up")
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, argparse.Namespace]:
@@ -291,6 +286,7 @@ def parse(arguments: Sequence[str]) -> tuple[Options, argparse.Namespace]:
     """
     line = parser()
     given = line.parse_args(arguments)
+    given.is_token_made_up = given.token is None and given.token_file is None
     given.token = _token(given.token, given.token_file)
     if (given.oauth_client is None) != (given.oauth_secret_file is None):
         line.error("--oauth-client and --oauth-secret-file need each other")

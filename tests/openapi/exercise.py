@@ -8,10 +8,11 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.gateway.routes import Route
 from tests.openapi.schemas import Problem, places_of_schema, places_of_value
 from tests.openapi.spec import JSON, Operation, response_problems
-from tests.openapi.strategies import MISSING_ID, Choices, Context, First, informed, informed_query, paths, uninformed
+from tests.openapi.strategies import MISSING_ID, Choices, First, informed, informed_query, uninformed
+from tests.openapi.targets import Context, paths
 from tests.openapi.world import World
 from tests.unit.sandbox_pipedrive.driver import Answer
 

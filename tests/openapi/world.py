@@ -10,10 +10,10 @@ from dataclasses import fields
 from typing import Any
 from urllib.parse import urlencode
 
-from sandbox.pipedrive.clock import SandboxClock
-from sandbox.pipedrive.fields import FIELD_TYPES
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.account.fields import FIELD_TYPES
 from sandbox.pipedrive.options import Options
-from sandbox.pipedrive.store import Record, Table
+from sandbox.pipedrive.store.store import Record, Table
 from tests.openapi.spec import JSON, MULTIPART
 from tests.unit.sandbox_pipedrive.driver import CONTROL_KEY, TOKEN, Answer, Driver
 

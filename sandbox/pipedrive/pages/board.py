@@ -7,7 +7,7 @@ from sandbox.pipedrive.pages import look
 from sandbox.pipedrive.pages.deals import DealCard, card
 from sandbox.pipedrive.pages.page import ROWS, Page, Query, integer, link
 from sandbox.pipedrive.pages.reader import ARCHIVED, Reader, UserView
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 CARDS = 50
 _CARDS_MIN, _CARDS_ON_BOARD = 8, 400

@@ -6,7 +6,7 @@ from typing import Any
 from sandbox.pipedrive.pages import look, values
 from sandbox.pipedrive.pages.reader import Chip, Reader, Ref
 from sandbox.pipedrive.pages.values import Part
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from sandbox.pipedrive.pages.deals import card
 from sandbox.pipedrive.pages.page import Page, Query
 from sandbox.pipedrive.pages.reader import Reader, Ref
 from sandbox.pipedrive.pages.timeline import timeline
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 _ON_TOP = frozenset({"title", "value", "currency", "status", "stage_id", "pipeline_id", "org_id", "person_id", "owner_id", "label_ids"})
 _STAGE_NAMES_MAX = 7

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sandbox.pipedrive.pages import look
 from sandbox.pipedrive.pages.reader import NO_DATE, Chip, Reader, UserView
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 _DAY_SECONDS = 86_400
 SHOWN = 100

@@ -11,7 +11,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, Protocol
 
-from sandbox.pipedrive.store import Record, Store, Table
+from sandbox.pipedrive.store.store import Record, Store, Table
 
 _REBUILD_SHARE = 8
 """When more than one in so many records changed, building anew is cheaper than taking the changes in one by one."""

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sandbox.pipedrive.currencies import DIGITS
+from sandbox.pipedrive.account.currencies import DIGITS
 
 NO_BREAK = "\u00a0"
 _MINUS = "\u2212"

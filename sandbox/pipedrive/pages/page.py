@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from sandbox.pipedrive.pages.derived import Order
 from sandbox.pipedrive.pages.reader import Reader
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 Query = dict[str, str]
 ROWS = 50

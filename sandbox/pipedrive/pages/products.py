@@ -8,7 +8,7 @@ from sandbox.pipedrive.pages.deals import Deals, in_short
 from sandbox.pipedrive.pages.page import Page, Query, letters, slice_of
 from sandbox.pipedrive.pages.reader import Reader
 from sandbox.pipedrive.pages.timeline import file_entry
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 _ON_TOP = frozenset({"name", "owner_id"})
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.account.account import Account
 from sandbox.pipedrive.pages import look
 from sandbox.pipedrive.pages.derived import Derived, Order, Piles
 from sandbox.pipedrive.pages.words import Words
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 ARCHIVED = "archived"
 NAMELESS = "(no name)"

@@ -8,9 +8,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sandbox.common.asgi import Headers, Request, Response
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.journal import Journal
-from sandbox.pipedrive.limits import Limits
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.control.journal import Journal
+from sandbox.pipedrive.limits.limits import Limits
 from sandbox.pipedrive.pages import activities, board, deal, files, leads, look, organizations, persons, products
 from sandbox.pipedrive.pages.about import about
 from sandbox.pipedrive.pages.page import Page, Show, ShowOne

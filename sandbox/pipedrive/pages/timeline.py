@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sandbox.pipedrive.pages import look, values
 from sandbox.pipedrive.pages.page import Query, integer, link
 from sandbox.pipedrive.pages.reader import NO_DATE, Reader, Ref, UserView
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 ENTRIES = 100
 _TAGS = nh3.ALLOWED_TAGS - {"img", "area", "map"}

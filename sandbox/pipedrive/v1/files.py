@@ -8,12 +8,13 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from sandbox.common.asgi import Request
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, bad_request, not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import FILES_LIMIT_MAX, body_of, integer_of, lead_link, paged, times
+from sandbox.pipedrive.v2.parents import live_parent
 
 PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "product_id": "product", "activity_id": "activity"}
 _IMAGES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp", "svg", "heic"})
@@ -35,9 +36,7 @@ class Files:
         kind = PARENTS[column]
 
         def handler(call: Call) -> Result:
-            parent = self.account.live(kind, call.id(kind.capitalize()))
-            if parent is None:
-                raise not_found(kind.capitalize())
+            parent = live_parent(self.account, kind, call)
             chosen = (file for file in self.account.store["file"].find(column, parent["id"]) if not file["is_deleted"])
             return paged(call, chosen, lambda file: self.render(file, call), ("id", "update_time"), FILES_LIMIT_MAX)
 
@@ -124,7 +123,7 @@ class Files:
             "log_id": None,
             **times(file),
             "file_name": file["file_name"],
-            "file_type": file.get("file_type") or _file_type(file["name"]),
+            "file_type": file.get("file_type") or _file_type(file["file_name"]),
             "file_size": file["file_size"],
             "active_flag": not file["is_deleted"],
             "inline_flag": False,
@@ -144,7 +143,7 @@ class Files:
 
 
 def _file_type(name: str) -> str:
-    """The kind of a file by its ending, images under one name."""
+    """The kind of a file by the ending it was uploaded with, images under one name."""
     ending = name.rpartition(".")[2].lower() if "." in name else ""
     return "img" if ending in _IMAGES else ending or "file"
 

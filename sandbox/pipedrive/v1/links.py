@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.deal_value import discounts_of, follow_lines, lines_of
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.memberships import participants_of
-from sandbox.pipedrive.routes import Handler, Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.deal_value import discounts_of, follow_lines, lines_of
+from sandbox.pipedrive.account.memberships import participants_of
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Handler, Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import paged
 from sandbox.pipedrive.v1.objects import Related, trimmed, with_links
 from sandbox.pipedrive.v1.rendering import Rendering

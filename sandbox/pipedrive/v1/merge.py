@@ -1,10 +1,10 @@
 """Merging two deals, persons or organizations, which only version 1 can."""
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.merging import MergeError, merge
-from sandbox.pipedrive.routes import Handler, Route
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.merging import MergeError, merge
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Handler, Route
 from sandbox.pipedrive.v1.common import body_of, integer_of
 from sandbox.pipedrive.v1.objects import trimmed
 from sandbox.pipedrive.v1.rendering import Rendering

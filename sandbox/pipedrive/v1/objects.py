@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.rendering import pipeline, stage, user_object
 from sandbox.pipedrive.v1.users import COMPANY_ID
 

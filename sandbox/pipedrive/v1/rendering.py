@@ -6,12 +6,12 @@ Links are plain ids here, as in recents, merges, timelines and webhooks. What th
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.currencies import CURRENCIES, round_money
-from sandbox.pipedrive.public_images import picture_urls
-from sandbox.pipedrive.schema import ADDRESS_PARTS
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.account.currencies import CURRENCIES, round_money
+from sandbox.pipedrive.account.public_images import picture_urls
+from sandbox.pipedrive.account.schema import ADDRESS_PARTS
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import times
 from sandbox.pipedrive.v1.flat_fields import to_v1
 from sandbox.pipedrive.v1.users import COMPANY_ID

@@ -7,14 +7,14 @@ its creation, and that the rest appears only when asked for is assumed. Mail, in
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
-from sandbox.pipedrive.changes import changed_key
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.memberships import followers_of, participants_of
-from sandbox.pipedrive.routes import Handler, Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.changes import changed_key
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.account.memberships import followers_of, participants_of
+from sandbox.pipedrive.gateway.call import Call, Result
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Handler, Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1 import call_logs
 from sandbox.pipedrive.v1.changelogs import PATHS, find_visible, text_of
 from sandbox.pipedrive.v1.common import paged

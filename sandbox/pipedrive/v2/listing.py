@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from sandbox.pipedrive.schema import BAD_TIME, Problems, not_a, not_allowed, parse_time
-from sandbox.pipedrive.store import Record, Table
+from sandbox.pipedrive.account.schema import BAD_TIME, Problems, not_a, not_allowed, parse_time
+from sandbox.pipedrive.store.store import Record, Table
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 500

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.gateway.routes import Route
 from tests.openapi.exercise import Findings, exercise
 from tests.openapi.spec import Operation, load
 from tests.openapi.world import World

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.account.account import Account
 from sandbox.pipedrive.deviations import DEVIATIONS, EVERYWHERE, KINDS, ends
-from sandbox.pipedrive.operations import build_routes
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.gateway.operations import build_routes
+from sandbox.pipedrive.gateway.routes import Route
 from tests.contract.pipedrive_spec.conftest import Inspect, operation_of
 from tests.openapi.exercise import refusal_problems, simplest
 from tests.openapi.schemas import Problem, Schema
 from tests.openapi.spec import JSON, Operation, available, load, requires_spec
-from tests.openapi.strategies import Context
+from tests.openapi.targets import Context
 from tests.openapi.world import World, everything_on
 
 pytestmark = requires_spec

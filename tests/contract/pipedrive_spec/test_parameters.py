@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.operations import build_routes
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.operations import build_routes
+from sandbox.pipedrive.gateway.routes import Route
 from tests.contract.pipedrive_spec.conftest import operation_of
 from tests.openapi.spec import available, requires_spec
-from tests.openapi.strategies import Context, First, informed_query, paths
+from tests.openapi.strategies import First, informed_query
+from tests.openapi.targets import Context, paths
 from tests.openapi.world import World, everything_on
 
 pytestmark = requires_spec

@@ -1,44 +1,17 @@
 """Limits under real traffic: several impatient clients on real connections, and a journal that proves what was granted."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
 import httpx
 import pytest
 
-from sandbox.pipedrive.check_journal import violations
+from sandbox.pipedrive.control.check_journal import violations
+from tests.integration.sandbox_pipedrive.running import CONTROL, TOKEN, running
 
-ROOT = Path(__file__).resolve().parents[3]
-START_SECONDS = 20
-CONTROL = {"x-sandbox-key": "sandbox-control"}
 REQUESTS = 400
-
-
-@contextmanager
-def _running(folder: Path, *arguments: str) -> Iterator[tuple[str, int]]:
-    address_file = folder / "address"
-    address_file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "sandbox.pipedrive", "--port", "0", "--address-file", str(address_file), "--token", "T", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not address_file.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield address_file.read_text(encoding="utf-8").strip(), process.pid
-    finally:
-        process.kill()
-        process.wait()
 
 
 async def _hurry(url: str, token: str) -> Counter[int]:
@@ -56,8 +29,8 @@ async def _hurry(url: str, token: str) -> Counter[int]:
 @pytest.mark.requirement("G-03")
 def test_nobody_gets_more_than_the_limits_however_fast_they_ask(tmp_path: Path) -> None:
     arguments = ("--plan", "lite", "--seats", "1", "--seed", "1", "--cloudflare-after", "0", "--other-apps", "6000", "--spent", "29900")
-    with _running(tmp_path, *arguments) as (url, _), httpx.Client(base_url=url, headers=CONTROL) as control:
-        tokens = ["T"] + [control.post("/_sandbox/tokens", json={"user_id": user}).json()["token"] for user in (1, 2)]
+    with running(tmp_path, *arguments) as (url, _), httpx.Client(base_url=url, headers=CONTROL) as control:
+        tokens = [TOKEN] + [control.post("/_sandbox/tokens", json={"user_id": user}).json()["token"] for user in (1, 2)]
 
         async def all_at_once() -> list[Counter[int]]:
             return await asyncio.gather(*(_hurry(url, token) for token in tokens))
@@ -83,13 +56,13 @@ def test_clock_budget_and_others_go_on_after_a_kill(tmp_path: Path) -> None:
         "--seed",
         "1",
     )
-    with _running(tmp_path, *arguments) as (url, pid), httpx.Client(base_url=url, headers={"x-api-token": "T", **CONTROL}) as client:
+    with running(tmp_path, *arguments) as (url, process), httpx.Client(base_url=url, headers={"x-api-token": TOKEN, **CONTROL}) as client:
         client.post("/api/v2/persons", json={"name": "x"}).raise_for_status()
         client.post("/_sandbox/budget", json={"spend": 100_000}).raise_for_status()
         client.post("/_sandbox/clock", json={"advance_seconds": 3600}).raise_for_status()
         before = client.get("/_sandbox/budget").json()
-        os.kill(pid, signal.SIGKILL)
-    with _running(tmp_path, *arguments) as (url, _), httpx.Client(base_url=url, headers=CONTROL) as client:
+        process.kill()
+    with running(tmp_path, *arguments) as (url, _), httpx.Client(base_url=url, headers=CONTROL) as client:
         after, clock = client.get("/_sandbox/budget").json(), client.get("/_sandbox/clock").json()
         assert after["used"] == before["used"] == 5
         assert after["others"] >= before["others"] > 100_500

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from sandbox.common.asgi import ConnectionCutError, Request
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.gateway.routes import Route
 from tests.unit.sandbox_pipedrive.driver import TOKEN, Driver
 
 TRIES = 10

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.errors import ERROR_INFO
+from sandbox.pipedrive.gateway.errors import ERROR_INFO
 from tests.unit.sandbox_pipedrive.driver import Start
 
 LINE = {"product_id": 1, "item_price": 1, "quantity": 1}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.changes import differences
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.changes import differences
+from sandbox.pipedrive.account.clock import SandboxClock
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 

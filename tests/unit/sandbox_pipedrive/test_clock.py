@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.clock import EPOCH_MAX, EPOCH_MIN, read_time, start_of_day
+from sandbox.pipedrive.account.clock import EPOCH_MAX, EPOCH_MIN, read_time, start_of_day
 from tests.unit.sandbox_pipedrive.driver import Start
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.clock import SandboxClock
-from sandbox.pipedrive.relative_dates import HELPERS, span_of
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.account.relative_dates import HELPERS, span_of
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 SPANS = [{"value": "2026-01-01", "until": "2026-02-01"}, {"value": "2026-03-01", "until": "2026-05-01"}]

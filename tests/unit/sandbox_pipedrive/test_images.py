@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox.pipedrive.image_header import read_image_header
-from sandbox.pipedrive.seed_extras import one_colour
+from sandbox.pipedrive.account.image_header import read_image_header
+from sandbox.pipedrive.seed.extras import one_colour
 from tests.unit.sandbox_pipedrive.driver import Answer, Driver, Start
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 from tests.unit.sandbox_pipedrive.multipart import HEADERS, multipart

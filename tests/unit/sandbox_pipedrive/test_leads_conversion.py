@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
 from tests.unit.sandbox_pipedrive.driver import Answer, Driver, Start
 from tests.unit.sandbox_pipedrive.test_version_1 import _upload as upload
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.limits.other_apps import OtherApps
+from sandbox.pipedrive.limits.windows import Window
 from sandbox.pipedrive.options import PLANS, Options
-from sandbox.pipedrive.other_apps import OtherApps
-from sandbox.pipedrive.windows import Window
 from tests.unit.sandbox_pipedrive.driver import CONTROL_KEY, TOKEN, Driver, Start
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 
@@ -93,6 +93,17 @@ async def test_budget_is_never_exceeded(start: Start) -> None:
     for _ in range(10):
         await api.post("/api/v2/persons", {"name": "x"})
     assert (await api.control("GET", "budget"))["remaining"] == 3
+
+
+@pytest.mark.parametrize("body", [{"used": -1}, {"spend": -1}, {"top_up": 5, "spend": -0.5e3}])
+async def test_nobody_spends_less_than_nothing(start: Start, body: dict[str, float]) -> None:
+    api = start(limits=True, clock=_still())
+    before = await api.control("GET", "budget")
+
+    answer = await api.send("POST", "/_sandbox/budget", body, token=None, headers={"x-sandbox-key": CONTROL_KEY})
+
+    assert (answer.status, "must not be negative" in answer.error) == (400, True)
+    assert await api.control("GET", "budget") == before
 
 
 async def test_others_can_spend_the_same_budget(start: Start) -> None:

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 import yaml
 
-from sandbox.pipedrive.oauth_scopes import scopes_of
-from sandbox.pipedrive.operations import build_routes
+from sandbox.pipedrive.gateway.oauth_scopes import scopes_of
+from sandbox.pipedrive.gateway.operations import build_routes
 from sandbox.pipedrive.options import parse
 from tests.unit.sandbox_pipedrive.driver import Answer, Driver, Start
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime

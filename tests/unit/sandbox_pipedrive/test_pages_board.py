@@ -3,7 +3,7 @@
 import re
 
 from sandbox.common.asgi import Request
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 NOW = 1_770_000_000.0  # 2026-02-02T02:40:00Z

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sandbox.pipedrive.pages.derived import Derived, Order, Piles
 from sandbox.pipedrive.pages.look import plain
 from sandbox.pipedrive.pages.words import Words
-from sandbox.pipedrive.store import Record, Store
+from sandbox.pipedrive.store.store import Record, Store
 
 DEALS = st.fixed_dictionaries(
     {

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.app import PipedriveApp
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.app import PipedriveApp
 from sandbox.pipedrive.options import Options
 from tests.unit.sandbox_pipedrive.any_request import KINDS, Requests
 from tests.unit.sandbox_pipedrive.driver import Driver, Start

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox.common.asgi import ConnectionCutError
-from sandbox.pipedrive.replay import play_on_a_new_account
+from sandbox.pipedrive.control.replay import play_on_a_new_account
 from tests.unit.sandbox_pipedrive.any_request import Requests
 from tests.unit.sandbox_pipedrive.driver import TOKEN, Driver, Start
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
@@ -234,7 +234,7 @@ def test_replay_is_a_program(start: Start, tmp_path: Path) -> None:
 
     digest = asyncio.run(act())
     for arguments, code in (([str(file)], 0), ([str(file), digest], 0), ([str(file), "0" * 64], 1), ([], 2), ([str(tmp_path)], 1)):
-        command = [sys.executable, "-m", "sandbox.pipedrive.replay", *arguments]
+        command = [sys.executable, "-m", "sandbox.pipedrive.control.replay", *arguments]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stderr
         assert (digest in done.stdout) == (arguments[:1] == [str(file)])

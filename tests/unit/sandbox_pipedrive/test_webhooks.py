@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive import webhooks
-from sandbox.pipedrive.clock import SandboxClock
-from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.webhooks import is_allowed
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.store.store import Record
+from sandbox.pipedrive.webhooks import delivery as webhooks
+from sandbox.pipedrive.webhooks.delivery import is_allowed
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 URL = "http://127.0.0.1:9/hook"

@@ -7,8 +7,8 @@ import calendar
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.rendering import Rendering
 from sandbox.pipedrive.v2.counts import counts
 

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
-from sandbox.pipedrive.errors import ApiError
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result
+from sandbox.pipedrive.gateway.errors import ApiError
+from sandbox.pipedrive.gateway.routes import Route
 from sandbox.pipedrive.v1.deprecated import activities, activity_types, contacts, deal_products, deals, lists, pipelines, products, search
 
 MODULES = (deals, contacts, activities, activity_types, products, pipelines, deal_products, lists, search)
