@@ -63,15 +63,17 @@ class Queue:
 
 @pytest.mark.requirement("L-10")
 @pytest.mark.parametrize(
-    ("error", "waited", "delay"),
+    ("error", "least", "most", "delay"),
     [
-        (RateLimitedError("used up", retry_after_seconds=10.0, metadata={"connection": "crm"}), 0.0, 10.0),
-        (RateLimitedError("used up", retry_after_seconds=10.0), 10.0, 10.0),
-        (TransientError("away", reason="TARGET_UNREACHABLE", metadata={"connection": "crm"}), 0.0, None),
-        (TransientError("away"), 0.5, None),
+        (RateLimitedError("used up", retry_after_seconds=10.0, metadata={"connection": "crm"}), 0.0, 0.0, 10.0),
+        (RateLimitedError("used up", retry_after_seconds=10.0), 10.0, 10.0, 10.0),
+        (TransientError("away", reason="TARGET_UNREACHABLE", metadata={"connection": "crm"}), 0.0, 0.0, None),
+        (TransientError("away"), 0.25, 0.5, None),
     ],
 )
-async def test_one_exhausted_company_does_not_hold_up_the_batches_of_others(error: TransloadError, waited: float, delay: float | None) -> None:
+async def test_one_exhausted_company_does_not_hold_up_the_batches_of_others(
+    error: TransloadError, least: float, most: float, delay: float | None
+) -> None:
     queue = Queue(b"exhausted", b"other")
 
     async def handle(payload: bytes) -> None:
@@ -83,7 +85,7 @@ async def test_one_exhausted_company_does_not_hold_up_the_batches_of_others(erro
     await queue.consumer.run()
     (first_time, first), (second_time, second) = queue.given
     assert second.answers == [("ack", None)]
-    assert second_time - first_time == pytest.approx(waited, abs=0.01)
+    assert least <= second_time - first_time <= most
     assert first.answers[0][0] == "nak"
     assert delay is None or first.answers[0][1] == pytest.approx(delay)
 
