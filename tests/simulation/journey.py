@@ -1,0 +1,78 @@
+"""What is done in one simulation, from an empty ledger to the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from tests.simulation.judge import Judge
+from tests.simulation.operator import ACTOR, Operator, default_options
+from tests.simulation.world import Size
+from transload.client import Client
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from tests.simulation.world import World
+
+
+DELTA_SECONDS: Final = 30.0
+"""From the end of the load to the changes a delta picks up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a seed does."""
+
+    size: Size = field(default_factory=Size)
+    has_delta: bool = False
+    has_rollback: bool = False
+
+    @classmethod
+    def drawn(cls, draw: Random) -> Self:
+        """Draw a plan."""
+        size = Size(clients=draw.choice((1, 1, 2, 3)), is_clean=draw.random() < 0.8, loaders=draw.choice((1, 2, 2, 3)))  # noqa: PLR2004
+        return cls(size, has_delta=draw.random() < 0.35, has_rollback=draw.random() < 0.35)  # noqa: PLR2004
+
+
+@dataclass(slots=True)
+class Journey:
+    """One simulation under way."""
+
+    world: World
+    plan: Plan
+    problems: list[str] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Install, migrate, judge."""
+        world = self.world
+        world.install()
+        judge = Judge(world)
+        async with Client.connect("ledger:1", actor=ACTOR) as client:
+            operator = Operator(client, world.trace)
+            await operator.create(default_options())
+            await operator.load()
+            await self._settle()
+            self.problems += await judge.after_load(operator)
+            if self.plan.has_delta:
+                await self._delta(operator, judge)
+            if self.plan.has_rollback:
+                await operator.rollback()
+                await self._settle()
+                self.problems += judge.after_rollback()
+            self.problems += await judge.at_the_end(operator)
+            self.facts |= {"seconds": operator.seconds, "resumes": operator.resumes, **judge.facts}
+
+    async def _delta(self, operator: Operator, judge: Judge) -> None:
+        await asyncio.sleep(DELTA_SECONDS)
+        changes = self.world.mutate_source(self.world.draw.getrandbits(31))
+        await operator.delta()
+        await self._settle()
+        deleted = {(change["collection"], change["id"]) for change in changes if change["kind"] == "deleted"}
+        self.problems += await judge.after_load(operator, deleted_later=deleted)
+
+    async def _settle(self) -> None:
+        """Let what is still on its way arrive."""
+        await asyncio.sleep(5.0)

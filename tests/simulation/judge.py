@@ -1,0 +1,92 @@
+"""Judges a simulation from outside: by what the source holds, what Pipedrive's store holds and its journal, not by what the ledger says of itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tests.e2e.checker import Checker, diff_of
+from tests.simulation.operator import MIGRATION
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from tests.simulation.operator import Operator
+    from tests.simulation.world import World
+
+
+class Judge:
+    """Compares before and after."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._before = world.state()
+        self.facts: dict[str, Any] = {}
+
+    async def after_load(self, operator: Operator, *, deleted_later: Container[tuple[str, int]] = ()) -> list[str]:
+        """Say what is wrong with what has been moved."""
+        checker = Checker(self._world.truth(), _as_export(self._world.state()), "source", deleted_later=deleted_later)
+        problems = [f"target: {problem}" for problem in checker.check()]
+        problems += self._repeated()
+        problems += await self._sums(operator)
+        found = await operator.reconcile()
+        problems += [f"reconciliation: {mismatch}".replace("\n", " ") for mismatch in found.mismatches]
+        return problems
+
+    def after_rollback(self) -> list[str]:
+        """Say what a rollback left behind."""
+        return [f"rollback: {line}" for line in diff_of(_as_export(self._before), _as_export(self._world.state()))]
+
+    async def at_the_end(self, operator: Operator) -> list[str]:
+        """Say what is wrong with the audit trail and with what was asked of Pipedrive."""
+        verification = await operator.insist(lambda: operator.client.verify_audit(MIGRATION))
+        problems = [] if verification.is_whole else [f"audit: {verification}".replace("\n", " ")]
+        problems += self._quota()
+        return problems
+
+    def _repeated(self) -> list[str]:
+        """Find objects that were made twice, those without an id of their own included."""
+        old, new = self._before, self._world.state()
+        problems = []
+        for kind in ("activities", "notes", "files", "deal_products", "organization_relationships"):
+            known = {record.get("id") for record in old.get(kind, [])}
+            made = Counter(
+                orjson.dumps({name: value for name, value in record.items() if name not in _OWN}, option=orjson.OPT_SORT_KEYS)
+                for record in new.get(kind, [])
+                if record.get("id") not in known
+            )
+            problems += [f"target: {count} equal {kind}: {content.decode()[:300]}" for content, count in made.items() if count > 1]
+        return problems
+
+    async def _sums(self, operator: Operator) -> list[str]:
+        """X-04: every source record is in exactly one final state, and the sums are those of the source."""
+        summary = await operator.insist(lambda: operator.client.get_summary(MIGRATION))
+        problems = []
+        for entity in summary.entities:
+            parts = (entity.loaded_count, entity.matched_count, entity.skipped_count, entity.rejected_count, entity.waiting_count)
+            if sum(parts) != entity.extracted_count:
+                problems.append(f"sums: {entity.source_entity}: {parts} is not {entity.extracted_count}")
+        self.facts["tokens"] = summary.token_count
+        return problems
+
+    def _quota(self) -> list[str]:
+        """No request over any window or budget, by Pipedrive's own journal."""
+        summary = self._world.pipedrive.journal.summary()
+        self.facts["requests"] = summary["requests"]
+        problems = [f"quota: {summary['refused_429']} requests were refused with 429"] if summary["refused_429"] else []
+        limit = self._world.pipedrive.account.options.limits_of_plan
+        for name, use in summary["credentials"].items():
+            allowed = limit.burst_oauth if name.endswith("oauth") else limit.burst_api
+            if use["requests_in_2_seconds_max"] > allowed:
+                problems.append(f"quota: {name} sent {use['requests_in_2_seconds_max']} requests in 2 seconds, {allowed} are allowed")
+        return problems
+
+
+_OWN = frozenset({"id", "add_time", "order_nr", "remote_id", "url", "file_name"})
+
+
+def _as_export(state: dict[str, Any]) -> bytes:
+    """Write a state the way the simulator's control interface answers it."""
+    return orjson.dumps({"state": state})
