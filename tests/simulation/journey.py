@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from tests.simulation.faults import Storm, Weather
 from tests.simulation.judge import Judge
 from tests.simulation.operator import ACTOR, Operator, default_options
 from tests.simulation.world import Size
@@ -28,12 +29,13 @@ class Plan:
     size: Size = field(default_factory=Size)
     has_delta: bool = False
     has_rollback: bool = False
+    weather: Weather = field(default_factory=Weather)
 
     @classmethod
     def drawn(cls, draw: Random) -> Self:
         """Draw a plan."""
         size = Size(clients=draw.choice((1, 1, 2, 3)), is_clean=draw.random() < 0.8, loaders=draw.choice((1, 2, 2, 3)))  # noqa: PLR2004
-        return cls(size, has_delta=draw.random() < 0.35, has_rollback=draw.random() < 0.35)  # noqa: PLR2004
+        return cls(size, has_delta=draw.random() < 0.35, has_rollback=draw.random() < 0.35, weather=Weather.drawn(draw))  # noqa: PLR2004
 
 
 @dataclass(slots=True)
@@ -50,6 +52,8 @@ class Journey:
         world = self.world
         world.install()
         judge = Judge(world)
+        storm = Storm(world, self.plan.weather)
+        storm.begin()
         async with Client.connect("ledger:1", actor=ACTOR) as client:
             operator = Operator(client, world.trace)
             await operator.create(default_options())
@@ -62,7 +66,9 @@ class Journey:
                 await operator.rollback()
                 await self._settle()
                 self.problems += judge.after_rollback()
+            storm.end()
             self.problems += await judge.at_the_end(operator)
+            self.facts["blows"] = storm.counts
             self.facts |= {"seconds": operator.seconds, "resumes": operator.resumes, **judge.facts}
 
     async def _delta(self, operator: Operator, judge: Judge) -> None:

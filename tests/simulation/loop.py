@@ -11,7 +11,8 @@ import heapq
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.processes import OWNER
+from tests.simulation.database import DeadError
+from tests.simulation.processes import OWNER, world_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -63,6 +64,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     Attributes:
         steps: callbacks run so far.
+        on_step: what the world does once so many callbacks have run; taken away when it is done.
     """
 
     def __init__(self, draw: Random) -> None:
@@ -75,6 +77,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timer_numbers = itertools.count()
         self.steps = 0
+        self.on_step: tuple[int, Callable[[], None]] | None = None
         self.tasks: list[SimulatedTask] = []
         self.problems: list[dict[str, Any]] = []
         self.set_task_factory(self._new_task)  # type: ignore[arg-type]  # the stubs know no context
@@ -182,6 +185,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                 heapq.heappush(timers, (owner.paused_until, next(self._timer_numbers), handle))  # type: ignore[arg-type]
                 return
         self.steps += 1
+        if self.on_step is not None and self.steps >= self.on_step[0]:
+            self.call_soon(self.on_step[1], context=world_context())
+            self.on_step = None
         handle._run()  # noqa: SLF001
 
 
@@ -190,6 +196,8 @@ def _run_inline(future: asyncio.Future[Any], func: Callable[..., Any], args: tup
         return
     try:
         answer = func(*args)
+    except DeadError:
+        return  # the process is no more; nobody waits
     except Exception as error:  # noqa: BLE001 - handed to whoever waits, as a thread pool does
         if not future.cancelled():
             future.set_exception(error)

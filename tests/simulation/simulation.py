@@ -110,10 +110,10 @@ def _let_go(loop: SimulatedLoop) -> None:
 def _quiet(trace: Trace) -> Iterator[None]:
     """Lead the logs of product code into the trace."""
     notes = LogNotes(trace)
-    loggers = [logging.getLogger(name) for name in ("services", "transload", "asyncio")]
+    loggers = [logging.getLogger(name) for name in ("services", "transload", "asyncio", "sqlalchemy", "opentelemetry")]
     before = [(one.level, one.propagate, list(one.handlers)) for one in loggers]
     for one in loggers:
-        one.setLevel(logging.INFO)
+        one.setLevel(logging.INFO if one.name in {"services", "transload"} else logging.CRITICAL)
         one.propagate = False
         one.handlers[:] = [notes]
     try:
@@ -134,8 +134,10 @@ def _no_garbage() -> Iterator[None]:
     try:
         yield
     finally:
+        logging.disable(logging.CRITICAL)
         while gc.collect():
             pass  # what refuses to end is looked at again
+        logging.disable(logging.NOTSET)
         sys.unraisablehook = hook
         if was_enabled:
             gc.enable()

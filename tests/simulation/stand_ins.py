@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import sys
 import uuid
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
@@ -25,6 +27,8 @@ import services.ledger.sql.ledger
 import services.loader.bootstrap
 from services.common.backoff import Backoff
 from services.common.clock import SystemClock
+from services.transformer.mapping import Mapping, load_mapping
+from services.transformer.plan import MappingPlan
 from tests.simulation.http import PipedriveHttp, SourceTransport
 from tests.simulation.nats_server import SimulatedClient
 from tests.simulation.processes import OWNER
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from random import Random
 
+    from services.transformer.manifest import Manifest
     from tests.simulation.world import World
 
 EPOCH: Final = datetime(2025, 11, 3, 6, 0, tzinfo=UTC)
@@ -60,6 +65,7 @@ def stand_ins(world: World) -> Iterator[None]:
 
         _time(put)
         _chance(put, world.draw)
+        _memory(put)
         put(grpc.aio, "insecure_channel", world.wire.insecure_channel)
         put(grpc.aio, "server", world.wire.server)
         put(services.common.jetstream, "Client", type("Client", (SimulatedClient,), {"store": world.nats}))
@@ -69,6 +75,7 @@ def stand_ins(world: World) -> Iterator[None]:
         put(services.loader.bootstrap, "http_client", _pipedrive_client(world))
         put(services.ledger.sql.ledger, "upgrade", _leave_the_schema)
         stack.enter_context(mock.patch.dict(os.environ, world.environ))
+        stack.enter_context(world.database.in_force())
         stack.enter_context(_connections_die_with_their_process())
         yield
 
@@ -95,6 +102,37 @@ def _chance(put: Any, draw: Random) -> None:
     put(uuid, "uuid4", lambda: uuid.UUID(int=draw.getrandbits(128), version=4))
     put(secrets, "token_bytes", lambda count=32: draw.randbytes(count))
     put(Backoff, "delay_seconds", lambda backoff, attempt: delay_seconds(dataclasses.replace(backoff, rng=draw), attempt))
+
+
+@lru_cache(maxsize=512)
+def _remembered_mapping(text: str) -> Mapping:
+    return load_mapping(text)
+
+
+@lru_cache(maxsize=512)
+def _remembered_plan(mapping_id: int) -> MappingPlan:
+    return MappingPlan(_MAPPINGS[mapping_id])
+
+
+_MAPPINGS: Final[dict[int, Mapping]] = {}
+"""Mappings whose plans are remembered; kept, so that their ids stay theirs."""
+
+
+def _plan(mapping: Mapping, manifest: Manifest | None = None) -> MappingPlan:
+    if manifest is not None:
+        return MappingPlan(mapping, manifest)
+    _MAPPINGS[id(mapping)] = mapping
+    return _remembered_plan(id(mapping))
+
+
+def _memory(put: Any) -> None:
+    """Remember what is worked out of a mapping's text from one simulation to the next: pure functions, and half of the processor time."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("services.transformer."):
+            if getattr(module, "load_mapping", None) is load_mapping:
+                put(module, "load_mapping", _remembered_mapping)
+            if getattr(module, "MappingPlan", None) is MappingPlan:
+                put(module, "MappingPlan", _plan)
 
 
 def _pipedrive_client(world: World) -> Any:

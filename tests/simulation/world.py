@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -26,7 +27,6 @@ from sandbox.stel_order.control import Control
 from sandbox.stel_order.generator import Plan, generate
 from sandbox.stel_order.store import Store as StelStore
 from services.common import runtime
-from services.common.clock import SystemClock
 from services.extractor import bootstrap as extractor
 from services.extractor.settings import ExtractorSettings
 from services.ledger import bootstrap as ledger
@@ -37,6 +37,8 @@ from services.loader import bootstrap as loader
 from services.loader.settings import LoaderSettings
 from services.transformer import bootstrap as transformer
 from services.transformer.settings import TransformerSettings
+from tests.simulation.database import DatabaseFaults
+from tests.simulation.faults import kill
 from tests.simulation.http import Breakage
 from tests.simulation.nats_server import NatsStore
 from tests.simulation.network import Network
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from tests.simulation.loop import SimulatedLoop
     from tests.simulation.trace import Trace
 
+_PREPARED: list[bool] = []
 SOURCE_KEY = "source-key"
 TARGET_KEY = "target-key"
 USERS = [
@@ -107,6 +110,7 @@ class World:
     source_breakage: Breakage = field(default_factory=Breakage)
     target_breakage: Breakage = field(default_factory=Breakage)
     processes: dict[str, Process] = field(default_factory=dict)
+    database: DatabaseFaults = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the world; nothing runs yet."""
@@ -114,6 +118,7 @@ class World:
         self.wire = Wire(self.network)
         self.nats = NatsStore(self.network)
         self.objects = ObjectStore(self.network)
+        self.database = DatabaseFaults(self.draw, lambda name: kill(self, name))
         self.stel, self.source = self._make_source()
         self.pipedrive = self._make_target()
         (self.folder / "ledger.db").write_bytes(_empty_ledger())
@@ -225,6 +230,9 @@ def _empty_ledger() -> bytes:
 
 
 def prepare() -> None:
-    """Make what simulations share, before the first one."""
-    _empty_ledger()
-    assert SystemClock is not None
+    """Make what simulations share, before the first one; it is then out of the garbage collector's sight."""
+    if not _PREPARED:
+        _empty_ledger()
+        gc.collect()
+        gc.freeze()
+        _PREPARED.append(True)
