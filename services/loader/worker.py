@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from services.common import telemetry
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _LOG = telemetry.get_logger(__name__)
 
-# Nothing is sent in the last moments of a claim: the clocks of ledger and loader may differ a little.
+# Nothing is sent in the last moments of a claim: a call needs a moment to reach Pipedrive.
 _CLAIM_MARGIN_SECONDS: Final = 2.0
 # New claims taken within one delivery, when a batch takes longer than one claim lives.
 _CLAIMS_MAX: Final = 50
@@ -96,10 +96,12 @@ class LoadWorker:
         message = MappedBatch.FromString(payload)
         await self._look(self._connections.get(message.migration_id, ""))
         for _ in range(_CLAIMS_MAX):
+            # The claim is not older than the question; the clocks of ledger and loader need not agree.
+            asked = self._clock.monotonic()
             response = await self._begin(message)
             self._remember(message.migration_id, response.connection)
             self._resume(response.connection)
-            stop = await self._load(message, response)
+            stop = await self._load(message, response, claim_ends=asked + response.claim_duration.ToTimedelta().total_seconds() - _CLAIM_MARGIN_SECONDS)
             if stop is None:
                 return
             if not isinstance(stop, ClaimExpiredError):
@@ -157,11 +159,10 @@ class LoadWorker:
                 await self._tell(connection)
             self._stopped.pop(connection, None)
 
-    async def _load(self, message: MappedBatch, response: BeginBatchResponse) -> TransloadError | None:
-        """Does one round under one claim; answers why it must come back, or None."""
+    async def _load(self, message: MappedBatch, response: BeginBatchResponse, *, claim_ends: float) -> TransloadError | None:
+        """Does one round under one claim that lasts until `claim_ends` (monotonic); answers why it must come back, or None."""
         started = self._clock.monotonic()
-        left = (response.claim_expire_time.ToDatetime(UTC) - self._clock.now()).total_seconds()
-        context = CallContext(priority=priority_of_run(response.run_kind), claim_ends=started + left - _CLAIM_MARGIN_SECONDS)
+        context = CallContext(priority=priority_of_run(response.run_kind), claim_ends=claim_ends)
         try:
             client = self._targets.client(response.connection)
         except ConfigurationError as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from services.common.clock import SteadyClock
 from services.common.errors import TransloadError
 from services.ledger.domain import EventDraft, Migration, PauseKind, Run, RunState
 from services.ledger.states import state_after_run
@@ -42,6 +43,7 @@ class Tools:
     Attributes:
         actor: the ledger's own name in events.
         poll_seconds: pause between two questions whether an extraction is alive.
+        steady: measures how long claims last; a jump of the wall clock must not end them.
     """
 
     ledger: Ledger
@@ -52,6 +54,11 @@ class Tools:
     selections: Selections
     actor: str = "ledger"
     poll_seconds: float = 2.0
+    steady: SteadyClock = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start the steady clock."""
+        object.__setattr__(self, "steady", SteadyClock(self.clock))
 
 
 class Driver(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -263,3 +264,19 @@ async def test_a_batch_that_outlives_its_claim_goes_on_under_a_new_one(world: Wo
     outcomes = await world.load("organization", many)
     assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
     assert len(begun) == 8
+
+
+@pytest.mark.parametrize("minutes", [-30, 30])
+async def test_a_claim_lasts_as_long_as_it_lasts_whatever_the_clocks_show(world: World, minutes: int) -> None:
+    world.ledger.clock_difference = timedelta(minutes=minutes)
+    world.ledger.claim_seconds = 10.0
+    sent: list[float] = []
+
+    def slow(_: Any) -> None:
+        sent.append(world.clock.monotonic())
+        world.clock.advance(1.5)
+
+    world.transport.before = slow
+    outcomes = await world.load("organization", {f"organization:client/{number}": payloads.organization(f"Org {number}") for number in range(8)})
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+    assert world.ledger.begin_count == 2  # eight calls of 1.5 seconds do not fit into one claim of 10
