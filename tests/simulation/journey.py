@@ -46,6 +46,11 @@ class Journey:
     plan: Plan
     problems: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
+    operator: Operator | None = None
+
+    def where(self) -> str:
+        """Say how far it came."""
+        return "the start" if self.operator is None else self.operator.now_at
 
     async def run(self) -> None:
         """Install, migrate, judge."""
@@ -55,7 +60,7 @@ class Journey:
         storm = Storm(world, self.plan.weather)
         storm.begin()
         async with Client.connect("ledger:1", actor=ACTOR) as client:
-            operator = Operator(client, world.trace)
+            operator = self.operator = Operator(client, world.trace)
             await operator.create(default_options())
             await operator.load()
             await self._settle()

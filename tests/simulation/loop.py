@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation.database import DeadError
-from tests.simulation.processes import OWNER, world_context
+from tests.simulation.processes import OWNER, claim, world_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from random import Random
 
 
+STEPS_MAX: Final = 600_000
+"""Callbacks after which a simulation counts as endless; a usual one takes 30,000."""
+
+
 class StuckError(Exception):
     """Nothing is ready and no timer runs: everybody waits for somebody else."""
+
+
+class EndlessError(Exception):
+    """It goes on and on."""
 
 
 class RealInputOutputError(Exception):
@@ -92,6 +100,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return SimulatedFuture(loop=self)
 
     def _new_task(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **kwargs: Any) -> SimulatedTask:
+        claim(kwargs.get("context"))
         task = SimulatedTask(coroutine, loop=loop, **kwargs)
         self.tasks.append(task)
         return task
@@ -185,6 +194,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                 heapq.heappush(timers, (owner.paused_until, next(self._timer_numbers), handle))  # type: ignore[arg-type]
                 return
         self.steps += 1
+        if self.steps > STEPS_MAX:
+            raise EndlessError(f"no end after {STEPS_MAX} callbacks")
         if self.on_step is not None and self.steps >= self.on_step[0]:
             self.call_soon(self.on_step[1], context=world_context())
             self.on_step = None

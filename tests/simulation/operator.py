@@ -40,6 +40,7 @@ class Operator:
     trace: Trace
     seconds: dict[str, float] = field(default_factory=dict)
     resumes: int = 0
+    now_at: str = "create"
 
     async def create(self, options: pb.MigrationOptions) -> None:
         """Create the migration."""
@@ -76,6 +77,7 @@ class Operator:
         """Take one long step to its good end."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        self.now_at = name
         self.trace.note(f"==== {name}")
         run = await self._insist(lambda: start(MIGRATION))
         async with asyncio.timeout(STEP_SECONDS_MAX):

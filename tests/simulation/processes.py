@@ -38,13 +38,22 @@ class Incarnation:
 OWNER: Final[ContextVar[Incarnation | None]] = ContextVar("simulated_process", default=None)
 """The incarnation that runs now; None is the world itself: network, servers of others, the one who judges."""
 
+_IS_OURS: Final[ContextVar[bool]] = ContextVar("simulated_world", default=False)
+"""Marks contexts made here; product code may start tasks in empty ones, which still belong to its process."""
 _WORLD: Final = contextvars.Context()
-"""The context of what belongs to no process."""
+_WORLD.run(_IS_OURS.set, True)  # noqa: FBT003 - the only argument of `set`
 
 
 def world_context() -> contextvars.Context:
     """Answer a context that belongs to no process."""
     return _WORLD.copy()
+
+
+def claim(context: contextvars.Context | None) -> None:
+    """Give an empty context that product code made to the process that runs now."""
+    if context is not None and not context.get(_IS_OURS):
+        context.run(OWNER.set, OWNER.get())
+        context.run(_IS_OURS.set, True)  # noqa: FBT003
 
 
 def in_world(callback: Callable[..., Any], *args: Any) -> None:

@@ -14,7 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final, TextIO
 
 from tests.simulation.journey import Journey, Plan
-from tests.simulation.loop import SimulatedLoop, StuckError
+from tests.simulation.loop import EndlessError, SimulatedLoop, StuckError
 from tests.simulation.processes import world_context
 from tests.simulation.stand_ins import stand_ins
 from tests.simulation.trace import LogNotes, Trace
@@ -73,7 +73,9 @@ def _run(plan: Plan, draw: Random, loop: SimulatedLoop, trace: Trace, folder: Pa
         try:
             loop.run_until_complete(loop.create_task(_bounded(journey), context=world_context()))
         except StuckError:
-            problems.append("nobody does anything any more")
+            problems.append("stuck: nobody does anything any more")
+        except EndlessError as error:
+            problems.append(f"endless: {error}; at {journey.where()}")
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed failed
             problems.append(f"{type(error).__name__}: {error}")
             trace.show(traceback.format_exc())
