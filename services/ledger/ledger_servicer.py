@@ -150,9 +150,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             holder=codec.require(request.holder, "holder"),
             token=request.request_id,
         )
-        begun = await self._ledger.transact(
-            lambda tx: begin_batch(tx, begin, self._clock.now(), self._claim_ttl, steady_now=self._steady.now())
-        )
+        begun = await self._ledger.transact(lambda tx: begin_batch(tx, begin, self._clock.now(), self._claim_ttl, steady_now=self._steady.now()))
         return pb.BeginBatchResponse(
             decisions=[codec.decision_to(decision) for decision in begun.decisions],
             reference_ids=begun.references.ids,

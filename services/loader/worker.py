@@ -101,7 +101,9 @@ class LoadWorker:
             response = await self._begin(message)
             self._remember(message.migration_id, response.connection)
             self._resume(response.connection)
-            stop = await self._load(message, response, claim_ends=asked + response.claim_duration.ToTimedelta().total_seconds() - _CLAIM_MARGIN_SECONDS)
+            stop = await self._load(
+                message, response, claim_ends=asked + response.claim_duration.ToTimedelta().total_seconds() - _CLAIM_MARGIN_SECONDS
+            )
             if stop is None:
                 return
             if not isinstance(stop, ClaimExpiredError):

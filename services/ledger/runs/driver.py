@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from services.common.clock import SteadyClock
@@ -12,6 +13,9 @@ from services.ledger.states import state_after_run
 from transload.v1.transformer_service_pb2 import Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
     from services.common.clock import Clock
     from services.ledger.repository import Ledger, Reader, Transaction
     from services.ledger.runs.context import RunContext
@@ -34,6 +38,11 @@ class RunFailedError(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+
+def after(known: Iterable[datetime], now: datetime) -> datetime:
+    """Answer now, or the next moment after the latest known one: what begins later stays later when somebody sets the clock back."""
+    return max([now, *(moment + timedelta(microseconds=1) for moment in known)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
