@@ -84,6 +84,7 @@ class Operator:
             while True:
                 migration = await self._insist(lambda: self.client.get_migration(MIGRATION))
                 latest = migration.latest_run
+                self.now_at = f"{name}: {latest.activity or latest.phase} {migration.pause_message}"
                 if latest.run_id == run.run_id and latest.state != pb.RUN_STATE_RUNNING:
                     break
                 if migration.pause_kind in {pb.PAUSE_KIND_ERROR, pb.PAUSE_KIND_USER}:
@@ -96,8 +97,8 @@ class Operator:
     async def _see_to(self, migration: pb.Migration) -> None:
         self.resumes += 1
         if self.resumes > RESUMES_MAX:
-            raise StepFailedError(f"held again and again: {migration.pause_reason} {migration.pause_message}")
-        self.trace.note(f"sees that it is held: {migration.pause_reason} {migration.pause_message}")
+            raise StepFailedError(f"held again and again: {migration.pause_message}")
+        self.trace.note(f"sees that it is held: {migration.pause_message}")
         await asyncio.sleep(RESUME_SECONDS)
         await self._insist(lambda: self.client.resume(MIGRATION), forgiven="FAILED_PRECONDITION")
 
