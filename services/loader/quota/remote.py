@@ -33,6 +33,8 @@ class RemoteSource:
 
     async def acquire(self, connection: str, *, requests: int, tokens: int, searches: int, priority: Priority) -> tuple[Grant, int] | Refusal:
         """Asks the arbiter. Raises RateLimitedError, UnavailableError."""
+        # The lease is not older than the question; the clocks of arbiter and loader need not agree.
+        asked = self._clock.monotonic()
         response = await self._stub.AcquireLease(
             quota_service_pb2.AcquireLeaseRequest(
                 connection=connection,
@@ -46,8 +48,8 @@ class RemoteSource:
         )
         if not response.lease_id:
             return Refusal(response.retry_delay.ToTimedelta().total_seconds())
-        left = (response.expire_time.ToDatetime(self._clock.now().tzinfo) - self._clock.now()).total_seconds()
-        grant = Grant(lease_id=response.lease_id, expires=self._clock.monotonic() + left, calls_open=response.request_count)
+        expires = asked + response.lease_duration.ToTimedelta().total_seconds()
+        grant = Grant(lease_id=response.lease_id, expires=expires, calls_open=response.request_count)
         return grant, response.request_count
 
     async def release(self, connection: str, grant: Grant) -> None:  # noqa: ARG002 - the lease knows its connection
