@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from tests.simulation.operator import Operator
     from tests.simulation.world import World
+
+
+TOO_MANY: Final = 429
 
 
 class Judge:
@@ -76,11 +79,12 @@ class Judge:
 
     def _quota(self) -> list[str]:
         """No request over any window or budget, by Pipedrive's own journal."""
-        summary = self._world.pipedrive.journal.summary()
-        self.facts["requests"] = summary["requests"]
-        problems = [f"quota: {summary['refused_429']} requests were refused with 429"] if summary["refused_429"] else []
-        limit = self._world.pipedrive.account.options.limits_of_plan
-        for name, use in summary["credentials"].items():
+        app = self._world.pipedrive
+        self.facts["requests"] = app.journal.total
+        made = [entry for entry in app.journal.entries if entry.status == TOO_MANY and not entry.fault]
+        problems = [f"quota: {entry.method} {entry.path} at {entry.time:.3f} was refused with 429" for entry in made[:5]]
+        limit = app.account.options.limits_of_plan
+        for name, use in app.journal.summary()["credentials"].items():
             allowed = limit.burst_oauth if name.endswith("oauth") else limit.burst_api
             if use["requests_in_2_seconds_max"] > allowed:
                 problems.append(f"quota: {name} sent {use['requests_in_2_seconds_max']} requests in 2 seconds, {allowed} are allowed")

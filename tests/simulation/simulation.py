@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 import traceback
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -137,8 +138,10 @@ def _no_garbage() -> Iterator[None]:
         yield
     finally:
         logging.disable(logging.CRITICAL)
-        while gc.collect():
-            pass  # what refuses to end is looked at again
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            while gc.collect():
+                pass  # what refuses to end is looked at again
         logging.disable(logging.NOTSET)
         sys.unraisablehook = hook
         if was_enabled:
