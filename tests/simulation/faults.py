@@ -10,7 +10,7 @@ from tests.simulation.nats_server import Mischief
 from tests.simulation.processes import in_world_later
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from tests.simulation.world import World
@@ -21,29 +21,36 @@ PAUSE_SECONDS: Final = ((0.5, 5.0, 4), (10.0, 40.0, 2), (62.0, 95.0, 1))
 """How long a process stands still; the longest outlasts a claim, the middle one an `ack_wait`."""
 
 
+WEIGHTS: Final = {"audit": 1, "schema": 2, "sample": 3, "load": 6, "delta": 4, "rollback": 4}
+"""How often a bad time begins with a step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Weather:
     """What a seed's bad time is like.
 
     Attributes:
-        kinds: names of what may happen; see `Storm`.
-        seconds: virtual time after which it is calm.
+        kinds: names of what may happen; see `BLOWS` and `STANDING`.
+        begins: the step of the migration with which it begins.
+        seconds: virtual time after which it is calm again.
         steps_between: callbacks run between two blows, on average.
     """
 
     kinds: tuple[str, ...] = ()
+    begins: str = "audit"
     seconds: float = 0.0
     steps_between: float = 1.0
 
     @classmethod
-    def drawn(cls, draw: Random) -> Weather:
-        """Draw a bad time: at times none, at times one kind alone, mostly several."""
+    def drawn(cls, draw: Random, steps: Sequence[str]) -> Weather:
+        """Draw a bad time: at times none, at times one kind alone, mostly several. `steps` are those that the migration takes."""
         mood = draw.random()
         if mood < 0.05:  # noqa: PLR2004
             return cls()
         names = sorted(KINDS)
         count = 1 if mood < 0.3 else draw.randint(2, len(names))  # noqa: PLR2004
-        return cls(tuple(sorted(draw.sample(names, count))), draw.uniform(20.0, 150.0), draw.choice((300.0, 1000.0, 3000.0, 8000.0)))
+        begins = draw.choices(steps, [WEIGHTS[step] for step in steps])[0]
+        return cls(tuple(sorted(draw.sample(names, count))), begins, draw.uniform(20.0, 150.0), draw.choice((300.0, 1000.0, 3000.0, 8000.0)))
 
 
 @dataclass(slots=True)
@@ -53,13 +60,17 @@ class Storm:
     world: World
     weather: Weather
     counts: dict[str, int] = field(default_factory=dict)
+    has_begun: bool = False
     is_over: bool = False
 
-    def begin(self) -> None:
-        """Let it begin."""
-        if not self.weather.kinds:
-            self.is_over = True
-            return
+    def at_step(self, step: str) -> None:
+        """Let it begin when its step has come."""
+        if step == self.weather.begins and self.weather.kinds and not self.has_begun:
+            self.has_begun = True
+            self._begin()
+
+    def _begin(self) -> None:
+        self.world.trace.note(f"==== bad weather: {', '.join(self.weather.kinds)}", "weather")
         for kind in self.weather.kinds:
             if kind in STANDING:
                 STANDING[kind](self.world)
@@ -70,7 +81,7 @@ class Storm:
 
     def end(self) -> None:
         """Let it be calm: nothing fails any more, and whatever is away comes back by itself."""
-        if self.is_over:
+        if self.is_over or not self.has_begun:
             return
         self.is_over = True
         world = self.world

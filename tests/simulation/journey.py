@@ -34,8 +34,17 @@ class Plan:
     @classmethod
     def drawn(cls, draw: Random) -> Self:
         """Draw a plan."""
-        size = Size(clients=draw.choice((1, 1, 2, 3)), is_clean=draw.random() < 0.8, loaders=draw.choice((1, 2, 2, 3)))  # noqa: PLR2004
-        return cls(size, has_delta=draw.random() < 0.35, has_rollback=draw.random() < 0.35, weather=Weather.drawn(draw))  # noqa: PLR2004
+        plan, token_kind = draw.choice((("lite", "api"), ("lite", "oauth"), ("growth", "api"), ("premium", "oauth")))
+        size = Size(
+            clients=draw.choice((1, 1, 2, 3)),
+            is_clean=draw.random() < 0.8,  # noqa: PLR2004
+            loaders=draw.choice((1, 2, 2, 3)),
+            plan=plan,
+            token_kind=token_kind,
+        )
+        has_delta, has_rollback = draw.random() < 0.35, draw.random() < 0.35  # noqa: PLR2004
+        steps = ["audit", "schema", "sample", "load", *(["delta"] if has_delta else []), *(["rollback"] if has_rollback else [])]
+        return cls(size, has_delta=has_delta, has_rollback=has_rollback, weather=Weather.drawn(draw, steps))
 
 
 @dataclass(slots=True)
@@ -58,9 +67,8 @@ class Journey:
         world.install()
         judge = Judge(world)
         storm = Storm(world, self.plan.weather)
-        storm.begin()
         async with Client.connect("ledger:1", actor=ACTOR) as client:
-            operator = self.operator = Operator(client, world.trace)
+            operator = self.operator = Operator(client, world.trace, storm.at_step)
             await operator.create(default_options())
             await operator.load()
             await self._settle()

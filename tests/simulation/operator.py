@@ -38,6 +38,7 @@ class Operator:
 
     client: Client
     trace: Trace
+    on_step: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
     resumes: int = 0
     now_at: str = "create"
@@ -78,6 +79,7 @@ class Operator:
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.now_at = name
+        self.on_step(name)
         self.trace.note(f"==== {name}")
         run = await self._insist(lambda: start(MIGRATION))
         async with asyncio.timeout(STEP_SECONDS_MAX):

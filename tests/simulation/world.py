@@ -164,8 +164,7 @@ class World:
         self._add("extractor", ExtractorSettings.from_env, extractor.build, addresses)
         self._add("transformer", TransformerSettings.from_env, transformer.build, addresses)
         for number in range(1, self.size.loaders + 1):
-            more = {} if number == 1 else {"TRANSLOAD_QUOTA_RESTART_WAIT_SECONDS": "2.0"}
-            self._add(f"loader-{number}", LoaderSettings.from_env, loader.build, addresses | more)
+            self._add(f"loader-{number}", LoaderSettings.from_env, loader.build, addresses)
         for process in self.processes.values():
             process.start()
 
