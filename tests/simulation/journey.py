@@ -34,7 +34,7 @@ class Plan:
     @classmethod
     def drawn(cls, draw: Random) -> Self:
         """Draw a plan."""
-        plan, token_kind = draw.choice((("lite", "api"), ("lite", "oauth"), ("growth", "api"), ("premium", "oauth")))
+        plan, token_kind = draw.choice((("growth", "api"), ("growth", "api"), ("growth", "oauth"), ("premium", "oauth")))
         size = Size(
             clients=draw.choice((1, 1, 2, 3)),
             is_clean=draw.random() < 0.8,  # noqa: PLR2004
