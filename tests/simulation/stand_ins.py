@@ -63,8 +63,7 @@ def stand_ins(world: World) -> Iterator[None]:
         def put(target: Any, name: str, value: Any) -> None:
             stack.enter_context(mock.patch.object(target, name, value))
 
-        _time(put)
-        _chance(put, world.draw)
+        time_and_chance(put, world.draw)
         _memory(put)
         put(grpc.aio, "insecure_channel", world.wire.insecure_channel)
         put(grpc.aio, "server", world.wire.server)
@@ -78,6 +77,12 @@ def stand_ins(world: World) -> Iterator[None]:
         stack.enter_context(world.database.in_force())
         stack.enter_context(_connections_die_with_their_process())
         yield
+
+
+def time_and_chance(put: Any, draw: Random) -> None:
+    """Put every clock and every source of chance of product code under a seed; `put` is `setattr` that is taken back."""
+    _time(put)
+    _chance(put, draw)
 
 
 def _time(put: Any) -> None:
