@@ -156,7 +156,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             reference_ids=begun.references.ids,
             dropped_references=begun.dropped,
             claim_expire_time=codec.to_timestamp(begun.claim.expire_time),
-            claim_duration=self._claim_ttl,
+            claim_duration=codec.to_duration(self._claim_ttl),
             connection=begun.migration.target_connection,
             run_kind=codec.run_kind_to(begun.run.kind),
         )
