@@ -45,10 +45,10 @@ class Weather:
     def drawn(cls, draw: Random, steps: Sequence[str]) -> Weather:
         """Draw a bad time: at times none, at times one kind alone, mostly several. `steps` are those that the migration takes."""
         mood = draw.random()
-        if mood < 0.05:  # noqa: PLR2004
+        if mood < 0.05:
             return cls()
         names = sorted(KINDS)
-        count = 1 if mood < 0.3 else draw.randint(2, len(names))  # noqa: PLR2004
+        count = 1 if mood < 0.3 else draw.randint(2, len(names))
         begins = draw.choices(steps, [WEIGHTS[step] for step in steps])[0]
         return cls(tuple(sorted(draw.sample(names, count))), begins, draw.uniform(20.0, 150.0), draw.choice((300.0, 1000.0, 3000.0, 8000.0)))
 
@@ -165,7 +165,10 @@ def _streams(world: World) -> None:
     """Messages twice, late, out of order, lost after their acknowledgement; acknowledgements lost."""
     draw = world.draw
     world.nats.mischief = Mischief(
-        lost_after_ack=draw.choice((0.0, 0.02, 0.1)), twice=draw.choice((0.0, 0.05, 0.3)), shuffled=draw.choice((0.0, 0.5)), ack_lost=draw.choice((0.0, 0.05))
+        lost_after_ack=draw.choice((0.0, 0.02, 0.1)),
+        twice=draw.choice((0.0, 0.05, 0.3)),
+        shuffled=draw.choice((0.0, 0.5)),
+        ack_lost=draw.choice((0.0, 0.05)),
     )
 
 

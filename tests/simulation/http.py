@@ -180,7 +180,7 @@ async def _served(network: Network, serve: Callable[[], Coroutine[Any, Any, Any]
             network.carry(deliver, answer, problem)
 
     def arrive() -> None:
-        loop.create_task(handle(), context=world_context())
+        loop.create_task(handle(), context=world_context())  # noqa: RUF006 - the loop keeps all its tasks
 
     network.carry(arrive)
     return await answered

@@ -37,12 +37,12 @@ class Plan:
         plan, token_kind = draw.choice((("growth", "api"), ("growth", "api"), ("growth", "oauth"), ("premium", "oauth")))
         size = Size(
             clients=draw.choice((1, 1, 2, 3)),
-            is_clean=draw.random() < 0.8,  # noqa: PLR2004
+            is_clean=draw.random() < 0.8,
             loaders=draw.choice((1, 2, 2, 3)),
             plan=plan,
             token_kind=token_kind,
         )
-        has_delta, has_rollback = draw.random() < 0.35, draw.random() < 0.35  # noqa: PLR2004
+        has_delta, has_rollback = draw.random() < 0.35, draw.random() < 0.35
         steps = ["audit", "schema", "sample", "load", *(["delta"] if has_delta else []), *(["rollback"] if has_rollback else [])]
         return cls(size, has_delta=has_delta, has_rollback=has_rollback, weather=Weather.drawn(draw, steps))
 

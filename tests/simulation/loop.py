@@ -77,12 +77,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def __init__(self, draw: Random) -> None:
         super().__init__()
-        SimulatedTask._numbers = itertools.count()  # noqa: SLF001 - numbers begin anew with each simulation
-        SimulatedFuture._numbers = itertools.count()  # noqa: SLF001
+        SimulatedTask._numbers = itertools.count()
+        SimulatedFuture._numbers = itertools.count()
         self._draw = draw
         self._now = 0.0
         self._runnable: list[asyncio.Handle] = []
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers: list[tuple[float, int, asyncio.Handle]] = []
         self._timer_numbers = itertools.count()
         self.steps = 0
         self.on_step: tuple[int, Callable[[], None]] | None = None
@@ -135,7 +135,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.call_soon(_run_inline, future, func, args)
         return future
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         """Nobody sends signals here."""
 
     def remove_signal_handler(self, sig: int) -> bool:
@@ -172,7 +172,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         runnable, timers = self._runnable, self._timers
         if not runnable:
-            while timers and timers[0][2]._cancelled:  # type: ignore[attr-defined]  # noqa: SLF001
+            while timers and timers[0][2]._cancelled:  # type: ignore[attr-defined]
                 heapq.heappop(timers)
             if not timers:
                 raise StuckError
@@ -184,14 +184,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         last = runnable.pop()
         if position < len(runnable):
             runnable[position] = last
-        if handle._cancelled:  # type: ignore[attr-defined]  # noqa: SLF001
+        if handle._cancelled:  # type: ignore[attr-defined]
             return
-        owner = handle._context.get(OWNER)  # type: ignore[attr-defined]  # noqa: SLF001
+        owner = handle._context.get(OWNER)  # type: ignore[attr-defined]
         if owner is not None:
             if not owner.is_alive:
                 return
             if owner.paused_until > self._now:
-                heapq.heappush(timers, (owner.paused_until, next(self._timer_numbers), handle))  # type: ignore[arg-type]
+                heapq.heappush(timers, (owner.paused_until, next(self._timer_numbers), handle))
                 return
         self.steps += 1
         if self.steps > STEPS_MAX:
@@ -199,7 +199,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if self.on_step is not None and self.steps >= self.on_step[0]:
             self.call_soon(self.on_step[1], context=world_context())
             self.on_step = None
-        handle._run()  # noqa: SLF001
+        handle._run()
 
 
 def _run_inline(future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:

@@ -127,7 +127,7 @@ class NatsStore:
         if known is not None and now - known[0] < (stream.config.duplicate_window or 120.0):
             return api.PubAck(stream=stream.config.name or "", seq=known[1], duplicate=True)
         is_full = len(stream.messages) >= (stream.config.max_msgs or 0) > 0
-        if is_full or (stream.config.max_bytes or 0) > 0 and stream.byte_count + len(payload) > (stream.config.max_bytes or 0):
+        if is_full or ((stream.config.max_bytes or 0) > 0 and stream.byte_count + len(payload) > (stream.config.max_bytes or 0)):
             return ServiceUnavailableError(code=503, err_code=STREAM_FULL, description="maximum messages exceeded")
         stream.last_sequence += 1
         sequence = stream.last_sequence
@@ -229,7 +229,9 @@ class NatsStore:
     def _deliver(self, stream: Stream, message: Message, subscription: SimulatedSubscription) -> None:
         message.deliveries += 1
         message.ticket = next(self._tickets)
-        delivery = Delivery(self, stream, message.sequence, message.ticket, message.subject, message.payload, dict(message.headers), message.deliveries)
+        delivery = Delivery(
+            self, stream, message.sequence, message.ticket, message.subject, message.payload, dict(message.headers), message.deliveries
+        )
         self.network.carry(subscription.receive, delivery)
         if self.mischief.twice and self.network.draw.random() < self.mischief.twice:
             self.network.trace.note(f"nats delivers {message.headers.get('Nats-Msg-Id', '')} twice")

@@ -27,7 +27,7 @@ class ObjectStore:
     async def put_async(self, _store: object, name: str, data: bytes) -> None:
         """Write a blob, whole."""
         is_refused = await self._way()
-        if is_refused and self._network.draw.random() < 0.5:  # noqa: PLR2004 - before or after
+        if is_refused and self._network.draw.random() < 0.5:
             raise GenericError("the store does not answer")
         self.blobs[name] = bytes(data)
         if is_refused:

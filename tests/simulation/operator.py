@@ -68,7 +68,8 @@ class Operator:
     async def reconcile(self) -> pb.ListMismatchesResponse:
         """Read everything back; answers the first page of what differs."""
         await self.step("reconcile", self.client.reconcile)
-        return await self._insist(lambda: anext(aiter(self.client.iterate_mismatches(MIGRATION))))
+        found: pb.ListMismatchesResponse = await self._insist(lambda: anext(aiter(self.client.iterate_mismatches(MIGRATION))))
+        return found
 
     async def rollback(self) -> None:
         """Take everything back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -113,6 +114,14 @@ class Process:
         for callback in incarnation.on_death:
             callback()
         incarnation.on_death.clear()
+
+    def abandon(self) -> None:
+        """Give it up when the simulation is over and no loop runs: only what it holds of the machine is given back."""
+        if self.incarnation is not None:
+            self.incarnation.is_alive = False
+            for callback in self.incarnation.on_death:
+                with suppress(RuntimeError):
+                    callback()
 
     def pause(self, until: float) -> None:
         """Let nothing of it run before a time."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import grpc
 from grpc import aio
@@ -36,7 +36,7 @@ class Status(Exception):  # noqa: N818 - an answer, not an error of the simulati
 
     def as_error(self) -> aio.AioRpcError:
         """Make the exception that gRPC's client raises."""
-        return aio.AioRpcError(self.code, Metadata(), Metadata(*self.trailing), self.details)
+        return aio.AioRpcError(self.code, Metadata(), Metadata(*self.trailing), self.details, self.details)
 
 
 UNREACHABLE: Final = Status(grpc.StatusCode.UNAVAILABLE, "failed to connect to all addresses")
@@ -123,7 +123,7 @@ class SimulatedServer:
         try:
             handler = await self._handler(call.method)
             if handler is None:
-                raise Status(grpc.StatusCode.UNIMPLEMENTED, f"{call.method} is not served")  # noqa: TRY301
+                raise Status(grpc.StatusCode.UNIMPLEMENTED, f"{call.method} is not served")
             request = handler.request_deserializer(call.request)
             if handler.response_streaming:
                 async for response in handler.unary_stream(request, call.context):
@@ -264,7 +264,7 @@ class SimulatedChannel:
         self._wire = wire
         self._address = address
 
-    async def __aenter__(self) -> SimulatedChannel:
+    async def __aenter__(self) -> Self:
         """Connecting happens at the first call."""
         return self
 
@@ -281,6 +281,7 @@ class SimulatedChannel:
             data = request_serializer(request)
             loop = asyncio.get_running_loop()
             until = loop.time() + (timeout or DEFAULT_SECONDS)
+            status: Status | None = UNREACHABLE
             for attempt in range(ATTEMPTS_MAX):
                 status, answer = await self._once(method, data, until, tuple(metadata or ()))
                 if status is None:
@@ -293,6 +294,7 @@ class SimulatedChannel:
                     status = Status(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
                     break
                 await asyncio.sleep(pause)
+            assert status is not None
             raise status.as_error()
 
         return invoke
@@ -306,7 +308,7 @@ class SimulatedChannel:
             if not ended.done():
                 ended.set_result(status)
 
-        call = self._begin(method, data, until, metadata, answers.append, on_end)
+        call = self._begin(method, data, until=until, metadata=metadata, on_message=answers.append, on_end=on_end)
         deadline = loop.call_at(until, on_end, Status(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
         try:
             status = await ended
@@ -322,20 +324,22 @@ class SimulatedChannel:
             loop = asyncio.get_running_loop()
             until = None if timeout is None else loop.time() + timeout
             stream = _StreamCall(response_deserializer)
-            stream.call = self._begin(method, request_serializer(request), until, tuple(metadata or ()), stream.on_message, stream.on_end)
+            stream.call = self._begin(
+                method, request_serializer(request), until=until, metadata=tuple(metadata or ()), on_message=stream.on_message, on_end=stream.on_end
+            )
             if until is not None:
                 stream.deadline = loop.call_at(until, stream.on_end, Status(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
             return stream
 
         return invoke
 
-    def _begin(self, method: str, data: bytes, until: float | None, metadata: Any, on_message: Any, on_end: Any) -> _Serving:
+    def _begin(self, method: str, data: bytes, *, until: float | None, metadata: Any, on_message: Any, on_end: Any) -> _Serving:
         network = self._wire.network
         call = _Serving(method, data, SimulatedContext(until, metadata), network, on_message, on_end)
         owner = OWNER.get()
         if owner is not None:
             owner.on_death.append(call.give_up)
-            if len(owner.on_death) > 256:  # noqa: PLR2004 - calls that are over need nobody's death
+            if len(owner.on_death) > 256:
                 owner.on_death[:] = [one for one in owner.on_death if not getattr(getattr(one, "__self__", None), "is_over", False)]
         if network.is_lost():
             network.carry(call.fail, UNREACHABLE)
@@ -389,5 +393,3 @@ class _StreamCall:
             yield self._deserialize(message)
         if self._status is not None:
             raise self._status.as_error()
-
-

@@ -22,7 +22,9 @@ def run_one(seed: int, *, is_quiet: bool, mutant: str = "") -> int:
     with mutated(mutant) if mutant else nullcontext():
         verdict = simulate(seed, output=None if is_quiet else sys.stdout)
     sys.stdout.write(f"\nseed {seed}: {'; '.join(verdict.problems) or 'all is well'}\n")
-    sys.stdout.write(f"{verdict.virtual_seconds:g} virtual s, {verdict.cpu_seconds:g} s of a core, {verdict.steps} steps, trace {verdict.digest[:16]}\n")
+    sys.stdout.write(
+        f"{verdict.virtual_seconds:g} virtual s, {verdict.cpu_seconds:g} s of a core, {verdict.steps} steps, trace {verdict.digest[:16]}\n"
+    )
     sys.stdout.write("\n".join(f"  {name}: {fact}" for name, fact in verdict.facts.items()) + "\n")
     return 1 if verdict.problems else 0
 

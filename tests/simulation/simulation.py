@@ -51,9 +51,9 @@ def simulate(seed: int, *, plan: Plan | None = None, output: TextIO | None = Non
 
 def _simulate(seed: int, plan: Plan | None, output: TextIO | None) -> Verdict:
     began = time.process_time()
-    draw = Random(seed)  # noqa: S311 - not for secrets
+    draw = Random(seed)
     plan = plan or Plan.drawn(draw)
-    loop = SimulatedLoop(Random(draw.getrandbits(64)))  # noqa: S311
+    loop = SimulatedLoop(Random(draw.getrandbits(64)))
     trace = Trace(loop.time, output=output)
     folder = run_folder()
     try:
@@ -81,7 +81,7 @@ def _run(plan: Plan, draw: Random, loop: SimulatedLoop, trace: Trace, folder: Pa
             problems.append(f"{type(error).__name__}: {error}")
             trace.show(traceback.format_exc())
         for process in world.processes.values():
-            process.kill()
+            process.abandon()
     problems += journey.problems
     problems += [_describe(problem) for problem in loop.problems if not isinstance(problem.get("exception"), asyncio.CancelledError)]
     return problems, journey.facts

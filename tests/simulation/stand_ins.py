@@ -1,4 +1,4 @@
-"""Puts the simulated adapters where product code looks for the real ones, and every source of chance and time under the seed. The one place for both."""
+"""Puts simulated adapters where product code looks for the real ones, and chance and time under the seed. The one place for both."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Trace:
     def note(self, what: str, who: object = None) -> None:
         """Note what somebody does; without `who` it is whoever runs now."""
         owner = who if who is not None else OWNER.get()
-        line = f"{self._now():10.3f}  {str(owner or 'world'):<15}  {what}"
+        line = f"{self._now():10.3f}  {owner or 'world'!s:<15}  {what}"
         self._hash.update(line.encode("utf-8", "replace"))
         self.count += 1
         if self._output is not None:

@@ -143,7 +143,12 @@ class World:
         users = self.folder / "users.json"
         users.write_bytes(orjson.dumps(USERS))
         options = PipedriveOptions(
-            plan=self.size.plan, seats=self.size.seats, token=TARGET_KEY, token_kind=self.size.token_kind, seed=self.draw.getrandbits(31), users_file=users
+            plan=self.size.plan,
+            seats=self.size.seats,
+            token=TARGET_KEY,
+            token_kind=self.size.token_kind,
+            seed=self.draw.getrandbits(31),
+            users_file=users,
         )
         loop = self.loop
         clock = SandboxClock(lambda: EPOCH.timestamp() + loop.time(), loop.time)
@@ -188,13 +193,13 @@ class World:
 
     def truth(self) -> dict[str, Any]:
         """Answer everything the source holds."""
-        answer = self.source._answer(Request("GET", "/_sandbox/truth"))  # noqa: SLF001 - its public side wants a socket
+        answer = self.source._answer(Request("GET", "/_sandbox/truth"))
         truth: dict[str, Any] = orjson.loads(answer.body)
         return truth
 
     def mutate_source(self, seed: int) -> list[dict[str, Any]]:
         """Change the source as a day of work does."""
-        answer = self.source._answer(Request("POST", "/_sandbox/mutate", body=orjson.dumps({"seed": seed})))  # noqa: SLF001 - as above
+        answer = self.source._answer(Request("POST", "/_sandbox/mutate", body=orjson.dumps({"seed": seed})))
         changes: list[dict[str, Any]] = orjson.loads(answer.body)["changes"]
         return changes
 

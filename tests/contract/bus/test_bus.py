@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import nats.errors
@@ -24,6 +24,7 @@ LOADER = ConsumerSpec(MAPPED, "loader")
 SUBJECT = "raw.m.client"
 
 
+@asynccontextmanager
 async def connected(site: Site) -> AsyncIterator[Bus]:
     async with jetstream.connect(NatsSettings(site.url)) as bus:
         small = Bus(bus._client, streams=(RAW, MAPPED), consumers=(TRANSFORMER, LOADER))
@@ -41,14 +42,14 @@ async def next_message(bus: Bus, seconds: float = 5.0) -> Any:
 async def nothing_comes(bus: Bus, seconds: float) -> bool:
     try:
         await next_message(bus, seconds)
-    except (nats.errors.TimeoutError, asyncio.TimeoutError):
+    except (TimeoutError, nats.errors.TimeoutError):
         return True
     return False
 
 
 def test_a_message_comes_as_it_was_sent_and_is_gone_once_acknowledged(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             await bus.publish(SUBJECT, b"one", msg_id="1")
             message = await next_message(bus)
             assert (message.data, message.subject, message.metadata.num_delivered) == (b"one", SUBJECT, 1)
@@ -61,7 +62,7 @@ def test_a_message_comes_as_it_was_sent_and_is_gone_once_acknowledged(site: Site
 
 def test_one_id_is_stored_once(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             for _ in range(3):
                 await bus.publish(SUBJECT, b"one", msg_id="1")
             await (await next_message(bus)).ack_sync(timeout=5.0)
@@ -73,7 +74,7 @@ def test_one_id_is_stored_once(site: Site) -> None:
 
 def test_messages_come_in_their_order_each_to_one_taker(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             for text in (b"a", b"b", b"c"):
                 await bus.publish(SUBJECT, text, msg_id=text.decode())
             assert [(await next_message(bus)).data for _ in range(3)] == [b"a", b"b", b"c"]
@@ -84,7 +85,7 @@ def test_messages_come_in_their_order_each_to_one_taker(site: Site) -> None:
 
 def test_a_full_stream_refuses_until_there_is_room(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             for number in range(3):
                 await bus.publish(SUBJECT, b"x", msg_id=str(number))
             with pytest.raises(UnavailableError, match="stream RAW is full"):
@@ -97,7 +98,7 @@ def test_a_full_stream_refuses_until_there_is_room(site: Site) -> None:
 
 def test_what_is_handed_back_comes_again_after_its_delay(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             await bus.publish(SUBJECT, b"x", msg_id="1")
             await (await next_message(bus)).nak(delay=0.6)
             assert await nothing_comes(bus, 0.3)
@@ -108,7 +109,7 @@ def test_what_is_handed_back_comes_again_after_its_delay(site: Site) -> None:
 
 def test_what_is_not_answered_comes_again_and_a_sign_of_life_puts_it_off(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             await bus.publish(SUBJECT, b"x", msg_id="1")
             message = await next_message(bus)
             for _ in range(3):
@@ -121,7 +122,7 @@ def test_what_is_not_answered_comes_again_and_a_sign_of_life_puts_it_off(site: S
 
 def test_a_late_acknowledgement_still_counts(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             await bus.publish(SUBJECT, b"x", msg_id="1")
             first = await next_message(bus)
             second = await next_message(bus)
@@ -134,7 +135,7 @@ def test_a_late_acknowledgement_still_counts(site: Site) -> None:
 
 def test_what_is_buried_never_comes_again(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             await bus.publish(SUBJECT, b"x", msg_id="1")
             await (await next_message(bus)).term()
             assert await nothing_comes(bus, 1.5)
@@ -144,7 +145,7 @@ def test_what_is_buried_never_comes_again(site: Site) -> None:
 
 def test_a_payload_too_large_is_refused_for_good(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             with pytest.raises(PermanentError):
                 await bus.publish(SUBJECT, b"x" * 2_000_000, msg_id="1")
 
@@ -153,7 +154,7 @@ def test_a_payload_too_large_is_refused_for_good(site: Site) -> None:
 
 def test_what_was_stored_outlives_the_server(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             await bus.publish(SUBJECT, b"x", msg_id="1")
             before = await bus.incarnation()
             site.kill()
@@ -170,7 +171,7 @@ def test_what_was_stored_outlives_the_server(site: Site) -> None:
 
 def test_a_wiped_store_is_another_incarnation_that_takes_messages(site: Site) -> None:
     async def scenario() -> None:
-        async for bus in connected(site):
+        async with connected(site) as bus:
             await bus.publish(SUBJECT, b"x", msg_id="1")
             before = await bus.incarnation()
             site.kill()

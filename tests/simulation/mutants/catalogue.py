@@ -11,8 +11,8 @@ from unittest import mock
 from services.common.errors import TransloadError
 from services.common.jetstream import Bus
 from services.extractor.ledger import LedgerClient as ExtractorLedger
-from services.ledger import batches
-from services.ledger.claims import Action, Claim
+from services.ledger import batches, outcomes
+from services.ledger.claims import Action, Claim, decide_load
 from services.ledger.coordinator import Coordinator
 from services.ledger.domain import RecordState
 from services.ledger.outbox import OutboxRelay
@@ -54,7 +54,7 @@ def skip_the_doubt(put: Put) -> None:
 
 def forget_the_intent(put: Put) -> None:
     """The ledger takes a claim without an outcome for one under which nothing was sent."""
-    decide = batches.decide_load
+    decide = decide_load
 
     def decide_boldly(record: Any, *args: Any) -> Any:
         decision = decide(record, *args)
@@ -95,7 +95,7 @@ def delete_in_load_order(put: Put) -> None:
 
     def start_turned(driver: RollbackDriver, tools: Any) -> None:
         start(driver, tools)
-        driver._order = tuple(reversed(driver._order))  # noqa: SLF001
+        driver._order = tuple(reversed(driver._order))
 
     put(RollbackDriver, "__init__", start_turned)
 
@@ -111,7 +111,7 @@ def announce_never(put: Put) -> None:
 
 def remove_before_publish(put: Put) -> None:
     """The relay takes a message out of the outbox before the server has stored it."""
-    publish = OutboxRelay._publish  # noqa: SLF001
+    publish = OutboxRelay._publish
 
     async def hope(relay: OutboxRelay, message: Any) -> bool:
         await publish(relay, message)
@@ -161,7 +161,7 @@ def take_a_twin(put: Put) -> None:
 
 def settle_without_claim(put: Put) -> None:
     """Whoever settles last is right, with or without a claim."""
-    settle = batches.settle
+    settle = outcomes.settle
 
     def settle_anyway(record: Any, outcome: Any, sender: Any) -> Any:
         return settle(replace(record, holder=sender.holder, state=RecordState.CLAIMED), outcome, sender)
