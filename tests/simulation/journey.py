@@ -41,6 +41,10 @@ class Plan:
             loaders=draw.choice((1, 2, 2, 3)),
             plan=plan,
             token_kind=token_kind,
+            retry_after=draw.choice(("always", "window", "never")),
+            charges_errors=draw.random() < 0.5,
+            has_daily_headers=draw.random() < 0.8,
+            search_lag_seconds=draw.choice((0.0, 5.0, 60.0)),
         )
         has_delta, has_rollback = draw.random() < 0.35, draw.random() < 0.35
         steps = ["audit", "schema", "sample", "load", *(["delta"] if has_delta else []), *(["rollback"] if has_rollback else [])]
@@ -85,12 +89,21 @@ class Journey:
             self.facts |= {"seconds": operator.seconds, "resumes": operator.resumes, **judge.facts}
 
     async def _delta(self, operator: Operator, judge: Judge) -> None:
+        """Let the source change and a person edit what the source does not change; the edit has to stay."""
         await asyncio.sleep(DELTA_SECONDS)
-        changes = self.world.mutate_source(self.world.draw.getrandbits(31))
+        world = self.world
+        changes = world.mutate_source(world.draw.getrandbits(31))
+        changed = {change["id"] for change in changes if change["collection"] == "clients"}
+        edited = judge.organization_of_another(changed)
+        before = world.rename_organization(edited, "Edited by a person") if edited else ""
         await operator.delta()
         await self._settle()
         deleted = {(change["collection"], change["id"]) for change in changes if change["kind"] == "deleted"}
-        self.problems += await judge.after_load(operator, deleted_later=deleted)
+        self.problems += await judge.after_load(operator, deleted_later=deleted, edited=edited)
+        if edited:
+            if world.rename_organization(edited, before) != "Edited by a person":
+                self.problems.append(f"delta: the name a person gave organization {edited} was overwritten")
+            self.facts["edited"] = edited
 
     async def _settle(self) -> None:
         """Let what is still on its way arrive."""

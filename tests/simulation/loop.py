@@ -172,7 +172,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         runnable, timers = self._runnable, self._timers
         if not runnable:
-            while timers and timers[0][2]._cancelled:  # type: ignore[attr-defined]
+            while timers and timers[0][2]._cancelled:
                 heapq.heappop(timers)
             if not timers:
                 raise StuckError
@@ -184,7 +184,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         last = runnable.pop()
         if position < len(runnable):
             runnable[position] = last
-        if handle._cancelled:  # type: ignore[attr-defined]
+        if handle._cancelled:
             return
         owner = handle._context.get(OWNER)  # type: ignore[attr-defined]
         if owner is not None:

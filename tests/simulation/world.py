@@ -82,6 +82,12 @@ class Size:
     plan: str = "premium"
     seats: int = 2
     token_kind: str = "oauth"
+    retry_after: str = "always"
+    """Which of Pipedrive's 429s name a time."""
+    charges_errors: bool = True
+    has_daily_headers: bool = True
+    search_lag_seconds: float = 0.0
+    """How long Pipedrive's search does not know a new record."""
 
 
 class _SourceClock(stel_quota.Clock):
@@ -149,6 +155,10 @@ class World:
             token_kind=self.size.token_kind,
             seed=self.draw.getrandbits(31),
             users_file=users,
+            retry_after=self.size.retry_after,
+            charge_errors=self.size.charges_errors,
+            daily_headers=self.size.has_daily_headers,
+            search_lag_seconds=self.size.search_lag_seconds,
         )
         loop = self.loop
         clock = SandboxClock(lambda: EPOCH.timestamp() + loop.time(), loop.time)
@@ -190,6 +200,13 @@ class World:
         """Answer everything a user sees in Pipedrive."""
         state: dict[str, Any] = orjson.loads(export_state(self.pipedrive.account)[0])
         return state
+
+    def rename_organization(self, organization_id: int, name: str) -> str:
+        """Let a person give an organization another name in Pipedrive's application; answers the name it had."""
+        before = self.pipedrive.account.store["organization"].get(organization_id)
+        assert before is not None
+        self.pipedrive.engine.people.do({"edit": {"kind": "organization", "id": organization_id, "values": {"name": name}}})
+        return str(before["name"])
 
     def truth(self) -> dict[str, Any]:
         """Answer everything the source holds."""
