@@ -70,6 +70,7 @@ class Journey:
         world = self.world
         world.install()
         judge = Judge(world)
+        judge.watch()
         storm = Storm(world, self.plan.weather)
         async with Client.connect("ledger:1", actor=ACTOR) as client:
             operator = self.operator = Operator(client, world.trace, storm.at_step)

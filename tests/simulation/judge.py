@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from services.ledger.domain import BatchState
 from tests.e2e.checker import Checker, Target, diff_of
 from tests.simulation.operator import MIGRATION
+from transload.v1.records_pb2 import MappedBatch
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -27,6 +31,21 @@ class Judge:
         self._world = world
         self._before = world.state()
         self.facts: dict[str, Any] = {}
+        self.broken: list[str] = []
+        """Rules that were seen broken on the way."""
+
+    def watch(self) -> None:
+        """Look on at every acknowledgement: the ledger has to know by then."""
+        self._world.nats.on_acknowledged = self._acknowledged
+
+    def _acknowledged(self, subject: str, payload: bytes) -> None:
+        if not subject.startswith("mapped."):
+            return
+        batch_id = MappedBatch.FromString(payload).batch_id
+        with closing(sqlite3.connect(self._world.folder / "ledger.db")) as connection:
+            row = connection.execute("SELECT state FROM batches WHERE batch_id = ?", (batch_id,)).fetchone()
+        if row is not None and row[0] != BatchState.FINAL:
+            self.broken.append(f"streams: {batch_id} was acknowledged although the ledger holds it {row[0]}")
 
     def organization_of_another(self, changed: Container[int]) -> int:
         """Answer an organization that came from a client that is not among these; 0: there is none."""
@@ -60,6 +79,7 @@ class Judge:
         verification = await operator.insist(lambda: operator.client.verify_audit(MIGRATION))
         problems = [] if verification.is_whole else [f"audit: {verification}".replace("\n", " ")]
         problems += self._quota()
+        problems += self.broken[:5]
         return problems
 
     def _repeated(self) -> list[str]:

@@ -94,6 +94,8 @@ class NatsStore:
         self.mischief = Mischief()
         self.is_up = True
         self.starts = 1
+        self.on_acknowledged: Callable[[str, bytes], None] | None = None
+        """Told what has been acknowledged, so that somebody can check whether the ledger knows."""
         self._tickets = itertools.count(1)
         self._created = itertools.count(1)
 
@@ -190,6 +192,8 @@ class NatsStore:
         if answer in {"ack", "term"}:
             # A late acknowledgement counts, too: the message is done.
             del stream.messages[sequence]
+            if answer == "ack" and self.on_acknowledged is not None:
+                self.on_acknowledged(message.subject, message.payload)
         elif message.ticket == ticket and answer == "nak":
             self._hand_back(stream, message, delay)
         elif message.ticket == ticket:

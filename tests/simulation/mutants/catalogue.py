@@ -8,14 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
-from services.common.errors import TransloadError
-from services.common.jetstream import Bus
+from services.common.clock import SteadyClock
 from services.extractor.ledger import LedgerClient as ExtractorLedger
-from services.ledger import batches, outcomes
+from services.ledger import batches, migrations, outcomes
 from services.ledger.claims import Action, Claim, decide_load
 from services.ledger.coordinator import Coordinator
 from services.ledger.domain import RecordState
-from services.ledger.outbox import OutboxRelay
 from services.ledger.runs.rollback import RollbackDriver
 from services.loader.doubt import Doubt
 from services.loader.quota.arbiter import Arbiter, Priority
@@ -39,8 +37,6 @@ def acknowledge_before_settle(put: Put) -> None:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     put(LoadWorker, "handle", handle_later)
-    # What is not announced again hides nothing.
-    announce_never(put)
 
 
 def skip_the_doubt(put: Put) -> None:
@@ -109,30 +105,49 @@ def announce_never(put: Put) -> None:
     put(Coordinator, "_announce_again", nothing)
 
 
-def remove_before_publish(put: Put) -> None:
-    """The relay takes a message out of the outbox before the server has stored it."""
-    publish = OutboxRelay._publish
-
-    async def hope(relay: OutboxRelay, message: Any) -> bool:
-        await publish(relay, message)
-        return True
-
-    put(OutboxRelay, "_publish", hope)
-    announce_never(put)
+def announce_nothing_lost(put: Put) -> None:
+    """Streams that were created anew count as the old ones, and a message that was lost is not missed."""
+    put(Coordinator, "_look_at_streams", _nothing)
+    put(Coordinator, "_watch_progress", _nothing)
 
 
-def publish_and_hope(put: Put) -> None:
-    """Publishing does not wait for the server's word."""
-    publish = Bus.publish
+async def _nothing(*_: object, **__: object) -> None:
+    return None
 
-    async def hope(bus: Bus, *args: Any, **kwargs: Any) -> None:
-        try:
-            await publish(bus, *args, **kwargs)
-        except TransloadError:
-            return
 
-    put(Bus, "publish", hope)
-    announce_never(put)
+def outage_for_good(put: Put) -> None:
+    """A pause for an outage of NATS is not taken back when the outage is over."""
+    unpause = Coordinator._unpause  # noqa: SLF001
+
+    async def unpause_others(coordinator: Coordinator, run: Any) -> None:
+        if coordinator._watches[run.run_id].failures or not coordinator._watches[run.run_id].is_cut_off:  # noqa: SLF001
+            async with coordinator._tools.ledger.read() as reader:  # noqa: SLF001
+                migration = await reader.get_migration(run.migration_id)
+            if migration is not None and "NATS" in migration.pause_message:
+                return
+        await unpause(coordinator, run)
+
+    put(Coordinator, "_unpause", unpause_others)
+
+
+def claims_by_the_wall_clock(put: Put) -> None:
+    """The ledger measures claims by a clock that somebody may set."""
+    put(SteadyClock, "now", lambda clock: clock._clock.now())  # noqa: SLF001
+
+
+def runs_by_the_wall_clock(put: Put) -> None:
+    """The latest run is the one with the latest time, whatever the clock did in between."""
+    put(migrations, "after", lambda _known, now: now)
+
+
+def no_window(put: Put) -> None:
+    """The arbiter minds the day's tokens, but not the window of two seconds."""
+    start = Arbiter.__init__
+
+    def start_wide(arbiter: Arbiter, *, settings: Any, clock: Any) -> None:
+        start(arbiter, settings=replace(settings, window_seconds=0.05), clock=clock)
+
+    put(Arbiter, "__init__", start_wide)
 
 
 def take_over_at_once(put: Put) -> None:
@@ -193,8 +208,11 @@ MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
         forget_leases_at_restart,
         delete_in_load_order,
         announce_never,
-        remove_before_publish,
-        publish_and_hope,
+        announce_nothing_lost,
+        outage_for_good,
+        claims_by_the_wall_clock,
+        runs_by_the_wall_clock,
+        no_window,
         take_over_at_once,
         no_grace,
         take_a_twin,
