@@ -82,6 +82,8 @@ class LoadWorker:
         # Connections that stopped us and that one call asks before anything is claimed again: why, and whose calls they were.
         self._stopped: dict[str, tuple[str, Priority]] = {}
         self._looking = asyncio.Lock()
+        # Batches this process works on. The ledger takes the same batch from the same process for a handling that ended without an outcome.
+        self._in_hand: set[str] = set()
         self._backoff = Backoff(base_seconds=0.5, cap_seconds=8.0)
 
     async def handle(self, payload: bytes) -> None:
@@ -94,6 +96,15 @@ class LoadWorker:
             TransientError: something did not answer, or outcomes are unknown; what was done is settled.
         """
         message = MappedBatch.FromString(payload)
+        if message.batch_id in self._in_hand:
+            raise ClaimHeldError("this process works on the batch already: the message came twice")
+        self._in_hand.add(message.batch_id)
+        try:
+            await self._handle(message)
+        finally:
+            self._in_hand.discard(message.batch_id)
+
+    async def _handle(self, message: MappedBatch) -> None:
         await self._look(self._connections.get(message.migration_id, ""))
         for _ in range(_CLAIMS_MAX):
             # The claim is not older than the question; the clocks of ledger and loader need not agree.
