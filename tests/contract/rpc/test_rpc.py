@@ -233,7 +233,7 @@ def test_a_server_that_stops_breaks_its_calls_off(run: Run) -> None:
             serve(listen, [(stubs.add_LoaderServiceServicer_to_server, Loader(seconds=30.0))]) as server,
             grpc_client.channel(server.address) as channel,
         ):
-            call = asyncio.create_task(stubs.LoaderServiceStub(channel).InspectTarget(inspect(), timeout=8.0))
+            call = asyncio.ensure_future(stubs.LoaderServiceStub(channel).InspectTarget(inspect(), timeout=8.0))
             await asyncio.sleep(0.3)
             await server.stop(0.0)
             with pytest.raises(errors.UnavailableError):

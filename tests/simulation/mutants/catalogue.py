@@ -117,11 +117,11 @@ async def _nothing(*_: object, **__: object) -> None:
 
 def outage_for_good(put: Put) -> None:
     """A pause for an outage of NATS is not taken back when the outage is over."""
-    unpause = Coordinator._unpause  # noqa: SLF001
+    unpause = Coordinator._unpause
 
     async def unpause_others(coordinator: Coordinator, run: Any) -> None:
-        if coordinator._watches[run.run_id].failures or not coordinator._watches[run.run_id].is_cut_off:  # noqa: SLF001
-            async with coordinator._tools.ledger.read() as reader:  # noqa: SLF001
+        if coordinator._watches[run.run_id].failures or not coordinator._watches[run.run_id].is_cut_off:
+            async with coordinator._tools.ledger.read() as reader:
                 migration = await reader.get_migration(run.migration_id)
             if migration is not None and "NATS" in migration.pause_message:
                 return
@@ -132,7 +132,7 @@ def outage_for_good(put: Put) -> None:
 
 def claims_by_the_wall_clock(put: Put) -> None:
     """The ledger measures claims by a clock that somebody may set."""
-    put(SteadyClock, "now", lambda clock: clock._clock.now())  # noqa: SLF001
+    put(SteadyClock, "now", lambda clock: clock._clock.now())
 
 
 def runs_by_the_wall_clock(put: Put) -> None:
