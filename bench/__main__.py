@@ -7,13 +7,14 @@ import json
 import sys
 from pathlib import Path
 
-from bench import end_to_end, ledger_events, memory, reading_and_mapping
+from bench import audit_verification, end_to_end, ledger_events, memory, reading_and_mapping
 
 BENCHMARKS = {
     "end_to_end": end_to_end.run,
     "ledger": ledger_events.run,
     "reading_and_mapping": reading_and_mapping.run,
     "memory": memory.run,
+    "audit_verification": audit_verification.run,
 }
 RESULT = Path(".transload") / "bench.json"
 

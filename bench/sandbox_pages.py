@@ -12,8 +12,8 @@ import time
 from http import HTTPStatus
 
 from sandbox.common.asgi import Request
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.app import PipedriveApp
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.app import PipedriveApp
 from sandbox.pipedrive.options import Options
 
 COUNTS_DEFAULT = (1_000, 100_000)

@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import uuid
 from contextlib import asynccontextmanager
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 
 from transload import errors
+from transload.audit import files
+from transload.audit.chain import format_time
+from transload.audit.heads import AuditHead
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1.migration_service_pb2_grpc import MigrationServiceStub
 
@@ -264,6 +268,31 @@ class Client:
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc_error(error) from error
 
+    async def export_audit_lines(self, migration_id: str, after_sequence: int = 0) -> AsyncIterator[bytes]:
+        """L-14: the audit trail as the lines of a file that `transload.audit.verifier` verifies, signed heads included."""
+        request = pb.ExportAuditRequest(migration_id=migration_id, after_sequence=after_sequence)
+        yield files.export_line(migration_id)
+        try:
+            async for response in self._stub.ExportAudit(request, timeout=STREAM_DEADLINE_SECONDS):
+                for event in response.events:
+                    yield files.event_line(_event_data(event), event.payload_json)
+                for head in response.heads:
+                    yield files.head_line(_head(head))
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc_error(error) from error
+
+    async def get_audit_head(self, migration_id: str) -> AuditHead:
+        """L-14: signs how far the trail reaches. Keep its `public_key` apart, to check later files by."""
+        response = await self._call(self._stub.GetAuditHead, pb.GetAuditHeadRequest(migration_id=migration_id))
+        return _head(response.head)
+
+    async def prove_record(self, migration_id: str, key: str) -> bytes:
+        """L-14: the proof of one record's journey as a file that `transload.audit.verifier` verifies."""
+        request = pb.ProveRecordRequest(migration_id=migration_id, key=key)
+        response = await self._call(self._stub.ProveRecord, request, timeout_seconds=600.0)
+        proven = [(_event_data(one.event), one.event.payload_json, list(one.path)) for one in response.events]
+        return files.proof_bytes(migration_id, response.source_key, _head(response.head), proven)
+
     async def verify_audit(self, migration_id: str) -> pb.VerifyAuditResponse:
         """Walks the hash chain in the ledger."""
         request = pb.VerifyAuditRequest(migration_id=migration_id)
@@ -320,3 +349,13 @@ class Client:
 
 def _request_id() -> str:
     return str(uuid.uuid4())
+
+
+def _event_data(event: pb.Event) -> dict[str, Any]:
+    """An event as it stands in files."""
+    data = {name: getattr(event, name) for name in files.EVENT_FIELDS if name != "event_time"}
+    return data | {"event_time": format_time(event.event_time.ToDatetime(tzinfo=UTC))}
+
+
+def _head(head: pb.AuditHead) -> AuditHead:
+    return AuditHead(**{field.name: getattr(head, field.name) for field in head.DESCRIPTOR.fields})

@@ -47,15 +47,23 @@ class Rule:
         """Check and compile."""
         if self.kind not in self.KINDS:
             raise FaultRuleError(f"kind must be one of {', '.join(self.KINDS)}")
+        for name in ("method", "path"):
+            if not isinstance(getattr(self, name), str):
+                raise FaultRuleError(f"{name} must be a text")
         try:
             self.pattern = re.compile(self.path)
         except re.error as error:
             raise FaultRuleError(f"path is not a regular expression: {error}") from error
-        self.nth = (self.nth,) if isinstance(self.nth, int) else tuple(self.nth)
+        positions: Any = self.nth
+        self.nth = tuple(positions) if isinstance(positions, list | tuple) else (positions,)
+        if not all(type(position) is int for position in self.nth):
+            raise FaultRuleError("nth must be a whole number or a list of them")
         for name in ("seconds", "status", "every", "times", "probability"):
             value = getattr(self, name, None)
             if value is not None and (type(value) not in (int, float) or value < 0):
                 raise FaultRuleError(f"{name} must be a number and not negative")
+        if not isinstance(self.headers, dict) or not all(isinstance(value, str) for value in self.headers.values()):
+            raise FaultRuleError("headers must be an object of texts")
 
     def fires(self, method: str, path: str) -> bool:
         """Count a request that matches and say whether it fails."""
@@ -112,6 +120,11 @@ class Faults(Generic[R]):
         Raises:
             FaultRuleError: When it makes no sense.
         """
+        known = [option.name for option in fields(self._rule_type) if option.init and option.name not in {"matched", "fired"}]
+        if not isinstance(wanted, Mapping) or "kind" not in wanted:
+            raise FaultRuleError("a rule must be an object with a kind")
+        if unknown := [name for name in wanted if name not in known]:
+            raise FaultRuleError(f"a rule has no {unknown[0]}; known are: {', '.join(known)}")
         try:
             return self._rule_type(**wanted)
         except TypeError as error:

@@ -3,16 +3,18 @@
 import gc
 import signal
 import sys
+from dataclasses import replace
 from types import FrameType
 
 from sandbox.common.asgi import application
 from sandbox.common.serve import base_url, bind, serve
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.app import PipedriveApp
-from sandbox.pipedrive.engine import RulesFileError
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.control.replay import recording_beginning
+from sandbox.pipedrive.gateway.app import PipedriveApp
+from sandbox.pipedrive.gateway.engine import RulesFileError
 from sandbox.pipedrive.options import parse
-from sandbox.pipedrive.seed import UsersFileError
-from sandbox.pipedrive.state_file import StoreError
+from sandbox.pipedrive.seed.fill import UsersFileError
+from sandbox.pipedrive.store.state_file import StoreError
 
 
 def main() -> None:
@@ -23,7 +25,13 @@ def main() -> None:
     listener = bind(given.host, given.port)
     try:
         account = Account(options)
+        if given.is_token_made_up and (kept := _first_token(account)):
+            account.options = options = replace(options, token=kept)
         app = PipedriveApp(account)
+        if options.recording_file is not None:
+            app.engine.recorder.start(options.recording_file, is_emptied=True, beginning=recording_beginning(app.engine))
+    except OSError as error:
+        sys.exit(f"cannot write the recording {options.recording_file}: {error.strerror or error}")
     except (RulesFileError, StoreError, UsersFileError) as error:
         sys.exit(str(error))
     except (LookupError, TypeError) as error:
@@ -38,6 +46,11 @@ def main() -> None:
         serve(application(app.handle, app.webhooks.running), listener, given.address_file)
     finally:
         account.store.close()
+
+
+def _first_token(account: Account) -> str:
+    """The token that an account kept from an earlier start gave its first user, empty for a new account."""
+    return next((token for token, user_id in account.store.meta.get("tokens", {}).items() if user_id == 1), "")
 
 
 def _end(signal_number: int, frame: FrameType | None) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sandbox.pipedrive.clock import SPEED_MAX, read_time
-from sandbox.pipedrive.currencies import DIGITS
+from sandbox.pipedrive.account.clock import SPEED_MAX, read_time
+from sandbox.pipedrive.account.currencies import DIGITS
+from sandbox.pipedrive.gateway.oauth_scopes import ALL_SCOPES
 
 _WHOLE_MAX = 10**12
 
@@ -79,6 +80,15 @@ def secret(text: str) -> str:
     """A token or key that fits into a header."""
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise argparse.ArgumentTypeError("must be printable ASCII without spaces, and not empty")
+    return text
+
+
+def scopes(text: str) -> str:
+    """OAuth scopes, separated by commas."""
+    known = {scope for full in ALL_SCOPES for scope in (full, full.replace(":full", ":read"))}
+    unknown = [scope for scope in text.split(",") if scope not in known]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"'{unknown[0]}' is not a scope, such as deals:full")
     return text
 
 

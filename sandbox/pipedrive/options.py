@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NoReturn
 
-from sandbox.pipedrive.option_types import currency, decimal, file_path, hosts, moment, secret, speed, whole, zone
+from sandbox.common.command_line import CommandLine
+from sandbox.pipedrive.gateway.oauth_scopes import ALL_SCOPES
+from sandbox.pipedrive.option_types import currency, decimal, file_path, hosts, moment, scopes, secret, speed, whole, zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,24 @@ class Options:
     """By which share a minute of other applications differs from their average at most."""
     spent: int = 0
     """Tokens that other applications had spent on the account's first day before it began."""
+    oauth_client: str | None = None
+    """Id of an application that users can grant access by OAuth; None serves no OAuth."""
+    oauth_secret: str = ""
+    """Its secret."""
+    oauth_scopes: str = ",".join(ALL_SCOPES)
+    """What it asks for, separated by commas."""
+    oauth_consent: str = "auto"
+    """"auto" grants at once as the first user, "page" asks on a page."""
+    oauth_seconds: int = 3600
+    """How long an access token lives, by the account's clock."""
     purge_days: int = 30
     """Days on the account's clock after which a deleted record is gone; 0 keeps it for ever."""
     faults_file: Path | None = None
     """Fault rules in force from the start, as JSON."""
     people_file: Path | None = None
     """Rules of what people do in the web application meanwhile, as JSON."""
+    recording_file: Path | None = None
+    """Everything that happens is recorded there from the start, to be played again."""
     fault_headers: bool = False
     """Whether a request can ask for a fault with `x-sandbox-fault`."""
     clock_start: float | None = None
@@ -108,6 +121,8 @@ class Options:
     discounts: str = "one-time"
     """What a deal's discounts take their part off: the sum of its "one-time" lines, of "all" lines, or "ignore" them.
     That they change the value of deals with one-time lines is documented, the sum they refer to is not."""
+    unlinkable_products: str = "accept"
+    """Whether a product whose `is_linkable` is false may be added to a deal: "accept" or "refuse" (400). Not established in reality."""
     merged_get: str = "deleted"
     """What reading a merged record by its id answers: the same as a "deleted" one, or the "survivor". Not established in reality."""
     participant_twice: str = "refuse"
@@ -140,6 +155,14 @@ class Options:
     """Overrides the plan's cap."""
     open_deals_max: int | None = None
     """Overrides the plan's cap."""
+    notes_per_deal_max: int = 0
+    """Notes of one deal; 0 for no cap. Pipedrive has one and publishes no number, as for the next three."""
+    deal_products_max: int = 0
+    """Lines of one deal; 0 for no cap."""
+    filters_max: int = 0
+    """Saved filters in the company; 0 for no cap."""
+    organization_relations_max: int = 0
+    """Relations between organizations in the company; 0 for no cap."""
     file_bytes_max: int = 0
     """Largest file accepted; 0 accepts any. Pipedrive publishes no number."""
     currency: str = "EUR"
@@ -162,18 +185,10 @@ class Options:
         return DAILY_UNIT * self.limits_of_plan.multiplier * self.seats + self.top_up
 
 
-class _Line(argparse.ArgumentParser):
-    """A command line that says in one line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with that line."""
-        self.exit(2, f"{self.prog}: {message}; try --help\n")
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the command line of the simulator."""
     default = Options()
-    line = _Line(prog="python -m sandbox.pipedrive", description="A local Pipedrive account for rehearsals and tests.")
+    line = CommandLine(prog="python -m sandbox.pipedrive", description="A local Pipedrive account for rehearsals and tests.")
     add = line.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     add("--port", type=whole(0, 65535), default=8090, help="port to listen on; 0 takes a free one (default 8090)")
@@ -206,9 +221,15 @@ def _add_limits(add: Callable[..., object], default: Options) -> None:
     add("--other-apps", type=whole(0), default=0, help="tokens an hour that other applications spend (default 0)")
     add("--other-apps-jitter", type=decimal(0, 1), default=0.0, help="share by which their minutes differ (default 0)")
     add("--spent", type=whole(0), default=0, help="tokens other applications had spent before the account began (default 0)")
+    add("--oauth-client", type=secret, help="id of an application that may be granted access by OAuth")
+    add("--oauth-secret-file", type=file_path, help="file with its secret; made up and written when it is not there")
+    add("--oauth-scopes", type=scopes, default=default.oauth_scopes, help="scopes it asks for, separated by commas (default: all)")
+    add("--oauth-consent", choices=["auto", "page"], default="auto", help="grant at once, or ask on a page (default auto)")
+    add("--oauth-seconds", type=whole(1), default=3600, help="life of an access token (default 3600)")
     add("--purge-days", type=whole(0, 100_000), default=30, help="days until a deleted record is gone (default 30; 0: never)")
     add("--faults", type=file_path, dest="faults_file", help="JSON list of fault rules in force from the start")
     add("--people", type=file_path, dest="people_file", help="JSON list of rules of what people do meanwhile")
+    add("--record", type=file_path, dest="recording_file", help="file for a complete recording from the start, see POST replay")
     add("--fault-headers", choices=["on", "off"], default="off", help="a request can ask for a fault with x-sandbox-fault (default off)")
     add("--clock-start", type=moment, help="ISO time a new account's wall clock shows at start (default: the real time)")
     add("--clock-speed", type=speed, default=1.0, help="seconds the wall clock goes on in a real one (default 1)")
@@ -220,6 +241,7 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--long-names", choices=["refuse", "cut", "accept"], default=default.long_names, help="names over 255 characters (default refuse)")
     add("--recompute-value", choices=["on", "off"], default="on", help="deal value follows its lines (default on)")
     add("--discounts", choices=["one-time", "all", "ignore"], default=default.discounts, help="lines that discounts reduce (default one-time)")
+    add("--unlinkable-products", choices=["accept", "refuse"], default="accept", help="lines of products not linkable (default accept)")
     add("--merged-get", choices=["deleted", "survivor"], default=default.merged_get, help="answer for a merged record by id (default deleted)")
     add("--participant-twice", choices=["refuse", "same"], default=default.participant_twice, help="a participant again (default refuse)")
     add("--main-participant", choices=["on", "off"], default="on", help="a deal's person is among its participants (default on)")
@@ -241,6 +263,10 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--activity-types-max", type=whole(0), default=default.activity_types_max, help="cap on activity types (default 100)")
     add("--custom-fields-max", type=whole(0), help="cap on custom fields instead of the plan's")
     add("--open-deals-max", type=whole(0), help="cap on open deals instead of the plan's")
+    add("--notes-per-deal-max", type=whole(0), default=0, help="cap on notes of one deal (0: none)")
+    add("--deal-products-max", type=whole(0), default=0, help="cap on lines of one deal (0: none)")
+    add("--filters-max", type=whole(0), default=0, help="cap on saved filters (0: none)")
+    add("--organization-relations-max", type=whole(0), default=0, help="cap on relations between organizations (0: none)")
     add("--file-bytes-max", type=whole(0), default=0, help="largest file accepted (0: any)")
     add("--currency", type=currency, default=default.currency, help="default currency (default EUR)")
     add("--timezone", type=zone, default=default.timezone, help="IANA zone of the company (default Europe/Madrid)")
@@ -249,7 +275,7 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
 
 
 _SWITCHES = tuple(option.name for option in fields(Options) if isinstance(option.default, bool))
-_NOT_OPTIONS = ("host", "port", "address_file", "token_file")
+_NOT_OPTIONS = ("host", "port", "address_file", "token_file", "oauth_secret_file", "is_token_made_up")
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, argparse.Namespace]:
@@ -260,7 +286,11 @@ def parse(arguments: Sequence[str]) -> tuple[Options, argparse.Namespace]:
     """
     line = parser()
     given = line.parse_args(arguments)
+    given.is_token_made_up = given.token is None and given.token_file is None
     given.token = _token(given.token, given.token_file)
+    if (given.oauth_client is None) != (given.oauth_secret_file is None):
+        line.error("--oauth-client and --oauth-secret-file need each other")
+    given.oauth_secret = "" if given.oauth_secret_file is None else _token(None, given.oauth_secret_file)
     values = {name: value for name, value in vars(given).items() if name not in _NOT_OPTIONS}
     for switch in _SWITCHES:
         values[switch] = values[switch] == "on"

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from sandbox.common.command_line import CommandLine
 from sandbox.common.serve import base_url, bind, serve
 from sandbox.stel_order.application import Options, StelOrder
 from sandbox.stel_order.control import Control
@@ -14,7 +15,7 @@ from sandbox.stel_order.store import Store
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sandbox.stel_order", description="A STEL Order account to rehearse against.")
+    parser = CommandLine(prog="python -m sandbox.stel_order", description="A STEL Order account to rehearse against.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8091, help="port to listen on, 0 for any free one")
     parser.add_argument("--address-file", type=Path, help="file that gets the base URL once the server listens")
@@ -38,7 +39,10 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Generate, then serve until told to stop."""
     arguments = _arguments()
-    key = arguments.key_file.read_text(encoding="utf-8").strip() if arguments.key_file else arguments.key
+    try:
+        key = arguments.key_file.read_text(encoding="utf-8").strip() if arguments.key_file else arguments.key
+    except (OSError, UnicodeDecodeError) as error:
+        sys.exit(f"cannot read the key file {arguments.key_file}: {error.strerror if isinstance(error, OSError) else 'it is not text'}")
     if not key:
         sys.exit("an API key is needed: --key or --key-file")
     denied = {name for name in arguments.deny.split(",") if name}

@@ -1,46 +1,19 @@
-"""The audit trail's chain (L-14): pure functions that make it and that find every change to it.
+"""The audit trail's chain (L-14): makes it, signs how far it reaches, and finds every change to it. Its format is `transload.audit`."""
 
-`hash` of an event = SHA-256 of the canonical JSON object of the fields in `HASHED_FIELDS`, times as RFC 3339 with microseconds. An event names the
-hash of the one before, so no event can be changed, left out or put in between without all later hashes changing. The payload enters by
-`payload_digest` = SHA-256(salt || payload): it can be erased, the chain still verifies, and the salt keeps a short payload from being guessed.
-"""
-
-import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from services.common.canonical import canonical_json
 from services.ledger.domain import AuditVerdict, Event, EventDraft
-from services.ledger.repository import Reader
+from services.ledger.repository import Reader, Transaction
+from transload.audit.chain import HASHED_FIELDS, ChainHead, event_hash, format_time, payload_digest
+from transload.audit.heads import AuditHead, Signer
+from transload.audit.merkle import grow, inclusion_path, leaf_hash
 
-FIRST_PREVIOUS_HASH: Final = "0" * 64
-"""What the first event names as the hash before it."""
-HASHED_FIELDS: Final = (
-    "migration_id",
-    "sequence",
-    "event_time",
-    "kind",
-    "actor",
-    "key",
-    "source_key",
-    "target_id",
-    "result",
-    "payload_digest",
-    "previous_hash",
-)
 SALT_BYTES: Final = 16
 _WALK_EVENTS: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class ChainHead:
-    """The last event of a chain."""
-
-    sequence: int = 0
-    hash: str = FIRST_PREVIOUS_HASH
 
 
 def new_salt() -> bytes:
@@ -48,24 +21,10 @@ def new_salt() -> bytes:
     return secrets.token_bytes(SALT_BYTES)
 
 
-def payload_digest(salt: bytes, payload: bytes) -> str:
-    """Answer the digest under which an event names its payload."""
-    return hashlib.sha256(salt + payload).hexdigest()
-
-
-def event_hash(event: Event) -> str:
+def hash_of(event: Event) -> str:
     """Compute the hash of an event from its fields."""
     hashed = {name: getattr(event, name) for name in HASHED_FIELDS}
-    return _hash(hashed | {"event_time": format_time(event.event_time)})
-
-
-def _hash(hashed: Mapping[str, str | int]) -> str:
-    return hashlib.sha256(canonical_json(hashed)).hexdigest()
-
-
-def format_time(time: datetime) -> str:
-    """Write a time as it is hashed: RFC 3339 in UTC with microseconds."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    return event_hash(hashed | {"event_time": format_time(event.event_time)})
 
 
 def chain(
@@ -73,15 +32,14 @@ def chain(
 ) -> tuple[list[Event], ChainHead]:
     """Turn drafts into events that follow `head`; answers them and the new head."""
     events: list[Event] = []
-    sequence, last_hash, time = head.sequence, head.hash, format_time(now)
+    sequence, last_hash, peaks, time = head.sequence, head.hash, list(head.peaks), format_time(now)
     for draft in drafts:
         payload, salt_bytes = b"", b""
         if draft.payload is not None:
             payload, salt_bytes = canonical_json(dict(draft.payload)), salt()
-        sequence += 1
         hashed: dict[str, Any] = {
             "migration_id": migration_id,
-            "sequence": sequence,
+            "sequence": sequence + 1,
             "event_time": time,
             "kind": draft.kind,
             "actor": draft.actor,
@@ -92,9 +50,11 @@ def chain(
             "payload_digest": payload_digest(salt_bytes, payload) if salt_bytes else "",
             "previous_hash": last_hash,
         }
-        last_hash = _hash(hashed)
+        last_hash = event_hash(hashed)
+        grow(peaks, sequence, bytes.fromhex(last_hash))
+        sequence += 1
         events.append(Event(**(hashed | {"event_time": now}), hash=last_hash, payload=payload, salt=salt_bytes.hex()))
-    return events, ChainHead(sequence, last_hash)
+    return events, ChainHead(sequence, last_hash, tuple(peaks))
 
 
 def find_break(head: ChainHead, events: Iterable[Event]) -> tuple[ChainHead, int, str]:
@@ -108,31 +68,71 @@ def find_break(head: ChainHead, events: Iterable[Event]) -> tuple[ChainHead, int
             return head, expected, f"event {expected} is missing: {event.sequence} follows {head.sequence}"
         if event.previous_hash != head.hash:
             return head, expected, f"event {expected} does not name the hash of the event before it"
-        if event_hash(event) != event.hash:
+        if hash_of(event) != event.hash:
             return head, expected, f"event {expected} was changed: its hash does not fit its fields"
         if event.salt and payload_digest(bytes.fromhex(event.salt), event.payload) != event.payload_digest:
             return head, expected, f"the payload of event {expected} was changed"
         if event.payload and not event.salt:
             return head, expected, f"event {expected} has a payload it was not written with"
-        head = ChainHead(event.sequence, event.hash)
+        peaks = list(head.peaks)
+        grow(peaks, head.sequence, bytes.fromhex(event.hash))
+        head = ChainHead(event.sequence, event.hash, tuple(peaks))
     return head, 0, ""
 
 
+async def sign_head(transaction: Transaction, signer: Signer, migration_id: str, now: datetime) -> AuditHead:
+    """Sign how far the trail reaches now, once for each length; answers the signed head.
+
+    A migration without events cannot be: its creation is the first.
+    """
+    head = await transaction.chain_head(migration_id)
+    for known in await transaction.list_audit_heads(migration_id, from_size=head.sequence):
+        if known.public_key == signer.public_key:
+            return known
+    signed = signer.sign(migration_id, head.sequence, head.root_hash, head.hash, format_time(now))
+    await transaction.save_audit_head(signed)
+    return signed
+
+
+async def inclusion_paths(reader: Reader, migration_id: str, tree_size: int, sequences: Sequence[int]) -> list[list[bytes]]:
+    """Answer for each event the nodes that lead from it to the root of the tree of `tree_size` events."""
+    leaves: list[bytes] = []
+    while len(leaves) < tree_size:
+        hashes = await reader.list_event_hashes(migration_id, after_sequence=len(leaves), limit=min(_WALK_EVENTS * 50, tree_size - len(leaves)))
+        leaves += [leaf_hash(bytes.fromhex(one)) for one in hashes]
+    return [inclusion_path(leaves, sequence - 1) for sequence in sequences]
+
+
 async def verify_trail(reader: Reader, migration_id: str) -> AuditVerdict:
-    """Walk the whole chain of a migration and compare its end with the head the ledger keeps, so that a cut-off end is found, too."""
+    """Walk the whole trail of a migration; compare it with every head that was signed and with the head the ledger keeps.
+
+    So an event that was changed together with all hashes after it is found, too, and so is a cut-off end.
+    """
     head = ChainHead()
+    signed = list(await reader.list_audit_heads(migration_id))
     while True:
-        events: Sequence[Event] = await reader.list_events(migration_id, after_sequence=head.sequence, limit=_WALK_EVENTS)
+        until = signed[0].tree_size - head.sequence if signed else _WALK_EVENTS
+        limit = min(_WALK_EVENTS, until)
+        events: Sequence[Event] = await reader.list_events(migration_id, after_sequence=head.sequence, limit=limit)
         head, broken, message = find_break(head, events)
         if broken:
-            return AuditVerdict(is_whole=False, event_count=head.sequence, broken_sequence=broken, head_hash=head.hash, message=message)
-        if len(events) < _WALK_EVENTS:
+            return _broken(head, broken, message)
+        while signed and signed[0].tree_size == head.sequence:
+            claim = signed.pop(0)
+            if not claim.is_signed() or (claim.root_hash, claim.chain_hash) != (head.root_hash, head.hash):
+                return _broken(head, head.sequence, f"the events up to {head.sequence} are not the ones that were signed")
+        if len(events) < limit:
             break
-    last_sequence, last_hash = await reader.chain_head(migration_id)
-    if (last_sequence, last_hash) != (head.sequence, head.hash):
-        missing = min(head.sequence, last_sequence) + 1
-        message = f"the trail ends at event {head.sequence}, the ledger wrote up to {last_sequence}"
-        return AuditVerdict(is_whole=False, event_count=head.sequence, broken_sequence=missing, head_hash=head.hash, message=message)
+    last = await reader.chain_head(migration_id)
+    if last != head:
+        message = f"the trail ends at event {head.sequence}, the ledger wrote up to {last.sequence}"
+        return _broken(head, min(head.sequence, last.sequence) + 1, message)
+    if signed:
+        return _broken(head, head.sequence + 1, f"the trail ends at event {head.sequence}, {signed[0].tree_size} were signed")
     return AuditVerdict(
         is_whole=True, event_count=head.sequence, broken_sequence=0, head_hash=head.hash, message="every event follows from the one before"
     )
+
+
+def _broken(head: ChainHead, sequence: int, message: str) -> AuditVerdict:
+    return AuditVerdict(is_whole=False, event_count=head.sequence, broken_sequence=sequence, head_hash=head.hash, message=message)

@@ -21,6 +21,7 @@ from services.ledger.runs.reconcile import ReconcileDriver
 from services.ledger.runs.rollback import RollbackDriver
 from services.ledger.runs.schema import SchemaDriver
 from services.ledger.settings import LedgerSettings
+from services.ledger.signing import load_signer
 from services.ledger.sql.ledger import SqlLedger
 from transload.v1 import ledger_service_pb2_grpc, migration_service_pb2_grpc
 
@@ -55,6 +56,7 @@ async def build(settings: LedgerSettings) -> AsyncIterator[Service]:
             transformer=GrpcTransformer(transformer),
             loader=GrpcLoader(loader),
             selections=StagingSelections(Staging.open(settings.staging.url)),
+            signer=load_signer(settings.signing_key_file),
             poll_seconds=settings.poll_seconds,
         )
         timing = Timing(tick_seconds=settings.tick_seconds, reannounce_seconds=settings.reannounce_seconds, restart_seconds=settings.restart_seconds)

@@ -9,7 +9,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.common.errors import InvalidRequestError
 from services.common.keys import RecordKey
-from services.ledger.audit import format_time
 from services.ledger.claims import Action, Decision
 from services.ledger.domain import (
     Batch,
@@ -24,6 +23,7 @@ from services.ledger.domain import (
     RunKind,
     WantedRecord,
 )
+from transload.audit.chain import format_time
 from transload.v1 import error_reason_pb2, ledger_service_pb2, records_pb2
 
 BATCH_RECORDS_MAX: Final = 100

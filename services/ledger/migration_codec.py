@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -29,6 +29,9 @@ from services.ledger.review import resolutions_of
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1 import records_pb2
 from transload.v1.transformer_service_pb2 import FindingSeverity, MappingFinding
+
+if TYPE_CHECKING:
+    from transload.audit.heads import AuditHead
 
 STATES = {state: pb.MigrationState.Value(f"MIGRATION_STATE_{state.name}") for state in MigrationState}
 RUN_KINDS = {kind: pb.RunKind.Value(f"RUN_KIND_{kind.name}") for kind in RunKind}
@@ -156,6 +159,11 @@ def event_to_proto(event: Event) -> pb.Event:
         previous_hash=event.previous_hash,
         hash=event.hash,
     )
+
+
+def audit_head_to_proto(head: AuditHead) -> pb.AuditHead:
+    """Write a signed head."""
+    return pb.AuditHead(**head.as_data())
 
 
 def review_item_to_proto(item: ReviewItem) -> pb.ReviewItem:

@@ -10,9 +10,9 @@ import orjson
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError
 from services.ledger import codec, migrations, review
 from services.ledger import migration_codec as write
-from services.ledger.audit import verify_trail
+from services.ledger.audit import inclusion_paths, sign_head, verify_trail
 from services.ledger.domain import Mapping, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
-from services.ledger.journey import describe_journey, list_views
+from services.ledger.journey import describe_journey, list_views, source_key_of
 from services.ledger.migrations import require_migration
 from services.ledger.runs.audit import target_json_of
 from services.ledger.runs.driver import mapping_yaml_of, snapshot_of
@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 
     from services.ledger.repository import Reader, Transaction
     from services.ledger.runs.driver import Tools
+    from transload.audit.heads import AuditHead
 
     Context = aio.ServicerContext[Any, Any]
 
 Response = TypeVar("Response", bound="Message")
 
 EVENTS_PER_MESSAGE: Final = 500
+EVENTS_PER_PROOF: Final = 10_000
+"""Events of one record that a proof holds at most; none comes near it."""
 PAGE_SIZES: Final = {"migrations": (50, 500), "records": (100, 1000), "diff": (100, 500)}
 """Default and maximum."""
 _RECORD_STATES: Final = frozenset(RecordState)
@@ -341,17 +344,42 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             return pb.GetSummaryResponse(summary=await summarize(reader, migration, entities))
 
     async def ExportAudit(self, request: pb.ExportAuditRequest, context: Context) -> AsyncIterator[pb.ExportAuditResponse]:  # noqa: N802, ARG002
-        """Stream the audit trail."""
+        """Stream the audit trail up to where it reaches now, and the signed heads on the way."""
+        await self._sign_head(request.migration_id)
         after = request.after_sequence
         async with self._ledger.read() as reader:
-            await require_migration(reader, request.migration_id)
-        while True:
-            async with self._ledger.read() as reader:
-                events = await reader.list_events(request.migration_id, after_sequence=after, limit=EVENTS_PER_MESSAGE)
+            heads = await reader.list_audit_heads(request.migration_id, from_size=after)
+        for head in heads:
+            while after < head.tree_size:
+                async with self._ledger.read() as reader:
+                    events = await reader.list_events(
+                        request.migration_id, after_sequence=after, limit=min(EVENTS_PER_MESSAGE, head.tree_size - after)
+                    )
+                if not events:
+                    break  # the trail is cut: its readers find what is missing by the head
+                yield pb.ExportAuditResponse(events=[write.event_to_proto(event) for event in events])
+                after = events[-1].sequence
+            yield pb.ExportAuditResponse(heads=[write.audit_head_to_proto(head)])
+
+    async def GetAuditHead(self, request: pb.GetAuditHeadRequest, context: Context) -> pb.GetAuditHeadResponse:  # noqa: N802, ARG002
+        """Sign how far the trail reaches now."""
+        return pb.GetAuditHeadResponse(head=write.audit_head_to_proto(await self._sign_head(request.migration_id)))
+
+    async def ProveRecord(self, request: pb.ProveRecordRequest, context: Context) -> pb.ProveRecordResponse:  # noqa: N802, ARG002
+        """Prove the journey of one record."""
+        source_key = source_key_of(request.key)
+        head = await self._sign_head(request.migration_id)
+        async with self._ledger.read() as reader:
+            events = [
+                event
+                for event in await reader.list_events_of_source(request.migration_id, source_key, limit=EVENTS_PER_PROOF)
+                if event.sequence <= head.tree_size
+            ]
             if not events:
-                return
-            yield pb.ExportAuditResponse(events=[write.event_to_proto(event) for event in events])
-            after = events[-1].sequence
+                raise NotFoundError(f"migration {request.migration_id} has no event of record {source_key}: it was not read, or the key is misspelt")
+            paths = await inclusion_paths(reader, request.migration_id, head.tree_size, [event.sequence for event in events])
+        proven = [pb.ProvenEvent(event=write.event_to_proto(event), path=path) for event, path in zip(events, paths, strict=True)]
+        return pb.ProveRecordResponse(source_key=source_key, head=write.audit_head_to_proto(head), events=proven)
 
     async def VerifyAudit(self, request: pb.VerifyAuditRequest, context: Context) -> pb.VerifyAuditResponse:  # noqa: N802, ARG002
         """Walk the hash chain."""
@@ -380,6 +408,12 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         mapping_yaml = await mapping_yaml_of(self._tools, migration)
         async for chunk in self._tools.transformer.export_reference(snapshot_of(migration, sequence), mapping_yaml):
             yield pb.ExportReferenceFilesResponse(file_name=chunk.file_name, content=chunk.content)
+
+    async def _sign_head(self, migration_id: str) -> AuditHead:
+        """Sign how far a trail reaches, if that is not signed yet."""
+        async with self._ledger.transaction() as transaction:
+            await require_migration(transaction, migration_id)
+            return await sign_head(transaction, self._tools.signer, migration_id, self._tools.clock.now())
 
     async def _view(self, reader: Reader, migration: Migration) -> pb.Migration:
         run = await reader.latest_run(migration.migration_id)

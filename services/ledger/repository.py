@@ -43,6 +43,8 @@ from services.ledger.domain import (
     UndoCount,
     WorkState,
 )
+from transload.audit.chain import ChainHead
+from transload.audit.heads import AuditHead
 
 
 class Reader(Protocol):
@@ -220,8 +222,16 @@ class Reader(Protocol):
         """Answer the sequence of the last event; 0: none."""
         ...
 
-    async def chain_head(self, migration_id: str) -> tuple[int, str]:
-        """Answer sequence and hash of the last event; (0, 64 zeros): none."""
+    async def chain_head(self, migration_id: str) -> ChainHead:
+        """Answer where the trail stands; the first head when there is no event."""
+        ...
+
+    async def list_audit_heads(self, migration_id: str, *, from_size: int = 0) -> Sequence[AuditHead]:
+        """List signed heads of at least this size, smallest first."""
+        ...
+
+    async def list_event_hashes(self, migration_id: str, *, after_sequence: int = 0, limit: int = 1000) -> Sequence[str]:
+        """List the hashes (hex) of events in order."""
         ...
 
     async def list_events(self, migration_id: str, *, after_sequence: int = 0, limit: int = 1000) -> Sequence[Event]:
@@ -273,6 +283,10 @@ class Transaction(Reader, Protocol):
 
     async def append_events(self, migration_id: str, events: Sequence[EventDraft]) -> int:
         """Append events in order and answer the last sequence."""
+        ...
+
+    async def save_audit_head(self, head: AuditHead) -> None:
+        """Write a signed head; the same size and key again changes nothing."""
         ...
 
     # migrations and runs

@@ -24,6 +24,9 @@ class LedgerSettings:
     """`TRANSLOAD_TRANSFORMER_ADDRESS`: host:port of the transformer. Required."""
     loader_address: str
     """`TRANSLOAD_LOADER_ADDRESS`: host:port of the loader. Required."""
+    signing_key_file: Path
+    """`TRANSLOAD_LEDGER_SIGNING_KEY_FILE`: Ed25519 private key in PEM that signs the audit trail; made when it is not there;
+    default: `ledger-signing-key.pem` in `TRANSLOAD_DATA_DIR`."""
     claim_seconds: float = 60.0
     """`TRANSLOAD_LEDGER_CLAIM_SECONDS`: how long a loader may work on a batch without an outcome before another may take it, 5 to 900."""
     reannounce_seconds: float = 60.0
@@ -49,6 +52,7 @@ class LedgerSettings:
             extractor_address=reader.str("EXTRACTOR_ADDRESS"),
             transformer_address=reader.str("TRANSFORMER_ADDRESS"),
             loader_address=reader.str("LOADER_ADDRESS"),
+            signing_key_file=reader.path("LEDGER_SIGNING_KEY_FILE", folder / "ledger-signing-key.pem"),
             claim_seconds=reader.float("LEDGER_CLAIM_SECONDS", 60.0, minimum=5, maximum=900),
             reannounce_seconds=reader.float("LEDGER_REANNOUNCE_SECONDS", 60.0, minimum=1, maximum=3600),
             restart_seconds=reader.float("LEDGER_RESTART_SECONDS", 5.0, minimum=0, maximum=3600),

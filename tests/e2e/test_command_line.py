@@ -113,9 +113,18 @@ async def _take_the_papers(command: Command, folder: Path) -> None:
     trail, sheet = folder / "trail.jsonl", folder / "trail.csv"
     await command.text("audit", "export", "--out", str(trail))
     await command.text("audit", "export", "--format", "csv", "--out", str(sheet))
-    events = [json.loads(line) for line in trail.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in trail.read_text(encoding="utf-8").splitlines()]
+    events = [line for line in lines if "sequence" in line]
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     assert sheet.read_text(encoding="utf-8").startswith("sequence,")
     assert (await command.data("audit", "verify"))["is_whole"] is True
+    key = (await command.text("audit", "key")).strip()
+    verdict = await command.data("audit", "verify", str(trail), "--key", key)
+    assert (verdict["is_whole"], verdict["event_count"], verdict["is_pinned"]) == (True, len(events), True)
+    proof = folder / "proof.json"
+    await command.text("audit", "prove", "organization:client/1001", "--out", str(proof))
+    verdict = await command.data("audit", "verify", str(proof), "--key", key)
+    assert verdict["is_whole"] is True
+    assert verdict["event_count"] == sum(event["source_key"] == "client/1001" for event in events)
     files = (await command.data("export", "--out", str(folder / "reference")))["files"]
     assert {"work-orders.csv", "payments.csv"} <= set(files)

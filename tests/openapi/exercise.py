@@ -8,10 +8,11 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.gateway.routes import Route
 from tests.openapi.schemas import Problem, places_of_schema, places_of_value
 from tests.openapi.spec import JSON, Operation, response_problems
-from tests.openapi.strategies import MISSING_ID, Choices, Context, First, informed, informed_query, paths, uninformed
+from tests.openapi.strategies import MISSING_ID, Choices, First, informed, informed_query, uninformed
+from tests.openapi.targets import Context, paths
 from tests.openapi.world import World
 from tests.unit.sandbox_pipedrive.driver import Answer
 
@@ -118,7 +119,10 @@ def systematic(context: Context, template: str) -> Iterator[tuple[str, Wire]]:
     yield "", simplest(context, template)
     for name, parameter in operation.query.items():
         if name != "cursor" and not parameter.is_required:
-            yield f"query {name}", simplest(context, template, name)
+            request = simplest(context, template, name)
+            yield f"query {name}", request
+            for value in parameter.schema.get("enum", ())[1:]:
+                yield f"query {name}={value}", replace(request, query={**request.query, name: str(value)})
     for schema in operation.requests.values():
         for name in schema.get("properties", {}):
             yield f"body {name}", simplest(context, template, name)

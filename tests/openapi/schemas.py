@@ -1,8 +1,8 @@
 """Turns the schemas of OpenAPI 3.0 into plain JSON Schema, and names the places a schema or a value has.
 
 Three things differ from a literal reading. `allOf` is merged into one object, so that unknown keys can be told. An object that lists
-its keys is closed unless it says otherwise; version 1 puts the hashes of custom fields at any root. A key in capitals such as `USER_ID`
-stands for any id, as the examples beside it show.
+its keys is closed unless it says otherwise; version 1 puts the hashes of custom fields at any root. A key in capitals such as `USER_ID`,
+or with a dollar sign, stands for any key of its kind, as the examples beside it show.
 """
 
 import re
@@ -12,13 +12,13 @@ from datetime import date
 from typing import Any, cast
 from uuid import UUID
 
-from jsonschema import Draft4Validator, FormatChecker
+from jsonschema import Draft4Validator, FormatChecker, validators
 from jsonschema.exceptions import ValidationError
 
 Schema = dict[str, Any]
 
 HASH = r"^[0-9a-f]{40}"
-_PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+_ID")
+_PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+_(ID|NAME)|\$\w+")
 _ID = re.compile(r"\d+|[0-9a-f]{40}.*")
 _PROSE = frozenset({"description", "example", "examples", "title", "nullable", "deprecated", "readOnly", "writeOnly", "xml"})
 _FORMATS = FormatChecker(formats=())
@@ -97,9 +97,24 @@ def _both(first: Any, second: Any) -> Any:
     return second if first is None else {"allOf": [first, second]}
 
 
+def _any_of(checker: Any, branches: list[Schema], instance: Any, schema: Schema) -> Iterator[ValidationError]:
+    """Check alternatives; those that a fixed value such as `"item": "deal"` rules out are not looked at."""
+    fitting = [branch for branch in branches if not _is_ruled_out(branch, instance)]
+    yield from Draft4Validator.VALIDATORS["anyOf"](checker, fitting or branches, instance, schema)
+
+
+def _is_ruled_out(branch: Schema, instance: Any) -> bool:
+    fixed = ((name, part["enum"]) for name, part in branch.get("properties", {}).items() if len(part.get("enum", ())) == 1)
+    return isinstance(instance, dict) and any(name in instance and instance[name] not in values for name, values in fixed)
+
+
+_Validator = validators.extend(Draft4Validator, {"anyOf": _any_of})  # type: ignore[no-untyped-call]
+
+
 def validator(schema: Schema) -> Draft4Validator:
     """Return a validator of a plain schema; it checks formats too."""
-    return Draft4Validator(schema, format_checker=_FORMATS)
+    checker: Draft4Validator = _Validator(schema, format_checker=_FORMATS)
+    return checker
 
 
 @dataclass(frozen=True, order=True)
@@ -137,12 +152,11 @@ def _problems(error: ValidationError) -> list[Problem]:
 
 
 def _nearest(context: Sequence[ValidationError]) -> list[Problem]:
-    """Return the problems of the alternative that fits best: the one whose fixed values agree, of these the one with the fewest."""
+    """Return the problems of the alternative that has the fewest."""
     branches: dict[Any, list[ValidationError]] = {}
     for error in context:
         branches.setdefault(error.schema_path[0], []).append(error)
-    best = min(branches.values(), key=lambda errors: (any(error.validator == "enum" for error in errors), len(errors)))
-    return [problem for error in best for problem in _problems(error)]
+    return [problem for error in min(branches.values(), key=len) for problem in _problems(error)]
 
 
 def type_name(value: Any) -> str:
@@ -164,7 +178,7 @@ def places_of_schema(schema: Schema, at: str = "") -> Iterator[str]:
     if "items" in schema:
         yield from places_of_schema(schema["items"], at + "[]")
     for name, part in schema.get("properties", {}).items():
-        here = f"{at}.{name}".removeprefix(".")
+        here = f"{at}.{place([name])}".removeprefix(".")
         yield here
         yield from places_of_schema(part, here)
 

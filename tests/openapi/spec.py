@@ -56,12 +56,14 @@ class Operation:
     @property
     def name(self) -> str:
         """Method and full path."""
-        return f"{self.method} {'/api/v2' if self.source == 'v2' else '/v1'}{self.path}"
+        prefix = "/api/v2" if self.source == "v2" else "" if self.path.startswith("/oauth/") else "/v1"
+        return f"{self.method} {prefix}{self.path}"
 
     @property
     def includes(self) -> list[str]:
         """Names that `include_fields` knows."""
-        return list(self.query["include_fields"].schema.get("enum", ())) if "include_fields" in self.query else []
+        names = self.query["include_fields"].schema.get("enum", ()) if "include_fields" in self.query else ()
+        return [name.rpartition(".")[2] for name in names]
 
     @property
     def success_statuses(self) -> list[int]:
@@ -104,7 +106,8 @@ class Spec:
             if all(part.startswith("{") or part == segment for part, segment in pairs):
                 values = {part[1:-1]: segment for part, segment in pairs if part.startswith("{")}
                 found.append((len(values), one, values))
-        return min(found, key=lambda item: item[0])[1:] if found else None
+        # Of the two operations at `/oauth/token` one has a slash at its end.
+        return min(found, key=lambda item: (item[0], item[1].path.endswith("/") != rest.endswith("/")))[1:] if found else None
 
 
 def available() -> bool:
@@ -219,12 +222,24 @@ def _examples(responses: dict[str, Any]) -> dict[str, set[str]]:
         content = response.get("content", {}).get(JSON, {})
         for example in (content.get("example"), *(one.get("value") for one in content.get("examples", {}).values())):
             if example is not None and status.startswith("2"):
-                for where, kind in places_of_value(example):
+                for where, kind in places_of_value(_merged(example)):
                     types.setdefault(where, set()).add(kind)
     return types
 
 
+def _merged(example: Any) -> Any:
+    """Return an example without the `allOf` that some of them took over from their schema."""
+    if isinstance(example, list):
+        return [_merged(item) for item in example]
+    if not isinstance(example, dict):
+        return example
+    parts = [part for part in example.get("allOf", ()) if isinstance(part, dict)]
+    return {key: _merged(value) for part in (*parts, example) for key, value in part.items() if key != "allOf"}
+
+
 def _split(path: str) -> tuple[tuple[str, ...], str]:
+    if path.startswith("/oauth/"):  # on a host of its own, in the file of version 1
+        return ("v1",), path
     for prefix, sources in _PREFIXES:
         if path.startswith(prefix):
             return sources, path[len(prefix) - 1 :]
@@ -233,7 +248,7 @@ def _split(path: str) -> tuple[tuple[str, ...], str]:
 
 def _shape(path: str) -> str:
     """Return a template without the names of its parameters."""
-    return "/".join("{}" if segment.startswith("{") else segment for segment in path.strip("/").split("/"))
+    return "/".join("{}" if segment.startswith("{") else segment for segment in path.lstrip("/").split("/"))
 
 
 def _parameter_problems(parameter: Parameter | None, text: str, name: str) -> list[str]:

@@ -4,16 +4,16 @@ import asyncio
 import pickle
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 from urllib.parse import urlencode
 
-from sandbox.pipedrive.clock import SandboxClock
-from sandbox.pipedrive.fields import FIELD_TYPES
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.account.fields import FIELD_TYPES
 from sandbox.pipedrive.options import Options
-from sandbox.pipedrive.store import Record, Table
+from sandbox.pipedrive.store.store import Record, Table
 from tests.openapi.spec import JSON, MULTIPART
 from tests.unit.sandbox_pipedrive.driver import CONTROL_KEY, TOKEN, Answer, Driver
 
@@ -57,18 +57,23 @@ class World:
         self.driver = Driver(everything_on(), SandboxClock(lambda: NOW, lambda: 100.0))
         self.account = self.driver.account
         self._runner = asyncio.Runner()
+        self.preferred: set[tuple[str, int]] = set()
+        """Records with the most around them, by kind and id."""
         self._runner.run(_fill(self))
         store = self.account.store
         tables = {kind: {name: getattr(table, name) for name in Table.__slots__} for kind, table in store.tables.items()}
         self._frozen = pickle.dumps((tables, store.meta))
-        self._live = {kind: [record for record in table if not record.get("is_deleted")] for kind, table in store.tables.items()}
+        self._live = {kind: sorted((one for one in table if not one.get("is_deleted")), key=self._rank(kind)) for kind, table in store.tables.items()}
+
+    def _rank(self, kind: str) -> Callable[[Record], tuple[bool, bool, int]]:
+        return lambda record: ((kind, record["id"]) not in self.preferred, not record.get("options"), record["id"])
 
     def close(self) -> None:
         """Close the event loop."""
         self._runner.close()
 
     def live(self, kind: str) -> list[Record]:
-        """Return the records of a kind that are not deleted, as they were at first."""
+        """Return the records of a kind that are not deleted, as they were at first, the most useful ones in front."""
         return self._live[kind]
 
     def codes(self, entity: str, *kinds: str) -> list[str]:
@@ -111,12 +116,16 @@ class _Filler:
 
     async def add(self, path: str, body: Any, content: str = JSON) -> Any:
         """Create a record and return it, an empty object when the operation is not served."""
-        methods = self._world.driver.app.router.find(path)[1]
+        methods = self._world.driver.app.engine.router.find(path)[1]
         if "POST" not in methods:
             return {}
         answer = await self._world.call("POST", path, body, content)
         assert answer.status in {200, 201}, (path, answer.body)
         return answer.body["data"]
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._world.account.clock.advance(seconds)
 
     def option(self, entity: str, code: str) -> int:
         """Return the first option of a field."""
@@ -127,7 +136,7 @@ class _Filler:
         return int(self._world.account.fields.by_code[entity][code]["id"])
 
     async def change(self, method: str, path: str, body: Any = None) -> None:
-        """Change or delete a record."""
+        """Change or delete a record, or read one."""
         answer = await self._world.call(method, path, body)
         assert answer.status == 200, (path, answer.body)
 
@@ -139,16 +148,23 @@ async def _fill(world: World) -> None:
     add = filler.add
     organization = await add(
         "/api/v2/organizations",
-        {"name": "Alder", "address": places, "label_ids": [filler.option("organization", "label_ids")], "website": "https://alder.example"},
+        {"name": "Alder timber", "address": places, "label_ids": [filler.option("organization", "label_ids")], "website": "https://alder.example"},
     )
     other = await add(
-        "/api/v2/organizations", {"name": "Birch", "industry": filler.option("organization", "industry"), "annual_revenue": 5, "employee_count": 2}
+        "/api/v2/organizations",
+        {
+            "name": "Birch timber",
+            "address": {"value": "Ghent"},
+            "industry": filler.option("organization", "industry"),
+            "annual_revenue": 5,
+            "employee_count": 2,
+        },
     )
     await add("/v1/organizationRelationships", {"type": "parent", "rel_owner_org_id": organization["id"], "rel_linked_org_id": other["id"]})
     person = await add(
         "/api/v2/persons",
         {
-            "name": "Cedar Elm",
+            "name": "Cedar timber",
             "org_id": organization["id"],
             "emails": [{"value": "cedar@example.com"}],
             "phones": [{"value": "+3212"}],
@@ -157,18 +173,19 @@ async def _fill(world: World) -> None:
     )
     await add(f"/v1/persons/{person['id']}/picture", {"file": square_image()}, MULTIPART)
     links = {"person_id": person["id"], "org_id": organization["id"]}
-    deal = await add("/api/v2/deals", {"title": "Fir", "value": 10, "currency": "EUR", "probability": 20, **links})
-    await add("/api/v2/deals", {"title": "Gum", "status": "won", "won_time": "2026-01-02T03:04:05Z", **links})
-    await add("/api/v2/deals", {"title": "Hazel", "status": "lost", "lost_reason": "price", **links})
-    await add("/api/v2/deals", {"title": "Iroko", "is_archived": True, **links})
+    deal = await add("/api/v2/deals", {"title": "Fir timber", "value": 10, "currency": "EUR", "probability": 20, **links})
+    await add("/api/v2/deals", {"title": "Gum timber", "status": "won", "won_time": "2026-01-02T03:04:05Z", **links})
+    await add("/api/v2/deals", {"title": "Hazel timber", "status": "lost", "lost_reason": "price", **links})
+    await add("/api/v2/deals", {"title": "Iroko timber", "is_archived": True, **links})
     gone = await add("/api/v2/deals", {"title": "Juniper"})
     await filler.change("DELETE", f"/api/v2/deals/{gone['id']}")
-    await filler.change("PATCH", f"/api/v2/deals/{deal['id']}", {"title": "Fir tree", "value": 12})
-    await filler.change("PATCH", f"/api/v2/persons/{person['id']}", {"name": "Cedar Elm-Ash"})
-    await filler.change("PATCH", f"/api/v2/organizations/{organization['id']}", {"name": "Alder and sons"})
-    await _sales(filler, deal["id"], links)
+    await filler.change("PATCH", f"/api/v2/deals/{deal['id']}", {"title": "Fir timber trees", "value": 12})
+    await filler.change("PATCH", f"/api/v2/persons/{person['id']}", {"name": "Cedar timber & Elm"})
+    await filler.change("PATCH", f"/api/v2/organizations/{organization['id']}", {"name": "Alder timber & sons"})
+    world.preferred |= {("organization", organization["id"]), ("person", person["id"]), ("deal", deal["id"])}
+    await _sales(world, filler, deal["id"], links)
     await _custom_values(world, filler, deal["id"], person["id"], organization["id"])
-    await _work(filler, deal["id"], links)
+    await _work(world, filler, deal["id"], links)
 
 
 async def _set_up(filler: _Filler) -> None:
@@ -188,16 +205,19 @@ async def _set_up(filler: _Filler) -> None:
         await filler.add("/v1/filters", {"name": f"All {kind}", "type": kind, "conditions": {"glue": "and", "conditions": groups}})
 
 
-async def _sales(filler: _Filler, deal_id: int, links: dict[str, int]) -> None:
+async def _sales(world: World, filler: _Filler, deal_id: int, links: dict[str, int]) -> None:
     add = filler.add
     prices = [{"currency": "EUR", "price": 12.5, "cost": 3, "direct_cost": 1, "notes": "list"}]
-    product = await add("/api/v2/products", {"name": "Pump", "code": "P1", "unit": "piece", "tax": 21, "description": "A pump", "prices": prices})
+    product = await add(
+        "/api/v2/products", {"name": "Pump timber", "code": "P1", "unit": "piece", "tax": 21, "description": "A pump", "prices": prices}
+    )
+    world.preferred.add(("product", product["id"]))
     variation = await add(f"/api/v2/products/{product['id']}/variations", {"name": "Large", "prices": [{"currency": "EUR", "price": 20}]})
     await add(f"/api/v2/products/{product['id']}/images", {"data": square_image()}, MULTIPART)
     line = {"product_id": product["id"], "item_price": 12.5, "quantity": 2}
     varied = {"product_variation_id": variation["id"]} if variation else {}
     await add(f"/api/v2/deals/{deal_id}/products", line | varied)
-    yearly = await add("/api/v2/deals", {"title": "Kauri", **links})
+    yearly = await add("/api/v2/deals", {"title": "Kauri timber", **links})
     recurring = {"billing_frequency": "annually", "billing_frequency_cycles": 2, "billing_start_date": "2026-10-01"}
     await add(f"/api/v2/deals/{yearly['id']}/products", line | recurring)
     await add(f"/api/v2/deals/{deal_id}/discounts", {"description": "Loyal", "amount": 5, "type": "percentage"})
@@ -206,7 +226,8 @@ async def _sales(filler: _Filler, deal_id: int, links: dict[str, int]) -> None:
     await add(f"/v1/deals/{deal_id}/participants", {"person_id": guest["id"]})
     followed = {"deals": deal_id, "persons": links["person_id"], "organizations": links["org_id"], "products": product["id"]}
     for name, record_id in followed.items():
-        await add(f"/api/v2/{name}/{record_id}/followers", {"user_id": 2})
+        for user_id in (2, 3):
+            await add(f"/api/v2/{name}/{record_id}/followers", {"user_id": user_id})
 
 
 async def _custom_values(world: World, filler: _Filler, deal_id: int, person_id: int, org_id: int) -> None:
@@ -223,14 +244,14 @@ async def _custom_values(world: World, filler: _Filler, deal_id: int, person_id:
         await filler.change("PATCH", f"/api/v2/{name}/{record_id}", {"custom_fields": values})
 
 
-async def _work(filler: _Filler, deal_id: int, links: dict[str, int]) -> None:
+async def _work(world: World, filler: _Filler, deal_id: int, links: dict[str, int]) -> None:
     add = filler.add
     label = await add("/v1/leadLabels", {"name": "Warm", "color": "green"})
     value = {"amount": 10, "currency": "EUR"}
-    lead_body = {"title": "Maple", "person_id": links["person_id"], "organization_id": links["org_id"], "value": value}
+    lead_body = {"title": "Maple timber", "person_id": links["person_id"], "organization_id": links["org_id"], "value": value}
     lead = await add("/v1/leads", lead_body | ({"label_ids": [label["id"]]} if label else {}))
-    await add("/v1/leads", {"title": "Nutmeg", "person_id": links["person_id"]})
-    await add(
+    await add("/v1/leads", {"title": "Nutmeg timber", "person_id": links["person_id"]})
+    activity = await add(
         "/api/v2/activities",
         {
             "subject": "Visit", "type": "call", "deal_id": deal_id, "org_id": links["org_id"], "participants": [{"person_id": links["person_id"]}],
@@ -240,22 +261,29 @@ async def _work(filler: _Filler, deal_id: int, links: dict[str, int]) -> None:
         },
     )  # fmt: skip
     note = await add("/v1/notes", {"content": "Called", "deal_id": deal_id, **links, "pinned_to_deal_flag": 1})
-    await add(f"/v1/notes/{note['id']}/comments", {"content": "Twice"})
-    await add("/v1/files", {"file": b"text", "deal_id": deal_id, **links}, MULTIPART)
-    await add(
-        "/v1/callLogs",
-        {
-            "outcome": "connected",
-            "to_phone_number": "+3212",
-            "start_time": "2026-01-02 03:04:05",
-            "end_time": "2026-01-02 03:05:05",
-            "deal_id": deal_id,
-        },
-    )
-    await add("/v1/webhooks", {"subscription_url": "http://127.0.0.1:9/hook", "event_action": "create", "event_object": "webhook", "name": "Orders"})
+    world.preferred.add(("note", note["id"]))
+    await add("/api/v2/activities", {"subject": "Call back", "type": "call", "deal_id": deal_id})
+    for text in ("first", "second"):
+        await add(f"/v1/notes/{note['id']}/comments", {"content": text})
+        await add("/v1/files", {"file": text.encode(), "deal_id": deal_id, **links}, MULTIPART)
+    call = {"outcome": "connected", "to_phone_number": "+3212", "start_time": "2026-01-02 03:04:05", "end_time": "2026-01-02 03:05:05"}
+    texts = {"from_phone_number": "+3213", "subject": "Pump", "note": "Agreed", "duration": "60"}
+    await add("/v1/callLogs", call | texts | {"deal_id": deal_id, "activity_id": activity["id"], **links})
+    await add("/v1/webhooks", {"subscription_url": "http://127.0.0.1:9/hook", "event_action": "delete", "event_object": "pipeline", "name": "Orders"})
     if lead:
-        extra = await add("/v1/leads", {"title": "Olive", "person_id": links["person_id"]})
-        await add(f"/api/v2/leads/{extra['id']}/convert/deal", {})
+        await add("/v1/notes", {"content": "Lead", "lead_id": lead["id"]})
+        await _convert(filler, links)
+
+
+async def _convert(filler: _Filler, links: dict[str, int]) -> None:
+    """Turn a lead into a deal and a deal into a lead, and leave one of each waiting."""
+    for _ in range(2):
+        filler.advance(3600)
+        lead = await filler.add("/v1/leads", {"title": "Olive timber", "person_id": links["person_id"]})
+        await filler.add(f"/api/v2/leads/{lead['id']}/convert/deal", {})
+        deal = await filler.add("/api/v2/deals", {"title": "Pine timber", **links})
+        await filler.add(f"/api/v2/deals/{deal['id']}/convert/lead", None)
+    await filler.change("GET", "/api/v2/deals")
 
 
 def custom_value(kind: str, options: list[int], links: dict[str, int]) -> Any:

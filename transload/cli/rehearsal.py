@@ -10,9 +10,11 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from grpc import aio
@@ -32,7 +34,6 @@ from transload.v1.quota_service_pb2_grpc import QuotaServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
 MIGRATION_ID = "rehearsal"
 ACTOR = "rehearsal"
@@ -110,8 +111,11 @@ class Rehearsal:
         options = self._options
         async with contextlib.AsyncExitStack() as stack:
             seed = ("--seed", str(options.seed))
+            database = options.data_dir / "pipedrive.db"
             target_arguments = options.target.arguments(datetime.now(UTC))
-            target = await stack.enter_async_context(simulator("pipedrive", *seed, *target_arguments, data_dir=options.data_dir, connection="target"))
+            target = await stack.enter_async_context(
+                simulator("pipedrive", *seed, *target_arguments, "--db", str(database), data_dir=options.data_dir, connection="target")
+            )
             source_arguments = (*seed, "--plan", options.source_plan, "--clients", str(options.client_count))
             source = await stack.enter_async_context(simulator("stel_order", *source_arguments, data_dir=options.data_dir, connection="source"))
             self._say(f"Look at the account while it fills: {target.url}/")
@@ -132,7 +136,8 @@ class Rehearsal:
                 await _until_stopped()
                 self._say("stopping ...")
             else:
-                self._say("Look around in it: make run KEEP=1. Move a real account: README.md")
+                self._say(f"Look at the account again: {_command()} sandbox pipedrive --db {_short(database)}, then http://127.0.0.1:8090/")
+                self._say("Look around in everything: make run KEEP=1. Move a real account: README.md")
             return result
 
     async def _let_others_spend(self, target: Simulator) -> None:
@@ -185,7 +190,7 @@ class Rehearsal:
         await self._step(client, target, "load", client.start_load)
         await self._step(client, target, "reconcile", client.reconcile)
         mutations = await source.control("POST", "mutate", {"seed": self._options.seed})
-        self._say(f"source: {_count(mutations)} changes made in STEL Order")
+        self._say(f"source: {_count(mutations)} changes made in STEL Order; the delta may have to wait for its calls of the next minute")
         await self._step(client, target, "delta", client.run_delta)
         await self._step(client, target, "reconcile again", client.reconcile)
         summary = await client.get_summary(MIGRATION_ID)
@@ -295,6 +300,16 @@ async def _quota_of(address: str) -> AsyncIterator[QuotaServiceStub]:
     """The loader's quota: what it has learned of the budget from Pipedrive's headers."""
     async with aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         yield QuotaServiceStub(channel)
+
+
+def _command() -> str:
+    """How this command is called from the working folder."""
+    return _short(Path(sys.executable).with_name("transload"))
+
+
+def _short(path: Path) -> str:
+    """A path as a person types it: from the working folder on where it lies below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 async def _until_stopped() -> None:

@@ -2632,7 +2632,7 @@ Global___GetSummaryResponse: _TypeAlias = GetSummaryResponse  # noqa: Y015
 
 @_typing.final
 class ExportAuditRequest(_message.Message):
-    """Request for `ExportAudit`."""
+    """Request for `ExportAudit`. The trail's reach is signed before its end is streamed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2663,22 +2663,210 @@ class ExportAuditResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
+    HEADS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """Events in order."""
+
+    @_builtins.property
+    def heads(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditHead]:
+        """Signed heads, each after the last event it covers: in the answer that ends with that event, or in one of its own."""
 
     def __init__(
         self,
         *,
         events: _abc.Iterable[Global___Event] | None = ...,
+        heads: _abc.Iterable[Global___AuditHead] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "heads", b"heads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExportAuditResponse: _TypeAlias = ExportAuditResponse  # noqa: Y015
+
+@_typing.final
+class AuditHead(_message.Message):
+    """The ledger's word, under its key, for how many events a trail has and what they are. What is signed, and how: `docs/audit.md`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    TREE_SIZE_FIELD_NUMBER: _builtins.int
+    ROOT_HASH_FIELD_NUMBER: _builtins.int
+    CHAIN_HASH_FIELD_NUMBER: _builtins.int
+    SIGN_TIME_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Migration."""
+    tree_size: _builtins.int
+    """Events covered: 1 to this."""
+    root_hash: _builtins.str
+    """Root (hex) of the Merkle tree over them (RFC 6962)."""
+    chain_hash: _builtins.str
+    """Hash (hex) of the last of them."""
+    sign_time: _builtins.str
+    """When it was signed: RFC 3339 in UTC with microseconds, exactly as it stands under the signature."""
+    public_key: _builtins.str
+    """Ed25519 public key (hex)."""
+    signature: _builtins.str
+    """Ed25519 signature (hex)."""
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+        tree_size: _builtins.int = ...,
+        root_hash: _builtins.str = ...,
+        chain_hash: _builtins.str = ...,
+        sign_time: _builtins.str = ...,
+        public_key: _builtins.str = ...,
+        signature: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_hash", b"chain_hash", "migration_id", b"migration_id", "public_key", b"public_key", "root_hash", b"root_hash", "sign_time", b"sign_time", "signature", b"signature", "tree_size", b"tree_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditHead: _TypeAlias = AuditHead  # noqa: Y015
+
+@_typing.final
+class GetAuditHeadRequest(_message.Message):
+    """Request for `GetAuditHead`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["migration_id", b"migration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuditHeadRequest: _TypeAlias = GetAuditHeadRequest  # noqa: Y015
+
+@_typing.final
+class GetAuditHeadResponse(_message.Message):
+    """Response of `GetAuditHead`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def head(self) -> Global___AuditHead:
+        """The head over all events there are now."""
+
+    def __init__(
+        self,
+        *,
+        head: Global___AuditHead | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuditHeadResponse: _TypeAlias = GetAuditHeadResponse  # noqa: Y015
+
+@_typing.final
+class ProveRecordRequest(_message.Message):
+    """Request for `ProveRecord`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    key: _builtins.str
+    """Required. Key of a mapped record, or `{entity}/{id}` of a source record."""
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "migration_id", b"migration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProveRecordRequest: _TypeAlias = ProveRecordRequest  # noqa: Y015
+
+@_typing.final
+class ProveRecordResponse(_message.Message):
+    """Response of `ProveRecord`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_KEY_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    source_key: _builtins.str
+    """The source record as `{entity}/{id}`."""
+    @_builtins.property
+    def head(self) -> Global___AuditHead:
+        """The head the proof leads to, signed now."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProvenEvent]:
+        """Events that concern the record or what it became, in order."""
+
+    def __init__(
+        self,
+        *,
+        source_key: _builtins.str = ...,
+        head: Global___AuditHead | None = ...,
+        events: _abc.Iterable[Global___ProvenEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "head", b"head", "source_key", b"source_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProveRecordResponse: _TypeAlias = ProveRecordResponse  # noqa: Y015
+
+@_typing.final
+class ProvenEvent(_message.Message):
+    """An event and the way from it to the signed root."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event(self) -> Global___Event:
+        """The event."""
+
+    @_builtins.property
+    def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Nodes (32 bytes each) that lead to the root, lowest first."""
+
+    def __init__(
+        self,
+        *,
+        event: Global___Event | None = ...,
+        path: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProvenEvent: _TypeAlias = ProvenEvent  # noqa: Y015
 
 @_typing.final
 class VerifyAuditRequest(_message.Message):

@@ -182,6 +182,16 @@ class MigrationServiceStub:
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.VerifyAuditRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_migration__service__pb2.VerifyAuditResponse.FromString,
                 _registered_method=True)
+        self.GetAuditHead = channel.unary_unary(
+                '/transload.v1.MigrationService/GetAuditHead',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.GetAuditHeadRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.GetAuditHeadResponse.FromString,
+                _registered_method=True)
+        self.ProveRecord = channel.unary_unary(
+                '/transload.v1.MigrationService/ProveRecord',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.ProveRecordRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.ProveRecordResponse.FromString,
+                _registered_method=True)
         self.ExportReferenceFiles = channel.unary_stream(
                 '/transload.v1.MigrationService/ExportReferenceFiles',
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.ExportReferenceFilesRequest.SerializeToString,
@@ -398,6 +408,20 @@ class MigrationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAuditHead(self, request, context):
+        """L-14: signs how far the trail reaches and answers the signed head, with the public key that people keep apart to check later files by.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProveRecord(self, request, context):
+        """L-14: proves the journey of one record, so that anyone can check it without the ledger. Signs how far the trail reaches.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExportReferenceFiles(self, request, context):
         """L-12: streams the reference exports as files.
         """
@@ -552,6 +576,16 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.VerifyAudit,
                     request_deserializer=transload_dot_v1_dot_migration__service__pb2.VerifyAuditRequest.FromString,
                     response_serializer=transload_dot_v1_dot_migration__service__pb2.VerifyAuditResponse.SerializeToString,
+            ),
+            'GetAuditHead': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuditHead,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.GetAuditHeadRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.GetAuditHeadResponse.SerializeToString,
+            ),
+            'ProveRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProveRecord,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.ProveRecordRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.ProveRecordResponse.SerializeToString,
             ),
             'ExportReferenceFiles': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportReferenceFiles,
@@ -1345,6 +1379,60 @@ class MigrationService:
             '/transload.v1.MigrationService/VerifyAudit',
             transload_dot_v1_dot_migration__service__pb2.VerifyAuditRequest.SerializeToString,
             transload_dot_v1_dot_migration__service__pb2.VerifyAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAuditHead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/GetAuditHead',
+            transload_dot_v1_dot_migration__service__pb2.GetAuditHeadRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.GetAuditHeadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProveRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/ProveRecord',
+            transload_dot_v1_dot_migration__service__pb2.ProveRecordRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.ProveRecordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -77,6 +77,10 @@ class MigrationServiceStub:
     """L-14: streams the audit trail in order."""
     VerifyAudit: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.VerifyAuditRequest, _migration_service_pb2.VerifyAuditResponse]
     """Walks the hash chain in the ledger and says whether it is whole."""
+    GetAuditHead: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetAuditHeadRequest, _migration_service_pb2.GetAuditHeadResponse]
+    """L-14: signs how far the trail reaches and answers the signed head, with the public key that people keep apart to check later files by."""
+    ProveRecord: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ProveRecordRequest, _migration_service_pb2.ProveRecordResponse]
+    """L-14: proves the journey of one record, so that anyone can check it without the ledger. Signs how far the trail reaches."""
     ExportReferenceFiles: _aio.UnaryStreamMultiCallable[_migration_service_pb2.ExportReferenceFilesRequest, _migration_service_pb2.ExportReferenceFilesResponse]
     """L-12: streams the reference exports as files."""
 
@@ -317,6 +321,22 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_migration_service_pb2.VerifyAuditRequest, _abc.Awaitable[_migration_service_pb2.VerifyAuditResponse]],
     ) -> _abc.Awaitable[_migration_service_pb2.VerifyAuditResponse]:
         """Walks the hash chain in the ledger and says whether it is whole."""
+
+    @_abc_1.abstractmethod
+    def GetAuditHead(
+        self,
+        request: _migration_service_pb2.GetAuditHeadRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.GetAuditHeadRequest, _abc.Awaitable[_migration_service_pb2.GetAuditHeadResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.GetAuditHeadResponse]:
+        """L-14: signs how far the trail reaches and answers the signed head, with the public key that people keep apart to check later files by."""
+
+    @_abc_1.abstractmethod
+    def ProveRecord(
+        self,
+        request: _migration_service_pb2.ProveRecordRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.ProveRecordRequest, _abc.Awaitable[_migration_service_pb2.ProveRecordResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.ProveRecordResponse]:
+        """L-14: proves the journey of one record, so that anyone can check it without the ledger. Signs how far the trail reaches."""
 
     @_abc_1.abstractmethod
     def ExportReferenceFiles(

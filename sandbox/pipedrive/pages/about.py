@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sandbox.pipedrive.journal import Journal
-from sandbox.pipedrive.limits import Limits
+from sandbox.pipedrive.control.journal import Journal
+from sandbox.pipedrive.limits.limits import Limits
 from sandbox.pipedrive.pages.page import Page
 from sandbox.pipedrive.pages.reader import Reader
 

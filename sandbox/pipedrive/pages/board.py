@@ -7,7 +7,7 @@ from sandbox.pipedrive.pages import look
 from sandbox.pipedrive.pages.deals import DealCard, card
 from sandbox.pipedrive.pages.page import ROWS, Page, Query, integer, link
 from sandbox.pipedrive.pages.reader import ARCHIVED, Reader, UserView
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 CARDS = 50
 _CARDS_MIN, _CARDS_ON_BOARD = 8, 400
@@ -57,6 +57,10 @@ class _Filter:
         """Return the piles of a stage that are asked for."""
         wanted = _STATUSES[status or self.status]
         return [key for key in self._keys.get(stage_id, ()) if key[1] in wanted and self.owner in (None, key[2])]
+
+    def count(self, pipeline_id: int) -> int:
+        """Count the deals of a pipeline that are asked for."""
+        return sum(self.piles.count(self.keys(stage["id"])) for stage in self.reader.store["stage"].find("pipeline_id", pipeline_id))
 
     def query(self, **changes: Any) -> dict[str, Any]:
         """Return the parameters that keep the filter, with some changed."""
@@ -112,7 +116,9 @@ def _board(reader: Reader, query: Query, pipeline: Record) -> Page:
         "deals",
         {
             "pipeline": pipeline,
-            "pipelines": [Choice(item["name"], link(f"/pipeline/{item['id']}", **chosen.query()), item is pipeline) for item in others],
+            "pipelines": [
+                Choice(item["name"], link(f"/pipeline/{item['id']}", **chosen.query()), item is pipeline, chosen.count(item["id"])) for item in others
+            ],
             "statuses": chosen.statuses(path, stage_ids),
             "status": chosen.status,
             "owners": chosen.owners(path),

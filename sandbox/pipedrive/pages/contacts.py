@@ -6,7 +6,7 @@ from typing import Any
 from sandbox.pipedrive.pages import look, values
 from sandbox.pipedrive.pages.reader import Chip, Reader, Ref
 from sandbox.pipedrive.pages.values import Part
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class ContactCard:
     contacts: list[Part]
     organization: Ref | None
     """Where a person works."""
+    picture: str = ""
 
 
 def organization_card(reader: Reader, org_id: int | None) -> ContactCard | None:
@@ -42,7 +43,14 @@ def person_card(reader: Reader, person_id: int | None) -> ContactCard | None:
     ref = reader.ref_to("person", found)
     contacts = values.contacts(found["emails"], "email") + values.contacts(found["phones"], "phone")
     return ContactCard(
-        ref, look.initials(ref.text), look.tone(found["id"]), reader.chips("person", found), "", contacts, reader.ref("organization", found["org_id"])
+        ref,
+        look.initials(ref.text),
+        look.tone(found["id"]),
+        reader.chips("person", found),
+        "",
+        contacts,
+        reader.ref("organization", found["org_id"]),
+        reader.picture("picture", "person_id", found["id"]),
     )
 
 

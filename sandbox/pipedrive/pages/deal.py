@@ -9,7 +9,7 @@ from sandbox.pipedrive.pages.deals import card
 from sandbox.pipedrive.pages.page import Page, Query
 from sandbox.pipedrive.pages.reader import Reader, Ref
 from sandbox.pipedrive.pages.timeline import timeline
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 _ON_TOP = frozenset({"title", "value", "currency", "status", "stage_id", "pipeline_id", "org_id", "person_id", "owner_id", "label_ids"})
 _STAGE_NAMES_MAX = 7
@@ -115,7 +115,7 @@ def _line(reader: Reader, line: Record, currency: str) -> Line:
     return Line(
         f"{name} ({variation['name']})" if variation is not None else name,
         ref.href if ref is not None else "",
-        line["comments"] or "",
+        line["comments"] if line["comments"] and line["comments"] != name else "",
         billing(line),
         look.number(line["quantity"]),
         look.money(line["item_price"], currency),

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from sandbox.pipedrive.pages import look
 from sandbox.pipedrive.pages.reader import NO_DATE, Chip, Reader, UserView
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 _DAY_SECONDS = 86_400
+SHOWN = 100
+"""Deals shown beside a contact or a product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,20 @@ def rotten_days(reader: Reader, deal: Record, stage: Record | None) -> int:
     return max(0, int((reader.account.clock.epoch() - touched.timestamp()) / _DAY_SECONDS) - int(stage["days_to_rotten"]))
 
 
-def cards_of(reader: Reader, column: str, value: int) -> list[DealCard]:
+@dataclass(frozen=True, slots=True)
+class Deals:
+    """The deals of a contact or a product, as many of them as are shown."""
+
+    cards: list[DealCard]
+    total: int
+
+
+def deals_of(reader: Reader, column: str, value: int) -> Deals:
     """Return the deals of an organization or a person: open ones first, then the latest."""
-    found = reader.live("deal", column, value)
-    found.sort(key=lambda deal: (deal["status"] != "open" or deal["is_archived"], -deal["id"]))
-    return [card(reader, deal) for deal in found]
+    return in_short(reader, reader.live("deal", column, value))
+
+
+def in_short(reader: Reader, deals: list[Record]) -> Deals:
+    """Return deals in short: open ones first, then the latest."""
+    deals.sort(key=lambda deal: (deal["status"] != "open" or deal["is_archived"], -deal["id"]))
+    return Deals([card(reader, deal) for deal in deals[:SHOWN]], len(deals))

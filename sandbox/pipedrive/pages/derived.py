@@ -11,7 +11,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, Protocol
 
-from sandbox.pipedrive.store import Record, Store, Table
+from sandbox.pipedrive.store.store import Record, Store, Table
 
 _REBUILD_SHARE = 8
 """When more than one in so many records changed, building anew is cheaper than taking the changes in one by one."""
@@ -50,8 +50,9 @@ class Derived:
         table = self._store[kind]
         followed = self._find(kind, view)
         changed = followed.changed
-        # A store that was cleared has new tables.
-        if followed.table is not table or len(changed) * _REBUILD_SHARE > len(table):
+        # A store that was cleared has new tables, and what was purged is in none.
+        is_outdated = followed.table is not table or not changed.keys() <= table.records.keys()
+        if is_outdated or len(changed) * _REBUILD_SHARE > len(table):
             view.build(table)
             followed.table = table
         else:

@@ -10,7 +10,7 @@ from sandbox.pipedrive.pages.page import Page, Query, slice_of
 from sandbox.pipedrive.pages.reader import Reader
 from sandbox.pipedrive.pages.timeline import timeline
 from sandbox.pipedrive.pages.values import Part, Row
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 _ON_TOP = frozenset({"title", "value", "currency", "status", "stage_id", "pipeline_id", "org_id", "person_id", "owner_id", "label_ids"})
 

@@ -2,14 +2,16 @@
 
 import unicodedata
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sandbox.pipedrive.currencies import DIGITS
+from sandbox.pipedrive.account.currencies import DIGITS
 
 NO_BREAK = "\u00a0"
 _MINUS = "\u2212"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_PRICE_DIGITS_MAX = 6
+_DECIMALS_MAX = 6
+_HUGE = 1e21
 _TONES = 8
 _OVERDUE_DAYS_MAX = 60
 _KIB = 1024
@@ -21,19 +23,24 @@ def money(amount: float | None, currency: str | None) -> str:
     """An amount with its currency, e.g. `EUR 12,345.60`; digits beyond those of the currency are kept."""
     if amount is None:
         return ""
-    digits = DIGITS.get(currency or "", 2)
-    precise = f"{abs(amount):,.{_PRICE_DIGITS_MAX}f}".rstrip("0")
-    digits = max(digits, len(precise.partition(".")[2]))
-    text = f"{_MINUS if amount < 0 else ''}{abs(amount):,.{digits}f}"
+    whole, _, decimals = _exact(amount).partition(".")
+    decimals = decimals.ljust(DIGITS.get(currency or "", 2), "0")
+    text = f"{whole}.{decimals}" if decimals else whole
     return f"{currency}{NO_BREAK}{text}" if currency else text
 
 
 def number(value: float | None) -> str:
     """A plain number, e.g. `1,234.5`."""
-    if value is None:
-        return ""
-    text = f"{abs(value):,.{_PRICE_DIGITS_MAX}f}".rstrip("0").rstrip(".")
-    return f"{_MINUS if value < 0 else ''}{text}"
+    return "" if value is None else _exact(value)
+
+
+def _exact(value: float) -> str:
+    """Write a number as it was given, with separators, and rounded where it is longer than any price."""
+    if abs(value) >= _HUGE:
+        return f"{value:g}"
+    rounded = round(Decimal(repr(value)), _DECIMALS_MAX)
+    text = f"{abs(rounded):,f}"
+    return f"{_MINUS if rounded < 0 else ''}{text.rstrip('0').rstrip('.') if '.' in text else text}"
 
 
 def day(text: str | None) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from sandbox.pipedrive.pages import values
 from sandbox.pipedrive.pages.contacts import contact_rows
 from sandbox.pipedrive.pages.deal import followers
-from sandbox.pipedrive.pages.deals import cards_of
+from sandbox.pipedrive.pages.deals import deals_of
 from sandbox.pipedrive.pages.leads import leads_of
 from sandbox.pipedrive.pages.page import Page, Query, letters, slice_of
 from sandbox.pipedrive.pages.reader import Reader, Ref
@@ -64,7 +64,7 @@ def show(reader: Reader, query: Query, org_id: int) -> Page | None:
             "related": _related(reader, org_id),
             "people": contact_rows(reader, people[:CONTACTS_MAX]),
             "people_count": len(people),
-            "cards": cards_of(reader, "org_id", org_id),
+            "deals": deals_of(reader, "org_id", org_id),
             "leads": leads_of(reader, "organization_id", org_id),
             "followers": followers(reader, "organization", org_id),
             "known": [ref.href],

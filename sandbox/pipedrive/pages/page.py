@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from sandbox.pipedrive.pages.derived import Order
 from sandbox.pipedrive.pages.reader import Reader
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 Query = dict[str, str]
 ROWS = 50
@@ -87,6 +87,7 @@ def letters(order: Order, path: str) -> list[tuple[str, str]]:
     position = 0
     while position < len(order) and len(found) < _LETTERS_MAX:
         letter = order.key_at(position)[:1]
-        found.append((letter.upper(), link(path, at=order.ids(position, 1)[0])))
+        if letter.isprintable() and not letter.isspace():
+            found.append((letter.upper(), link(path, at=order.ids(position, 1)[0])))
         position = order.first_at(letter + _AFTER_ALL)
     return found

@@ -3,7 +3,7 @@
 from sandbox.pipedrive.pages import values
 from sandbox.pipedrive.pages.contacts import contact_rows, organization_card
 from sandbox.pipedrive.pages.deal import followers
-from sandbox.pipedrive.pages.deals import cards_of
+from sandbox.pipedrive.pages.deals import deals_of
 from sandbox.pipedrive.pages.leads import leads_of
 from sandbox.pipedrive.pages.page import Page, Query, letters, slice_of
 from sandbox.pipedrive.pages.reader import Reader
@@ -37,7 +37,8 @@ def show(reader: Reader, query: Query, person_id: int) -> Page | None:
             "owner": reader.user(record["owner_id"]),
             "rows": values.rows(reader, "person", record, _ON_TOP),
             "organization": organization,
-            "cards": cards_of(reader, "person_id", person_id),
+            "picture": reader.picture("picture", "person_id", person_id),
+            "deals": deals_of(reader, "person_id", person_id),
             "leads": leads_of(reader, "person_id", person_id),
             "followers": followers(reader, "person", person_id),
             "known": [ref.href] + ([organization.ref.href] if organization is not None else []),

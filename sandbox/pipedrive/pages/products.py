@@ -4,14 +4,13 @@ from typing import Any
 
 from sandbox.pipedrive.pages import look, values
 from sandbox.pipedrive.pages.deal import billing, followers
-from sandbox.pipedrive.pages.deals import DealCard, card
+from sandbox.pipedrive.pages.deals import Deals, in_short
 from sandbox.pipedrive.pages.page import Page, Query, letters, slice_of
 from sandbox.pipedrive.pages.reader import Reader
 from sandbox.pipedrive.pages.timeline import file_entry
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 _ON_TOP = frozenset({"name", "owner_id"})
-_DEALS_MAX = 50
 
 
 def show_all(reader: Reader, query: Query) -> Page:
@@ -38,7 +37,6 @@ def show(reader: Reader, query: Query, product_id: int) -> Page | None:
     record = reader.store["product"].get(product_id)
     if record is None:
         return None
-    cards, count = _deals(reader, product_id)
     variations = [
         {"name": item.get("name") or "", "prices": [look.money(price.get("price"), price.get("currency")) for price in item.get("prices") or ()]}
         for item in reader.live("product_variation", "product_id", product_id)
@@ -52,10 +50,10 @@ def show(reader: Reader, query: Query, product_id: int) -> Page | None:
             "owner": reader.user(record["owner_id"]),
             "rows": values.rows(reader, "product", record, _ON_TOP),
             "billing": billing(record),
+            "picture": reader.picture("product_image", "product_id", product_id),
             "prices": [_price(price) for price in record["prices"]],
             "variations": variations,
-            "cards": cards,
-            "deal_count": count,
+            "deals": _deals(reader, product_id),
             "files": [file_entry(reader, file, "product") for file in reader.live("file", "product_id", product_id)],
             "followers": followers(reader, "product", product_id),
         },
@@ -87,8 +85,7 @@ def _category(reader: Reader, record: Record) -> str:
     return option["label"] if option is not None else ""
 
 
-def _deals(reader: Reader, product_id: int) -> tuple[list[DealCard], int]:
-    """Return the latest deals that use a product, and how many do."""
-    ids = {line["deal_id"] for line in reader.live("deal_product", "product_id", product_id)}
-    live = [deal_id for deal_id in sorted(ids, reverse=True) if reader.account.live("deal", deal_id) is not None]
-    return [card(reader, reader.store["deal"].records[deal_id]) for deal_id in live[:_DEALS_MAX]], len(live)
+def _deals(reader: Reader, product_id: int) -> Deals:
+    """Return the deals that use a product."""
+    ids = dict.fromkeys(line["deal_id"] for line in reader.live("deal_product", "product_id", product_id))
+    return in_short(reader, [deal for deal_id in ids if (deal := reader.account.live("deal", deal_id)) is not None])

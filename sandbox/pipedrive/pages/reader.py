@@ -1,14 +1,15 @@
 """Reads the account for the pages: records by their names, users, times in the company's zone, and the derived orders."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sandbox.pipedrive.account import Account
+from sandbox.pipedrive.account.account import Account
 from sandbox.pipedrive.pages import look
 from sandbox.pipedrive.pages.derived import Derived, Order, Piles
 from sandbox.pipedrive.pages.words import Words
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 ARCHIVED = "archived"
 NAMELESS = "(no name)"
@@ -70,7 +71,7 @@ class Reader:
             "planned": Order(_planned_key),
             "done": Order(_done_key),
         }
-        self._words = {kind: Words(_text) for kind in _PATHS}
+        self._words = {kind: Words(text) for kind, text in _TEXTS.items()}
 
     # Derived orders
 
@@ -134,6 +135,11 @@ class Reader:
         found = self.store["lead"].find("uuid", lead_id) if type(lead_id) is str else []
         return found[0] if found else None
 
+    def picture(self, kind: str, column: str, record_id: int) -> str:
+        """Return the address of the picture of a record, empty when it has none."""
+        found = self.live(kind, column, record_id)
+        return f"/{kind}/{found[-1]['id']}" if found else ""
+
     def chips(self, entity: str, record: Record) -> list[Chip]:
         """Return the labels of a deal, person or organization."""
         known = self.account.fields.labels(entity, "label_ids")
@@ -185,16 +191,38 @@ def _done_key(activity: Record) -> tuple[str, int] | None:
     return f"{activity['due_date'] or ''}{activity['due_time'] or ''}".translate(_BACKWARDS), -activity["id"]
 
 
-def _text(record: Record) -> str:
-    """Return what a search on the pages looks at, in one line."""
-    parts = [record[name] for name in ("title", "name", "code") if record.get(name)]
-    for entries in (record.get("emails"), record.get("phones")):
-        if entries:
-            parts += [entry["value"] for entry in entries if entry.get("value")]
-    address = record.get("address")
-    if address and address.get("value"):
-        parts.append(address["value"])
-    custom = record.get("custom_fields")
-    if custom:
-        parts += [value for value in custom.values() if type(value) is str]
-    return "\t".join(parts).replace("\n", " ")
+def _titled(record: Record) -> str:
+    """Return what a search looks at in a deal or a lead, in one line."""
+    return _line(record["title"], record)
+
+
+def _organization_text(record: Record) -> str:
+    address = record["address"]
+    return _line(f"{record['name']}\t{address.get('value')}" if address else record["name"], record)
+
+
+def _person_text(record: Record) -> str:
+    entries = [entry["value"] for entry in (*record["emails"], *record["phones"]) if entry["value"]]
+    return _line("\t".join([record["name"], *entries]), record)
+
+
+def _product_text(record: Record) -> str:
+    return _line(f"{record['name']}\t{record['code']}" if record["code"] else record["name"], record)
+
+
+def _line(text: str, record: Record) -> str:
+    """Add the texts of custom fields to others."""
+    for value in record["custom_fields"].values():
+        if type(value) is str:
+            text = f"{text}\t{value}"
+    return text.replace("\n", " ")
+
+
+_TEXTS: dict[str, Callable[[Record], str]] = {
+    "deal": _titled,
+    "lead": _titled,
+    "organization": _organization_text,
+    "person": _person_text,
+    "product": _product_text,
+}
+"""What a search on the pages looks at."""

@@ -5,7 +5,7 @@ from typing import Any
 from sandbox.pipedrive.pages import look, values
 from sandbox.pipedrive.pages.page import Page, Query
 from sandbox.pipedrive.pages.reader import Reader
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 RESULTS = 20
 TERM_MAX = 200

@@ -8,9 +8,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sandbox.common.asgi import Headers, Request, Response
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.journal import Journal
-from sandbox.pipedrive.limits import Limits
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.control.journal import Journal
+from sandbox.pipedrive.limits.limits import Limits
 from sandbox.pipedrive.pages import activities, board, deal, files, leads, look, organizations, persons, products
 from sandbox.pipedrive.pages.about import about
 from sandbox.pipedrive.pages.page import Page, Show, ShowOne
@@ -20,6 +20,7 @@ from sandbox.pipedrive.pages.searching import search
 _FOLDER = Path(__file__).parent
 _STYLE = (_FOLDER / "style.css").read_bytes()
 _STYLE_PATH = "/style.css"
+_ICON = (_FOLDER / "icon.svg").read_bytes()
 _API_PREFIXES = ("/api/", "/v1/", "/_sandbox", "/oauth")
 _ID_DIGITS_MAX = 15
 _POLICY = b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -48,6 +49,7 @@ _RECORDS: dict[str, ShowOne] = {
     "person": persons.show,
     "product": products.show,
 }
+_BYTES = frozenset({"file", "picture", "product_image"})
 _NAVIGATION = (
     ("deals", "Deals", "/"), ("leads", "Leads", "/leads"), ("activities", "Activities", "/activities"),
     ("organizations", "Organizations", "/organizations"), ("persons", "Persons", "/persons"), ("products", "Products", "/products"),
@@ -82,7 +84,7 @@ class Pages:
         self._reader = Reader(account)
         self._limits = limits
         self._journal = journal
-        self._others: dict[str, _Other] = {"about": self._about, _STYLE_PATH[1:]: _style}
+        self._others: dict[str, _Other] = {"about": self._about, _STYLE_PATH[1:]: _style, "favicon.ico": _icon}
 
     def answer(self, request: Request) -> Response | None:
         """Answer a request for a page; None when the path is not one of a page."""
@@ -94,14 +96,14 @@ class Pages:
             return self._others[name](request)
         if not slash and name in _LISTS:
             return self._render(_LISTS[name](self._reader, request.query()))
-        if name == "file" or name in _RECORDS:
+        if name in _BYTES or name in _RECORDS:
             found = self._record(name, int(rest), request) if _is_id(rest) else None
             return found or self._missing()
         return self._missing() if "text/html" in request.header(b"accept") else None
 
     def _record(self, name: str, record_id: int, request: Request) -> Response | None:
-        if name == "file":
-            return files.download(self._reader, record_id)
+        if name in _BYTES:
+            return files.download(self._reader, record_id) if name == "file" else files.picture(self._reader, name, record_id)
         page = _RECORDS[name](self._reader, request.query(), record_id)
         return None if page is None else self._render(page)
 
@@ -128,6 +130,12 @@ def _style(request: Request) -> Response:
     """The address of the style sheet changes with it, so a browser may keep it for ever."""
     del request
     return Response(200, _STYLE, b"text/css; charset=utf-8", [(b"cache-control", b"public, max-age=31536000, immutable")])
+
+
+def _icon(request: Request) -> Response:
+    """Browsers ask for an icon when they show a file; without an answer the question would go to the API."""
+    del request
+    return Response(200, _ICON, b"image/svg+xml", [(b"cache-control", b"public, max-age=86400")])
 
 
 def _is_id(text: str) -> bool:

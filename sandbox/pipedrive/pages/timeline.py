@@ -1,6 +1,7 @@
 """What happened with a record and what is planned: activities, notes, files, calls and changes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import nh3
@@ -9,7 +10,7 @@ from markupsafe import Markup
 from sandbox.pipedrive.pages import look, values
 from sandbox.pipedrive.pages.page import Query, integer, link
 from sandbox.pipedrive.pages.reader import NO_DATE, Reader, Ref, UserView
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 ENTRIES = 100
 _TAGS = nh3.ALLOWED_TAGS - {"img", "area", "map"}
@@ -18,6 +19,7 @@ _MIDNIGHT = "00:00:00"
 _ICONS = frozenset({"call", "meeting", "task", "deadline", "email", "lunch"})
 _INLINE = frozenset({"png", "jpg", "jpeg", "gif", "webp"})
 _VERSION_2 = {"user_id": "owner_id", "label": "label_ids", "email": "email", "phone": "phone"}
+_NAMES = {"acv": "Annual contract value", "arr": "Annual recurring revenue", "mrr": "Monthly recurring revenue"}
 _PINS = {"deal_id": "deal", "org_id": "organization", "person_id": "person", "lead_id": "lead"}
 
 
@@ -51,6 +53,12 @@ class Entry:
     state: str = ""
     """For planned activities: `overdue`, `today` or `planned`."""
     is_pinned: bool = False
+    changes: tuple[tuple[str, str, str], ...] = ()
+    """Field, value before and value after, of what one user changed at one time."""
+
+
+_Found = tuple[bool, str, int, str, Record]
+"""What a past entry is sorted by (pinned, time, id), its kind and record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +71,9 @@ class Timeline:
     """All past entries."""
     first: int
     """Position of the first one shown, from 1."""
+    last: int
     newer: str
     older: str
-    counts: dict[str, int] = field(default_factory=dict)
 
 
 def timeline(reader: Reader, kind: str, column: str, record: Record, query: Query) -> Timeline:
@@ -75,28 +83,31 @@ def timeline(reader: Reader, kind: str, column: str, record: Record, query: Quer
     planned = [activity_entry(reader, activity, kind) for activity in activities if not activity["done"]]
     planned.sort(key=lambda entry: entry.at)
     past = _Past(reader, kind, column)
-    found: list[tuple[bool, str, int, str, Record]] = []
+    found: list[_Found] = []
     found += [(False, activity_time(item), item["id"], "activity", item) for item in activities if item["done"]]
     found += [(_is_pinned(item, column), item["add_time"], item["id"], "note", item) for item in reader.live("note", column, value)]
     found += [(False, item["add_time"], item["id"], "file", item) for item in reader.live("file", column, value)]
     found += [(False, item.get("start_time") or item["add_time"], item["id"], "call", item) for item in reader.live("call_log", column, value)]
     if kind != "lead":
         found += [(False, item["add_time"], item["id"], "change", item) for item in reader.store["change"].find("changed", f"{kind}/{value}")]
-    found.sort(key=lambda item: item[:4], reverse=True)
+    found.sort(key=lambda item: (item[0], item[1], item[3], item[2]), reverse=True)
     start = min(integer(query, "from") or 0, max(0, len(found) - 1)) // ENTRIES * ENTRIES
-    counts: dict[str, int] = {}
-    for item in found:
-        counts[item[3]] = counts.get(item[3], 0) + 1
     path = f"/{kind}/{record['id']}"
     return Timeline(
         planned,
-        [past.entry(item[3], item[4]) for item in found[start : start + ENTRIES]],
+        past.entries(found[start : start + ENTRIES]),
         len(found),
         start + 1,
+        min(start + ENTRIES, len(found)),
         link(path, **{"from": start - ENTRIES or None}) + "#history" if start else "",
         link(path, **{"from": start + ENTRIES}) + "#history" if start + ENTRIES < len(found) else "",
-        counts,
     )
+
+
+def _together(item: _Found) -> tuple[str, str, int]:
+    """Changes that one user made at one time belong together, everything else stands alone."""
+    _, at, record_id, what, record = item
+    return (what, at, record.get("user_id") or 0) if what == "change" else (what, at, record_id)
 
 
 class _Past:
@@ -107,7 +118,15 @@ class _Past:
         self._kind = kind
         self._column = column
 
-    def entry(self, what: str, record: Record) -> Entry:
+    def entries(self, found: list[_Found]) -> list[Entry]:
+        """Return entries for a stretch of the timeline."""
+        shown: list[Entry] = []
+        for (what, _, _), group in groupby(found, key=_together):
+            records = [item[4] for item in group]
+            shown += [self._changes(records)] if what == "change" else [self._entry(what, record) for record in records]
+        return [entry for entry in shown if entry.kind != "change" or entry.changes]
+
+    def _entry(self, what: str, record: Record) -> Entry:
         """Return the entry of a record."""
         match what:
             case "activity":
@@ -116,10 +135,8 @@ class _Past:
                 return self._note(record)
             case "file":
                 return file_entry(self._reader, record, self._kind)
-            case "call":
-                return self._call(record)
             case _:
-                return self._change(record)
+                return self._call(record)
 
     def _note(self, note: Record) -> Entry:
         reader = self._reader
@@ -140,12 +157,18 @@ class _Past:
         title = call.get("subject") or "Call"
         return Entry("call", "call", at, title, reader.moment(at), reader.user(call.get("user_id")), html=html, facts=tuple(filter(None, facts)))
 
-    def _change(self, change: Record) -> Entry:
-        reader = self._reader
-        name, old, new = describe_change(reader, self._kind, change)
-        return Entry(
-            "change", "change", change["add_time"], name, reader.moment(change["add_time"]), reader.user(change.get("user_id")), facts=(old, new)
-        )
+    def _changes(self, changes: list[Record]) -> Entry:
+        """Return what one user changed at one time as one entry; what was changed back right away is left out. The latest comes first."""
+        reader, change = self._reader, changes[0]
+        newest: dict[str, Record] = {}
+        oldest: dict[str, Record] = {}
+        for item in changes:
+            newest.setdefault(item["field"], item)
+            oldest[item["field"]] = item
+        lasting = [{**item, "old": oldest[name]["old"]} for name, item in newest.items() if oldest[name]["old"] != item["new"]]
+        shown = tuple(describe_change(reader, self._kind, item) for item in reversed(lasting))
+        when, who = reader.moment(change["add_time"]), reader.user(change.get("user_id"))
+        return Entry("change", "change", change["add_time"], "Changed", when, who, changes=shown)
 
 
 def activity_entry(reader: Reader, activity: Record, leave_out: str = "") -> Entry:
@@ -204,7 +227,9 @@ def describe_change(reader: Reader, kind: str, change: Record) -> tuple[str, str
     definition = fields.get(code)
     if definition is None:
         base, _, part = code.partition("_")
-        name = f"{fields[base]['field_name']} ({part.replace('_', ' ')})" if base in fields else code.replace("_", " ").capitalize()
+        name = (
+            f"{fields[base]['field_name']} ({part.replace('_', ' ')})" if base in fields else _NAMES.get(code) or code.replace("_", " ").capitalize()
+        )
         return name, _text(change["old"]), _text(change["new"])
     return definition["field_name"], _value(reader, definition, change["old"], kind), _value(reader, definition, change["new"], kind)
 
@@ -218,7 +243,9 @@ def _value(reader: Reader, definition: Record, value: Any, kind: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return "empty" if value in (None, "", [], {}) else str(value)
+    if value in (None, "", [], {}):
+        return "empty"
+    return look.number(value) if type(value) in (int, float) else str(value)
 
 
 def _is_pinned(note: Record, column: str) -> bool:

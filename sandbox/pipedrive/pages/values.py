@@ -5,7 +5,7 @@ from typing import Any
 
 from sandbox.pipedrive.pages import look
 from sandbox.pipedrive.pages.reader import Chip, Reader, UserView
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.store import Record
 
 DELETED_OPTION = "(deleted option)"
 _VISIBILITY = {1: "Owner only", 3: "Owner's visibility group", 5: "Owner's group and its sub-groups", 7: "Entire company"}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from sandbox.pipedrive.pages.look import plain
-from sandbox.pipedrive.store import Record, Table
+from sandbox.pipedrive.store.store import Record, Table
 
 _BLOCK = 512
 """Ids whose texts are searched as one."""

@@ -4,13 +4,13 @@ import hashlib
 import re
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
-from sandbox.pipedrive.errors import ApiError, bad_request, not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.sanitise import clean_html
-from sandbox.pipedrive.schema import parse_time, parse_v1_time
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.sanitise import clean_html
+from sandbox.pipedrive.account.schema import parse_time, parse_v1_time
+from sandbox.pipedrive.gateway.call import Call, Result
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import body_of, integer_of, milliseconds, paged
 from sandbox.pipedrive.v1.files import read_form
 from sandbox.pipedrive.v1.users import COMPANY_ID
@@ -31,13 +31,13 @@ class CallLogs:
     def list_all(self, call: Call) -> Result:
         """Answer the caller's call logs, the latest first (assumed)."""
         own = [log for log in self.account.store["call_log"] if log["user_id"] == call.user["id"] and not log["is_deleted"]]
-        result = paged(call, reversed(own), _render, (), LIMIT_MAX)
+        result = paged(call, reversed(own), render, (), LIMIT_MAX)
         result.body["data"] = result.body["data"] or []
         return result
 
     def get(self, call: Call) -> Result:
         """Answer a request for one call log."""
-        return Result({"success": True, "data": _render(self._find(call))})
+        return Result({"success": True, "data": render(self._find(call))})
 
     def create(self, call: Call) -> Result:
         """Add a call log. With `activity_id` that activity becomes a call that was made."""
@@ -47,7 +47,7 @@ class CallLogs:
         self.account.store.put("call_log", log)
         if log["activity_id"] is not None:
             self._turn_into_call(log)
-        return Result({"success": True, "data": _render(log)})
+        return Result({"success": True, "data": render(log)})
 
     def delete(self, call: Call) -> Result:
         """Delete a call log with its recording; the activity stays."""
@@ -145,17 +145,18 @@ def _time(value: Any, name: str) -> str:
     return stored
 
 
-def _duration(value: Any) -> str | None:
-    """Read a duration in seconds, which is a text."""
+def _duration(value: Any) -> str:
+    """Read a duration in seconds, which is a text; none is 0 (assumed)."""
     if value is None or value == "":
-        return None
+        return "0"
     if type(value) in (int, str) and _SECONDS.fullmatch(str(value)):
         return str(value)
     raise bad_request("duration must be a number of seconds")
 
 
-def _render(log: Record) -> dict[str, Any]:
-    return {
+def render(log: Record) -> dict[str, Any]:
+    """Return a call log as the API shows it: without the keys that have no value, as in the official examples."""
+    shown = {
         "id": log["uuid"],
         "activity_id": log["activity_id"],
         "person_id": log["person_id"],
@@ -174,6 +175,7 @@ def _render(log: Record) -> dict[str, Any]:
         "company_id": COMPANY_ID,
         "note": log["note"],
     }
+    return {name: value for name, value in shown.items() if value is not None}
 
 
 def routes(account: Account) -> list[Route]:

@@ -4,13 +4,13 @@ import base64
 import binascii
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.changes import changed_key
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.errors import bad_request, not_found
-from sandbox.pipedrive.routes import Handler, Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.changes import changed_key
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Handler, Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import LIMIT_DEFAULT, LIMIT_MAX, integer_of
 from sandbox.pipedrive.v2.resource import can_see
 

@@ -6,11 +6,11 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.gateway.call import Call, Result
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import DIGITS_MAX
 
 LIMIT_DEFAULT = 100

@@ -1,16 +1,18 @@
 """Lists of deals that version 1 still documents although they are deprecated: archived ones, those of a pipeline and of a stage."""
 
 from collections.abc import Callable
+from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
-from sandbox.pipedrive.errors import ApiError, bad_request
-from sandbox.pipedrive.filters import condition_of
-from sandbox.pipedrive.routes import Handler, Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.filters import condition_of
+from sandbox.pipedrive.gateway.call import Call, Result
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request
+from sandbox.pipedrive.gateway.routes import Handler, Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import integer_of, paged
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.deals import STATUSES, DeprecatedDeals, has_status
+from sandbox.pipedrive.v1.objects import trimmed
 from sandbox.pipedrive.v2.deals import Deals
 from sandbox.pipedrive.v2.resource import can_see
 
@@ -67,9 +69,13 @@ class DealLists:
                 for deal in deals
                 if deal["status"] == "open" and not deal["is_deleted"] and not deal["is_archived"] and wanted(deal) and can_see(call.user, deal)
             )
-            return paged(call, chosen, self._deals.rendering.deal, self._deals.sorts)  # links are plain ids here (official)
+            return paged(call, chosen, self._show, self._deals.sorts)
 
         return handler
+
+    def _show(self, deal: Record) -> dict[str, Any]:
+        """Return a deal with plain ids for its links (official)."""
+        return trimmed(self._deals.rendering.deal(deal))
 
     def _whose(self, call: Call) -> Condition:
         """Return whose deals are asked for: everyone's, else a user's, else a filter's, else the caller's (official)."""

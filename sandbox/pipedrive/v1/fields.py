@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.errors import ApiError, bad_request, not_found
-from sandbox.pipedrive.fields import FIELD_TYPES, OPTIONS_MAX, subfields
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.account.fields import FIELD_TYPES, OPTIONS_MAX, subfields
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import body_of, ids_of, paged
 from sandbox.pipedrive.v2.fields import FieldDefinitions
 
@@ -144,7 +144,7 @@ class FieldDefinitionsOfVersion1:
             "mandatory_flag": bool(field["required_fields"].get("enabled", False)),
             "options": field["options"],
         }
-        if (parts := subfields(field)) is not None:
+        if self.entity != "product" and (parts := subfields(field)) is not None:
             shown["subfields"] = [
                 {"key": f"{shown['key']}_{part['field_code']}", "name": part["field_name"], "field_type": part["field_type"]}
                 for part in parts

@@ -8,12 +8,13 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from sandbox.common.asgi import Request
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, bad_request, not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import FILES_LIMIT_MAX, body_of, integer_of, lead_link, paged, times
+from sandbox.pipedrive.v2.parents import live_parent
 
 PARENTS = {"deal_id": "deal", "person_id": "person", "org_id": "organization", "product_id": "product", "activity_id": "activity"}
 _IMAGES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp", "svg", "heic"})
@@ -35,9 +36,7 @@ class Files:
         kind = PARENTS[column]
 
         def handler(call: Call) -> Result:
-            parent = self.account.live(kind, call.id(kind.capitalize()))
-            if parent is None:
-                raise not_found(kind.capitalize())
+            parent = live_parent(self.account, kind, call)
             chosen = (file for file in self.account.store["file"].find(column, parent["id"]) if not file["is_deleted"])
             return paged(call, chosen, lambda file: self.render(file, call), ("id", "update_time"), FILES_LIMIT_MAX)
 
@@ -110,12 +109,12 @@ class Files:
         return file
 
     def render(self, file: Record, call: Call) -> dict[str, Any]:
-        """Return the description of a file; its address is on the host that was called."""
+        """Return the description of a file; its address is on the host that was called. Texts it lacks are empty, as in the official examples."""
         host = call.request.header(b"host") or "localhost"
-        names: dict[str, str | None] = {}
+        names: dict[str, str] = {}
         for column, kind in PARENTS.items():
             parent = self.account.store[kind].get(file[column] or 0)
-            names[f"{column.removesuffix('_id')}_name"] = parent.get("name", parent.get("title")) if parent is not None else None
+            names[f"{column.removesuffix('_id')}_name"] = str(parent.get("name", parent.get("title"))) if parent is not None else ""
         names.pop("activity_name")
         lead = self.account.lead(file.get("lead_id"))
         return {
@@ -124,30 +123,27 @@ class Files:
             "log_id": None,
             **times(file),
             "file_name": file["file_name"],
-            "file_type": file.get("file_type") or _file_type(file["name"]),
+            "file_type": file.get("file_type") or _file_type(file["file_name"]),
             "file_size": file["file_size"],
             "active_flag": not file["is_deleted"],
             "inline_flag": False,
             "remote_location": file.get("remote_location") or "s3",
             "remote_id": file.get("remote_id") or file["digest"][:32],
-            "cid": None,
-            "s3_bucket": None,
-            "mail_message_id": None,
-            "mail_template_id": None,
+            **dict.fromkeys(("cid", "s3_bucket", "mail_message_id", "mail_template_id"), ""),
             **{column: file[column] for column in PARENTS},
             "lead_id": file.get("lead_id"),
             "project_id": None,
             **names,
-            "lead_name": lead["title"] if lead is not None else None,
-            "project_name": None,
+            "lead_name": lead["title"] if lead is not None else "",
+            "project_name": "",
             "url": f"http://{host}/v1/files/{file['id']}/download",
             "name": file["name"],
-            "description": file["description"],
+            "description": file["description"] or "",
         }
 
 
 def _file_type(name: str) -> str:
-    """The kind of a file by its ending, images under one name."""
+    """The kind of a file by the ending it was uploaded with, images under one name."""
     ending = name.rpartition(".")[2].lower() if "." in name else ""
     return "img" if ending in _IMAGES else ending or "file"
 
@@ -164,7 +160,6 @@ async def read_form(request: Request, part: str = "file") -> tuple[dict[str, str
     Raises:
         ApiError: 400 when it is malformed.
     """
-
     if not request.header(b"content-type").startswith("multipart/form-data"):
         return {}, "", b""
 

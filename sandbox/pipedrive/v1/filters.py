@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sandbox.pipedrive import filter_operators, relative_dates
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import bad_request, not_found
-from sandbox.pipedrive.filters import KINDS, check_conditions
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account import filter_operators, relative_dates
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.filters import KINDS, check_conditions
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import body_of, ids_of, times
 
 _ADDRESS_PARTS = {

@@ -15,11 +15,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.custom_values import check_value, zone_of
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.schema import ADDRESS_PARTS, Problems
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.custom_values import check_value, zone_of
+from sandbox.pipedrive.account.schema import ADDRESS_PARTS, Problems
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.store.store import Record
 
 _HASH_LENGTH = 40
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.errors import ApiError, bad_request, not_found
-from sandbox.pipedrive.memberships import followers_of, leave
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.account.memberships import followers_of, leave
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import body_of, integer_of, paged
 from sandbox.pipedrive.v2.followers import follow
 from sandbox.pipedrive.v2.parents import PLURALS, live_parent

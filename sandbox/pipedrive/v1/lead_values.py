@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.schema import NUMBER_MAX, is_date
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.schema import NUMBER_MAX, is_date
+from sandbox.pipedrive.gateway.errors import bad_request
 from sandbox.pipedrive.v2.listing import DIGITS_MAX
 
 Check = Callable[[Any, str], Any]

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, bad_request
-from sandbox.pipedrive.filters import condition_of
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import parse_time
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.filters import condition_of
+from sandbox.pipedrive.account.schema import parse_time
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import LIMIT_DEFAULT, LIMIT_MAX, body_of, integer_of
 from sandbox.pipedrive.v1.flat_fields import from_v1, is_flat_key, to_v1
 from sandbox.pipedrive.v1.lead_values import NO_CONTACT, LeadChecks, not_allowed, required

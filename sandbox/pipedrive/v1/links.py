@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.deal_value import discounts_of, follow_lines, lines_of
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.memberships import participants_of
-from sandbox.pipedrive.routes import Handler, Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.deal_value import discounts_of, follow_lines, lines_of
+from sandbox.pipedrive.account.memberships import participants_of
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Handler, Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import paged
-from sandbox.pipedrive.v1.objects import Related, with_links
+from sandbox.pipedrive.v1.objects import Related, trimmed, with_links
 from sandbox.pipedrive.v1.rendering import Rendering
 from sandbox.pipedrive.v1.users import COMPANY_ID
 from sandbox.pipedrive.v2.parents import PLURALS, live_parent
@@ -58,7 +58,12 @@ class Links:
         deals = [self.account.store["deal"].records[deal_id] for deal_id in sorted(deal_ids)]
         chosen = [deal for deal in deals if _has_status(deal, status) and can_see(call.user, deal)]
         related = Related(self.account)
-        result = paged(call, chosen, lambda deal: with_links(self._rendering.deal(deal), deal, related), _SORTS)
+
+        def shown(deal: Record) -> dict[str, Any]:
+            related.place(deal["stage_id"], deal["pipeline_id"])
+            return with_links(trimmed(self._rendering.deal(deal)), deal, related)
+
+        result = paged(call, chosen, shown, _SORTS)
         result.body["related_objects"] = related.objects
         return result
 
@@ -106,7 +111,7 @@ class Links:
             account.store.put("participant", {**participant, **_anew(account, "participant"), "deal_id": copy["id"]})
         if lines_of(account, copy["id"]):
             follow_lines(account, copy["id"])
-        return success(self._rendering.deal(account.store["deal"].records[copy["id"]]))
+        return success(trimmed(self._rendering.deal(account.store["deal"].records[copy["id"]])))
 
 
 def _anew(account: Account, kind: str) -> Record:

@@ -1,11 +1,12 @@
 """Merging two deals, persons or organizations, which only version 1 can."""
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.merging import MergeError, merge
-from sandbox.pipedrive.routes import Handler, Route
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.merging import MergeError, merge
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Handler, Route
 from sandbox.pipedrive.v1.common import body_of, integer_of
+from sandbox.pipedrive.v1.objects import trimmed
 from sandbox.pipedrive.v1.rendering import Rendering
 from sandbox.pipedrive.v2.parents import live_parent
 from sandbox.pipedrive.v2.resource import can_see
@@ -37,7 +38,7 @@ class Merge:
                 raise bad_request(str(error)) from error
             if kind == "organization":
                 return success({"id": survivor_id})
-            return success(self._rendering.render(kind, survivor) | {"merge_what_id": merged["id"]})
+            return success(trimmed(self._rendering.render(kind, survivor)) | {"merge_what_id": merged["id"]})
 
         return handler
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, bad_request, not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.sanitise import clean_html
-from sandbox.pipedrive.schema import parse_time, parse_v1_time
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.sanitise import clean_html
+from sandbox.pipedrive.account.schema import parse_time, parse_v1_time
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import body_of, integer_of, lead_link, paged, times
 
 Condition = Callable[[Record], bool]

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.v1.rendering import user_object
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.store.store import Record
+from sandbox.pipedrive.v1.rendering import pipeline, stage, user_object
+from sandbox.pipedrive.v1.users import COMPANY_ID
 
+_LEFT_OUT = frozenset({"archive_time", "primary_email"})
 _NO_ADDRESS = [{"value": "", "primary": True}]
 
 
@@ -47,6 +49,11 @@ def deal_object(account: Account, deal_id: int | None) -> dict[str, Any] | None:
     return None if deal is None else {name: deal[name] for name in ("id", "title", "status", "value", "currency", "stage_id", "pipeline_id")}
 
 
+def trimmed(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return a rendered deal or person without keys that the answers of merges, copies, participants and products leave out."""
+    return {name: value for name, value in shown.items() if name not in _LEFT_OUT}
+
+
 class Related:
     """Collects `related_objects` of an answer: each linked record once, by kind and id."""
 
@@ -65,6 +72,17 @@ class Related:
     def organization(self, org_id: int | None) -> dict[str, Any] | None:
         """Return a linked organization and remember it."""
         return self._remember("organization", organization_object(self._account, org_id))
+
+    def place(self, stage_id: int, pipeline_id: int) -> None:
+        """Remember the stage and the pipeline a deal stands in."""
+        store = self._account.store
+        step, line = store["stage"].get(stage_id), store["pipeline"].get(pipeline_id)
+        if line is not None:
+            shown = {name: value for name, value in pipeline(line).items() if name != "selected"}
+            self.objects.setdefault("pipeline", {})[str(pipeline_id)] = shown
+        if step is not None and line is not None:
+            of_pipeline = {"pipeline_name": line["name"], "pipeline_deal_probability": line["is_deal_probability_enabled"]}
+            self.objects.setdefault("stage", {})[str(stage_id)] = {**stage(step), "company_id": COMPANY_ID, **of_pipeline}
 
     def _remember(self, kind: str, shown: dict[str, Any] | None) -> dict[str, Any] | None:
         if shown is not None:

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.errors import bad_request, not_found
-from sandbox.pipedrive.memberships import events, leave, participants_of
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.account.memberships import events, leave, participants_of
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import LIMIT_MAX, body_of, integer_of, paged
-from sandbox.pipedrive.v1.objects import Related
+from sandbox.pipedrive.v1.objects import Related, trimmed
 from sandbox.pipedrive.v1.rendering import Rendering
 from sandbox.pipedrive.v1.users import COMPANY_ID
 from sandbox.pipedrive.v2.followers import part_of
@@ -94,7 +94,7 @@ class Participants:
     def _render(self, participant: Record, related: Related) -> dict[str, Any]:
         store = self.account.store
         person = store["person"].records[participant["person_id"]]
-        shown = self._rendering.person(person)
+        shown = trimmed(self._rendering.person(person))
         organization = related.organization(person["org_id"])
         if organization is not None:
             organization = {**organization, "label_ids": store["organization"].records[person["org_id"]]["label_ids"]}
@@ -104,7 +104,7 @@ class Participants:
             "person_id": {**(related.person(person["id"]) or {}), "company_id": COMPANY_ID},
             "add_time": v1_time(participant["add_time"]),
             "active_flag": not participant["is_deleted"],
-            "related_item_data": {"deal_id": participant["deal_id"]},
+            "related_item_data": {"deal_id": participant["deal_id"], "title": store["deal"].records[participant["deal_id"]]["title"]},
             "person": shown | links,
             "added_by_user_id": related.user(participant["creator_user_id"]),
             "related_item_type": "deal",

@@ -4,20 +4,19 @@ import hashlib
 from typing import Any
 
 from sandbox.common.asgi import Request
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import bad_request, not_found
-from sandbox.pipedrive.image_header import ImageHeader, read_image_header
-from sandbox.pipedrive.public_images import picture_url
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.image_header import ImageHeader, read_image_header
+from sandbox.pipedrive.account.public_images import origin
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v1.files import read_form
-from sandbox.pipedrive.v1.rendering import picture_facts
+from sandbox.pipedrive.v1.rendering import picture_object
 from sandbox.pipedrive.v2.parents import live_parent
 
 EDGE_MIN = 128
-_SIZES = ("128", "512")
 _CROP = ("crop_x", "crop_y", "crop_width", "crop_height")
 
 
@@ -80,8 +79,7 @@ class Pictures:
 
 def render(account: Account, picture: Record, request: Request) -> dict[str, Any]:
     """Return a picture as version 1 shows it."""
-    addresses = {size: picture_url(account, request, picture, size) for size in _SIZES}
-    return {"id": picture["id"], **picture_facts(picture), "pictures": addresses}
+    return picture_object(account, picture, origin(request))
 
 
 def _check_size(header: ImageHeader, crop: dict[str, int | None]) -> None:

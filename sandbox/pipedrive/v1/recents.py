@@ -3,19 +3,20 @@
 A time more than a month ago counts as a month ago (that the list reaches no further is documented, how it tells is assumed).
 """
 
+import heapq
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import parse_v1_time
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.account.schema import parse_v1_time
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1 import activity_types, filters
-from sandbox.pipedrive.v1.common import paged
+from sandbox.pipedrive.v1.common import LIMIT_MAX, integer_of, paged
 from sandbox.pipedrive.v1.files import Files
 from sandbox.pipedrive.v1.notes import Notes
 from sandbox.pipedrive.v1.rendering import Rendering
@@ -61,7 +62,8 @@ class Recents:
     def list_all(self, call: Call) -> Result:
         """Answer what changed since a time."""
         since = self._since(call.query.get("since_timestamp"))
-        changed = sorted(self._changed(call, _items(call.query.get("items", "")), since), key=lambda entry: entry["update_time"])
+        end = (integer_of(call.query.get("start"), "start") or 0) + LIMIT_MAX + 1
+        changed = heapq.nsmallest(end, self._changed(call, _items(call.query.get("items", "")), since), key=lambda entry: entry["update_time"])
         result = paged(call, changed, lambda entry: entry, ())
         shown = result.body["data"] or []
         extra = {"since_timestamp": v1_time(since), "last_timestamp_on_page": v1_time(shown[-1]["update_time"] if shown else None)}

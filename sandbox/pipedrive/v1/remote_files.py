@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Route
 from sandbox.pipedrive.v1.common import body_of, integer_of
 from sandbox.pipedrive.v1.files import PARENTS, Files
 

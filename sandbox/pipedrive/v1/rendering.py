@@ -6,11 +6,12 @@ Links are plain ids here, as in recents, merges, timelines and webhooks. What th
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.currencies import CURRENCIES, round_money
-from sandbox.pipedrive.schema import ADDRESS_PARTS
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.account.currencies import CURRENCIES, round_money
+from sandbox.pipedrive.account.public_images import picture_urls
+from sandbox.pipedrive.account.schema import ADDRESS_PARTS
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import times
 from sandbox.pipedrive.v1.flat_fields import to_v1
 from sandbox.pipedrive.v1.users import COMPANY_ID
@@ -28,7 +29,13 @@ _CONTACT_COUNTS = [
     "related_won_deals_count", "lost_deals_count", "related_lost_deals_count", "email_messages_count", "activities_count", "done_activities_count",
     "undone_activities_count", "files_count", "notes_count", "followers_count",
 ]  # fmt: skip
-_PERSON_COUNTS = [*_CONTACT_COUNTS, "participant_open_deals_count", "participant_closed_deals_count"]
+_PERSON_COUNTS = [
+    *_CONTACT_COUNTS, "participant_open_deals_count", "participant_closed_deals_count", "last_incoming_mail_time", "last_outgoing_mail_time",
+]  # fmt: skip
+_CALENDAR = (
+    "gcal_event_id", "google_calendar_id", "google_calendar_etag", "calendar_sync_include_context", "last_notification_time",
+    "last_notification_user_id", "notification_language_id",
+)  # fmt: skip
 
 
 class Rendering:
@@ -116,7 +123,7 @@ class Rendering:
             "name": person["name"],
             "first_name": person["first_name"],
             "last_name": person["last_name"],
-            **counts(self.account, "person", person, _PERSON_COUNTS),
+            **_timed(counts(self.account, "person", person, _PERSON_COUNTS)),
             "active_flag": not person["is_deleted"],
             "phone": person["phones"] or [{"value": "", "primary": True}],
             "email": person["emails"] or [{"value": "", "primary": True}],
@@ -203,6 +210,7 @@ class Rendering:
             "deal_dropbox_bcc": None,
             "assigned_to_user_id": activity["owner_id"],
             "file": None,
+            **dict.fromkeys(_CALENDAR),
         }
 
     def product(self, product: Record) -> dict[str, Any]:
@@ -236,7 +244,7 @@ class Rendering:
 
     def _picture(self, person: Record) -> dict[str, Any] | None:
         picture = self.account.live("picture", person.get("picture_id"))
-        return None if picture is None else {"id": picture["id"], **picture_facts(picture)}
+        return None if picture is None else picture_object(self.account, picture)
 
     def custom_fields(self, kind: str, record: Record) -> dict[str, Any]:
         """Return the custom fields as keys of the record itself, null where it has no value."""
@@ -301,15 +309,17 @@ def stage(record: Record) -> dict[str, Any]:
     }
 
 
-def picture_facts(picture: Record) -> dict[str, Any]:
-    """Return a picture of a person without its addresses. It never changes; the time of that is as in the official example."""
+def picture_object(account: Account, picture: Record, base: str = "") -> dict[str, Any]:
+    """Return a picture of a person, its addresses below a base. It never changes; the time of that is as in the official example."""
     return {
+        "id": picture["id"],
         "item_type": "person",
         "item_id": picture["person_id"],
         "active_flag": not picture["is_deleted"],
         "add_time": v1_time(picture["add_time"]),
         "update_time": "0000-00-00 00:00:00",
         "added_by_user_id": picture["creator_user_id"],
+        "pictures": picture_urls(account, picture, base),
     }
 
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.currencies import round_money
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.filters import Condition, condition_of
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.currencies import round_money
+from sandbox.pipedrive.account.filters import Condition, condition_of
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Route
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v2.resource import can_see
 

@@ -7,14 +7,15 @@ its creation, and that the rest appears only when asked for is assumed. Mail, in
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
-from sandbox.pipedrive.changes import changed_key
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.memberships import followers_of, participants_of
-from sandbox.pipedrive.routes import Handler, Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.changes import changed_key
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.account.memberships import followers_of, participants_of
+from sandbox.pipedrive.gateway.call import Call, Result
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Handler, Route
+from sandbox.pipedrive.store.store import Record
+from sandbox.pipedrive.v1 import call_logs
 from sandbox.pipedrive.v1.changelogs import PATHS, find_visible, text_of
 from sandbox.pipedrive.v1.common import paged
 from sandbox.pipedrive.v1.files import Files
@@ -30,7 +31,7 @@ _DEFAULT_ITEMS = {
     "organization": ("change", "dealChange", "note", "activity", "plannedActivity", "file"),
 }
 _EMPTY_ITEMS = frozenset({
-    "mailMessage", "mailMessageWithAttachment", "invoice", "document", "marketing_campaign_stat", "marketing_status_change", "activityFile", "call",
+    "mailMessage", "mailMessageWithAttachment", "invoice", "document", "marketing_campaign_stat", "marketing_status_change", "activityFile",
 })  # fmt: skip
 _LINKED_FIELDS = {
     "user_id": "user", "owner_id": "user", "person_id": "person", "org_id": "organization", "stage_id": "stage", "pipeline_id": "pipeline",
@@ -62,6 +63,7 @@ class Timelines:
             "organizationChange": lambda kind, record: self._changes_of(kind, record, "organization"),
             "note": lambda kind, record: self._linked(kind, record, "note", "note"),
             "file": lambda kind, record: self._linked(kind, record, "file", "file"),
+            "call": lambda kind, record: self._linked(kind, record, "call_log", "call"),
             "activity": lambda kind, record: self._activities(kind, record, is_done=True),
             "plannedActivity": lambda kind, record: self._activities(kind, record, is_done=False),
             "deal": self._deals,
@@ -157,6 +159,8 @@ class Timelines:
                 data = self._notes.render(record, call.user)
             case "file":
                 data = self._files.render(record, call)
+            case "call_log":
+                data = call_logs.render(record)
             case "activity" | "deal":
                 data = self._views.render(event.kind, record)
             case "comment":

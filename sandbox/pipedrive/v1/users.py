@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.currencies import CURRENCIES
-from sandbox.pipedrive.errors import ApiError, bad_request
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.account.currencies import CURRENCIES
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import body_of
 
 COMPANY_ID = 7_770_001

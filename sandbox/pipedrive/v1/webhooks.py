@@ -1,16 +1,16 @@
-"""Registration of webhooks. Admins manage those of all users, others their own. Delivery is in `sandbox.pipedrive.webhooks`."""
+"""Registration of webhooks. Admins manage those of all users, others their own. Delivery is in `sandbox.pipedrive.webhooks.delivery`."""
 
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
-from sandbox.pipedrive.errors import ApiError
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result
+from sandbox.pipedrive.gateway.errors import ApiError
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import body_of, integer_of, milliseconds
 from sandbox.pipedrive.v1.users import COMPANY_ID
-from sandbox.pipedrive.webhook_events import ACTIONS, OBJECTS, YOUNGER_OBJECTS
+from sandbox.pipedrive.webhooks.events import ACTIONS, OBJECTS, YOUNGER_OBJECTS
 
 PER_USER_MAX = 40
 NAME_MAX = 255

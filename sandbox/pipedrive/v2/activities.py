@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.sanitise import clean_html
-from sandbox.pipedrive.schema import (
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.sanitise import clean_html
+from sandbox.pipedrive.account.schema import (
     Check,
     Problems,
     address,
@@ -21,7 +19,9 @@ from sandbox.pipedrive.schema import (
     string,
     time_of_day,
 )
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.gateway.call import Call
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
 from sandbox.pipedrive.v2.resource import Resource
 
@@ -47,6 +47,7 @@ class Activities(Resource):
         filters={"owner_id": int, "deal_id": int, "lead_id": str, "person_id": int, "org_id": int, "done": bool},
         extras=("ids", "filter_id", "updated_since", "updated_until", "include_fields"),
         includes=("attendees",),
+        beside_filter=("done",),
     )
     get_includes = ("attendees",)
 

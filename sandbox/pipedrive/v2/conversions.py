@@ -8,12 +8,12 @@ a deal without person and organization), and fails when the source or the stage 
 from typing import Any
 
 from sandbox.common.asgi import Request
-from sandbox.pipedrive.account import Account, Actor, is_open, is_open_lead
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Problems, check_object, integer
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account, Actor, is_open, is_open_lead
+from sandbox.pipedrive.account.schema import Problems, check_object, integer
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.leads import lead_of, new_lead
 from sandbox.pipedrive.v2.deals import Deals
 from sandbox.pipedrive.v2.resource import can_see

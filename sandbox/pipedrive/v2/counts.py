@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.memberships import followers_of, people_of
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.memberships import followers_of, people_of
+from sandbox.pipedrive.store.store import Record
 
 _CONTACT_COUNTS = (
     "next_activity_id", "last_activity_id", "open_deals_count", "related_open_deals_count", "closed_deals_count", "related_closed_deals_count",
@@ -51,7 +51,7 @@ def _count(account: Account, kind: str, record: Record, name: str) -> Any:
         case "source_lead_id":
             return record.get("source_lead_id")
         case "first_won_time":
-            return record["won_time"]
+            return record.get("first_won_time") or record["won_time"]
         case "products_count":
             return len(linked("deal_product"))
         case "files_count":

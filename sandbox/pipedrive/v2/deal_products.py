@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.currencies import round_money
-from sandbox.pipedrive.deal_value import ONE_TIME, follow_lines, lines_of
-from sandbox.pipedrive.errors import not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, integer, not_a, not_allowed, nullable, number, one_of, string
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.caps import check_room
+from sandbox.pipedrive.account.currencies import round_money
+from sandbox.pipedrive.account.deal_value import ONE_TIME, follow_lines, lines_of
+from sandbox.pipedrive.account.schema import Check, Problems, boolean, check_object, integer, not_a, not_allowed, nullable, number, one_of, string
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import ListRules, integer_text, page, parse_query
-from sandbox.pipedrive.v2.parents import take_deal_ids
+from sandbox.pipedrive.v2.parents import editable_deal, live_parent, take_deal_ids
 from sandbox.pipedrive.v2.products import LINE_BILLING, check_billing
 
 BULK_MAX = 100
@@ -29,8 +30,8 @@ _SHOWN = (
 class DealProducts:
     """`/deals/{id}/products` and `/deals/products`."""
 
-    rules = ListRules(sorts=("id", "order_nr"))
-    rules_of_many = ListRules(sorts=("id", "deal_id", "order_nr"))
+    rules = ListRules(sorts=("id", "add_time", "update_time", "order_nr"))
+    rules_of_many = ListRules(sorts=("id", "deal_id", "add_time", "update_time", "order_nr"))
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -50,7 +51,7 @@ class DealProducts:
 
     def list_of_one(self, call: Call) -> Result:
         """Answer the list of one deal's lines."""
-        deal = self._deal(call)
+        deal = live_parent(self.account, "deal", call)
         query = parse_query(call.query, self.rules)
         query.filters["deal_id"] = deal["id"]
         found, cursor = page(self.account.store["deal_product"], query, lambda line: not line["is_deleted"])
@@ -67,7 +68,7 @@ class DealProducts:
 
     def create(self, call: Call) -> Result:
         """Add one line."""
-        deal = self._deal(call)
+        deal = editable_deal(self.account, call)
         problems = Problems()
         values = check_object(call.json(), self._checks, _REQUIRED, problems)
         problems.raise_if_any()
@@ -80,7 +81,7 @@ class DealProducts:
 
     def create_many(self, call: Call) -> Result:
         """Add up to 100 lines, all or none."""
-        deal = self._deal(call)
+        deal = editable_deal(self.account, call)
         problems = Problems()
         body = call.json()
         items = body.get("data") if type(body) is dict else None
@@ -99,6 +100,7 @@ class DealProducts:
             self._check(values, {}, problems)
         self._check_recurring(deal, checked, problems)
         problems.raise_if_any()
+        check_room(self.account.store, self.account.options, "deal_product", {"deal_id": deal["id"]}, len(checked))
         lines = [self._add(deal, values) for values in checked]
         follow_lines(self.account, deal["id"])
         return success([self.render(line) for line in lines], 201)
@@ -130,7 +132,7 @@ class DealProducts:
 
     def delete_many(self, call: Call) -> Result:
         """Remove the lines named, or up to 100 of all."""
-        deal = self._deal(call)
+        deal = editable_deal(self.account, call)
         problems = Problems()
         for name in call.query:
             if name not in {"ids", "api_token"}:
@@ -147,14 +149,8 @@ class DealProducts:
         ids = [line["id"] for line in lines[:BULK_MAX]]
         return success({"ids": ids}, additional_data={"more_items_in_collection": len(lines) > BULK_MAX})
 
-    def _deal(self, call: Call) -> Record:
-        deal = self.account.live("deal", call.id("Deal"))
-        if deal is None:
-            raise not_found("Deal")
-        return deal
-
     def _line(self, call: Call) -> tuple[Record, Record]:
-        deal = self._deal(call)
+        deal = editable_deal(self.account, call)
         line = self.account.live("deal_product", call.id("Deal product", 1))
         if line is None or line["deal_id"] != deal["id"]:
             raise not_found("Deal product")
@@ -168,6 +164,10 @@ class DealProducts:
         """Check what depends on several keys."""
         if "product_id" in values and values["product_id"] is None:
             problems.add("product_id", not_a("integer"))
+        elif "product_id" in values and self.account.options.unlinkable_products == "refuse":
+            product = self.account.live("product", values["product_id"])
+            if product is not None and not product["is_linkable"]:
+                problems.add("product_id", f"Product {product['id']} can not be added to deals")
         merged = {**line, **values}
         if values.get("product_variation_id") is not None:
             variation = self.account.live("product_variation", values["product_variation_id"])

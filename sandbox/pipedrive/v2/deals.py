@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.clock import local_date
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, any_time, boolean, day, integer, not_a, nullable, number, one_of, string
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import local_date
+from sandbox.pipedrive.account.schema import Check, Problems, any_time, boolean, day, integer, not_a, nullable, number, one_of, string
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.counts import DEAL_COUNTS, DEAL_GET_COUNTS, counts
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page
 from sandbox.pipedrive.v2.organizations import LIST_EXTRAS
+from sandbox.pipedrive.v2.parents import ARCHIVED
 from sandbox.pipedrive.v2.resource import Resource, can_see
 
 _FILTERS: dict[str, type] = {"owner_id": int, "person_id": int, "org_id": int, "pipeline_id": int, "stage_id": int}
-_ARCHIVED_INCLUDES = ("next_activity_id", "last_activity_id", "smart_bcc_email", "source_lead_id")
 _CLOSING = ("won_time", "lost_time", "close_time", "lost_reason")
 
 
@@ -25,7 +25,7 @@ class Deals(Resource):
     title = "Deal"
     required = ("title",)
     rules = ListRules(filters=_FILTERS, extras=(*LIST_EXTRAS, "status"), includes=DEAL_COUNTS)
-    archived_rules = ListRules(("id",), _FILTERS, (*LIST_EXTRAS[:6], "status"), _ARCHIVED_INCLUDES)
+    archived_rules = ListRules(filters=_FILTERS, extras=(*LIST_EXTRAS[:6], "status"), includes=DEAL_COUNTS)
     get_includes = DEAL_GET_COUNTS
 
     def checks(self, *, is_update: bool) -> dict[str, Check]:
@@ -94,7 +94,7 @@ class Deals(Resource):
         """Take over values. An archived deal takes none until it is unarchived (that it is refused is documented, how is assumed)."""
         del call
         if record["is_archived"] and values.get("is_archived") is not False:
-            problems.add("is_archived", "Archived deal can not be updated")
+            problems.add("is_archived", ARCHIVED)
         deal = dict(record)
         if "pipeline_id" in values or "stage_id" in values:
             deal["pipeline_id"], deal["stage_id"] = self.place(record, values, problems)
@@ -200,6 +200,8 @@ class Deals(Resource):
         """Set status, its times and the reason; each goes only with the status it belongs to."""
         before, status = deal["status"], values.get("status", deal["status"])
         deal["status"] = status
+        if before == "won" != status:  # the time itself goes, that of the first success stays
+            deal["first_won_time"] = deal.get("first_won_time") or deal["won_time"]
         for name, fitting in (("won_time", ("won",)), ("lost_time", ("lost",)), ("close_time", ("won", "lost")), ("lost_reason", ("lost",))):
             if values.get(name) is not None and status not in fitting:
                 problems.add(name, f"{name} can only be set when status is {' or '.join(fitting)}")

@@ -3,14 +3,14 @@
 import re
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.deal_value import discounts_of, follow_discounts
-from sandbox.pipedrive.errors import not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, above_zero, check_object, one_of, string
-from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.v2.parents import live_parent
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.deal_value import discounts_of, follow_discounts
+from sandbox.pipedrive.account.schema import Check, Problems, above_zero, check_object, one_of, string
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
+from sandbox.pipedrive.v2.parents import editable_deal, live_parent
 
 _REQUIRED = ("description", "amount", "type")
 _CHECKS: dict[str, Check] = {"description": string, "amount": above_zero, "type": one_of("percentage", "amount")}
@@ -31,7 +31,7 @@ class Discounts:
 
     def create(self, call: Call) -> Result:
         """Add a discount."""
-        deal = live_parent(self.account, "deal", call)
+        deal = editable_deal(self.account, call)
         values = _values(call, _REQUIRED)
         user_id = call.user["id"]
         discount = self.account.new_record(
@@ -59,7 +59,7 @@ class Discounts:
         follow_discounts(self.account, discount["deal_id"])
 
     def _find(self, call: Call) -> Record:
-        deal = live_parent(self.account, "deal", call)
+        deal = editable_deal(self.account, call)
         text = call.params[1]
         if not _UUID.fullmatch(text):
             problems = Problems()

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import bad_request, not_found
-from sandbox.pipedrive.field_settings import SETTINGS, check_of, filled_in
-from sandbox.pipedrive.fields import FIELD_TYPES, OPTIONS_MAX, subfields
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, array, check_object, integer, label, not_a, nullable, obj, one_of, string
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.field_settings import SETTINGS, check_of, filled_in
+from sandbox.pipedrive.account.fields import FIELD_TYPES, OPTIONS_MAX, subfields
+from sandbox.pipedrive.account.schema import Check, Problems, array, check_object, integer, label, not_a, nullable, obj, one_of, string
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import ListRules, page, parse_query
 
 _DESCRIBED = frozenset({"deal", "person", "activity"})

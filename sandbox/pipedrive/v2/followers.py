@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, not_found
-from sandbox.pipedrive.memberships import events, followed, followers_of, leave
-from sandbox.pipedrive.routes import Handler, Route
-from sandbox.pipedrive.schema import Problems, check_object
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.memberships import events, followed, followers_of, leave
+from sandbox.pipedrive.account.schema import Problems, check_object
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, not_found
+from sandbox.pipedrive.gateway.routes import Handler, Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page, parse_query
 from sandbox.pipedrive.v2.parents import PLURALS, live_parent
 

@@ -3,13 +3,13 @@
 import hashlib
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import bad_request, not_found
-from sandbox.pipedrive.image_header import read_image_header
-from sandbox.pipedrive.public_images import image_url
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.image_header import read_image_header
+from sandbox.pipedrive.account.public_images import image_url
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.files import read_form
 from sandbox.pipedrive.v1.users import COMPANY_ID
 from sandbox.pipedrive.v2.parents import live_parent

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.deal_value import ONE_TIME, lines_of
-from sandbox.pipedrive.errors import ApiError, bad_request, not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, above_zero, check_object, day, string
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.deal_value import ONE_TIME, lines_of
+from sandbox.pipedrive.account.schema import Check, Problems, above_zero, check_object, day, string
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import ListRules, page, parse_query
-from sandbox.pipedrive.v2.parents import live_parent, take_deal_ids
+from sandbox.pipedrive.v2.parents import editable_deal, take_deal_ids
 
 _REQUIRED = ("description", "amount", "billing_date")
 _CHECKS: dict[str, Check] = {"description": string, "amount": above_zero, "billing_date": day}
@@ -42,7 +42,7 @@ class Installments:
             ApiError: 400 without one-time lines or with recurring ones (documented, texts assumed).
         """
         self._check_plan()
-        deal = live_parent(self.account, "deal", call)
+        deal = editable_deal(self.account, call)
         values = _values(call, _REQUIRED)
         recurring = [line["billing_frequency"] != ONE_TIME for line in lines_of(self.account, deal["id"])]
         if any(recurring):
@@ -72,7 +72,7 @@ class Installments:
 
     def _find(self, call: Call) -> Record:
         self._check_plan()
-        deal = live_parent(self.account, "deal", call)
+        deal = editable_deal(self.account, call)
         installment = self.account.live("installment", call.id("Installment", 1))
         if installment is None or installment["deal_id"] != deal["id"]:
             raise not_found("Installment")

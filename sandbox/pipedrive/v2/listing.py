@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from sandbox.pipedrive.schema import BAD_TIME, Problems, not_a, not_allowed, parse_time
-from sandbox.pipedrive.store import Record, Table
+from sandbox.pipedrive.account.schema import BAD_TIME, Problems, not_a, not_allowed, parse_time
+from sandbox.pipedrive.store.store import Record, Table
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 500
@@ -34,6 +34,8 @@ class ListRules:
     """Names `include_fields` knows."""
     paging: tuple[str, ...] = ("limit", "cursor", "sort_by", "sort_direction")
     """Which of the paging parameters it knows."""
+    beside_filter: tuple[str, ...] = ()
+    """Quick filters that count beside a saved filter; it overrides the others."""
 
 
 @dataclass(slots=True)
@@ -97,14 +99,14 @@ def parse_query(query: dict[str, str], rules: ListRules) -> ListQuery:
     if "cursor" in query:
         parsed.cursor = _decode(query["cursor"], parsed)
     if parsed.filter_id is not None:
-        _override(parsed)
+        _override(parsed, rules)
     return parsed
 
 
-def _override(query: ListQuery) -> None:
-    """Let a saved filter override ids and the quick filters; `done` and `status` count beside it (official)."""
+def _override(query: ListQuery, rules: ListRules) -> None:
+    """Let a saved filter override ids and quick filters; the status counts beside it (official)."""
     query.ids = query.deal_id = None
-    query.filters = {name: value for name, value in query.filters.items() if name == "done"}
+    query.filters = {name: value for name, value in query.filters.items() if name in rules.beside_filter}
 
 
 def _decode(text: str, query: ListQuery) -> Cursor:

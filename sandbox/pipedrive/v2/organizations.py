@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, address, integer, nullable, rfc3339, string
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.schema import Check, Problems, address, integer, nullable, rfc3339, string
+from sandbox.pipedrive.gateway.call import Call
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.counts import ORGANIZATION_COUNTS, ORGANIZATION_GET_COUNTS, counts
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
 from sandbox.pipedrive.v2.resource import Resource

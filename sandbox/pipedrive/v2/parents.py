@@ -2,16 +2,18 @@
 
 from urllib.parse import parse_qsl
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call
-from sandbox.pipedrive.errors import not_found
-from sandbox.pipedrive.schema import Problems
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.schema import Problems
+from sandbox.pipedrive.gateway.call import Call
+from sandbox.pipedrive.gateway.errors import not_found, validation_failed
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import IDS_MAX, integer_text
 from sandbox.pipedrive.v2.resource import can_see
 
 PLURALS = {"deal": "deals", "person": "persons", "organization": "organizations", "product": "products"}
 """Kinds whose records have followers and permitted users, with the name in their paths."""
+
+ARCHIVED = "Archived deal can not be updated"
 
 
 def live_parent(account: Account, kind: str, call: Call) -> Record:
@@ -25,6 +27,19 @@ def live_parent(account: Account, kind: str, call: Call) -> Record:
     if record is None or not can_see(call.user, record):
         raise not_found(title)
     return record
+
+
+def editable_deal(account: Account, call: Call) -> Record:
+    """Return the deal the first id of a path names, to change what belongs to it.
+
+    Raises:
+        ApiError: 404 as for any record; 400 when it is archived (that archived deals can not be edited is documented; that
+            lines, discounts and installments count as the deal, and the text, are assumed).
+    """
+    deal = live_parent(account, "deal", call)
+    if deal["is_archived"]:
+        raise validation_failed([f"is_archived: {ARCHIVED}"])
+    return deal
 
 
 def take_deal_ids(call: Call) -> tuple[list[int], dict[str, str]]:

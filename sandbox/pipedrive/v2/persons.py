@@ -2,19 +2,20 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call
-from sandbox.pipedrive.errors import ApiError
-from sandbox.pipedrive.memberships import people_of
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, address, boolean, check_object, day, not_a, one_of, rfc3339, string, text_max
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.memberships import people_of
+from sandbox.pipedrive.account.schema import Check, Problems, address, boolean, check_object, day, not_a, one_of, rfc3339, string, text_max
+from sandbox.pipedrive.gateway.call import Call
+from sandbox.pipedrive.gateway.errors import ApiError
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.counts import PERSON_COUNTS, PERSON_GET_COUNTS, counts
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
 from sandbox.pipedrive.v2.organizations import LIST_EXTRAS
 from sandbox.pipedrive.v2.resource import Resource
 
 _CONTACT_SYNC = ("notes", "im", "birthday", "job_title", "postal_address")
+_NO_CONSENT = "no_consent"
 _NOTES_MAX = 10_000
 _ENTRY: dict[str, Check] = {"value": string, "primary": boolean, "label": string}
 
@@ -64,7 +65,7 @@ class Persons(Resource):
             "birthday": day,
             "job_title": string,
             "postal_address": address,
-            "marketing_status": one_of("no_consent", "unsubscribed", "subscribed", "archived"),
+            "marketing_status": one_of(_NO_CONSENT, "unsubscribed", "subscribed", "archived"),
         }
         if not is_update:
             checks["add_time"] = rfc3339
@@ -120,7 +121,7 @@ class Persons(Resource):
         if values.keys() & {"name", "first_name", "last_name"}:
             first, last, name = _names(record, values, problems)
             values |= {"first_name": first, "last_name": last, "name": name}
-        return {**record, **values}
+        return {**record, **values, **_marketing(record, values)}
 
     def list_query(self, call: Call, rules: ListRules) -> ListQuery:
         """Return the checked query of a list; one of the people of a deal names them by their ids."""
@@ -155,10 +156,19 @@ class Persons(Resource):
         if query.includes:
             shown |= counts(self.account, self.kind, record, query.includes)
             if "marketing_status" in query.includes:
-                shown["marketing_status"] = record["marketing_status"]
+                shown["marketing_status"] = record["marketing_status"] or (_NO_CONSENT if self.account.options.campaigns else None)
         if query.has_labels:
             shown |= self.labels(record)
         return shown
+
+
+def _marketing(record: Record, values: dict[str, Any]) -> dict[str, Any]:
+    """Return marketing status and whether it was changed. It can be changed once; further calls leave it as it is (official)."""
+    before = record["marketing_status"] or _NO_CONSENT
+    after = values.get("marketing_status", before)
+    if after == before:
+        return {"marketing_status": record["marketing_status"]}
+    return {"marketing_status": before if record.get("is_marketing_settled") else after, "is_marketing_settled": True}
 
 
 def _names(record: Record, values: dict[str, Any], problems: Problems) -> tuple[str | None, str | None, str]:

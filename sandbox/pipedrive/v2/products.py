@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, boolean, check_object, day, integer, not_a, nullable, number, one_of, string
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.schema import Check, Problems, boolean, check_object, day, integer, not_a, nullable, number, one_of, string
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules
 from sandbox.pipedrive.v2.resource import Resource, can_see
 
@@ -77,7 +77,10 @@ class Products(Resource):
     title = "Product"
     created_status = 201
     rules = ListRules(
-        sorts=("id", "name", "add_time", "update_time"), filters={"owner_id": int}, extras=("ids", "filter_id", "updated_since", "custom_fields")
+        sorts=("id", "name", "add_time", "update_time"),
+        filters={"owner_id": int},
+        extras=("ids", "filter_id", "updated_since", "custom_fields"),
+        beside_filter=("owner_id",),
     )
 
     def checks(self, *, is_update: bool) -> dict[str, Check]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sandbox.pipedrive.store import Record, Store
+from sandbox.pipedrive.store.store import Record, Store
 
 RELATED_MAX = 100
 """Related items of one kind for one that was found."""

@@ -2,14 +2,14 @@
 
 from typing import Any, ClassVar
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import not_found
-from sandbox.pipedrive.filters import condition_of
-from sandbox.pipedrive.merging import merged_into
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, check_object
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.filters import condition_of
+from sandbox.pipedrive.account.merging import merged_into
+from sandbox.pipedrive.account.schema import Check, Problems, check_object
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import ListQuery, ListRules, page, parse_query
 
 _PLAIN = ListQuery()

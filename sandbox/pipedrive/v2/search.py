@@ -1,17 +1,18 @@
 """Search in version 2: by words over several fields, and by one field. It sees records with a lag."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, validation_failed
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Problems, not_allowed
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.schema import Problems, not_allowed
+from sandbox.pipedrive.account.search_index import SearchIndex
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, validation_failed
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import boolean_text, integer_text
 from sandbox.pipedrive.v2.related_items import related
+from sandbox.pipedrive.v2.resource import can_see
 
 _KINDS = ("deal", "person", "organization", "product", "lead")
 _FIELDS = {
@@ -28,6 +29,10 @@ _EXTRAS = {
     "deal": ("person_id", "organization_id", "status"), "person": ("organization_id",), "organization": (), "product": (),
     "lead": ("person_id", "organization_id"),
 }  # fmt: skip
+_ALL_FIELDS = ("address", "code", "custom_fields", "email", "name", "notes", "phone", "title", "description")
+_INCLUDES = {"deal": ("deal.cc_email",), "person": ("person.picture",), "product": ("product.price",), "lead": ("lead.was_seen",)}
+_ITEM_INCLUDES = ("deal.cc_email", "person.picture", "product.price")
+_STATUSES = ("open", "won", "lost")
 _SEARCHABLE = frozenset({"address", "varchar", "text", "varchar_auto", "double", "monetary", "phone"})
 _NOTE_LINK = {"deal": "deal_id", "person": "person_id", "organization": "org_id", "lead": "lead_id"}
 _ORGANIZATION_COLUMN = {"lead": "organization_id"}
@@ -42,13 +47,15 @@ class Search:
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self._index = SearchIndex(account)
 
     def of(self, kind: str) -> Callable[[Call], Result]:
         """Return the handler that searches one kind of record."""
 
         def handler(call: Call) -> Result:
             query = _Query(call.query, ("term", "fields", "exact_match", "include_fields", "limit", "cursor", *_EXTRAS[kind]), _LIMIT_MAX)
-            records = (record for record in self._known(kind) if self._fits(kind, record, call.query))
+            _check_names(call.query, _FIELDS[kind], _INCLUDES.get(kind, ()))
+            records = (record for record in self._seen(kind, call) if self._fits(kind, record, call.query))
             hits = self._hits([(kind, record) for record in records], query)
             if kind == "deal":  # only `/itemSearch` shows the address of a deal's organization
                 for hit in hits:
@@ -62,7 +69,7 @@ class Search:
         """Search leads the way version 1 does: the same, with pages by offset."""
         allowed = ("term", "fields", "exact_match", "include_fields", "limit", "start", *_EXTRAS["lead"])
         query = _Query(call.query, allowed, _LIMIT_MAX, position="start")
-        hits = self._hits([("lead", lead) for lead in self._known("lead") if self._fits("lead", lead, call.query)], query)
+        hits = self._hits([("lead", lead) for lead in self._seen("lead", call) if self._fits("lead", lead, call.query)], query)
         shown, following = query.cut(hits)
         paging: dict[str, Any] = {"start": query.start, "limit": query.limit, "more_items_in_collection": following is not None}
         if following is not None:
@@ -74,13 +81,15 @@ class Search:
         allowed = ("term", "item_types", "fields", "exact_match", "include_fields", "limit", "cursor", "search_for_related_items")
         query = _Query(call.query, allowed, _ITEM_LIMIT_MAX)
         wanted = _item_types(call.query)
-        hits = self._hits([(kind, record) for kind in (*_KINDS, "file") if kind in wanted for record in self._known(kind)], query)
+        _check_names(call.query, _ALL_FIELDS, _ITEM_INCLUDES)
+        hits = self._hits([(kind, record) for kind in (*_KINDS, "file") if kind in wanted for record in self._seen(kind, call)], query)
         shown, cursor = query.cut(hits)
         data = {"items": shown}
         if query.has_related:
             data["related_items"] = [
                 {"result_score": 0, "item": self._render(kind, record, {})}
                 for kind, record in related(self.account.store, [hit["item"] for hit in shown])
+                if can_see(call.user, record)
             ]
         return success(data, additional_data={"next_cursor": cursor})
 
@@ -98,7 +107,7 @@ class Search:
         problems.raise_if_any()
         query.check_length(exact=match == "exact")
         found = []
-        for record in self._known(kind):
+        for record in self._seen(kind, call):
             texts = list(self._texts_of(kind, record, code))
             if any(
                 text == query.term if match == "exact" else text.startswith(query.term) if match == "beginning" else query.term in text
@@ -108,16 +117,10 @@ class Search:
         shown, cursor = query.cut(found)
         return success(shown, additional_data={"next_cursor": cursor})
 
-    def _known(self, kind: str) -> Iterable[Record]:
-        """Yield the records the index has heard of. Deleted ones stay in it."""
-        lag = self.account.options.search_lag_seconds
-        if lag <= 0:
-            yield from self.account.store[kind]
-            return
-        horizon = datetime.fromtimestamp(self.account.clock.epoch() - lag, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for record in self.account.store[kind]:
-            if record["update_time"] <= horizon:
-                yield record
+    def _seen(self, kind: str, call: Call) -> Iterable[Record]:
+        """Return the records the index knows and the caller may see."""
+        known = self._index.known(kind)
+        return known if call.user["is_admin"] else (record for record in known if can_see(call.user, record))
 
     def _fits(self, kind: str, record: Record, query: dict[str, str]) -> bool:
         if kind == "deal" and "status" in query and record["status"] != query["status"]:
@@ -222,6 +225,25 @@ def _item_types(query: dict[str, str]) -> list[str]:
     if any(kind not in _ITEM_TYPES for kind in wanted):
         raise validation_failed([f"item_types: The value must be one of: {', '.join(_ITEM_TYPES)}"])
     return wanted
+
+
+def _check_names(query: dict[str, str], fields: tuple[str, ...], includes: tuple[str, ...]) -> None:
+    """Refuse names and links that the official parameters do not know.
+
+    Raises:
+        ApiError: 400 with the list of what is wrong.
+    """
+    problems = Problems()
+    if any(name not in fields for name in query.get("fields", fields[0]).split(",")):
+        problems.add("fields", f"The value must be one of: {', '.join(fields)}")
+    if query.get("include_fields") and any(name not in includes for name in query["include_fields"].split(",")):
+        problems.add("", "include_fields is not allowed")
+    if query.get("status", _STATUSES[0]) not in _STATUSES:
+        problems.add("status", f"The value must be one of: {', '.join(_STATUSES)}")
+    for name in ("person_id", "organization_id"):
+        if name in query:
+            integer_text(query[name], name, problems)
+    problems.raise_if_any()
 
 
 class _Query:

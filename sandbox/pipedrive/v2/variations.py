@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import not_found
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import Check, Problems, check_object, label
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.schema import Check, Problems, check_object, label
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import not_found
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v2.listing import ListRules, page, parse_query
 from sandbox.pipedrive.v2.parents import live_parent
 from sandbox.pipedrive.v2.products import prices_check

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from services.common.clock import SteadyClock
 from services.common.errors import TransloadError
+from services.ledger.audit import sign_head
 from services.ledger.domain import EventDraft, Migration, PauseKind, Run, RunState
 from services.ledger.states import state_after_run
 from transload.v1.transformer_service_pb2 import Snapshot
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from services.ledger.repository import Ledger, Reader, Transaction
     from services.ledger.runs.context import RunContext
     from services.ledger.runs.ports import Extractor, Loader, Selections, Transformer
+    from transload.audit.heads import Signer
 
 AT_ONCE = 0.0
 """Look again at once: the step did something."""
@@ -50,6 +52,7 @@ class Tools:
     """What a driver works with.
 
     Attributes:
+        signer: signs how far a migration's trail reaches.
         actor: the ledger's own name in events.
         poll_seconds: pause between two questions whether an extraction is alive.
         steady: measures how long claims last; a jump of the wall clock must not end them.
@@ -61,6 +64,7 @@ class Tools:
     transformer: Transformer
     loader: Loader
     selections: Selections
+    signer: Signer
     actor: str = "ledger"
     poll_seconds: float = 2.0
     steady: SteadyClock = field(init=False)
@@ -140,6 +144,7 @@ async def end_run(
         migration.migration_id,
         EventDraft(kind=f"run.{end.value}", actor=tools.actor, result=run.kind.value, payload={**facts, "message": message} if message else facts),
     )
+    await sign_head(transaction, tools.signer, migration.migration_id, tools.clock.now())
     return migration
 
 

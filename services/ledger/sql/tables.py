@@ -54,6 +54,8 @@ class HeadRow(SQLModel, table=True):
     migration_id: str = Field(primary_key=True, foreign_key="migrations.migration_id")
     event_sequence: int = Field(sa_type=BigInteger)
     event_hash: str
+    event_peaks: bytes = Field(sa_type=LargeBinary)
+    """Peaks of the Merkle tree over the events, 32 bytes each."""
     page_sequence: int = Field(sa_type=BigInteger)
     create_order: int = Field(sa_type=BigInteger)
     review_order: int = Field(sa_type=BigInteger)
@@ -321,6 +323,20 @@ class EventPayloadRow(SQLModel, table=True):
     sequence: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     salt: str
     payload: bytes = Field(sa_type=LargeBinary)
+
+
+class AuditHeadRow(SQLModel, table=True):
+    """A signed head of a trail. Triggers refuse every change."""
+
+    __tablename__ = "audit_heads"
+
+    migration_id: str = Field(primary_key=True, foreign_key="migrations.migration_id")
+    tree_size: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    public_key: str = Field(primary_key=True)
+    root_hash: str
+    chain_hash: str
+    sign_time: str
+    signature: str
 
 
 class MappingRow(SQLModel, table=True):

@@ -13,7 +13,7 @@ cost nothing.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from services.common.errors import RateLimitedError
@@ -21,6 +21,10 @@ from services.common.errors import RateLimitedError
 if TYPE_CHECKING:
     from services.common.clock import Clock
     from services.loader.quota.settings import QuotaSettings
+
+
+_SLACK_SHARE: Final = 0.02
+"""Part of the daily budget that must have turned up for work to go on before the next look."""
 
 
 class DailyTokens:
@@ -81,7 +85,9 @@ class DailyTokens:
             return True
         if self._exhausted_until is not None:
             raise self._used_up(0)
-        floor = int(self.limit * (self._settings.rollback_share + self._settings.others_share)) if keeps_shares else 0
+        kept = int(self.limit * (self._settings.rollback_share + self._settings.others_share)) if keeps_shares else 0
+        # Once stopped, a few tokens that were only counted too low are not worth going on for.
+        floor = kept + (int(self.limit * _SLACK_SHARE) if keeps_shares and self._look_time is not None else 0)
         if self._remaining - self._reserved - tokens >= floor:
             if keeps_shares:
                 self._look_time = None
@@ -92,7 +98,7 @@ class DailyTokens:
         if self._look_time is None and self.is_limit_known:
             # Without headers a good answer would not tell how much there is, and the shares would be spent by looking.
             self._look_time = self._next_look()
-        raise self._used_up(floor)
+        raise self._used_up(kept)
 
     def reserve(self, tokens: int, order: int) -> None:
         """Takes the tokens of a grant off until its answer tells."""
@@ -178,14 +184,14 @@ class DailyTokens:
         midnight = datetime(local.year, local.month, local.day, tzinfo=self._zone) + timedelta(days=1)
         return midnight.astimezone(now.tzinfo)
 
-    def _used_up(self, floor: int) -> RateLimitedError:
-        kept = f" but for {floor:,} tokens kept for a rollback and the customer's other apps" if floor else ""
+    def _used_up(self, kept: int) -> RateLimitedError:
+        but = f" but for {kept:,} tokens kept for a rollback and the customer's other apps" if kept else ""
         look = f"; one call every {_period(self._settings.probe_seconds)} finds out whether that is sooner" if self._look_time is not None else ""
         metadata = {"resume_time": stamp(self._next_reset), "connection": self._name}
         if self._look_time is not None:
             metadata["look_time"] = stamp(self._look_time)
         return RateLimitedError(
-            f"the daily token budget of Pipedrive is used up{kept}. It is assumed to be renewed at {stamp(self._next_reset)}"
+            f"the daily token budget of Pipedrive is used up{but}. It is assumed to be renewed at {stamp(self._next_reset)}"
             f" (midnight in {self._settings.reset_zone}; Pipedrive does not name its zone){look}",
             retry_after_seconds=max(1.0, (self._next_reset - self._clock.now()).total_seconds()),
             reason="TARGET_QUOTA_EXHAUSTED",

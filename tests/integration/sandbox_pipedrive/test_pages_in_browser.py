@@ -52,6 +52,13 @@ UNNAMED = """[...document.querySelectorAll('a, button, input, summary, img')]
     .filter(item => !(item.textContent.trim() || item.alt || item.labels?.length || item.ariaLabel || item.querySelector('img[alt]')))
     .map(item => item.outerHTML.slice(0, 120))"""
 
+OFF_SCREEN_MENUS = """[...document.querySelectorAll('.menu')].map(menu => {
+    menu.open = true;
+    const box = menu.querySelector('ul').getBoundingClientRect();
+    menu.open = false;
+    return [box.left, box.right];
+}).filter(([left, right]) => left < 0 || right > innerWidth)"""
+
 
 @asynccontextmanager
 async def _served(driver: Driver) -> AsyncIterator[str]:
@@ -92,6 +99,7 @@ async def _check(tab: Tab, address: str, size: tuple[int, int], folder: Path) ->
     assert await tab.evaluate(UNNAMED) == [], address
     assert await tab.evaluate("document.querySelectorAll('h1').length") == 1, address
     assert await tab.evaluate("['header', 'nav', 'main', 'footer'].filter(name => !document.querySelector(name))") == [], address
+    assert await tab.evaluate(OFF_SCREEN_MENUS) == [], (address, size)
     picture = await tab.screenshot()
     assert struct.unpack(">II", picture[16:24]) == (width, height)
     (folder / f"{address.strip('/').replace('/', '-').replace('?', '-') or 'board'}-{width}.png").write_bytes(picture)
@@ -120,6 +128,7 @@ async def test_pages_fit_are_legible_and_run_nothing(tmp_path: Path) -> None:
     assert await asyncio.to_thread(lambda: len(list(tmp_path.glob("*.png")))) == len(SIZES) * len(_addresses(ids))
 
 
+@pytest.mark.slow
 async def test_long_names_and_big_deals_fit_on_a_phone(tmp_path: Path) -> None:
     driver = _driver(7)
     addresses = await fill_extremes(driver)
@@ -148,6 +157,9 @@ async def test_columns_snap_on_a_phone_and_the_keyboard_is_seen(tmp_path: Path) 
         columns = "document.querySelector('.columns')"
         assert await tab.evaluate(f"{columns}.scrollWidth > {columns}.clientWidth")
         assert await tab.evaluate(f"getComputedStyle({columns}).scrollSnapType") == "x mandatory"
+        await tab.open(url, 740, 360)
+        assert await tab.evaluate("document.querySelector('.column').offsetHeight") > 150
+        assert await tab.evaluate(OVERFLOW) == []
         await tab.open(url, *SIZES[0])
         await tab.press_tab()
         assert await tab.evaluate("document.activeElement.className") == "skip"

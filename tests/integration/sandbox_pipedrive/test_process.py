@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,28 +12,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-START_SECONDS = 20
-CONTROL = {"x-sandbox-key": "sandbox-control"}
+from tests.integration.sandbox_pipedrive.running import CONTROL, ROOT, START_SECONDS, TOKEN, running
 
 
 @contextmanager
 def _running(folder: Path, *arguments: str) -> Iterator[tuple[httpx.Client, int]]:
-    address_file = folder / "address"
-    address_file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "sandbox.pipedrive", "--port", "0", "--address-file", str(address_file), "--token", "T", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not address_file.exists():
-            assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        with httpx.Client(base_url=address_file.read_text(encoding="utf-8").strip(), headers={"x-api-token": "T"}, timeout=10) as client:
-            yield client, process.pid
-    finally:
-        process.kill()
-        process.communicate()
+    with (
+        running(folder, *arguments) as (url, process),
+        httpx.Client(base_url=url, headers={"x-api-token": TOKEN}, timeout=10) as client,
+    ):
+        yield client, process.pid
 
 
 def _export(client: httpx.Client) -> bytes:
@@ -77,6 +64,7 @@ def test_what_is_wrong_at_start_is_one_line_and_no_traceback(tmp_path: Path) -> 
     assert "cannot read the users file" in _failing(1, "--port", "0", "--users", str(tmp_path / "missing"))
     assert "cannot write the address file" in _failing(1, "--port", "0", "--address-file", str(tmp_path / "missing" / "address"))
     assert "holds no token" in _failing(1, "--port", "0", "--token-file", str(damaged.with_name("empty")), empty=damaged.with_name("empty"))
+    assert "cannot write the recording" in _failing(1, "--port", "0", "--record", str(tmp_path / "missing" / "recording"))
     assert "argument --plan" in _failing(2, "--plan", "huge")
     assert "cannot listen on no.such.host.example" in _failing(1, "--host", "no.such.host.example", "--port", "0")
 
@@ -87,6 +75,19 @@ def test_second_simulator_on_one_state_file_says_so(tmp_path: Path) -> None:
         assert "another running simulator uses it" in _failing(1, "--port", "0", "--db", file)
 
 
+def test_recording_from_the_start_can_be_played_by_another_process(tmp_path: Path) -> None:
+    file = tmp_path / "recording.jsonl"
+    with _running(tmp_path, "--seed", "4", "--record", str(file)) as (client, _):
+        for number in range(20):
+            client.post("/api/v2/deals", json={"title": f"Deal {number}", "org_id": 1}).raise_for_status()
+        client.post("/v1/files", files={"file": ("a.bin", b"\x00\xff" * 1_000_000)}, data={"deal_id": "1"}).raise_for_status()
+        digest = client.get("/_sandbox/digest", headers=CONTROL).json()["digest"]
+    command = [sys.executable, "-m", "sandbox.pipedrive.control.replay", str(file), digest]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{digest} 21 requests 1 events\n"
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "command",
@@ -94,19 +95,11 @@ def test_second_simulator_on_one_state_file_says_so(tmp_path: Path) -> None:
     ids=["module", "transload"],
 )
 def test_it_ends_quietly_when_told(tmp_path: Path, command: list[str], signal_number: signal.Signals) -> None:
-    address = tmp_path / "address"
-    arguments = [sys.executable, *command, "--port", "0", "--token", "T", "--address-file", str(address)]
-    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + START_SECONDS
-    while not address.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    with httpx.Client(base_url=address.read_text(encoding="utf-8").strip(), headers={"x-api-token": "T"}) as client:
-        client.get("/v1/users/me").raise_for_status()
-    process.send_signal(signal_number)
-    _, errors = process.communicate(timeout=START_SECONDS)
-    assert (process.returncode, errors.decode().count("\n")) == (0, 1)
+    with running(tmp_path, command=command) as (url, process):
+        httpx.get(f"{url}/v1/users/me", headers={"x-api-token": TOKEN}).raise_for_status()
+        process.send_signal(signal_number)
+        _, errors = process.communicate(timeout=START_SECONDS)
+        assert (process.returncode, errors.decode().count("\n")) == (0, 1)
 
 
 def test_transload_passes_arguments_and_exit_codes_on() -> None:
@@ -129,3 +122,19 @@ def _failing(code: int, *arguments: str, empty: Path | None = None) -> str:
     last = lines.pop()
     assert lines == [line for line in lines if line.startswith("Pipedrive sandbox at ")]
     return last
+
+
+def test_an_account_that_is_kept_keeps_the_token_that_was_made_up(tmp_path: Path) -> None:
+    said = [_first_line("--db", str(tmp_path / "account.db")).rpartition("token ")[2] for _ in range(2)]
+    assert len(said[0]) == 40
+    assert said[0] == said[1]
+
+
+def _first_line(*arguments: str) -> str:
+    """What the simulator says once it listens, started without a token."""
+    line = [sys.executable, "-m", "sandbox.pipedrive", "--port", "0", *arguments]
+    with subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline().strip()
+        process.terminate()
+    return first

@@ -190,6 +190,18 @@ def test_looking_spends_one_call_of_the_shares_that_are_kept_and_no_more(clock: 
     assert not is_stopped(target)
 
 
+def test_a_few_tokens_that_turn_up_do_not_end_a_stop_but_many_do(clock: FakeClock) -> None:
+    target = budget(clock)
+    late = take(target, priority=Priority.ROLLBACK)
+    give_back(target, take(target), daily_limit=30_000, daily_remaining=3_004)
+    assert is_stopped(target)
+    give_back(target, late, daily_limit=30_000, daily_remaining=3_600)
+    give_back(target, take(target, priority=Priority.ROLLBACK), daily_limit=30_000, daily_remaining=3_500)
+    assert is_stopped(target)
+    give_back(target, take(target, priority=Priority.ROLLBACK), daily_limit=30_000, daily_remaining=3_700)
+    assert not is_stopped(target)
+
+
 def test_shares_are_not_spent_by_looking_when_no_header_tells_what_remains(clock: FakeClock) -> None:
     target = budget(clock, daily_tokens=3_004)
     for _ in range(540):

@@ -11,9 +11,9 @@ import httpx
 import orjson
 
 from sandbox.common.asgi import ConnectionCutError, Request
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.app import PipedriveApp
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.gateway.app import PipedriveApp
 from sandbox.pipedrive.options import Options
 from services.common.canonical import canonical_json, digest
 from services.common.connections import Connections

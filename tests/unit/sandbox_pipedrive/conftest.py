@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
 from sandbox.pipedrive.options import Options
 from tests.unit.sandbox_pipedrive.driver import CONTROL_KEY, TOKEN, Driver, Start
 

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from sandbox.common.asgi import Request, Response
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.app import PipedriveApp
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.gateway.app import PipedriveApp
 from sandbox.pipedrive.options import Options
 
 TOKEN = "token-of-ada"

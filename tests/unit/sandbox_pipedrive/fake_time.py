@@ -1,6 +1,6 @@
 """Real time under a test's control."""
 
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
 
 
 class FakeTime:

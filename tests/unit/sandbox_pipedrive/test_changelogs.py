@@ -1,8 +1,13 @@
 """The change logs of deals, persons and organizations."""
 
-import pytest
+from typing import Any
 
-from sandbox.pipedrive.clock import SandboxClock
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.pipedrive.account.changes import differences
+from sandbox.pipedrive.account.clock import SandboxClock
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 
@@ -82,3 +87,34 @@ async def test_changes_are_no_part_of_the_visible_state(api: Driver) -> None:
     await api.patch("/api/v2/organizations/3", {"name": name})
     assert await api.control("GET", "digest") == before
     assert len(await _log(api, "organizations/3")) == 2
+
+
+_VALUES = (
+    st.none() | st.integers(0, 3) | st.fixed_dictionaries({}, optional={"value": st.integers(0, 3), "currency": st.sampled_from(["EUR", "USD"])})
+)
+_RECORDS = st.builds(
+    lambda name, time, custom: {"id": 1, "name": name, "update_time": time, "is_deleted": False, "custom_fields": custom},
+    st.sampled_from("ab"),
+    st.sampled_from("xy"),
+    st.dictionaries(st.sampled_from("kl"), _VALUES),
+)
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with the parts of its values under keys of their own."""
+    flat = {"name": record["name"]}
+    for code, value in record["custom_fields"].items():
+        parts = value if isinstance(value, dict) else {"value": value}
+        flat |= {code if part == "value" else f"{code}_{part}": item for part, item in parts.items()}
+    return {key: value for key, value in flat.items() if value is not None}
+
+
+@given(_RECORDS, _RECORDS)
+def test_log_turns_what_was_into_what_is(before: dict[str, Any], after: dict[str, Any]) -> None:
+    found = list(differences("person", before, after))
+    was, became = _flat(before), _flat(after)
+    assert len({key for key, _, _ in found}) == len(found)
+    for key, old, new in found:
+        assert (was.get(key), became.get(key)) == (old, new)
+        assert old != new
+    assert {**was, **{key: new for key, _, new in found}} == {**dict.fromkeys(was.keys() - became.keys()), **became}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.clock import EPOCH_MAX, EPOCH_MIN, read_time, start_of_day
+from sandbox.pipedrive.account.clock import EPOCH_MAX, EPOCH_MIN, read_time, start_of_day
 from tests.unit.sandbox_pipedrive.driver import Start
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 
@@ -49,13 +49,13 @@ def test_passing_time_moves_both_clocks_and_a_jump_the_wall_clock_alone() -> Non
 def test_a_held_clock_stands_still() -> None:
     time = FakeTime()
     clock = time.clock()
-    moment = clock.hold()
-    time.sleep(5)
-    assert clock.epoch() == moment
-    with clock.held(NOON):
-        assert clock.epoch() == NOON
-    assert clock.epoch() == moment
-    clock.release()
+    moment = clock.epoch()
+    with clock.held(moment):
+        time.sleep(5)
+        assert clock.epoch() == moment
+        with clock.held(NOON):
+            assert clock.epoch() == NOON
+        assert clock.epoch() == moment
     assert clock.epoch() == moment + 5
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.app import PipedriveApp
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.app import PipedriveApp
+from sandbox.pipedrive.gateway.engine import RulesFileError
 from sandbox.pipedrive.options import Options, parse, parser
-from sandbox.pipedrive.seed import UsersFileError
-from sandbox.pipedrive.state_file import StoreError
+from sandbox.pipedrive.seed.fill import UsersFileError
+from sandbox.pipedrive.store.state_file import StoreError
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 
 
@@ -124,6 +125,8 @@ STATE_FILES: tuple[tuple[str, Callable[[Path], object], str], ...] = (
     ("a record that is not JSON", lambda file: _change(file, "UPDATE record SET body = '{'"), "damaged"),
     ("a record without id", lambda file: _change(file, "UPDATE record SET body = '{}'"), "damaged"),
     ("a kind nobody knows", lambda file: _change(file, "UPDATE record SET kind = 'x' || kind"), "damaged"),
+    ("a record in another's place", lambda file: _change(file, "UPDATE record SET id = 7777 WHERE id = 1"), "damaged"),
+    ("no users", lambda file: _change(file, "DELETE FROM record WHERE kind = 'user'"), "damaged"),
     ("records of no account", lambda file: _change(file, "DELETE FROM meta"), "damaged"),
     ("in use", _in_use, "another running simulator"),
 )
@@ -182,6 +185,18 @@ def test_kept_account_makes_no_text_id_twice(tmp_path: Path) -> None:
         ids += [account.new_uuid(), account.new_uuid()]
         account.store.close()
     assert len(set(ids)) == 6
+
+
+@pytest.mark.parametrize("name", ["faults_file", "people_file"])
+@pytest.mark.parametrize("content", [None, "nonsense", "5", '[{"kind": "nonsense"}]', '{"when": 5}'])
+def test_rules_that_cannot_be_used_are_named_in_one_line(tmp_path: Path, name: str, content: str | None) -> None:
+    file = tmp_path / "rules.json"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    options: dict[str, Any] = {name: file}
+    with pytest.raises(RulesFileError, match=re.escape(str(file))) as refused:
+        PipedriveApp(Account(Options(**options)))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"two words", b"\xff\xfe", "señal".encode()])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 
@@ -58,7 +58,11 @@ async def test_one_deal_tells_more_than_a_list(start: Start) -> None:
     assert answer.data["stay_in_pipeline_stages"] == {"times_in_stages": {"1": 0}, "order_of_stages": [1, 2, 3, 4, 5]}
     assert (answer.data["next_activity"]["id"], answer.data["last_activity"]) == (activity["id"], None)
     assert answer.body["related_objects"]["stage"]["1"]["pipeline_name"] == answer.body["related_objects"]["pipeline"]["1"]["name"]
+    assert answer.body["additional_data"]["dropbox_email"] == f"sandbox-field-services+deal{deal_id}@pipedrivemail.com"
     assert "age" not in (await old.get("/v1/deals")).data[0]
+    assert (await old.get("/v1/organizations/1")).data["next_activity"] is None
+    await old.put(f"/v1/activities/{activity['id']}", {"org_id": 1, "done": 1})
+    assert (await old.get("/v1/organizations/1")).data["last_activity"]["subject"] == "Ring"
 
 
 @pytest.mark.parametrize(
@@ -250,6 +254,8 @@ async def test_lists_of_activities(old: Driver) -> None:
     assert await ids("/v1/organizations/1/activities") == [1, 3]
     assert await ids("/v1/organizations/1/activities", exclude="1") == [3]
     assert await ids("/v1/organizations/1/activities", done="0") == [1]
+    shares = (await old.get("/v1/organizations/1/activities")).body["additional_data"]["activity_distribution"]
+    assert shares["2"] == {"activities": {"call": 1}, "name": "Lucía García", "activity_count": 1, "share": 50}
     assert (await old.get("/v1/activities", start_date="soon")).status == 400
     assert (await old.delete("/v1/activities", ids="1,99")).data == {"id": [1]}
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.clock import SandboxClock
-from sandbox.pipedrive.relative_dates import HELPERS, span_of
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.account.relative_dates import HELPERS, span_of
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 SPANS = [{"value": "2026-01-01", "until": "2026-02-01"}, {"value": "2026-03-01", "until": "2026-05-01"}]
@@ -180,6 +180,19 @@ async def test_filter_overrides_ids_and_quick_filters_but_not_status(api: Driver
     assert 0 < len(won) < len(everything)
     people = await _save(api, "people", await _line(api, "person", "name", "IS NOT NULL"))
     assert len((await api.get("/api/v2/persons", filter_id=people, deal_id="1")).data) == 12
+
+
+async def test_some_quick_filters_count_beside_a_filter(api: Driver) -> None:
+    await api.post("/api/v2/activities", {"subject": "Open"})
+    await api.post("/api/v2/activities", {"subject": "Done", "done": True})
+    activities = await _save(api, "activity", await _line(api, "activity", "subject", "IS NOT NULL"))
+    shown = (await api.get("/api/v2/activities", filter_id=activities, done="true", owner_id="999")).data
+    assert [activity["subject"] for activity in shown] == ["Done"]
+    products = await _save(api, "products", await _line(api, "product", "name", "IS NOT NULL"))
+    owner = (await api.get("/api/v2/products/1")).data["owner_id"]
+    owned = (await api.get("/api/v2/products", filter_id=products, owner_id=owner, ids="2")).data
+    assert 1 in [product["id"] for product in owned]
+    assert {product["owner_id"] for product in owned} == {owner}
 
 
 async def test_every_list_takes_filters_of_its_own_records(api: Driver) -> None:

@@ -1,5 +1,6 @@
 """Credential, routing, costs, search, faults and the control interface."""
 
+import asyncio
 import csv
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 
 from sandbox.common.asgi import ConnectionCutError
-from sandbox.pipedrive.operations import build_routes
+from sandbox.pipedrive.gateway.operations import build_routes
 from tests.unit.sandbox_pipedrive.driver import TOKEN, Driver, Start
+from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 
 COSTS = Path(__file__).parents[4] / "shared" / "reference" / "pipedrive" / "token-costs.csv"
 
@@ -70,6 +72,27 @@ async def test_search_lags_behind(start: Start) -> None:
     assert len((await api.get("/api/v2/persons/search", term="Fresh")).data["items"]) == 1
 
 
+async def test_search_shows_what_a_record_was_before_it_changed(start: Start) -> None:
+    time = FakeTime()
+    api = start(time.clock(), search_lag_seconds=5.0)
+
+    async def names(term: str) -> list[str]:
+        return [hit["item"]["name"] for hit in (await api.get("/api/v2/organizations/search", term=term)).data["items"]]
+
+    await api.patch("/api/v2/organizations/2", {"name": "Renamed GmbH"})
+    time.sleep(3)
+    await api.patch("/api/v2/organizations/2", {"name": "Renamed Again GmbH"})
+    assert (await names("Nordlicht"), await names("Renamed")) == (["Nordlicht Elektro GmbH"], [])
+    time.sleep(2.5)
+    assert (await names("Nordlicht"), await names("Renamed")) == ([], ["Renamed GmbH"])
+    api.account.clock.jump(-86_400)
+    time.sleep(3)
+    assert await names("Renamed") == ["Renamed Again GmbH"]
+    await api.patch("/api/v2/organizations/2", {"name": "Renamed"})
+    await api.control("POST", "reset")
+    assert await names("Nordlicht") == ["Nordlicht Elektro GmbH"]
+
+
 async def _organizations(api: Driver) -> int:
     return len((await api.get("/api/v2/organizations", limit="500")).data)
 
@@ -120,12 +143,61 @@ async def test_random_faults_are_the_same_for_one_seed(start: Start) -> None:
     assert {200, 500} == set(outcomes[0])
 
 
+async def test_every_third_request_fails_at_most_twice(api: Driver) -> None:
+    await api.control("POST", "faults", {"kind": "error_before", "every": 3, "times": 2})
+    assert [(await api.get("/api/v2/persons/1")).status for _ in range(10)] == [200, 200, 500, 200, 200, 500, 200, 200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "nonsense"}, {"kind": "slow", "seconds": -1}, {"kind": "slow", "seconds": "1"}, {"kind": "status", "status": "503"}, 5, "x",
+        [5],
+        {"kind": "slow", "path": "("}, {"kind": "slow", "every": True}, {"kind": "slow", "unknown": 1}, {}, {"rules": {}},
+        {"kind": "slow", "nth": 1.5},
+        {"kind": "slow", "probability": "half"}, {"kind": "slow", "nth": ["a"]}, {"kind": "status", "headers": {"x": 1}},
+        {"kind": "slow", "method": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_rule_that_makes_no_sense_is_refused_at_once(api: Driver, rule: Any) -> None:
+    answer = await api.send("POST", "/_sandbox/faults", rule, token=None, headers={"x-sandbox-key": "control"})
+    assert answer.status == 400, answer.body
+    assert "Rule" not in answer.error  # says what is wrong in words of the interface, not of its code
+    assert (await api.control("GET", "faults"))["rules"] == []
+
+
 async def test_control_interface_needs_its_key_and_explains_itself(api: Driver) -> None:
     assert (await api.send("GET", "/_sandbox/export", token=TOKEN)).status == 401
     answer = await api.send("POST", "/_sandbox/faults", {"kind": "nonsense"}, headers={"x-sandbox-key": "control"})
     assert answer.status == 400
     assert "kind must be one of" in answer.body["error"]
     assert (await api.send("GET", "/_sandbox/nonsense", headers={"x-sandbox-key": "control"})).status == 404
+
+
+@pytest.mark.parametrize("name", ["faults", "people", "clock", "budget", "tokens", "revoke", "recording", "replay", "reset", "webhooks/flush"])
+async def test_control_interface_answers_whatever_it_is_sent(api: Driver, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a recording may begin
+    wrong: tuple[Any, ...] = (
+        5,
+        "x",
+        [],
+        [5],
+        [[]],
+        {"user_id": []},
+        {"file": 5, "is_complete": []},
+        {"to": 5},
+        {"set": None},
+        {"used": 1e400},
+        {"rules": 1},
+        {"token": {}},
+        b"{",
+    )
+    for body in wrong:
+        answer = await api.send("POST", f"/_sandbox/{name}", body, token=None, headers={"x-sandbox-key": "control"})
+        assert answer.status in {200, 400}, (body, answer.body)
+    for method, query in (("GET", {"start": "x"}), ("GET", {"limit": "-1"}), ("DELETE", {})):
+        assert (await api.send(method, f"/_sandbox/{name}", token=None, headers={"x-sandbox-key": "control"}, **query)).status in {200, 400, 404}
 
 
 async def test_journal_proves_what_was_asked(api: Driver) -> None:
@@ -185,3 +257,13 @@ async def test_taking_everything_back_leaves_the_export_as_it_was(api: Driver) -
     after = await api.send("GET", "/_sandbox/export", token=None, headers={"x-sandbox-key": "control"})
     assert after.body == before.body
     assert after.headers["x-sandbox-digest"] == before.headers["x-sandbox-digest"]
+
+
+async def test_a_request_that_outlives_its_user_is_refused(api: Driver) -> None:
+    made = (await api.post("/v1/users", {"email": "new@example.com", "name": "New"})).data["id"]
+    await api.control("POST", "tokens", {"token": "of-the-new-one", "user_id": made})
+    await api.control("POST", "faults", {"kind": "slow", "seconds": 0.001})
+    waiting = asyncio.create_task(api.send("GET", "/api/v2/persons/1", token="of-the-new-one"))
+    await asyncio.sleep(0)
+    await api.control("POST", "reset")
+    assert (await waiting).status == 401

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox.pipedrive.image_header import read_image_header
-from sandbox.pipedrive.seed_extras import one_colour
+from sandbox.pipedrive.account.image_header import read_image_header
+from sandbox.pipedrive.seed.extras import one_colour
 from tests.unit.sandbox_pipedrive.driver import Answer, Driver, Start
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 from tests.unit.sandbox_pipedrive.multipart import HEADERS, multipart
@@ -101,6 +101,7 @@ async def test_version_1_shows_the_picture_inside_a_person(api: Driver) -> None:
     picture = (await _send(api, PICTURE, "file", PNG)).data
     person = (await api.get("/v1/deals/2/participants")).data[0]["person"]
     assert (person["picture_id"]["id"], person["picture_id"]["item_id"]) == (picture["id"], 2)
+    assert (await _fetch(api, person["picture_id"]["pictures"]["512"])).body == PNG
 
 
 @pytest.mark.parametrize(

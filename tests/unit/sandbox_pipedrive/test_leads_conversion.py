@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
 from tests.unit.sandbox_pipedrive.driver import Answer, Driver, Start
 from tests.unit.sandbox_pipedrive.test_version_1 import _upload as upload
 
@@ -96,7 +96,7 @@ async def test_what_is_linked_moves_both_ways(api: Driver) -> None:
     deal = (await _finish(api, f"leads/{lead}", await _convert(api, f"leads/{lead}/convert/deal", {})))["deal_id"]
     for path in paths:
         linked = (await api.get(path)).data
-        assert (linked["deal_id"], linked["lead_id"]) == (deal, None)
+        assert (linked.get("deal_id"), linked.get("lead_id")) == (deal, None)
     moved = (await api.get(f"/v1/notes/{note}")).data
     assert (moved["pinned_to_lead_flag"], moved["pinned_to_deal_flag"]) == (False, True)
 
@@ -104,7 +104,7 @@ async def test_what_is_linked_moves_both_ways(api: Driver) -> None:
     assert back != lead
     for path in paths:
         linked = (await api.get(path)).data
-        assert (linked["deal_id"], linked["lead_id"]) == (None, back)
+        assert (linked.get("deal_id"), linked.get("lead_id")) == (None, back)
     assert (await api.get(f"/api/v2/deals/{deal}")).status == 404
 
 

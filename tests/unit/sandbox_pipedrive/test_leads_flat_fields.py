@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.errors import ApiError
+from sandbox.pipedrive.gateway.errors import ApiError
 from sandbox.pipedrive.v1.flat_fields import from_v1, is_flat_key, to_v1
 from tests.unit.sandbox_pipedrive.driver import Driver
 

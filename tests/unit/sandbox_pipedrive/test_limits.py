@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.limits.other_apps import OtherApps
+from sandbox.pipedrive.limits.windows import Window
 from sandbox.pipedrive.options import PLANS, Options
-from sandbox.pipedrive.other_apps import OtherApps
-from sandbox.pipedrive.windows import Window
 from tests.unit.sandbox_pipedrive.driver import CONTROL_KEY, TOKEN, Driver, Start
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
 
@@ -93,6 +93,17 @@ async def test_budget_is_never_exceeded(start: Start) -> None:
     for _ in range(10):
         await api.post("/api/v2/persons", {"name": "x"})
     assert (await api.control("GET", "budget"))["remaining"] == 3
+
+
+@pytest.mark.parametrize("body", [{"used": -1}, {"spend": -1}, {"top_up": 5, "spend": -0.5e3}])
+async def test_nobody_spends_less_than_nothing(start: Start, body: dict[str, float]) -> None:
+    api = start(limits=True, clock=_still())
+    before = await api.control("GET", "budget")
+
+    answer = await api.send("POST", "/_sandbox/budget", body, token=None, headers={"x-sandbox-key": CONTROL_KEY})
+
+    assert (answer.status, "must not be negative" in answer.error) == (400, True)
+    assert await api.control("GET", "budget") == before
 
 
 async def test_others_can_spend_the_same_budget(start: Start) -> None:
@@ -260,3 +271,16 @@ def test_journal_shows_that_no_window_was_overrun(gaps: list[float]) -> None:
         assert summary["tokens"] == 10 * (len(gaps) - summary["refused_429"]) == summary["budget"]["used"]
 
     asyncio.run(act())
+
+
+async def test_tokens_given_back_after_midnight_belong_to_the_day_before(start: Start) -> None:
+    time = FakeTime(1_760_054_399.0)  # a second before midnight
+    api = start(time.clock(), limits=True, charge_errors=False)
+    await api.control("POST", "faults", {"kind": "error_before", "seconds": 0.001})
+    waiting = asyncio.create_task(api.post("/api/v2/persons", {"name": "x"}))
+    await asyncio.sleep(0)
+    assert (await api.control("GET", "budget"))["used"] == 5
+    time.sleep(2)
+    assert (await waiting).status == 500
+    days = (await api.control("GET", "journal"))["days"]
+    assert [(day, parts["used"]) for day, parts in sorted(days.items())] == [("2025-10-09", 0), ("2025-10-10", 0)]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.check_journal import violations
+from sandbox.pipedrive.control.check_journal import violations
 from sandbox.pipedrive.options import Options
 from tests.unit.sandbox_pipedrive.driver import CONTROL_KEY, TOKEN, Driver
 from tests.unit.sandbox_pipedrive.fake_time import FakeTime
@@ -179,11 +179,11 @@ def test_checker_is_a_program(tmp_path: Path) -> None:
             _squeeze(journal)
         file.write_text(json.dumps(journal), encoding="utf-8")
         done = subprocess.run(
-            [sys.executable, "-m", "sandbox.pipedrive.check_journal", str(file)], cwd=ROOT, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "sandbox.pipedrive.control.check_journal", str(file)], cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert (done.returncode, "no limit was overrun" in done.stdout) == (code, not spoil)
     wrong = subprocess.run(
-        [sys.executable, "-m", "sandbox.pipedrive.check_journal", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "sandbox.pipedrive.control.check_journal", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert wrong.returncode == 1
     assert len(wrong.stderr.splitlines()) == 1

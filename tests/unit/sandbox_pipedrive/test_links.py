@@ -30,6 +30,9 @@ async def test_deals_of_a_product(api: Driver) -> None:
     assert [deal["id"] for deal in deals] == [1, 2]
     assert (deals[0]["user_id"]["value"], deals[0]["person_id"]["value"], deals[0]["org_id"]["value"]) == (3, 1, 1)
     assert deals[0]["products_count"] == 2
+    related = (await api.get(path)).body["related_objects"]
+    assert related["pipeline"]["1"]["name"] == related["stage"][str(deals[0]["stage_id"])]["pipeline_name"] == "Pipeline"
+    assert (set(related["person"]), set(related["organization"])) == ({"1", "2"}, {"1", "2"})
     assert (await api.get(path, limit=1)).body["additional_data"]["pagination"]["next_start"] == 1
     await api.delete("/api/v2/deals/1")
     assert [deal["id"] for deal in (await api.get(path)).data] == [2]

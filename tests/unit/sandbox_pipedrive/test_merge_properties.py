@@ -5,12 +5,12 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.account import Account, is_open
-from sandbox.pipedrive.app import PipedriveApp
-from sandbox.pipedrive.kinds import KINDS
-from sandbox.pipedrive.merging import MERGEABLE, MergeError, merge
+from sandbox.pipedrive.account.account import Account, is_open
+from sandbox.pipedrive.account.merging import MERGEABLE, MergeError, merge
+from sandbox.pipedrive.gateway.app import PipedriveApp
 from sandbox.pipedrive.options import Options
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.store.kinds import KINDS
+from sandbox.pipedrive.store.store import Record
 
 _COLUMNS = {"deal": ("deal_id",), "person": ("person_id",), "organization": ("org_id", "organization_id", "rel_owner_org_id", "rel_linked_org_id")}
 _STEPS = st.lists(st.tuples(st.sampled_from(MERGEABLE), st.integers(1, 8), st.integers(1, 8)), min_size=1, max_size=12)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sandbox.common.asgi import Request, Response
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 from tests.unit.sandbox_pipedrive.pages_data import HOSTILE, Filled, fill_everything
 
@@ -193,6 +193,94 @@ async def test_pages_cost_nothing_and_work_when_the_budget_is_gone(start: Start)
     for path in ("/", "/deal/1", "/search?q=deal", "/about"):
         assert "text/html" in (await _get(driver, path)).content_type.decode()
     assert await driver.control("GET", "journal/summary") == before
+
+
+async def test_looking_changes_nothing(filled: tuple[Driver, Filled]) -> None:
+    driver, _ = filled
+    before = await driver.control("GET", "digest")
+    records = {kind: dict(table.records) for kind, table in driver.account.store.tables.items()}
+    await _crawl(driver)
+    assert await driver.control("GET", "digest") == before
+    assert {kind: table.records for kind, table in driver.account.store.tables.items()} == records
+
+
+async def test_changes_made_at_once_stand_together_and_what_was_undone_is_left_out(filled: tuple[Driver, Filled]) -> None:
+    driver, ids = filled
+    await driver.patch(f"/api/v2/deals/{ids.deal}", {"owner_id": 2, "probability": 30})
+    await driver.patch(f"/api/v2/deals/{ids.deal}", {"probability": 60})
+    await driver.patch(f"/api/v2/deals/{ids.deal}", {"owner_id": 1})
+    page = await _page(driver, f"/deal/{ids.deal}")
+    assert page.count('class="entry change') == 1
+    assert "Probability empty → became 60 %" in _text(page)
+    assert "Owner Ada Admin → " not in _text(page)
+
+
+async def test_long_timelines_come_in_pages(api: Driver) -> None:
+    for number in range(150):
+        await api.post("/v1/notes", {"content": f"number {number}.", "deal_id": 1})
+    first, second = await _page(api, "/deal/1"), await _page(api, "/deal/1?from=100")
+    assert "number 149." in first
+    assert "1\u2013100 of 151" in first
+    assert "101\u2013151 of 151" in second
+    assert [f"number {number}." in first for number in (50, 49)] == [True, False]
+    assert "number 49." in second
+
+
+async def test_lists_page_both_ways_and_start_at_a_letter(api: Driver) -> None:
+    for number in range(120):
+        await api.post("/api/v2/organizations", {"name": f"Xylo {number:03d}"})
+    page = await _page(api, "/organizations")
+    seen = set(re.findall(r"Xylo \d{3}", page))
+    while (following := re.search(r'rel="next" href="([^"]+)"', page)) is not None:
+        page = await _page(api, following[1])
+        names = set(re.findall(r"Xylo \d{3}", page))
+        assert not names & seen
+        seen |= names
+    assert len(seen) == 120
+    back = re.search(r'rel="prev" href="([^"]+)"', page)
+    assert back is not None
+    assert "Xylo 0" in await _page(api, back[1])
+    letter = re.search(r'href="([^"]+)">X</a>', page)
+    assert letter is not None
+    assert "Talleres" not in _text(await _page(api, letter[1])).partition("Owner")[2]
+
+
+async def test_board_filters_by_status_and_owner_and_leads_to_more(api: Driver) -> None:
+    for number in range(70):
+        body = {"title": f"Many {number:02d}", "value": 1.5, "owner_id": 2 + number % 2, "stage_id": 1}
+        await api.post("/api/v2/deals", body)
+    page = await _page(api, "/pipeline/1?owner=2")
+    assert "Many 68" in page
+    assert "Many 69" not in page
+    everyone = await _page(api, "/pipeline/1")
+    more = re.search(r'class="more" href="([^"]+)"', everyone)
+    assert more is not None
+    stage = await _page(api, more[1].replace("&amp;", "&"))
+    assert "Many 00" in stage
+    assert "Many 69" not in stage
+    won = _text(await _page(api, "/pipeline/1?status=won"))
+    assert "Many" not in won
+    assert "Won 3" in won
+
+
+async def test_search_finds_words_in_any_order_case_and_accent(filled: tuple[Driver, Filled]) -> None:
+    driver, ids = filled
+    for term in ("JOSE+maria", "ibarra", "contact1@customer", "%2B34+600+000+001"):
+        assert 'href="/person/1"' in await _page(driver, f"/search?q={term}"), term
+    assert f'href="/product/{ids.product}"' in await _page(driver, "/search?q=pump")
+    assert "Nothing was found" in await _page(driver, "/search?q=nosuchthing")
+    await driver.delete("/api/v2/persons/1")
+    assert 'href="/person/1"' not in await _page(driver, "/search?q=ibarra")
+
+
+async def test_pictures_are_shown(api: Driver) -> None:
+    pictures = set()
+    for kind in ("person", "product"):
+        for number in range(1, 13):
+            pictures |= set(re.findall(r'class="portrait" src="([^"]+)"', await _page(api, f"/{kind}/{number}")))
+    assert len(pictures) == 2
+    for path in pictures:
+        assert (await _get(api, path)).content_type == b"image/png"
 
 
 async def test_files_open_without_a_token_and_never_as_a_page(filled: tuple[Driver, Filled]) -> None:

@@ -16,7 +16,7 @@ async def test_participant_is_shown_with_person_and_deal(api: Driver) -> None:
     participant = answer.data
     assert (participant["person_id"]["value"], participant["person"]["id"], participant["person"]["owner_id"]["value"]) == (5, 5, 5)
     assert participant["person"]["org_id"]["value"] == 5
-    assert participant["related_item_data"] == {"deal_id": 1}
+    assert participant["related_item_data"] == {"deal_id": 1, "title": (await api.get("/api/v2/deals/1")).data["title"]}
     assert participant["added_by_user_id"]["id"] == 1
     assert participant["active_flag"] is True
     assert set(answer.body["related_objects"]) == {"user", "person"}

@@ -94,6 +94,9 @@ async def test_people_obey_the_rules_too_and_the_list_says_so(api: Driver) -> No
     assert (await _do(api, {"edit": {"kind": "lead", "id": "latest", "values": {"title": "By hand"}}}))["status"] == 200
     assert (await _do(api, {"delete": {"kind": "file", "id": "random"}}))["error"] == "there is no file"
     assert (await _do(api, {"delete": {"kind": "deal", "id": 1, "user_id": 99}}))["error"] == "there is no user 99"
+    assert (await _do(api, {"delete": {"kind": "deal", "id": 1, "user_id": [2]}}))["status"] == 404
+    assert (await _do(api, {"call": {"method": "POST", "path": "/nonsense"}}))["error"] == "there is no operation POST /nonsense"
+    assert (await _do(api, {"revoke_token": {"user_id": 2}}))["error"] == "user 2 has no token"
 
 
 async def test_a_rule_that_proves_impossible_disturbs_no_request(api: Driver) -> None:
@@ -120,7 +123,9 @@ async def test_random_choices_are_the_same_for_one_seed(start: Start) -> None:
         {}, [], {"do": {}}, {"do": {"dance": 1}}, {"do": {"edit": {"kind": "deal"}}}, {"do": {"edit": {"kind": "user", "id": 1, "values": {}}}},
         {"do": {"merge": {"kind": "product", "id": 1, "into": 2}}}, {"do": {"delete_field": {"entity": "note", "field": "x"}}}, {"rules": 5},
         {"do": {"spend": 1}, "at": "during"}, {"do": {"spend": 1}, "when": {"path": "("}}, {"do": {"spend": 1}, "when": {"unknown": 1}},
-        {"do": {"spend": "all"}},
+        {"do": {"spend": "all"}}, {"do": {"call": {"method": "POST", "path": 5}}}, {"do": {"edit": {"kind": [], "id": 1, "values": {}}}},
+        {"do": {"edit": {"kind": "deal", "id": {}, "values": {}}}}, {"do": {"edit": {"kind": "deal", "id": 1, "values": [1]}}},
+        {"do": {"delete_field": {"entity": "deal", "field": []}}}, {"do": {"delete": {"kind": "deal", "id": True}}},
         {"do": {"clock": {"set": "noon"}}}, {"when": {"nth": 1}}, {"do": {"spend": 1}, "when": {"probability": "often"}},
     ],
 )  # fmt: skip

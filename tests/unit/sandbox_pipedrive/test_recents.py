@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
 from sandbox.pipedrive.v1.recents import KINDS
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.account import is_open
+from sandbox.pipedrive.account.account import is_open
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 
@@ -255,3 +255,65 @@ async def test_owner_only_records_are_hidden_from_other_users(api: Driver) -> No
     assert (await api.send("POST", "/api/v2/pipelines", {"name": "x"}, token="lucia")).status == 403
     me = (await api.send("GET", "/v1/users/me", token="lucia")).data
     assert not any(access["admin"] for access in me["access"])
+
+
+async def test_what_belongs_to_an_archived_deal_is_not_edited_either(api: Driver) -> None:
+    product = (await api.post("/api/v2/products", {"name": "Larch board"})).data["id"]
+    line = {"product_id": product, "item_price": 5, "quantity": 2}
+    deal = (await api.post("/api/v2/deals", {"title": "Larch"})).data["id"]
+    kept = (await api.post(f"/api/v2/deals/{deal}/products", line)).data["id"]
+    await api.patch(f"/api/v2/deals/{deal}", {"is_archived": True})
+
+    refused = [
+        await api.post(f"/api/v2/deals/{deal}/products", line),
+        await api.post(f"/api/v2/deals/{deal}/products/bulk", {"data": [line]}),
+        await api.patch(f"/api/v2/deals/{deal}/products/{kept}", {"quantity": 3}),
+        await api.delete(f"/api/v2/deals/{deal}/products/{kept}"),
+        await api.delete(f"/api/v2/deals/{deal}/products"),
+        await api.post(f"/api/v2/deals/{deal}/discounts", {"description": "Early", "amount": 5, "type": "amount"}),
+        await api.post(f"/api/v2/deals/{deal}/installments", {"description": "First", "amount": 5, "billing_date": "2026-01-01"}),
+    ]
+
+    assert [(answer.status, "Archived deal" in answer.error) for answer in refused] == [(400, True)] * len(refused)
+    assert [shown["quantity"] for shown in (await api.get(f"/api/v2/deals/{deal}/products")).data] == [2]
+    await api.patch(f"/api/v2/deals/{deal}", {"is_archived": False})
+    assert (await api.patch(f"/api/v2/deals/{deal}/products/{kept}", {"quantity": 3})).data["sum"] == 15
+
+
+async def test_the_first_success_of_a_deal_is_remembered(api: Driver) -> None:
+    first, second = "2020-03-01T09:00:00Z", "2024-03-01T09:00:00Z"
+    deal = (await api.post("/api/v2/deals", {"title": "Yew", "status": "won", "won_time": first})).data["id"]
+
+    for change in ({"status": "open"}, {"status": "won", "won_time": second}, {"status": "lost"}):
+        await api.patch(f"/api/v2/deals/{deal}", change)
+        shown = (await api.get(f"/api/v2/deals/{deal}", include_fields="first_won_time")).data
+        assert shown["first_won_time"] == first
+    assert shown["won_time"] is None
+
+
+async def test_lines_of_a_hidden_deal_are_hidden_too(start: Start) -> None:
+    api = start(plan="premium")
+    deal = (await api.post("/api/v2/deals", {"title": "Yew", "visible_to": 1})).data["id"]
+    other = (await api.control("POST", "tokens", {"user_id": 2}))["token"]
+
+    assert (await api.send("GET", f"/api/v2/deals/{deal}/products", token=other)).status == 404
+
+
+async def test_marketing_status_is_changed_once(start: Start) -> None:
+    api = start(campaigns=True)
+    person = (await api.post("/api/v2/persons", {"name": "Rowan", "emails": [{"value": "rowan@example.com"}]})).data["id"]
+
+    shown = []
+    for status in ("no_consent", "subscribed", "unsubscribed", "archived"):
+        assert (await api.patch(f"/api/v2/persons/{person}", {"marketing_status": status})).status == 200
+        shown.append((await api.get(f"/api/v2/persons/{person}", include_fields="marketing_status")).data["marketing_status"])
+
+    assert shown == ["no_consent", "subscribed", "subscribed", "subscribed"]
+
+
+@pytest.mark.parametrize(("option", "status"), [("accept", 201), ("refuse", 400)])
+async def test_whether_products_that_are_not_linkable_go_on_deals_is_an_option(start: Start, option: str, status: int) -> None:
+    api = start(unlinkable_products=option)
+    product = (await api.post("/api/v2/products", {"name": "x", "is_linkable": False})).data
+    answer = await api.post("/api/v2/deals/1/products", {"product_id": product["id"], "item_price": 1, "quantity": 1})
+    assert answer.status == status

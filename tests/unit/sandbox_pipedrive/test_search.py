@@ -1,8 +1,10 @@
 """What a search shows besides what matched."""
 
+from typing import Any
+
 import pytest
 
-from tests.unit.sandbox_pipedrive.driver import Driver
+from tests.unit.sandbox_pipedrive.driver import TOKEN, Driver, Start
 from tests.unit.sandbox_pipedrive.multipart import HEADERS, multipart
 
 
@@ -37,6 +39,23 @@ async def test_only_the_common_search_shows_the_address_of_a_deals_organization(
     assert own["organization"] == {"id": found["organization"], "name": "Quince Ltd"}
 
 
+async def test_searches_find_nothing_that_the_caller_may_not_see(start: Start) -> None:
+    api = start(plan="premium")
+    organization = (await api.post("/api/v2/organizations", {"name": "Quince Ltd"})).data["id"]
+    deal = (await api.post("/api/v2/deals", {"title": "Teak", "org_id": organization, "visible_to": 1})).data["id"]
+    other = (await api.control("POST", "tokens", {"user_id": 2}))["token"]
+
+    for path in ("itemSearch", "deals/search"):
+        found = [(await api.send("GET", f"/api/v2/{path}", token=token, term="Teak")).data["items"] for token in (TOKEN, other)]
+        assert [len(items) for items in found] == [1, 0]
+    by_field: dict[str, Any] = {"term": "Teak", "entity_type": "deal", "field": "title"}
+    assert (await api.get("/api/v2/itemSearch/field", **by_field)).data == [{"id": deal, "name": "Teak"}]
+    assert (await api.send("GET", "/api/v2/itemSearch/field", token=other, **by_field)).data == []
+    related = (await api.send("GET", "/api/v2/itemSearch", token=other, term="Quince", search_for_related_items="true")).data
+    assert [item["item"]["id"] for item in related["related_items"] if item["item"]["type"] == "deal"] == []
+    assert (await api.send("GET", f"/v1/deals/{deal}/files", token=other)).status == 404
+
+
 async def test_optional_values_are_shown_on_request(api: Driver) -> None:
     await api.post("/api/v2/products", {"name": "Umbrella", "prices": [{"currency": "EUR", "price": 12.5}]})
     plain = (await api.get("/api/v2/products/search", term="Umbrella")).data["items"][0]["item"]
@@ -53,3 +72,22 @@ async def test_files_are_found_by_name(api: Driver, found: dict[str, int]) -> No
     file = (await api.send("POST", "/v1/files", body, headers=HEADERS)).data["id"]
     item = (await api.get("/api/v2/itemSearch", term="yew rep")).data["items"][0]["item"]
     assert item == {"id": file, "type": "file", "name": "Yew report.pdf", "url": f"/files/{file}/download"}
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        ("itemSearch", "fields", "title,colour"),
+        ("itemSearch", "include_fields", "lead.was_seen"),
+        ("deals/search", "fields", "email"),
+        ("deals/search", "status", "deleted"),
+        ("deals/search", "person_id", "Teak"),
+        ("organizations/search", "include_fields", "person.picture"),
+    ],
+)
+async def test_names_that_a_search_does_not_know_are_refused(api: Driver, path: str, name: str, value: str) -> None:
+    answer = await api.get(f"/api/v2/{path}", term="Teak", **{name: value})
+
+    assert answer.status == 400
+    assert answer.body["code"] == "ERR_SCHEMA_VALIDATION_FAILED"
+    assert name in answer.error

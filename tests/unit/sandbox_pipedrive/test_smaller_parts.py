@@ -54,6 +54,8 @@ async def test_call_log_turns_an_activity_into_a_call(api: Driver) -> None:
     body = CALL | {"activity_id": activity, "deal_id": 1, "duration": "60", "note": "<b>ok</b>", "start_time": "2025-01-02T03:04:05.123Z"}
     log = (await api.post("/v1/callLogs", body)).data
     assert (log["start_time"], log["duration"], log["has_recording"], log["user_id"]) == ("2025-01-02T03:04:05.000Z", "60", False, 1)
+    assert "lead_id" not in log  # what is empty is left out
+    assert (await api.post("/v1/callLogs", CALL)).data["duration"] == "0"
     changed = (await api.get(f"/api/v2/activities/{activity}")).data
     assert (changed["type"], changed["done"]) == ("call", True)
     assert (await api.get(f"/v1/callLogs/{log['id']}")).data == log

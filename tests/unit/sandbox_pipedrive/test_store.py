@@ -5,8 +5,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.pipedrive.kinds import KINDS
-from sandbox.pipedrive.store import Store, Table
+from sandbox.pipedrive.store.kinds import KINDS
+from sandbox.pipedrive.store.store import Store, Table
 
 links = st.one_of(st.none(), st.integers(1, 3))
 

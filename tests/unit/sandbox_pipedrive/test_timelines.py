@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.pipedrive.clock import SandboxClock
+from sandbox.pipedrive.account.clock import SandboxClock
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 
@@ -53,6 +53,9 @@ async def test_items_choose_what_is_shown(start: Start, clock: SandboxClock) -> 
     assert await _flow(api, "deals/1", items="activity") == ["activity"]
     assert await _flow(api, "deals/1", items="comment,follower,participant") == ["participant", "dealFollower", "comment"]
     assert await _flow(api, "deals/1", items="mailMessage,invoice") == []
+    call = {"to_phone_number": "1", "outcome": "busy", "start_time": "2025-01-02 03:04:05", "end_time": "2025-01-02 03:05:05", "deal_id": 1}
+    await api.post("/v1/callLogs", call)
+    assert await _flow(api, "deals/1", items="call") == ["call"]
     assert (await api.get("/v1/deals/1/flow", items="weather")).status == 400
     custom = [entry["data"]["field_key"] for entry in (await api.get("/v1/deals/1/flow", items="change", all_changes="1")).data]
     plain = [entry["data"]["field_key"] for entry in (await api.get("/v1/deals/1/flow", items="change")).data]

@@ -98,6 +98,8 @@ async def test_file_goes_in_and_comes_out_unchanged(api: Driver) -> None:
     assert [item["id"] for item in (await api.get("/v1/deals/1/files")).data] == [file["id"]]
     assert (await api.get("/v1/persons/1/files")).data is None
     assert (await api.put(f"/v1/files/{file['id']}", {"description": "signed"})).data["description"] == "signed"
+    renamed = (await api.put(f"/v1/files/{file['id']}", {"name": "The quote"})).data
+    assert (renamed["name"], renamed["file_type"], renamed["file_name"]) == ("The quote", "pdf", file["file_name"])
     assert (await api.delete(f"/v1/files/{file['id']}")).data == {"id": file["id"]}
     assert (await api.get("/v1/files")).data is None
 

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox.pipedrive.clock import SandboxClock
-from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.webhooks import QUEUE_MAX, is_allowed
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.store.store import Record
+from sandbox.pipedrive.webhooks import delivery as webhooks
+from sandbox.pipedrive.webhooks.delivery import is_allowed
 from tests.unit.sandbox_pipedrive.driver import Driver, Start
 
 URL = "http://127.0.0.1:9/hook"
@@ -37,8 +39,8 @@ class Receiver:
         return [f"{payload['meta']['action']}.{payload['meta']['entity']}#{payload['meta']['attempt']}" for payload in self.arrived]
 
     async def state(self) -> dict[str, Any]:
-        webhooks: list[dict[str, Any]] = (await self.api.control("GET", "webhooks"))["webhooks"]
-        return webhooks[0]
+        state: dict[str, Any] = (await self.api.control("GET", "webhooks"))["webhooks"][0]
+        return state
 
 
 @pytest.fixture
@@ -192,6 +194,14 @@ async def test_merge_is_told_on_both_sides(api: Driver, receiver: Receiver) -> N
     assert (change["entity_id"], change["merged_from_id"]) == ("2", "1")
 
 
+async def test_what_people_do_is_told_and_logged_as_done_in_the_app(api: Driver, receiver: Receiver) -> None:
+    await _register(api, event_object="person")
+    await api.control("POST", "people", {"do": {"edit": {"kind": "person", "id": 1, "values": {"name": "By hand"}}}})
+    assert await receiver.flush() == ["change.person#1"]
+    assert receiver.arrived[0]["meta"]["change_source"] == "app"
+    assert {entry["change_source"] for entry in (await api.get("/v1/persons/1/changelog")).data} == {"app"}
+
+
 async def test_only_what_the_webhooks_user_may_see_is_told(api: Driver, receiver: Receiver) -> None:
     await _register(api, user_id=3, event_object="deal")
     await api.patch("/api/v2/deals/1", {"owner_id": 2, "visible_to": 1})
@@ -210,6 +220,39 @@ async def test_removed_webhook_gets_nothing_more(api: Driver, receiver: Receiver
     await api.control("POST", "reset")
     assert await receiver.flush() == []
     assert (await api.control("GET", "webhooks"))["webhooks"] == []
+
+
+async def test_reset_forgets_when_the_last_delivery_was(api: Driver, receiver: Receiver) -> None:
+    statuses = [None, 200]
+    receiver.answer = lambda payload: statuses.pop()
+    for status in (200, None):
+        await _register(api, event_object="deal")
+        assert (await api.get("/v1/webhooks")).data[0]["last_http_status"] is None
+        await api.patch("/api/v2/deals/1", {"title": "x"})
+        assert await receiver.flush() == ["change.deal#1"]
+        assert (await api.get("/v1/webhooks")).data[0]["last_http_status"] == status
+        await api.control("POST", "reset")
+
+
+async def test_kept_webhook_works_after_a_restart(start: Start, tmp_path: Path) -> None:
+    api = start(database=tmp_path / "account.db")
+    await _register(api, event_object="deal")
+    api.account.store.close()
+    again = start(database=tmp_path / "account.db", seed=None)
+    receiver = Receiver(again)
+    await again.patch("/api/v2/deals/1", {"title": "x"})
+    assert await receiver.flush() == ["change.deal#1"]
+    again.account.store.close()
+
+
+async def test_defect_costs_one_event(api: Driver, receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> None:
+    await _register(api, event_object="deal")
+    broken = {name: value for name, value in api.account.store["deal"].records[1].items() if name != "title"} | {"value": 5}
+    api.account.store.put("deal", broken)
+    await api.patch("/api/v2/deals/2", {"title": "x"})
+    assert await receiver.flush() == ["change.deal#1"]
+    assert (await receiver.state())["lost"] == 1
+    assert "KeyError: 'title'" in capsys.readouterr().err
 
 
 async def test_nothing_leaves_this_machine_unless_allowed(api: Driver, receiver: Receiver, start: Start) -> None:
@@ -314,13 +357,14 @@ async def test_success_starts_the_three_days_again(api: Driver, receiver: Receiv
     assert len((await api.get("/v1/webhooks")).data) == 1
 
 
-async def test_queue_is_bounded(api: Driver, receiver: Receiver) -> None:
+async def test_queue_is_bounded(api: Driver, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "QUEUE_MAX", 10)
     await _register(api, event_object="deal")
     deal = api.account.store["deal"].records[1]
-    for number in range(QUEUE_MAX + 5):
+    for number in range(15):
         api.account.store.put("deal", {**deal, "title": str(number)})
     state = await receiver.state()
-    assert (state["queued"], state["lost"]) == (QUEUE_MAX, 5)
+    assert (state["queued"], state["lost"]) == (10, 5)
 
 
 async def test_deliveries_cost_no_tokens_and_change_no_digest(start: Start, clock: SandboxClock) -> None:
@@ -331,3 +375,17 @@ async def test_deliveries_cost_no_tokens_and_change_no_digest(start: Start, cloc
     before = await api.control("GET", "budget"), await api.control("GET", "digest")
     assert await receiver.flush() == ["change.deal#1"]
     assert (await api.control("GET", "budget"), await api.control("GET", "digest")) == before
+
+
+async def test_replay_tells_nothing_but_what_comes_after_it_is_told(api: Driver, receiver: Receiver, tmp_path: Path) -> None:
+    recording = str(tmp_path / "recording")
+    await api.control("POST", "recording", {"file": recording, "is_complete": True})
+    await _register(api, event_object="deal")
+    await api.patch("/api/v2/deals/1", {"title": "Recorded"})
+    assert await receiver.flush() == ["change.deal#1"]
+    await api.control("POST", "recording", {})
+    await api.control("POST", "replay", {"file": recording})
+    assert await receiver.flush() == []
+    await api.patch("/api/v2/deals/1", {"title": "After it"})
+    assert await receiver.flush() == ["change.deal#1"]
+    assert receiver.arrived[0]["previous"]["title"] == "Recorded"

@@ -59,3 +59,20 @@ def test_wrong_options_are_told_in_one_line() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip() == "no such collection: nothing"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--plan", "huge"], 2, "argument --plan"),
+        (["--no-such-option"], 2, "unrecognized arguments"),
+        (["--key-file", "/no/such/file"], 1, "cannot read the key file"),
+        ([], 1, "an API key is needed"),
+        (["--key", "k", "--deny", "nonsense"], 1, "no such collection"),
+    ],
+)
+def test_what_is_wrong_at_start_is_one_line(arguments: list[str], code: int, words: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "sandbox.stel_order", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.schema import is_date
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.schema import is_date
+from sandbox.pipedrive.gateway.call import Call, Result
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.convert import Convert
@@ -94,7 +94,8 @@ class DeprecatedActivities(Entity):
     def answer(self, record: Record, status: int = 200) -> Result:
         """Answer with one activity, and whether more are planned around the same records."""
         result = super().answer(record, status)
-        result.body["additional_data"] = {"more_activities_scheduled_in_context": self._has_more(record)}
+        if status == 201:
+            result.body["additional_data"] = {"more_activities_scheduled_in_context": self._has_more(record)}
         return result
 
     def _has_more(self, record: Record) -> bool:

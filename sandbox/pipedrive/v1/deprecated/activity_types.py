@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.routes import Route
 from sandbox.pipedrive.v1.activity_types import ActivityTypes
 from sandbox.pipedrive.v1.common import ids_of
 

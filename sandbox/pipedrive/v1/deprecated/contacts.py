@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.convert import Convert
+from sandbox.pipedrive.v1.deprecated.details import mailbox, neighbours
 from sandbox.pipedrive.v1.deprecated.entity import Entity
-from sandbox.pipedrive.v1.objects import Related
+from sandbox.pipedrive.v1.objects import Related, trimmed
 from sandbox.pipedrive.v2.organizations import Organizations
 from sandbox.pipedrive.v2.persons import Persons
 
@@ -28,7 +30,19 @@ def _added(body: Record) -> Record:
     return {"add_time": convert.moment(body["add_time"], "add_time")} if body.get("add_time") else {}
 
 
-class DeprecatedPersons(Entity):
+class _Contact(Entity):
+    """Persons and organizations tell of the activities around now when one alone is asked for."""
+
+    def get(self, call: Call) -> Result:
+        """Answer a request for one record."""
+        record = self.version2.find(call)
+        result = self.answer(record)
+        result.body["data"] |= neighbours(self.account, self.kind, record)
+        result.body["additional_data"] = mailbox(self.account, self.kind, record)
+        return result
+
+
+class DeprecatedPersons(_Contact):
     """`/persons`."""
 
     kind = "person"
@@ -51,7 +65,7 @@ class DeprecatedPersons(Entity):
     def show(self, record: Record, related: Related) -> dict[str, Any]:
         """Return a person."""
         return {
-            **self.rendering.person(record),
+            **trimmed(self.rendering.person(record)),
             "owner_id": related.user(record["owner_id"]),
             "org_id": related.organization(record["org_id"]),
         }
@@ -70,7 +84,7 @@ class DeprecatedPersons(Entity):
         return values, beside | _added(body)
 
 
-class DeprecatedOrganizations(Entity):
+class DeprecatedOrganizations(_Contact):
     """`/organizations`."""
 
     kind = "organization"

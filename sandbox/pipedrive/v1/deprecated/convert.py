@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.schema import ADDRESS_PARTS, parse_time, parse_v1_time
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.schema import ADDRESS_PARTS, parse_time, parse_v1_time
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import integer_of
 
 Convert = Callable[[Any, str], Any]

@@ -5,14 +5,14 @@ from typing import Any
 
 import orjson
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.clock import v1_time
-from sandbox.pipedrive.currencies import round_money
-from sandbox.pipedrive.deal_value import lines_of
-from sandbox.pipedrive.errors import bad_request
-from sandbox.pipedrive.routes import Handler, Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import v1_time
+from sandbox.pipedrive.account.currencies import round_money
+from sandbox.pipedrive.account.deal_value import lines_of
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import bad_request
+from sandbox.pipedrive.gateway.routes import Handler, Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import body_of, integer_of, paged
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.convert import Convert
@@ -77,7 +77,9 @@ class DeprecatedDealProducts:
         for name in ("product_id", "item_price", "quantity"):
             if body.get(name) in (None, ""):
                 raise bad_request(f"{name} must be given.")
-        return self._let(self.version2.create, call, body)
+        result = self._let(self.version2.create, call, body)
+        result.body["data"]["product_attachment_id"] = result.body["data"]["id"]
+        return result
 
     def update(self, call: Call) -> Result:
         """Change a line."""
@@ -94,22 +96,23 @@ class DeprecatedDealProducts:
             return self.account.store["deal_product"].records[result.body["data"]["id"]]
 
         made = decided(line)
-        return success({**self._show(made, None), "company_id": COMPANY_ID, "product_attachment_id": made["id"]})
+        return success({**_shown(made), "company_id": COMPANY_ID})
 
     def _show(self, line: Record, related: Related | None) -> dict[str, Any]:
-        """Return a line; with `related` its product as well."""
-        shown = {name: line[name] for name in _SAME}
-        shown |= {
-            "enabled_flag": line["is_enabled"],
-            "add_time": v1_time(line["add_time"]),
-            "last_edit": v1_time(line["update_time"]),
-            "active_flag": not line["is_deleted"],
-            "sum_formatted": money_text(line["sum"], line["currency"]),
-            "quantity_formatted": str(line["quantity"]),
-        }
+        """Return a line of a list; with `related` its product as well."""
+        shown = _shown(line) | {"sum_formatted": money_text(line["sum"], line["currency"]), "quantity_formatted": str(line["quantity"])}
         if related is not None:
             shown["product"] = self._products.show(self.account.store["product"].records[line["product_id"]], related)
         return shown
+
+
+def _shown(line: Record) -> dict[str, Any]:
+    return {name: line[name] for name in _SAME} | {
+        "enabled_flag": line["is_enabled"],
+        "add_time": v1_time(line["add_time"]),
+        "last_edit": v1_time(line["update_time"]),
+        "active_flag": not line["is_deleted"],
+    }
 
 
 def routes(account: Account) -> list[Route]:

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
-from sandbox.pipedrive.errors import ApiError, bad_request
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.convert import Convert
-from sandbox.pipedrive.v1.deprecated.deal_details import details, places
+from sandbox.pipedrive.v1.deprecated.details import details, mailbox
 from sandbox.pipedrive.v1.deprecated.entity import Entity
-from sandbox.pipedrive.v1.objects import Related, with_links
+from sandbox.pipedrive.v1.objects import Related, trimmed, with_links
 from sandbox.pipedrive.v2.deals import Deals
 
 STATUSES = ("open", "won", "lost", "deleted", "all_not_deleted")
@@ -55,7 +55,12 @@ class DeprecatedDeals(Entity):
 
     def show(self, record: Record, related: Related) -> dict[str, Any]:
         """Return a deal."""
-        return with_links(self.rendering.deal(record), record, related)
+        return with_links(trimmed(self.rendering.deal(record)), record, related)
+
+    def show_placed(self, record: Record, related: Related) -> dict[str, Any]:
+        """Return a deal, with its stage and its pipeline among the related objects."""
+        related.place(record["stage_id"], record["pipeline_id"])
+        return self.show(record, related)
 
     def accept(self, call: Call) -> Callable[[Record], bool]:
         """Return what a deal must fulfil to be in the list."""
@@ -79,10 +84,9 @@ class DeprecatedDeals(Entity):
     def get(self, call: Call) -> Result:
         """Answer a request for one deal, with more about it than lists tell."""
         deal = self.version2.find(call)
-        result = self.answer(deal)
-        result.body["data"] |= details(self.account, deal)
-        result.body["related_objects"] |= places(self.account, deal)
-        return result
+        related = Related(self.account)
+        shown = self.show_placed(deal, related) | details(self.account, deal)
+        return success(shown, additional_data=mailbox(self.account, self.kind, deal), related_objects=related.objects)
 
     def update(self, call: Call) -> Result:
         """Change a deal."""

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, bad_request
-from sandbox.pipedrive.filters import condition_of
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.filters import condition_of
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import body_of, ids_of, integer_of, paged
 from sandbox.pipedrive.v1.deprecated.convert import Convert
 from sandbox.pipedrive.v1.flat_fields import from_v1
@@ -17,6 +17,7 @@ from sandbox.pipedrive.v1.objects import Related
 from sandbox.pipedrive.v1.rendering import Rendering
 from sandbox.pipedrive.v2.resource import Resource, can_see
 
+Show = Callable[[Record, Related], dict[str, Any]]
 _VALIDATION = "Validation failed: "
 _RECORDED = ("Name must be given.", "Email must be given if marketing status is set.")
 """Texts of version 1 that stand without the key they are about."""
@@ -63,11 +64,12 @@ class Entity:
         related = Related(self.account)
         return success(self.show(record, related), status, related_objects=related.objects)
 
-    def answer_page(self, call: Call, records: Iterable[Record]) -> Result:
-        """Answer with a page of those of the records that the caller may see."""
+    def answer_page(self, call: Call, records: Iterable[Record], show: Show | None = None) -> Result:
+        """Answer with a page of those of the records that the caller may see, shown as usual or in another way."""
         related = Related(self.account)
+        show = show or self.show
         chosen = (record for record in records if can_see(call.user, record))
-        result = paged(call, chosen, lambda record: self.show(record, related), self.sorts)
+        result = paged(call, chosen, lambda record: show(record, related), self.sorts)
         result.body["related_objects"] = related.objects
         return result
 

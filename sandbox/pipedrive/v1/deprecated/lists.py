@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, bad_request
-from sandbox.pipedrive.memberships import people_of
-from sandbox.pipedrive.routes import Handler, Route
-from sandbox.pipedrive.schema import parse_time, parse_v1_time
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.memberships import people_of
+from sandbox.pipedrive.account.schema import parse_time, parse_v1_time
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request
+from sandbox.pipedrive.gateway.routes import Handler, Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import integer_of
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.activities import DeprecatedActivities
@@ -44,7 +44,8 @@ class ListsAround:
             if status not in STATUSES:
                 raise bad_request(f"status must be one of: {', '.join(STATUSES)}")
             deals = self.account.store["deal"].find(_COLUMNS[kind], parent["id"])
-            return self._deals.answer_page(call, (deal for deal in deals if not deal["is_archived"] and has_status(deal, status)))
+            chosen = (deal for deal in deals if not deal["is_archived"] and has_status(deal, status))
+            return self._deals.answer_page(call, chosen, self._deals.show_placed)
 
         return handler
 
@@ -56,10 +57,30 @@ class ListsAround:
             done = convert.flag(call.query["done"], "done") if "done" in call.query else None
             left_out = {integer_of(part.strip(), "exclude") for part in call.query.get("exclude", "").split(",")}
             found = self.account.store["activity"].find(_COLUMNS[kind], parent["id"])
-            chosen = (item for item in found if not item["is_deleted"] and item["id"] not in left_out and done in (None, item["done"]))
-            return self._activities.answer_page(call, chosen)
+            chosen = [item for item in found if not item["is_deleted"] and item["id"] not in left_out and done in (None, item["done"])]
+            result = self._activities.answer_page(call, chosen)
+            result.body["additional_data"]["activity_distribution"] = self._distribution(chosen)
+            if kind != "deal":
+                del result.body["related_objects"]  # only the activities of a deal have them (official)
+            return result
 
         return handler
+
+    def _distribution(self, activities: list[Record]) -> dict[str, Any]:
+        """Return how the activities are shared among their owners, with whole per cents."""
+        shares: dict[int, dict[str, int]] = {}
+        for activity in activities:
+            kinds = shares.setdefault(activity["owner_id"], {})
+            kinds[activity["type"]] = kinds.get(activity["type"], 0) + 1
+        return {
+            str(owner): {
+                "activities": kinds,
+                "name": self.account.store["user"].records[owner]["name"],
+                "activity_count": sum(kinds.values()),
+                "share": round(100 * sum(kinds.values()) / len(activities)),
+            }
+            for owner, kinds in shares.items()
+        }
 
     def persons_of_organization(self, call: Call) -> Result:
         """Answer the list of the persons of an organization."""
@@ -152,24 +173,28 @@ def _cut(collection: Collection, record: Record) -> dict[str, Any]:
     for name in ("owner_id", "picture_id"):
         if isinstance(shown.get(name), dict):
             shown[name] = shown[name]["id"]
+    if collection.kind in {"person", "organization"}:
+        shown["delete_time"] = None  # deleted ones are not listed
     return shown
 
 
 def _collections(account: Account) -> Iterable[tuple[str, Collection]]:
     show = Rendering(account)
     contact = ("id", "active_flag", "owner_id", "name", "update_time", "add_time", "visible_to", "label", "label_ids", "cc_email")
-    address = tuple(f"address{part}" for part in (
+    parts = (
         "", "_subpremise", "_street_number", "_route", "_sublocality", "_locality", "_admin_area_level_1", "_admin_area_level_2", "_country",
         "_postal_code", "_formatted_address",
-    ))  # fmt: skip
+    )  # fmt: skip
+    address = tuple(f"address{part}" for part in parts)
     deal = (
         "id", "creator_user_id", "user_id", "person_id", "org_id", "stage_id", "title", "value", "currency", "add_time", "update_time", "status",
         "probability", "lost_reason", "visible_to", "close_time", "pipeline_id", "won_time", "lost_time", "expected_close_date", "label",
     )  # fmt: skip
     activity = (
         "id", "active_flag", "done", "type", "duration", "subject", "company_id", "user_id", "conference_meeting_client", "conference_meeting_url",
-        "conference_meeting_id", "due_date", "due_time", "busy_flag", "add_time", "marked_as_done_time", "public_description", "location", "org_id",
-        "person_id", "deal_id", "update_time", "created_by_user_id", "note", "lead_id", "project_id",
+        "conference_meeting_id", "due_date", "due_time", "busy_flag", "add_time", "marked_as_done_time", "public_description", "org_id",
+        "person_id", "deal_id", "update_time", "update_user_id", "source_timezone", "lead_id", "project_id",
+        *(f"location{part}" for part in parts),
     )  # fmt: skip
     yield "deals", Collection("deal", show.deal, deal, {"user_id": "owner_id", "stage_id": "stage_id"})
     yield "persons", Collection("person", show.person, (*contact, "org_id", "email", "phone", "picture_id"), {"owner_id": "owner_id"})

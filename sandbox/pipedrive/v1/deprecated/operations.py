@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result
-from sandbox.pipedrive.errors import ApiError
-from sandbox.pipedrive.routes import Route
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result
+from sandbox.pipedrive.gateway.errors import ApiError
+from sandbox.pipedrive.gateway.routes import Route
 from sandbox.pipedrive.v1.deprecated import activities, activity_types, contacts, deal_products, deals, lists, pipelines, products, search
 
 MODULES = (deals, contacts, activities, activity_types, products, pipelines, deal_products, lists, search)
@@ -15,10 +15,10 @@ MODULES = (deals, contacts, activities, activity_types, products, pipelines, dea
 def routes(account: Account) -> list[Route]:
     """Return the deprecated operations; without the option they are gone."""
     found = [route for module in MODULES for route in module.routes(account)]
-    return found if account.options.deprecated_v1 else [replace(route, handler=_gone) for route in found]
+    return found if account.options.deprecated_v1 else [replace(route, handler=gone) for route in found]
 
 
-def _gone(call: Call) -> Result:
+def gone(call: Call) -> Result:
     """Answer 410, one of the statuses Pipedrive lists; that these operations give it is assumed."""
     del call
     raise ApiError(410, "This endpoint is out of support. Use version 2 of the API.")

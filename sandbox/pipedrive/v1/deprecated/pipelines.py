@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError
-from sandbox.pipedrive.routes import Route
-from sandbox.pipedrive.store import Record
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError
+from sandbox.pipedrive.gateway.routes import Route
+from sandbox.pipedrive.store.store import Record
 from sandbox.pipedrive.v1.common import integer_of, paged
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v1.deprecated.convert import Convert
@@ -49,6 +49,12 @@ class DeprecatedPipelines(_Ordered):
         """Return a pipeline."""
         del related
         return show_pipeline(record)
+
+    def create(self, call: Call) -> Result:
+        """Create a pipeline. The answer does not tell whether it is the selected one (official)."""
+        result = super().create(call)
+        del result.body["data"]["selected"]
+        return result
 
     def list_all(self, call: Call) -> Result:
         """Answer the list of pipelines in their order; it has no pages."""

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.call import Call, Result, success
-from sandbox.pipedrive.errors import ApiError, bad_request
-from sandbox.pipedrive.routes import Handler, Route
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.gateway.call import Call, Result, success
+from sandbox.pipedrive.gateway.errors import ApiError, bad_request
+from sandbox.pipedrive.gateway.routes import Handler, Route
 from sandbox.pipedrive.v1.common import LIMIT_DEFAULT, LIMIT_MAX, integer_of
 from sandbox.pipedrive.v1.deprecated import convert
 from sandbox.pipedrive.v2.search import Search

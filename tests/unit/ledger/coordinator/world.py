@@ -22,6 +22,7 @@ from services.ledger.ledger_servicer import LedgerServicer
 from services.ledger.migration_servicer import MigrationServicer
 from services.ledger.runs.driver import Tools
 from services.ledger.sql.ledger import SqlLedger
+from transload.audit.heads import Signer
 from transload.v1 import extractor_service_pb2 as extractor_pb
 from transload.v1 import ledger_service_pb2 as ledger_pb
 from transload.v1 import loader_service_pb2 as loader_pb
@@ -432,6 +433,7 @@ class World:
         self.drops_raw = self.drops_mapped = 0
         self.fuse = Fuse()
         self.incarnation = 0
+        self.signer = Signer.generate()
         self._numbers = 0
         self.restart()
 
@@ -448,6 +450,7 @@ class World:
             transformer=self.transformer,
             loader=self.loader,
             selections=Selections(self),
+            signer=self.signer,
         )
         self.coordinator = Coordinator(
             tools=self.tools, drivers=drivers(self.tools), incarnation=self._incarnation, timing=Timing(reannounce_seconds=30, restart_seconds=5)

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ledger.audit import ChainHead, chain, find_break
+from services.ledger.audit import chain, find_break
 from services.ledger.domain import Event, EventDraft
+from transload.audit.chain import ChainHead
+from transload.audit.merkle import root_of
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 WORDS = st.text(max_size=12)
@@ -35,7 +37,8 @@ pytestmark = pytest.mark.requirement("L-14")
 
 def make(drafts: list[EventDraft]) -> list[Event]:
     events, head = chain("acme", ChainHead(), drafts, NOW)
-    assert head == ChainHead(len(events), events[-1].hash)
+    assert (head.sequence, head.hash) == (len(events), events[-1].hash)
+    assert head.root_hash == root_of(bytes.fromhex(event.hash) for event in events).hex()
     return events
 
 

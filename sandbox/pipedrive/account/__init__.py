@@ -1,0 +1,1 @@
+"""The company and its rules, which both versions of the API share."""

@@ -1,0 +1,1 @@
+"""Budget and windows: what a caller may still do."""

@@ -1,0 +1,1 @@
+"""The account's memory: every record once, and the file that keeps them."""

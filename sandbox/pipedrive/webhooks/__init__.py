@@ -1,0 +1,1 @@
+"""Deliveries to those who asked to be told."""

@@ -1,0 +1,230 @@
+"""Verifies what people took away: every change, removal, insertion, swap or cut in an export, and every change in a proof, is found.
+
+Needs nothing but the file. Whose word the signed head is, is only known when the reader says which public key is the ledger's (`pinned_key`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from transload.audit.chain import FIRST_PREVIOUS_HASH, HASHED_FIELDS, event_hash, payload_digest
+from transload.audit.files import EVENT_FIELDS, EXPORT_KEY, EXPORT_TYPE, HEAD_KEY, PROOF_TYPE, split_event
+from transload.audit.heads import AuditHead, head_from_data
+from transload.audit.merkle import grow, leaf_hash, root_of_path, root_of_peaks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_EXPORT_START = b'{"' + EXPORT_KEY.encode() + b'"'
+_HEAD_START = b'{"' + HEAD_KEY.encode() + b'"'
+_FIRST_LINE_MAX = 4096
+"""Bytes looked at to tell what a file is."""
+
+
+class BrokenError(Exception):
+    """Something does not fit; the message says what and where."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a verification found."""
+
+    is_whole: bool
+    message: str
+    kind: str
+    """`export` or `proof`."""
+    migration_id: str = ""
+    event_count: int = 0
+    erased_count: int = 0
+    """Events whose payload was erased; their place and digest are proven all the same."""
+    head: AuditHead | None = None
+    """The last signed head."""
+    is_pinned: bool = False
+    """Whether the head's key is the one the reader named."""
+
+
+class ExportVerifier:
+    """Reads an export line by line."""
+
+    def __init__(self, migration_id: str, pinned_key: str = "") -> None:
+        self._migration_id = migration_id
+        self._pinned_key = pinned_key
+        self._previous = FIRST_PREVIOUS_HASH
+        self._peaks: list[bytes] = []
+        self.count = 0
+        self.erased_count = 0
+        self.head: AuditHead | None = None
+
+    def take_event(self, line: bytes) -> None:
+        """Check one event.
+
+        Raises:
+            BrokenError: it does not follow from the one before, or was changed.
+        """
+        expected = self.count + 1
+        try:
+            event, payload = split_event(line)
+            sequence, claimed = event["sequence"], event.pop("hash")
+            digest, salt = event["payload_digest"], event.pop("payload_salt")
+            salt_bytes = bytes.fromhex(salt)
+            leaf = bytes.fromhex(claimed)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BrokenError(f"event {expected}: the line is {_words(error)}") from error
+        if sequence != expected:
+            raise BrokenError(f"event {expected} is missing: event {sequence} stands in its place")
+        if event.get("previous_hash") != self._previous:
+            raise BrokenError(f"event {expected} does not name the hash of the event before it")
+        event["migration_id"] = self._migration_id
+        if event_hash(event) != claimed:
+            raise BrokenError(f"event {expected} was changed: its hash does not fit its fields")
+        if salt_bytes or payload:
+            if payload_digest(salt_bytes, payload) != digest or not salt_bytes:
+                raise BrokenError(f"the payload of event {expected} was changed")
+        elif digest:
+            self.erased_count += 1
+        grow(self._peaks, self.count, leaf)
+        self.count = expected
+        self._previous = claimed
+
+    def take_head(self, line: bytes) -> None:
+        """Check one signed head.
+
+        Raises:
+            BrokenError: it is not signed, not by the pinned key, or does not fit the events before it.
+        """
+        try:
+            head = head_from_data(orjson.loads(line)[HEAD_KEY])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BrokenError(f"after event {self.count}: the signed head is {_words(error)}") from error
+        check_head(head, self._pinned_key, self._migration_id)
+        if self.head is not None and head.public_key != self.head.public_key and not self._pinned_key:
+            raise BrokenError("the heads are signed with different keys; name the ledger's with --key")
+        if head.tree_size != self.count:
+            raise BrokenError(f"the signed head after event {self.count} covers {head.tree_size} events: some were removed or inserted")
+        if head.chain_hash != self._previous or head.root_hash != root_of_peaks(self._peaks).hex():
+            raise BrokenError(f"the events up to {self.count} are not the ones that were signed")
+        self.head = head
+
+    def finish(self) -> None:
+        """Check the end.
+
+        Raises:
+            BrokenError: the last event is not covered by a signed head, so a cut end could not be told.
+        """
+        if self.head is None or self.head.tree_size != self.count:
+            covered = self.head.tree_size if self.head else 0
+            raise BrokenError(f"no signed head at the end: events {covered + 1} to {self.count} are not covered, and more may be missing")
+
+
+def check_head(head: AuditHead, pinned_key: str, migration_id: str) -> None:
+    """Check signature, key and migration of a head.
+
+    Raises:
+        BrokenError: one of them is not right.
+    """
+    if not head.is_signed():
+        raise BrokenError(f"the signature of the head over {head.tree_size} events is not valid")
+    if pinned_key and head.public_key != pinned_key:
+        raise BrokenError(f"the head over {head.tree_size} events is signed with another key than the one given")
+    if migration_id and head.migration_id != migration_id:
+        raise BrokenError(f"a signed head is of migration {head.migration_id}, not of {migration_id}")
+
+
+def verify_export(lines: Iterable[bytes], migration_id: str, pinned_key: str = "") -> Verdict:
+    """Verify the lines of an export of one migration."""
+    verifier = ExportVerifier(migration_id, pinned_key)
+    message = "every event follows from the one before, and the signed heads fit"
+    is_whole = True
+    try:
+        for line in lines:
+            if line.startswith(_HEAD_START):
+                verifier.take_head(line)
+            else:
+                verifier.take_event(line)
+        verifier.finish()
+    except BrokenError as error:
+        is_whole, message = False, str(error)
+    return Verdict(is_whole, message, "export", migration_id, verifier.count, verifier.erased_count, verifier.head, is_whole and bool(pinned_key))
+
+
+def verify_proof(content: bytes, pinned_key: str = "") -> Verdict:
+    """Verify the proof of one record."""
+    verdict = Verdict(is_whole=False, message="", kind="proof")
+    try:
+        proof = orjson.loads(content)
+        if not isinstance(proof, dict) or proof.get("type") != PROOF_TYPE:
+            raise BrokenError(f"not a proof: its type is not {PROOF_TYPE}")
+        head = verdict.head = head_from_data(proof[HEAD_KEY])
+        verdict.migration_id = str(proof["migration_id"])
+        check_head(head, pinned_key, verdict.migration_id)
+        for entry in proof["events"]:
+            verdict.erased_count += _check_entry(entry, head, proof["source_key"])
+            verdict.event_count += 1
+        if not verdict.event_count:
+            raise BrokenError("the proof holds no event")
+    except BrokenError as error:
+        verdict.message = str(error)
+        return verdict
+    except (ValueError, KeyError, TypeError) as error:
+        verdict.message = f"the proof is {_words(error)}"
+        return verdict
+    verdict.is_whole, verdict.is_pinned = True, bool(pinned_key)
+    verdict.message = f"each event stands in the tree of {head.tree_size} events that was signed"
+    return verdict
+
+
+def _check_entry(entry: Any, head: AuditHead, source_key: str) -> bool:
+    """Check one event of a proof; answer whether its payload was erased."""
+    event, payload, path = dict(entry["event"]), entry["payload"].encode(), [bytes.fromhex(node) for node in entry["path"]]
+    sequence = event["sequence"]
+    if set(event) != set(EVENT_FIELDS):
+        raise BrokenError(f"event {sequence} does not have the fields of an event")
+    if event["source_key"] != source_key:
+        raise BrokenError(f"event {sequence} is of {event['source_key']}, not of {source_key}")
+    hashed = {name: event[name] for name in HASHED_FIELDS if name != "migration_id"} | {"migration_id": head.migration_id}
+    if event_hash(hashed) != event["hash"]:
+        raise BrokenError(f"event {sequence} was changed: its hash does not fit its fields")
+    salt = bytes.fromhex(event["payload_salt"])
+    if (salt or payload) and (not salt or payload_digest(salt, payload) != event["payload_digest"]):
+        raise BrokenError(f"the payload of event {sequence} was changed")
+    root = root_of_path(leaf_hash(bytes.fromhex(event["hash"])), sequence - 1, head.tree_size, path)
+    if root is None or root.hex() != head.root_hash:
+        raise BrokenError(f"event {sequence} does not stand in the tree that was signed")
+    return not salt and bool(event["payload_digest"])
+
+
+def verify_file(path: Path, pinned_key: str = "") -> Verdict:
+    """Verify an export or a proof, whichever the file is.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.readline(_FIRST_LINE_MAX)
+        if start.startswith(_EXPORT_START):
+            return _verify_export(start, file, pinned_key)
+        if start.rstrip() == b"{":
+            file.seek(0)
+            return verify_proof(file.read(), pinned_key)
+    return Verdict(is_whole=False, message="neither an export (with its first line) nor a proof of an audit trail", kind="unknown")
+
+
+def _verify_export(start: bytes, lines: Iterable[bytes], pinned_key: str) -> Verdict:
+    try:
+        about = orjson.loads(start)[EXPORT_KEY]
+        if about["type"] != EXPORT_TYPE or type(about["migration_id"]) is not str:
+            raise ValueError("of another type")
+    except (ValueError, KeyError, TypeError) as error:
+        return Verdict(is_whole=False, message=f"the first line is {_words(error)}", kind="export")
+    return verify_export(lines, about["migration_id"], pinned_key)
+
+
+def _words(error: Exception) -> str:
+    """Say what is wrong with a piece of JSON."""
+    if isinstance(error, KeyError):
+        return f"without {error}"
+    return f"not what it should be: {error}"
