@@ -20,7 +20,7 @@ from tests.simulation.processes import world_context
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
-    from sandbox.pipedrive.app import PipedriveApp
+    from sandbox.pipedrive.gateway.app import PipedriveApp
     from sandbox.stel_order.control import Control
     from tests.simulation.network import Network
 

@@ -13,12 +13,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sandbox.common.asgi import Request
-from sandbox.pipedrive.account import Account
-from sandbox.pipedrive.app import PipedriveApp
-from sandbox.pipedrive.clock import SandboxClock
-from sandbox.pipedrive.export import export_state
+from sandbox.pipedrive.account.account import Account
+from sandbox.pipedrive.account.clock import SandboxClock
+from sandbox.pipedrive.account.export import export_state
+from sandbox.pipedrive.gateway.app import PipedriveApp
 from sandbox.pipedrive.options import Options as PipedriveOptions
 from sandbox.stel_order import quota as stel_quota
 from sandbox.stel_order.application import Options as StelOptions
@@ -128,6 +130,7 @@ class World:
         self.stel, self.source = self._make_source()
         self.pipedrive = self._make_target()
         (self.folder / "ledger.db").write_bytes(_empty_ledger())
+        (self.folder / "signing-key.pem").write_bytes(_signing_key())
 
     @property
     def environ(self) -> dict[str, str]:
@@ -173,6 +176,7 @@ class World:
             "TRANSLOAD_LOADER_ADDRESS": "loader-1:1",
             "TRANSLOAD_QUOTA_ADDRESS": "loader-1:1",
             "TRANSLOAD_STAGING_URL": "memory:///",
+            "TRANSLOAD_LEDGER_SIGNING_KEY_FILE": str(self.folder / "signing-key.pem"),
             "TRANSLOAD_LEDGER_DATABASE_URL": f"sqlite:///{self.folder / 'ledger.db'}",
         }
         self._add("ledger", LedgerSettings.from_env, ledger.build, addresses)
@@ -248,6 +252,13 @@ def _empty_ledger() -> bytes:
         return path.read_bytes()
     finally:
         remove(folder)
+
+
+@cache
+def _signing_key() -> bytes:
+    """Answer the key every simulated ledger signs with: always the same, so that the same seed leaves the same bytes."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def prepare() -> None:
