@@ -81,6 +81,7 @@ class Journey:
             if self.plan.has_delta:
                 await self._delta(operator, judge)
             if self.plan.has_rollback:
+                judge.before_rollback()
                 await operator.rollback()
                 await self._settle()
                 self.problems += judge.after_rollback()

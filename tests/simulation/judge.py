@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+OK: Final = 200
 TOO_MANY: Final = 429
+DELETED_IN_ORDER: Final = (
+    *("/files/", "/notes/", "/activities/", "/deals/", "/persons/", "/organizations/", "/products/"),
+    *("/activityTypes/", "/stages/", "/pipelines/", "Fields/"),
+)
+"""Parts of paths, in the order in which a rollback may delete."""
 
 
 class Judge:
@@ -31,6 +37,7 @@ class Judge:
         self._world = world
         self._before = world.state()
         self.facts: dict[str, Any] = {}
+        self._rollback_from = 0
         self.broken: list[str] = []
         """Rules that were seen broken on the way."""
 
@@ -70,9 +77,21 @@ class Judge:
         problems += [f"reconciliation: {mismatch}".replace("\n", " ") for mismatch in found.mismatches if mismatch.target_id != str(edited)]
         return problems
 
+    def before_rollback(self) -> None:
+        """Note where the rollback begins in Pipedrive's journal."""
+        self._rollback_from = len(self._world.pipedrive.journal.entries)
+
     def after_rollback(self) -> list[str]:
-        """Say what a rollback left behind."""
-        return [f"rollback: {line}" for line in diff_of(_as_export(self._before), _as_export(self._world.state()))]
+        """Say what a rollback left behind, and whether it deleted what others hang on before them."""
+        problems = [f"rollback: {line}" for line in diff_of(_as_export(self._before), _as_export(self._world.state()))]
+        latest = 0
+        for entry in list(self._world.pipedrive.journal.entries)[self._rollback_from :]:
+            rank = next((rank for rank, part in enumerate(DELETED_IN_ORDER) if part in entry.path), -1)
+            if entry.method == "DELETE" and entry.status == OK and rank >= 0:
+                if rank < latest:
+                    problems.append(f"rollback: {entry.path} was deleted after {DELETED_IN_ORDER[latest]}")
+                latest = max(latest, rank)
+        return problems
 
     async def at_the_end(self, operator: Operator) -> list[str]:
         """Say what is wrong with the audit trail and with what was asked of Pipedrive."""
