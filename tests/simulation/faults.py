@@ -107,6 +107,8 @@ class Storm:
         loop.on_step = (loop.steps + wait, lambda: self._blow(blows))
 
     def _blow(self, blows: list[str]) -> None:
+        if self.is_over:
+            return
         kind = self.world.draw.choice(blows)
         self.counts[kind] = self.counts.get(kind, 0) + 1
         BLOWS[kind](self.world)
