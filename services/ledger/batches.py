@@ -62,8 +62,8 @@ class Begun:
     run: Run
 
 
-async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta) -> Begun:
-    """Claim the records of a batch, write the intents and say what is to be done.
+async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta, *, steady_now: datetime | None = None) -> Begun:
+    """Claim the records of a batch, write the intents and say what is to be done. Claims are measured by `steady_now`, if given.
 
     Raises:
         NotFoundError: the ledger does not wait for such a batch.
@@ -77,7 +77,7 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     if strangers:
         raise InvalidRequestError(f"batch {begin.batch_id} was announced without {min(strangers)}")
     run = check_taking_work(migration, await tx.get_run(begin.run_id), batch.phase, now)
-    claim = Claim(begin.holder, begin.token, begin.batch_id, now, now + claim_ttl)
+    claim = Claim(begin.holder, begin.token, begin.batch_id, now, (steady_now or now) + claim_ttl, steady_now)
     known = await tx.get_records(begin.migration_id, [record.key for record in begin.wanted])
     pairs = [(known.get(wanted.key) or _unseen(begin, batch, wanted), wanted) for wanted in begin.wanted]
     references = await _resolve(tx, begin, batch, [wanted for _, wanted in pairs])

@@ -7,7 +7,7 @@ from typing import Any, Final
 from grpc import aio
 
 from services.common.canonical import canonical_json
-from services.common.clock import Clock
+from services.common.clock import Clock, SteadyClock
 from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger import budgets, codec, sources
 from services.ledger.batches import Begin, Settle, begin_batch, settle_batch
@@ -32,8 +32,9 @@ Context = aio.ServicerContext[Any, Any]
 class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
     """`LedgerService` on a repository."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock, claim_ttl: timedelta = CLAIM_TTL) -> None:
+    def __init__(self, *, ledger: Ledger, clock: Clock, claim_ttl: timedelta = CLAIM_TTL, steady: SteadyClock | None = None) -> None:
         self._ledger = ledger
+        self._steady = steady or SteadyClock(clock)
         self._clock = clock
         self._claim_ttl = claim_ttl
 
@@ -151,12 +152,13 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             holder=codec.require(request.holder, "holder"),
             token=request.request_id,
         )
-        begun = await self._ledger.transact(lambda tx: begin_batch(tx, begin, self._clock.now(), self._claim_ttl))
+        begun = await self._ledger.transact(lambda tx: begin_batch(tx, begin, self._clock.now(), self._claim_ttl, steady_now=self._steady.now()))
         return pb.BeginBatchResponse(
             decisions=[codec.decision_to(decision) for decision in begun.decisions],
             reference_ids=begun.references.ids,
             dropped_references=begun.dropped,
             claim_expire_time=codec.to_timestamp(begun.claim.expire_time),
+            claim_duration=codec.to_duration(self._claim_ttl),
             connection=begun.migration.target_connection,
             run_kind=codec.run_kind_to(begun.run.kind),
         )

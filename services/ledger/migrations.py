@@ -24,7 +24,7 @@ from services.ledger.domain import (
 )
 from services.ledger.runs.audit import with_new_mapping
 from services.ledger.runs.context import RunContext
-from services.ledger.runs.driver import unpaused
+from services.ledger.runs.driver import after, unpaused
 from services.ledger.states import Standing, Step, check, state_after_step
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ async def start_run(transaction: Transaction, migration_id: str, kind: RunKind, 
         run_id=f"{migration_id}-{kind}-{len(runs) + 1}",
         migration_id=migration_id,
         kind=kind,
-        start_time=now,
+        start_time=after((known.start_time for known in runs), now),
         activity="starting",
         planned_token_count=planned,
         context_json=RunContext(sample_size=sample_size).to_json(),

@@ -887,6 +887,7 @@ class BeginBatchResponse(_message.Message):
     CLAIM_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CONNECTION_FIELD_NUMBER: _builtins.int
     RUN_KIND_FIELD_NUMBER: _builtins.int
+    CLAIM_DURATION_FIELD_NUMBER: _builtins.int
     connection: _builtins.str
     """Name of the target connection."""
     run_kind: _builtins.str
@@ -905,7 +906,13 @@ class BeginBatchResponse(_message.Message):
 
     @_builtins.property
     def claim_expire_time(self) -> _timestamp_pb2.Timestamp:
-        """The claims end then; a call not sent by then must not be sent."""
+        """The claims end then, by the ledger's clock; for people. What counts for a loader is claim_duration."""
+
+    @_builtins.property
+    def claim_duration(self) -> _duration_pb2.Duration:
+        """How long the claims last, at least, from the moment the request was sent; a call not sent by then must not be sent. A duration, because the
+        clocks of ledger and loader may differ by more than a claim lasts.
+        """
 
     def __init__(
         self,
@@ -916,10 +923,11 @@ class BeginBatchResponse(_message.Message):
         claim_expire_time: _timestamp_pb2.Timestamp | None = ...,
         connection: _builtins.str = ...,
         run_kind: _builtins.str = ...,
+        claim_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_expire_time", b"claim_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_expire_time", b"claim_expire_time", "connection", b"connection", "decisions", b"decisions", "dropped_references", b"dropped_references", "reference_ids", b"reference_ids", "run_kind", b"run_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "connection", b"connection", "decisions", b"decisions", "dropped_references", b"dropped_references", "reference_ids", b"reference_ids", "run_kind", b"run_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

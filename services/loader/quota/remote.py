@@ -43,6 +43,8 @@ class RemoteSource:
     async def acquire(self, connection: str, *, requests: int, tokens: int, searches: int, priority: Priority) -> tuple[Grant, int] | Refusal:
         """Asks the arbiter. Raises RateLimitedError, UnavailableError: none of them answers."""
         stub = self._stubs[self._present]
+        # The lease is not older than the question; the clocks of arbiter and loader need not agree.
+        asked = self._clock.monotonic()
         try:
             response = await stub.AcquireLease(
                 quota_service_pb2.AcquireLeaseRequest(
@@ -67,9 +69,9 @@ class RemoteSource:
             if response.is_held_elsewhere:
                 self._ask_next()
             return Refusal(response.retry_delay.ToTimedelta().total_seconds())
-        left = (response.expire_time.ToDatetime(self._clock.now().tzinfo) - self._clock.now()).total_seconds()
         self._granted_by[response.lease_id] = stub
-        grant = Grant(lease_id=response.lease_id, expires=self._clock.monotonic() + left, calls_open=response.request_count)
+        expires = asked + response.lease_duration.ToTimedelta().total_seconds()
+        grant = Grant(lease_id=response.lease_id, expires=expires, calls_open=response.request_count)
         return grant, response.request_count
 
     def _ask_next(self) -> None:

@@ -56,7 +56,9 @@ class QuotaServicer(QuotaServiceBase):
             response.is_held_elsewhere = answer.is_held_elsewhere
             return response
         response.lease_id, response.request_count, response.token_count = answer.lease_id, answer.request_count, answer.token_count
-        response.expire_time.FromDatetime(self._clock.now() + timedelta(seconds=answer.expires - self._clock.monotonic()))
+        lease_duration = timedelta(seconds=answer.expires - self._clock.monotonic())
+        response.expire_time.FromDatetime(self._clock.now() + lease_duration)
+        response.lease_duration.FromTimedelta(lease_duration)
         if request.request_id:
             self._answers[request.request_id] = response
             if len(self._answers) > _ANSWERS_KEPT:
