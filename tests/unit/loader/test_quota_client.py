@@ -142,7 +142,9 @@ async def test_a_lease_lasts_as_long_as_it_lasts_whatever_the_clocks_show(second
     clock = FakeClock()
     servicer = QuotaServicer(arbiter=Arbiter(settings=setting(lease_seconds=10.0), clock=clock), clock=OtherWall(clock, seconds))
     channel: Any = DirectChannel(servicer)
-    answer = await RemoteSource(channels=[channel], holder="r1/1", clock=clock).acquire("crm", requests=1, tokens=5, searches=0, priority=Priority.BULK)
+    answer = await RemoteSource(channels=[channel], holder="r1/1", clock=clock).acquire(
+        "crm", requests=1, tokens=5, searches=0, priority=Priority.BULK
+    )
     assert isinstance(answer, tuple)
     assert answer[0].expires == pytest.approx(clock.monotonic() + 10.0)
 
