@@ -198,7 +198,8 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             term=term,
             kept=request.kept.SerializeToString(deterministic=True) if request.HasField("kept") else None,
         )
-        now = self._clock.now()
+        # How long a term lasts must not depend on a wall clock that may be set.
+        now = self._steady.now()
         held = await self._ledger.transact(lambda tx: budgets.hold_budget(tx, hold, now))
         response = pb.HoldBudgetResponse(is_granted=held.is_granted, term_number=held.term.term_number)
         if not held.is_granted:
