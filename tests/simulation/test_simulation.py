@@ -27,9 +27,9 @@ def test_no_seed_loses_or_repeats_anything() -> None:
 
 
 def test_a_seed_can_be_replayed_to_the_letter() -> None:
-    first, second = run("--seed", "7"), run("--seed", "7")
-    assert first.stdout.count("\n") > 100
-    assert first.stdout.splitlines()[:-6] == second.stdout.splitlines()[:-6]
+    first, second = ([line for line in run("--seed", "7").stdout.splitlines() if " s of a core" not in line] for _ in range(2))
+    assert len(first) > 100
+    assert first == second
 
 
 @pytest.mark.parametrize("mutant", ["acknowledge_before_settle", "skip_the_doubt", "debit_after_the_call"])
