@@ -9,7 +9,8 @@ import sys
 import pytest
 
 SEEDS = int(os.environ.get("TRANSLOAD_TEST_SEEDS", "50"))
-"""How many seeds; `make simulate-many` runs more."""
+"""How many seeds, as far as they fit into `SECONDS`; `make simulate-many` runs more."""
+SECONDS = "240"
 WORKERS = os.environ.get("TRANSLOAD_TEST_WORKERS", "2")
 
 pytestmark = pytest.mark.slow
@@ -22,7 +23,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_no_seed_loses_or_repeats_anything() -> None:
-    result = run("--count", str(SEEDS), "--workers", WORKERS)
+    result = run("--count", str(SEEDS), "--seconds", SECONDS, "--workers", WORKERS)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
