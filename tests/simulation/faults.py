@@ -25,6 +25,8 @@ WEIGHTS: Final = {"audit": 1, "schema": 2, "sample": 3, "load": 6, "delta": 4, "
 """How often a bad time begins with a step."""
 
 
+FORBIDDEN: Final = 403
+BLOCKS_MAX: Final = 2
 CLOCK_SECONDS: Final = 55.0
 """How far a wall clock may be off: two of them by more than a claim lasts, each by less than the margin of a search for what is in doubt."""
 
@@ -244,8 +246,10 @@ def _target_faults(world: World) -> None:
 
 
 def _blocked(world: World) -> None:
-    """Cloudflare answers with its page."""
-    world.pipedrive.faults.add({"kind": "status", "status": 403, "body": "<html><title>Access denied | Cloudflare</title></html>", "times": 1})
+    """Cloudflare answers with its page. Twice at most: each time doubles the pause, up to an hour of nothing."""
+    if sum(rule.status == FORBIDDEN for rule in world.pipedrive.faults.rules if rule.kind == "status") >= BLOCKS_MAX:
+        return
+    world.pipedrive.faults.add({"kind": "status", "status": FORBIDDEN, "body": "<html><title>Access denied | Cloudflare</title></html>", "times": 1})
 
 
 def _source_faults(world: World) -> None:

@@ -10,10 +10,9 @@ from unittest import mock
 
 from services.common.clock import SteadyClock
 from services.extractor.ledger import LedgerClient as ExtractorLedger
-from services.ledger import batches, migrations, outcomes
+from services.ledger import batches, migrations
 from services.ledger.claims import Action, Claim, decide_load
 from services.ledger.coordinator import Coordinator
-from services.ledger.domain import RecordState
 from services.ledger.runs.rollback import RollbackDriver
 from services.loader.doubt import Doubt
 from services.loader.quota.arbiter import Arbiter, Priority
@@ -174,16 +173,6 @@ def take_a_twin(put: Put) -> None:
     put(Doubt, "_just_created", lambda _doubt, _entity: frozenset())
 
 
-def settle_without_claim(put: Put) -> None:
-    """Whoever settles last is right, with or without a claim."""
-    settle = outcomes.settle
-
-    def settle_anyway(record: Any, outcome: Any, sender: Any) -> Any:
-        return settle(replace(record, holder=sender.holder, state=RecordState.CLAIMED), outcome, sender)
-
-    put(batches, "settle", settle_anyway)
-
-
 def lose_a_page(put: Put) -> None:
     """The extractor takes a page for recorded although the ledger did not answer."""
     record_page = ExtractorLedger.record_page
@@ -216,7 +205,6 @@ MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
         take_over_at_once,
         no_grace,
         take_a_twin,
-        settle_without_claim,
         lose_a_page,
     )
 }
