@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.simulation.mutants.catalogue import MUTANTS, SEEDS_MAX, mutated
+from tests.simulation.mutants.catalogue import MUTANTS, SEEDS_MAX, mutated, plan_with
 from tests.simulation.simulation import Verdict, simulate
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run_one(seed: int, *, is_quiet: bool, mutant: str = "") -> int:
     """Replay a seed; answers the exit code."""
     with mutated(mutant) if mutant else nullcontext():
-        verdict = simulate(seed, output=None if is_quiet else sys.stdout)
+        verdict = simulate(seed, plan=plan_with(seed, mutant), output=None if is_quiet else sys.stdout)
     sys.stdout.write(f"\nseed {seed}: {'; '.join(verdict.problems) or 'all is well'}\n")
     sys.stdout.write(
         f"{verdict.virtual_seconds:g} virtual s, {verdict.cpu_seconds:g} s of a core, {verdict.steps} steps, trace {verdict.digest[:16]}\n"
@@ -60,7 +60,7 @@ def _find(name: str, *, first: int, seeds_max: int) -> tuple[int, str]:
     """Answer how many seeds were run, and what the last one found."""
     for count, seed in enumerate(range(first, first + seeds_max), 1):
         with mutated(name):
-            verdict = simulate(seed)
+            verdict = simulate(seed, plan=plan_with(seed, name))
         if verdict.problems:
             return count, f"seed {seed}: {verdict.problems[0]}"
     return seeds_max, ""

@@ -10,7 +10,7 @@ import pytest
 
 SEEDS = int(os.environ.get("TRANSLOAD_TEST_SEEDS", "50"))
 """How many seeds, as far as they fit into `SECONDS`; `make simulate-many` runs more."""
-SECONDS = "240"
+SECONDS = "150"
 WORKERS = os.environ.get("TRANSLOAD_TEST_WORKERS", "2")
 
 pytestmark = pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
@@ -18,6 +19,8 @@ from services.loader.doubt import Doubt
 from services.loader.quota.arbiter import Arbiter, Priority
 from services.loader.quota.client import Grant, QuotaClient
 from services.loader.worker import LoadWorker
+from tests.simulation.faults import KINDS, Weather
+from tests.simulation.journey import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -208,6 +211,23 @@ MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
         lose_a_page,
     )
 }
+
+
+FAVOURED: Final[dict[str, tuple[str, ...]]] = {
+    "skip_the_doubt": ("target faults", "target way"),
+    "forget_the_intent": ("kill", "target way"),
+}
+"""Kinds of fault in whose midst a mutant is looked for, where most seeds do not have them: its own bug shows in nothing else."""
+
+
+def plan_with(seed: int, mutant: str) -> Plan | None:
+    """Answer the plan of a seed for a mutant: its own, with the faults the mutant needs while the load runs. None: as the seed draws it."""
+    kinds = FAVOURED.get(mutant)
+    if kinds is None:
+        return None
+    plan = Plan.drawn(Random(seed))
+    weather = Weather(tuple(sorted({*plan.weather.kinds, *kinds} & KINDS)), "load", 120.0, plan.weather.steps_between)
+    return replace(plan, weather=weather)
 
 
 @contextmanager
