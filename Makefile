@@ -10,7 +10,7 @@ SEED ?= 1
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
+.PHONY: simulate simulate-many simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -70,6 +70,15 @@ RUN_OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(SEATS),--seats $(SEATS)) $(if 
 
 run: $(STAMP)  ## Move a generated STEL Order account into the Pipedrive sandbox, within the limits of a plan
 	@$(BIN)/transload rehearse --seed $(SEED) $(RUN_OPTIONS)
+
+simulate: $(STAMP)  ## Replay one simulated migration with its trace: SEED=7, with MUTANT=name a bug put in
+	@$(BIN)/python -m tests.simulation --seed $(SEED) --mutant "$(MUTANT)"
+
+simulate-many: $(STAMP)  ## Simulate COUNT migrations under faults from seed FIRST on, over WORKERS processes
+	@$(BIN)/python -m tests.simulation --first $(or $(FIRST),1) --count $(or $(COUNT),2000) --workers $(WORKERS)
+
+simulate-mutants: $(STAMP)  ## Look for each bug put in on purpose, with at most COUNT seeds
+	@$(BIN)/python -m tests.simulation --mutants --count $(or $(COUNT),500) --workers $(WORKERS)
 
 bench: $(STAMP)  ## Measure against a baseline in the same run
 	$(BIN)/python -m bench

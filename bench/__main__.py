@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import audit_verification, end_to_end, ledger_events, memory, reading_and_mapping
+from bench import audit_verification, end_to_end, ledger_events, memory, quota_days, reading_and_mapping
 
 BENCHMARKS = {
     "end_to_end": end_to_end.run,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "reading_and_mapping": reading_and_mapping.run,
     "memory": memory.run,
     "audit_verification": audit_verification.run,
+    "quota_days": quota_days.run,
 }
 RESULT = Path(".transload") / "bench.json"
 

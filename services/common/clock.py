@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -38,3 +38,27 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Waits; zero and less only give way to other tasks."""
         await asyncio.sleep(max(0.0, seconds))
+
+
+class SteadyClock:
+    """The time a clock showed at first, carried on by its monotonic side: it drifts with the machine, but never jumps.
+
+    For how long something may last, such as a claim. For what people read, and for moments others name, take the wall clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._now = clock.now()
+        self._monotonic = clock.monotonic()
+
+    def now(self) -> datetime:
+        """Answers the time as an aware UTC time."""
+        return self._now + timedelta(seconds=self._clock.monotonic() - self._monotonic)
+
+    def monotonic(self) -> float:
+        """Answers seconds since an arbitrary moment."""
+        return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits; zero and less only give way to other tasks."""
+        await self._clock.sleep(seconds)

@@ -194,15 +194,20 @@ class Consumer:
         return await self._answer("nak", lambda: message.nak(delay=delay_seconds))
 
     def _delay_seconds(self, error: Exception, delivery: int) -> float:
-        """Says when the message shall come back; a rate limit and an outage also keep us from fetching others meanwhile."""
+        """Says when the message shall come back; a rate limit and an outage also keep us from fetching others meanwhile.
+
+        Unless the error names the one `connection` that is at fault: messages for others do not have to wait for it.
+        """
+        is_for_all = not (isinstance(error, TransloadError) and error.metadata.get("connection"))
         if isinstance(error, RateLimitedError):
             seconds = min(error.retry_after_seconds, self._policy.pause_seconds_max)
-            self._pause(seconds)
+            if is_for_all:
+                self._pause(seconds)
             return max(seconds, 0.05)
         if isinstance(error, (ClaimHeldError, PausedError)):
             return self._policy.held.delay_seconds(delivery)
         seconds = self._policy.transient.delay_seconds(delivery)
-        if isinstance(error, TransientError):
+        if isinstance(error, TransientError) and is_for_all:
             self._pause(min(seconds, self._policy.transient.base_seconds))
         return seconds
 

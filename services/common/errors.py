@@ -3,7 +3,8 @@
     TransloadError
     ├── TransientError            the same call may succeed later            UNAVAILABLE         nak with backoff
     │   └── UnavailableError      a service, store or stream is away         UNAVAILABLE         nak with backoff
-    ├── RateLimitedError          wait `retry_after_seconds`                 RESOURCE_EXHAUSTED  nak that long, fetching pauses
+    ├── RateLimitedError          wait `retry_after_seconds`                 RESOURCE_EXHAUSTED  nak that long; fetching pauses, unless its
+    │                                                                                            metadata names one `connection`
     ├── ClaimHeldError            another worker has the record              ABORTED             nak
     ├── PausedError               the migration is paused                    ABORTED             nak
     ├── PermanentError            repeating gives the same answer            INVALID_ARGUMENT    buried, then term

@@ -58,7 +58,8 @@ MAPPED: Final = StreamSpec("MAPPED", messages_max=5_000, bytes_max=256 * MEBIBYT
 """`mapped.<migration_id>.<phase>`: `MappedBatch`es, transformer (and ledger, for schema and rollback) to loader."""
 
 TRANSFORMER: Final = ConsumerSpec(RAW, "transformer")
-LOADER: Final = ConsumerSpec(MAPPED, "loader")
+LOADER: Final = ConsumerSpec(MAPPED, "loader", unanswered_max=2 * MAPPED.messages_max)
+"""More than the stream holds: batches of a company whose budget is used up come back later, and all of them together must not keep others back."""
 
 STREAMS: Final = (RAW, MAPPED)
 CONSUMERS: Final = (TRANSFORMER, LOADER)

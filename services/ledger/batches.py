@@ -62,8 +62,8 @@ class Begun:
     run: Run
 
 
-async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta) -> Begun:
-    """Claim the records of a batch, write the intents and say what is to be done.
+async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta, *, steady_now: datetime | None = None) -> Begun:
+    """Claim the records of a batch, write the intents and say what is to be done. Claims are measured by `steady_now`, if given.
 
     Raises:
         NotFoundError: the ledger does not wait for such a batch.
@@ -77,7 +77,7 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     if strangers:
         raise InvalidRequestError(f"batch {begin.batch_id} was announced without {min(strangers)}")
     run = check_taking_work(migration, await tx.get_run(begin.run_id), batch.phase, now)
-    claim = Claim(begin.holder, begin.token, begin.batch_id, now, now + claim_ttl)
+    claim = Claim(begin.holder, begin.token, begin.batch_id, now, (steady_now or now) + claim_ttl, steady_now)
     known = await tx.get_records(begin.migration_id, [record.key for record in begin.wanted])
     pairs = [(known.get(wanted.key) or _unseen(begin, batch, wanted), wanted) for wanted in begin.wanted]
     references = await _resolve(tx, begin, batch, [wanted for _, wanted in pairs])
@@ -192,11 +192,11 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
             records[outcome.key] = settlement.record
             found.append(settlement)
             token_count += outcome.token_count
-    await _keep(tx, request, found, sender, token_count)
+    await _keep(tx, request, found, sender, token_count, target_entity=batch.target_entity if batch is not None else "")
     return await _finish(tx, request, batch, records)
 
 
-async def _keep(tx: Transaction, request: Settle, found: Sequence[Settlement], sender: Sender, token_count: int) -> None:
+async def _keep(tx: Transaction, request: Settle, found: Sequence[Settlement], sender: Sender, token_count: int, *, target_entity: str) -> None:
     identity = f"settle/{request.request_id}"
     is_told_before = bool(request.request_id) and await tx.get_response(identity) is not None
     if not found and (is_told_before or not request.request_id or not request.shared_calls):
@@ -214,7 +214,7 @@ async def _keep(tx: Transaction, request: Settle, found: Sequence[Settlement], s
     await tx.close_review_items(request.migration_id, over, sender.replica, sender.now)
     await tx.append_events(request.migration_id, events)
     if token_count:
-        await tx.add_run_tokens(request.run_id, token_count)
+        await tx.add_run_tokens(request.run_id, token_count, target_entity=target_entity)
 
 
 async def _ordered(tx: Transaction, migration_id: str, found: Sequence[Settlement]) -> list[Record]:

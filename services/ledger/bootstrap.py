@@ -62,7 +62,7 @@ async def build(settings: LedgerSettings) -> AsyncIterator[Service]:
         timing = Timing(tick_seconds=settings.tick_seconds, reannounce_seconds=settings.reannounce_seconds, restart_seconds=settings.restart_seconds)
         coordinator = Coordinator(tools=tools, drivers=drivers(tools), incarnation=bus.incarnation, timing=timing)
         relay = OutboxRelay(ledger=ledger, publisher=bus, clock=clock)
-        workers = LedgerServicer(ledger=ledger, clock=clock, claim_ttl=timedelta(seconds=settings.claim_seconds))
+        workers = LedgerServicer(ledger=ledger, clock=clock, claim_ttl=timedelta(seconds=settings.claim_seconds), steady=tools.steady)
         yield Service(
             name="ledger",
             servicers=[

@@ -63,7 +63,14 @@ class Claim:
     """Request id: the same one again is the same claim, whose first answer got lost."""
     batch_id: str
     now: datetime
+    """What the wall clock shows: for what is written down."""
     expire_time: datetime
+    steady_now: datetime | None = None
+    """What claims are measured by: a clock that never jumps. None: `now`."""
+
+    def is_over(self, expire_time: datetime | None) -> bool:
+        """Say whether somebody else's claim has ended."""
+        return expire_time is None or expire_time <= (self.steady_now or self.now)
 
     @property
     def replica(self) -> str:
@@ -235,7 +242,7 @@ def _repeat_or_held(record: Record, claim: Claim) -> Decision | None:
         # The answer to this very request got lost; nobody has acted on it.
         renewed = replace(record, claim_expire_time=claim.expire_time)
         return Decision(renewed, _ACTIONS[record.claim_action], is_changed=True)
-    if record.claim_expire_time is None or record.claim_expire_time <= claim.now:
+    if claim.is_over(record.claim_expire_time):
         return None
     if record.holder == claim.holder:
         # The same process works on it in another batch; the same batch again means that its first handling ended without an outcome.

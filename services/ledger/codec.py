@@ -1,9 +1,10 @@
 """The contract's messages to the domain and back. Rules of the contract that need no storage are checked here."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from google.protobuf import duration_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.common.errors import InvalidRequestError
@@ -39,6 +40,13 @@ _ISSUES: Final = {ledger_service_pb2.IssueKind.Value(f"ISSUE_KIND_{kind.name}"):
 _EXTRACTION: Final = {ledger_service_pb2.ExtractionState.Value(f"EXTRACTION_STATE_{state.name}"): state for state in ExtractionState}
 _ACTIONS: Final = {action: ledger_service_pb2.RecordAction.Value(f"RECORD_ACTION_{action.name}") for action in Action}
 _REASONS: Final = frozenset(name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.keys())  # noqa: SIM118 - an enum, not a dict
+
+
+def to_duration(span: timedelta) -> duration_pb2.Duration:
+    """Write a span of time."""
+    duration = duration_pb2.Duration()
+    duration.FromTimedelta(span)
+    return duration
 
 
 def to_timestamp(time: datetime | None) -> Timestamp | None:

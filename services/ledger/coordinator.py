@@ -65,6 +65,8 @@ class _Watch:
     still_since: float = 0.0
     patience_seconds: float = 0.0
     was_paused: bool = False
+    is_cut_off: bool = False
+    """An outage of NATS was shown for this run; the first good step without one takes it back."""
     is_rate_limited: bool = False
     """The last step of this run met a used-up budget; the next good one shows that the wait is over, whatever time was named."""
 
@@ -196,13 +198,15 @@ class Coordinator:
     async def _after_success(self, migration: Migration, run: Run, watch: _Watch, *, is_waiting: bool) -> None:
         """End a pause that is over, show an outage of NATS, and announce work again that does not move."""
         is_own_outage = migration.pause_kind is PauseKind.OUTAGE and migration.resume_time is None
-        is_own_outage = is_own_outage and (watch.failures > 0 or not watch.has_advanced)
+        is_own_outage = is_own_outage and (watch.failures > 0 or not watch.has_advanced or watch.is_cut_off)
         is_due = migration.resume_time is not None and migration.resume_time <= self._tools.clock.now()
         is_own_wait = watch.is_rate_limited and migration.pause_kind in {PauseKind.TARGET_QUOTA, PauseKind.SOURCE_QUOTA}
         watch.failures = 0
         watch.has_advanced = True
         watch.is_rate_limited = False
-        if self._streams_problem and run.phase:
+        is_cut_off = bool(self._streams_problem and run.phase)
+        watch.is_cut_off = is_cut_off
+        if is_cut_off:
             await self._pause(run, PauseKind.OUTAGE, "UNAVAILABLE", self._streams_problem)
         elif migration.pause_kind is not PauseKind.NONE and (is_own_outage or is_own_wait or is_due):
             await self._unpause(run)

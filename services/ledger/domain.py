@@ -161,6 +161,34 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetTerm:
+    """Who may grant from a target connection's budget, and until when."""
+
+    connection: str
+    term_number: int
+    holder: str
+    """`{replica}/{incarnation}` of the arbiter."""
+    expire_time: datetime
+    kept: bytes = b""
+    """`KeptBudget` as the holder noted it last; empty: nothing yet."""
+
+    @property
+    def replica(self) -> str:
+        """The holder without its incarnation."""
+        return self.holder.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RunCost:
+    """What a run spent on one target entity."""
+
+    run_id: str
+    target_entity: str
+    """`account` for looks at the account, `diff` for reading the sample back."""
+    token_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Extraction:
     """One reading of a source."""
 

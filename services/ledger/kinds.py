@@ -170,5 +170,7 @@ class ReportKind(StrEnum):
     """Head of the diff; its rows are report rows of the same kind."""
     RECONCILIATION = "reconciliation"
     """Head of the reconciliation; its rows are the mismatches."""
+    LOAD_PLAN = "load_plan"
+    """What the migration will spend, as `PlanTokens` answered it for the mapping whose digest it names."""
     PLAN = "plan"
     """Whatever else a run must remember between its steps."""

@@ -7,9 +7,9 @@ from typing import Any, Final
 from grpc import aio
 
 from services.common.canonical import canonical_json
-from services.common.clock import Clock
+from services.common.clock import Clock, SteadyClock
 from services.common.errors import InvalidRequestError, NotFoundError
-from services.ledger import codec, sources
+from services.ledger import budgets, codec, sources
 from services.ledger.batches import Begin, Settle, begin_batch, settle_batch
 from services.ledger.claims import is_paused
 from services.ledger.domain import Migration
@@ -20,6 +20,8 @@ from transload.v1 import ledger_service_pb2_grpc
 
 CLAIM_TTL: Final = timedelta(seconds=60)
 """How long a claim lives without an outcome."""
+TERM_MIN: Final = timedelta(seconds=1)
+TERM_MAX: Final = timedelta(seconds=600)
 PAGES_DEFAULT: Final = 500
 PAGES_MAX: Final = 1000
 LOOKUP_MAX: Final = 1000
@@ -30,8 +32,9 @@ Context = aio.ServicerContext[Any, Any]
 class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
     """`LedgerService` on a repository."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock, claim_ttl: timedelta = CLAIM_TTL) -> None:
+    def __init__(self, *, ledger: Ledger, clock: Clock, claim_ttl: timedelta = CLAIM_TTL, steady: SteadyClock | None = None) -> None:
         self._ledger = ledger
+        self._steady = steady or SteadyClock(clock)
         self._clock = clock
         self._claim_ttl = claim_ttl
 
@@ -149,12 +152,13 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             holder=codec.require(request.holder, "holder"),
             token=request.request_id,
         )
-        begun = await self._ledger.transact(lambda tx: begin_batch(tx, begin, self._clock.now(), self._claim_ttl))
+        begun = await self._ledger.transact(lambda tx: begin_batch(tx, begin, self._clock.now(), self._claim_ttl, steady_now=self._steady.now()))
         return pb.BeginBatchResponse(
             decisions=[codec.decision_to(decision) for decision in begun.decisions],
             reference_ids=begun.references.ids,
             dropped_references=begun.dropped,
             claim_expire_time=codec.to_timestamp(begun.claim.expire_time),
+            claim_duration=codec.to_duration(self._claim_ttl),
             connection=begun.migration.target_connection,
             run_kind=codec.run_kind_to(begun.run.kind),
         )
@@ -182,6 +186,29 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             entity = codec.require(request.target_entity, "target_entity")
             found = await reader.find_targets(migration.target_connection, entity, list(request.target_ids))
         return pb.LookupTargetsResponse(targets=[pb.KnownTarget(target_id=target_id, key=key) for target_id, key in found.items()])
+
+    async def HoldBudget(self, request: pb.HoldBudgetRequest, context: Context) -> pb.HoldBudgetResponse:  # noqa: N802, ARG002
+        """Give an arbiter its term."""
+        term = request.term.ToTimedelta()
+        if not TERM_MIN <= term <= TERM_MAX:
+            raise InvalidRequestError(f"term: {TERM_MIN.total_seconds():g} to {TERM_MAX.total_seconds():g} s")
+        hold = budgets.Hold(
+            connection=codec.require(request.connection, "connection"),
+            holder=codec.require(request.holder, "holder"),
+            term=term,
+            kept=request.kept.SerializeToString(deterministic=True) if request.HasField("kept") else None,
+        )
+        # How long a term lasts must not depend on a wall clock that may be set.
+        now = self._steady.now()
+        held = await self._ledger.transact(lambda tx: budgets.hold_budget(tx, hold, now))
+        response = pb.HoldBudgetResponse(is_granted=held.is_granted, term_number=held.term.term_number)
+        if not held.is_granted:
+            response.retry_delay.FromTimedelta(max(timedelta(), held.term.expire_time - now))
+        elif held.before is not None:
+            response.kept.ParseFromString(held.before.kept)
+            response.idle_duration.FromTimedelta(max(timedelta(), now - held.before.expire_time))
+            response.is_same_replica = held.before.replica == hold.replica
+        return response
 
     async def ReportTarget(self, request: pb.ReportTargetRequest, context: Context) -> pb.ReportTargetResponse:  # noqa: N802, ARG002
         """Pause or let go on the migrations into a target."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
+from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError
-from services.ledger import codec, migrations, review
+from services.ledger import codec, load_plan, migrations, review
 from services.ledger import migration_codec as write
 from services.ledger.audit import inclusion_paths, sign_head, verify_trail
 from services.ledger.domain import Mapping, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
@@ -108,6 +109,16 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         if report is None:
             raise NotFoundError("there is no audit report yet: start an audit and wait for its end")
         return pb.GetAuditResponse(report_json=report.content)
+
+    async def PlanLoad(self, request: pb.PlanLoadRequest, context: Context) -> pb.PlanLoadResponse:  # noqa: N802, ARG002
+        """Answer what the migration spends."""
+        async with self._ledger.read() as reader:
+            migration = await require_migration(reader, request.migration_id)
+        plan = await load_plan.load_plan_of(self._tools, migration)
+        if plan is None:
+            raise NotFoundError("there is no plan yet: start an audit and wait for its end")
+        async with self._ledger.read() as reader:
+            return pb.PlanLoadResponse(plan_json=canonical_json(await load_plan.describe(reader, migration, plan)))
 
     async def GetMapping(self, request: pb.GetMappingRequest, context: Context) -> pb.GetMappingResponse:  # noqa: N802, ARG002
         """Answer a version of the mapping."""

@@ -24,10 +24,11 @@ from services.ledger.domain import (
 )
 from services.ledger.runs.audit import with_new_mapping
 from services.ledger.runs.context import RunContext
-from services.ledger.runs.driver import unpaused
+from services.ledger.runs.driver import after, unpaused
 from services.ledger.states import Standing, Step, check, state_after_step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping as Mapping_
     from datetime import datetime
 
     from services.ledger.domain import Options
@@ -107,12 +108,12 @@ async def start_run(transaction: Transaction, migration_id: str, kind: RunKind, 
     if kind is RunKind.ROLLBACK:
         await _cancel_active(transaction, migration, actor=actor, now=now)
     runs = await transaction.list_runs(migration_id)
-    planned = await planned_token_count(transaction, migration_id) if kind is RunKind.LOAD else 0
+    planned = await planned_for_run(transaction, migration_id, kind)
     run = Run(
         run_id=f"{migration_id}-{kind}-{len(runs) + 1}",
         migration_id=migration_id,
         kind=kind,
-        start_time=now,
+        start_time=after((known.start_time for known in runs), now),
         activity="starting",
         planned_token_count=planned,
         context_json=RunContext(sample_size=sample_size).to_json(),
@@ -253,15 +254,25 @@ async def complete(transaction: Transaction, migration_id: str, *, actor: str) -
 
 
 async def planned_token_count(reader: Reader, migration_id: str) -> int:
-    """Answer the tokens the audit planned for the full load; 0 before the audit."""
-    report = await reader.get_report(migration_id, ReportKind.AUDIT)
-    return _planned(report.content) if report else 0
+    """Answer the tokens planned for sample and load together; 0 before the audit."""
+    steps = await _planned_steps(reader, migration_id)
+    return steps.get(RunKind.SAMPLE, 0) + steps.get(RunKind.LOAD, 0)
 
 
-@lru_cache(maxsize=2)
-def _planned(audit: bytes) -> int:
-    """Read the number out of an audit report: the same large document is asked for with every look at a migration."""
-    return int(orjson.loads(audit).get("load", {}).get("token_count", 0))
+async def planned_for_run(reader: Reader, migration_id: str, kind: RunKind) -> int:
+    """Answer the tokens planned for the runs of a kind; 0 where no plan applies. A rollback plans itself when it begins."""
+    return 0 if kind is RunKind.ROLLBACK else (await _planned_steps(reader, migration_id)).get(kind, 0)
+
+
+async def _planned_steps(reader: Reader, migration_id: str) -> Mapping_[str, int]:
+    report = await reader.get_report(migration_id, ReportKind.LOAD_PLAN)
+    return _steps(report.content) if report else {}
+
+
+@lru_cache(maxsize=8)
+def _steps(plan: bytes) -> Mapping_[str, int]:
+    """Read the tokens of each step out of a plan: the same document is asked for with every look at a migration."""
+    return {name: int(step.get("tokens", 0)) for name, step in orjson.loads(plan).get("steps", {}).items()}
 
 
 async def _cancel_active(transaction: Transaction, migration: Migration, *, actor: str, now: datetime) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from services.ledger.domain import (
     Batch,
     BatchState,
+    BudgetTerm,
     EntityCount,
     Event,
     EventDraft,
@@ -35,6 +36,7 @@ from services.ledger.domain import (
     ReviewFilter,
     ReviewItem,
     Run,
+    RunCost,
     RunState,
     SourceIssue,
     SourceRecord,
@@ -69,6 +71,14 @@ class Reader(Protocol):
 
     async def list_runs(self, migration_id: str) -> Sequence[Run]:
         """List the runs of a migration, oldest first."""
+        ...
+
+    async def list_run_costs(self, migration_id: str) -> Sequence[RunCost]:
+        """List what the runs of a migration spent, by run and target entity."""
+        ...
+
+    async def get_budget_term(self, connection: str) -> BudgetTerm | None:
+        """Answer who may grant from a target connection's budget."""
         ...
 
     async def latest_run(self, migration_id: str) -> Run | None:
@@ -298,8 +308,12 @@ class Transaction(Reader, Protocol):
         """Write a run, new or changed; its `token_count` is left alone."""
         ...
 
-    async def add_run_tokens(self, run_id: str, token_count: int) -> None:
-        """Add tokens spent to a run."""
+    async def save_budget_term(self, term: BudgetTerm) -> None:
+        """Write who may grant from a target connection's budget."""
+        ...
+
+    async def add_run_tokens(self, run_id: str, token_count: int, *, target_entity: str) -> None:
+        """Add tokens spent to a run; `target_entity` says on what: see `RunCost`."""
         ...
 
     # extraction

@@ -9,6 +9,7 @@ import orjson
 from services.common import telemetry
 from services.common.errors import TransloadError
 from services.ledger.domain import EntityCount, ReportKind
+from services.ledger.load_plan import spent_for_load
 from services.ledger.migration_codec import entity_count_to_proto, target_count_to_proto
 from services.ledger.migrations import planned_token_count
 from transload.v1 import migration_service_pb2 as pb
@@ -67,4 +68,5 @@ async def summarize(reader: Reader, migration: Migration, entities: dict[str, bo
         source_call_count=sum(extraction.source_call_count for extraction in extractions),
         mismatch_count=int(orjson.loads(report.content).get("mismatch_count", 0)) if report else NO_RECONCILIATION,
         event_sequence=await reader.event_sequence(migration_id),
+        load_token_count=spent_for_load(runs),
     )

@@ -11,12 +11,14 @@ from services.common import grpc_client, jetstream, streams
 from services.common.clock import SystemClock
 from services.common.connections import Connections
 from services.common.consumer import Consumer
+from services.common.errors import TransientError
 from services.common.runtime import Service
 from services.common.staging import Staging
 from services.loader.ledger import LedgerClient
 from services.loader.pipedrive.http import http_client
 from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource
+from services.loader.quota.keeper import Keeper
 from services.loader.quota.remote import RemoteSource
 from services.loader.quota.servicer import QuotaServicer
 from services.loader.servicer import LoaderServicer
@@ -28,7 +30,7 @@ from transload.v1.quota_service_pb2 import GetQuotaRequest, GetQuotaResponse
 from transload.v1.quota_service_pb2_grpc import QuotaServiceStub, add_QuotaServiceServicer_to_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from services.loader.quota.client import Source
     from services.loader.settings import LoaderSettings
@@ -43,18 +45,20 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
         bus = await stack.enter_async_context(jetstream.connect(settings.nats))
         ledger_channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address))
         http = await stack.enter_async_context(http_client(connections_max=settings.in_flight_max * 2, timeout_seconds=settings.call_timeout_seconds))
-        arbiter = Arbiter(settings=settings.quota, clock=clock)
+        ledger = LedgerClient(channel=ledger_channel, holder=holder)
+        arbiter = Arbiter(settings=settings.quota, clock=clock, has_terms=True)
+        keeper = Keeper(arbiter=arbiter, terms=ledger, settings=settings.quota, clock=clock)
         quota_servicer = QuotaServicer(arbiter=arbiter, clock=clock)
         source: Source = LocalSource(arbiter)
         get_quota = quota_servicer.quota
         if settings.quota_address and settings.quota_address != settings.grpc.listen:
-            quota_channel = await stack.enter_async_context(grpc_client.channel(settings.quota_address))
-            source = RemoteSource(channel=quota_channel, holder=holder, clock=clock)
-            get_quota = partial(_remote_quota, QuotaServiceStub(quota_channel))
+            addresses = [address.strip() for address in settings.quota_address.split(",") if address.strip()]
+            channels = [await stack.enter_async_context(grpc_client.channel(address)) for address in addresses]
+            source = RemoteSource(channels=channels, holder=holder, clock=clock)
+            get_quota = partial(_remote_quota, [QuotaServiceStub(channel) for channel in channels])
         targets = Targets(http=http, connections=Connections.from_env(settings.environ), source=source, clock=clock)
         stack.push_async_callback(targets.aclose)
         staging = Staging.open(settings.staging.url)
-        ledger = LedgerClient(channel=ledger_channel, holder=holder)
         upsert = Upsert(
             ledger=ledger,
             files=staging,
@@ -71,9 +75,21 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
                 (add_QuotaServiceServicer_to_server, quota_servicer),
             ],
             consumers=[Consumer(bus, streams.LOADER, worker.handle, concurrency=settings.consumer_concurrency)],
+            tasks=[keeper.run],
             pings={"nats": bus.ping, "ledger": partial(grpc_client.ping, ledger_channel)},
         )
 
 
-async def _remote_quota(stub: QuotaServiceStub, connection: str) -> GetQuotaResponse:
-    return await stub.GetQuota(GetQuotaRequest(connection=connection))
+async def _remote_quota(stubs: Sequence[QuotaServiceStub], connection: str) -> GetQuotaResponse:
+    """Answers the budget as the arbiter knows it that has learned most of it: the others have seen no header."""
+    found = GetQuotaResponse()
+    for number, stub in enumerate(stubs, start=1):
+        try:
+            response = await stub.GetQuota(GetQuotaRequest(connection=connection))
+        except TransientError:
+            if number == len(stubs) and not found.window_limit:
+                raise
+            continue
+        if not found.window_limit or response.daily_token_limit > found.daily_token_limit:
+            found = response
+    return found

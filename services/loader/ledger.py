@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from services.loader.codec import manifest_from_json
+from services.loader.quota.codec import kept_from_proto, kept_to_proto
+from services.loader.quota.keeper import Term
 from transload.v1 import ledger_service_pb2
 from transload.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
     from grpc import aio
 
+    from services.loader.quota.tokens import Kept
     from services.loader.work import Manifest
     from transload.v1.records_pb2 import MappedBatch
 
@@ -75,6 +79,21 @@ class LedgerClient:
             if len(self._manifests) > _MANIFESTS_KEPT:
                 self._manifests.popitem(last=False)
         return known
+
+    async def hold_budget(self, connection: str, *, term_seconds: float, kept: Kept | None) -> Term:
+        """Begins or renews the term in which this process grants from a connection's budget."""
+        request = ledger_service_pb2.HoldBudgetRequest(connection=connection, holder=self._holder)
+        request.term.FromTimedelta(timedelta(seconds=term_seconds))
+        if kept is not None:
+            request.kept.CopyFrom(kept_to_proto(kept))
+        response = await self._stub.HoldBudget(request, timeout=term_seconds)
+        return Term(
+            is_granted=response.is_granted,
+            kept=kept_from_proto(response.kept) if response.kept.HasField("reset_time") else None,
+            idle_seconds=response.idle_duration.ToTimedelta().total_seconds(),
+            is_same_replica=response.is_same_replica,
+            retry_seconds=response.retry_delay.ToTimedelta().total_seconds(),
+        )
 
     async def report_target(self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None) -> None:
         """Tells people that the target stopped work, or with no reason that it goes on."""

@@ -43,6 +43,10 @@ class LoaderServicer(LoaderServiceServicer):
             "daily_token_limit": quota.daily_token_limit,
             "daily_token_remaining": quota.daily_token_remaining,
             "window_limit": quota.window_limit,
+            "rollback_reserve": quota.rollback_reserve,
+            "others_reserve": quota.others_reserve,
+            "others_tokens_per_hour": quota.others_tokens_per_hour,
+            "others_tokens_per_day": quota.others_tokens_per_day,
         }
         return loader_service_pb2.InspectTargetResponse(target_json=target_json(account, quota=facts), token_count=inspection.token_count)
 

@@ -31,7 +31,8 @@ class LoaderSettings:
     ledger_address: str
     """`TRANSLOAD_LEDGER_ADDRESS`: host:port of the ledger."""
     quota_address: str = ""
-    """`TRANSLOAD_QUOTA_ADDRESS`: host:port of the loader whose arbiter serves us; empty: our own arbiter."""
+    """`TRANSLOAD_QUOTA_ADDRESS`: host:port of the loader whose arbiter serves us, or of several with commas, of which one at a time has the
+    budget; empty: our own arbiter."""
     consumer_concurrency: int = 4
     """`CONSUMER_CONCURRENCY`: batches in hand at once, 1 to 64."""
     in_flight_max: int = 16

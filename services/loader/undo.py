@@ -7,6 +7,7 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from services.common.errors import TargetRejectedError
 from services.loader.attempts import failure
 from services.loader.canonical import time
 from services.loader.entities import NAMED_ENTITIES, RECORD_ENTITIES, schema
@@ -204,13 +205,23 @@ async def _delete_doubtful_definition(batch: Batch, work: Work) -> Outcome:
 
 async def _delete_options(batch: Batch, work: Work, entity: str, code: str, ids: set[str]) -> None:
     """Deletes those of the options that are still there: Pipedrive refuses the whole list when it does not know one."""
-    if not ids:
+    there = await _options_there(batch, work, entity, code, ids)
+    if not there:
         return
+    try:
+        await schema.delete_options(batch.client, work.context, entity, code, there)
+    except TargetRejectedError:
+        # A call whose answer was lost is repeated, and Pipedrive refuses to delete what the first one has deleted.
+        if await _options_there(batch, work, entity, code, ids):
+            raise
+
+
+async def _options_there(batch: Batch, work: Work, entity: str, code: str, ids: set[str]) -> list[int]:
+    if not ids:
+        return []
     fields = await schema.list_fields(batch.client, work.context, entity)
     field = next((definition for definition in fields if definition.code == code), None)
-    there = [option["id"] for option in (field.raw.get("options") if field else None) or [] if str(option["id"]) in ids]
-    if there:
-        await schema.delete_options(batch.client, work.context, entity, code, there)
+    return [option["id"] for option in (field.raw.get("options") if field else None) or [] if str(option["id"]) in ids]
 
 
 def _field_entity(work: Work) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from datetime import UTC, datetime, timedelta
+from collections import defaultdict
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from services.common import telemetry
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 _LOG = telemetry.get_logger(__name__)
 
-# Nothing is sent in the last moments of a claim: the clocks of ledger and loader may differ a little.
+# Nothing is sent in the last moments of a claim: a call needs a moment to reach Pipedrive.
 _CLAIM_MARGIN_SECONDS: Final = 2.0
 # New claims taken within one delivery, when a batch takes longer than one claim lives.
 _CLAIMS_MAX: Final = 50
@@ -81,7 +82,9 @@ class LoadWorker:
         self._connections: dict[str, str] = {}
         # Connections that stopped us and that one call asks before anything is claimed again: why, and whose calls they were.
         self._stopped: dict[str, tuple[str, Priority]] = {}
-        self._looking = asyncio.Lock()
+        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # Batches this process works on. The ledger takes the same batch from the same process for a handling that ended without an outcome.
+        self._in_hand: set[str] = set()
         self._backoff = Backoff(base_seconds=0.5, cap_seconds=8.0)
 
     async def handle(self, payload: bytes) -> None:
@@ -94,12 +97,31 @@ class LoadWorker:
             TransientError: something did not answer, or outcomes are unknown; what was done is settled.
         """
         message = MappedBatch.FromString(payload)
+        if message.batch_id in self._in_hand:
+            raise ClaimHeldError("this process works on the batch already: the message came twice")
+        self._in_hand.add(message.batch_id)
+        try:
+            await self._handle(message)
+        except (RateLimitedError, TransientError) as error:
+            # What concerns one target is marked with it: batches for others do not wait.
+            connection = self._connections.get(message.migration_id, "")
+            if connection and error.reason.startswith("TARGET_"):
+                error.metadata["connection"] = connection
+            raise
+        finally:
+            self._in_hand.discard(message.batch_id)
+
+    async def _handle(self, message: MappedBatch) -> None:
         await self._look(self._connections.get(message.migration_id, ""))
         for _ in range(_CLAIMS_MAX):
+            # The claim is not older than the question; the clocks of ledger and loader need not agree.
+            asked = self._clock.monotonic()
             response = await self._begin(message)
             self._remember(message.migration_id, response.connection)
             self._resume(response.connection)
-            stop = await self._load(message, response)
+            stop = await self._load(
+                message, response, claim_ends=asked + response.claim_duration.ToTimedelta().total_seconds() - _CLAIM_MARGIN_SECONDS
+            )
             if stop is None:
                 return
             if not isinstance(stop, ClaimExpiredError):
@@ -139,7 +161,7 @@ class LoadWorker:
         """
         if connection not in self._stopped:
             return
-        async with self._looking:
+        async with self._looking[connection]:
             if connection not in self._stopped:
                 return
             reason, priority = self._stopped[connection]
@@ -157,11 +179,10 @@ class LoadWorker:
                 await self._tell(connection)
             self._stopped.pop(connection, None)
 
-    async def _load(self, message: MappedBatch, response: BeginBatchResponse) -> TransloadError | None:
-        """Does one round under one claim; answers why it must come back, or None."""
+    async def _load(self, message: MappedBatch, response: BeginBatchResponse, *, claim_ends: float) -> TransloadError | None:
+        """Does one round under one claim that lasts until `claim_ends` (monotonic); answers why it must come back, or None."""
         started = self._clock.monotonic()
-        left = (response.claim_expire_time.ToDatetime(UTC) - self._clock.now()).total_seconds()
-        context = CallContext(priority=priority_of_run(response.run_kind), claim_ends=started + left - _CLAIM_MARGIN_SECONDS)
+        context = CallContext(priority=priority_of_run(response.run_kind), claim_ends=claim_ends)
         try:
             client = self._targets.client(response.connection)
         except ConfigurationError as error:

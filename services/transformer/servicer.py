@@ -9,7 +9,7 @@ import orjson
 
 from services.common.canonical import canonical_json, digest
 from services.common.errors import InvalidRequestError, MappingError
-from services.transformer import exports, profile, sample
+from services.transformer import exports, load_plan, profile, sample
 from services.transformer.compile import compile_schema, dispositions
 from services.transformer.lint import lint
 from services.transformer.mapping import connector_mapping_text, load_mapping
@@ -92,12 +92,25 @@ class TransformerServicer(TransformerServiceServicer):
         count = await asyncio.to_thread(lambda: sum(view.count(entity) for entity in view.entities()))
         yield pb.ProfileSourceResponse(record_count=count, report_json=canonical_json(work.result()))
 
+    async def PlanTokens(self, request: pb.PlanTokensRequest, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[pb.PlanTokensResponse]:  # noqa: N802
+        """Plan what a migration spends; a message a second tells that it goes on."""
+        del context
+        size = _sample_size(request.sample_size)
+        view = await self._view(request.snapshot)
+        mapping, target, told = load_mapping(request.mapping_yaml), _target(request.target_json), [0]
+        work = asyncio.create_task(
+            asyncio.to_thread(load_plan.plan_load, view, mapping, target, sample_size=size, progress=lambda count: told.__setitem__(0, count))
+        )
+        while not work.done():
+            await asyncio.wait({work}, timeout=PROGRESS_SECONDS)
+            if not work.done():
+                yield pb.PlanTokensResponse(record_count=told[0])
+        yield pb.PlanTokensResponse(record_count=told[0], plan_json=canonical_json(work.result()))
+
     async def SelectSample(self, request: pb.SelectSampleRequest, context: aio.ServicerContext[Any, Any]) -> pb.SelectSampleResponse:  # noqa: N802
         """Choose the sample and keep it in staging."""
         del context
-        size = request.size or SAMPLE_SIZE_DEFAULT
-        if not 1 <= size <= SAMPLE_SIZE_MAX:
-            raise InvalidRequestError(f"size must be 1 to {SAMPLE_SIZE_MAX}, not {size}")
+        size = _sample_size(request.size)
         view = await self._view(request.snapshot)
         selection = await asyncio.to_thread(sample.select_sample, view, load_mapping(request.mapping_yaml), size)
         content = orjson.dumps(sorted(set(selection.source_keys)))
@@ -134,6 +147,13 @@ class TransformerServicer(TransformerServiceServicer):
         if not snapshot.migration_id:
             raise InvalidRequestError("snapshot.migration_id is required")
         return await self._index.ensure(snapshot.migration_id, snapshot.sequence)
+
+
+def _sample_size(wanted: int) -> int:
+    size = wanted or SAMPLE_SIZE_DEFAULT
+    if not 1 <= size <= SAMPLE_SIZE_MAX:
+        raise InvalidRequestError(f"size must be 1 to {SAMPLE_SIZE_MAX}, not {size}")
+    return size
 
 
 def _target(target_json: bytes) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class FakeClock:
             if not done.done():
                 done.set_result(None)
 
+    def jump(self, seconds: float) -> None:
+        """Moves the wall clock alone, as when somebody sets it."""
+        self._start += timedelta(seconds=seconds)
+
     @property
     def sleeper_count(self) -> int:
         """How many wait now."""

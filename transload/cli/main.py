@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from transload.cli import audit, diff, mapping, migrations, records, rehearse, review, rollback, sandbox, stack, steps
+from transload.cli import audit, diff, mapping, migrations, plan, records, rehearse, review, rollback, sandbox, stack, steps
 
 app = typer.Typer(
     name="transload",
@@ -19,6 +19,7 @@ app.command("status")(stack.status)
 app.add_typer(migrations.app, name="migration")
 app.add_typer(audit.app, name="audit")
 app.add_typer(mapping.app, name="mapping")
+app.command("plan")(plan.plan)
 app.add_typer(steps.schema_app, name="schema")
 app.command("sample")(steps.sample)
 app.command("diff")(diff.diff)

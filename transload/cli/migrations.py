@@ -92,8 +92,7 @@ def show(*, migration: MigrationOption = "", address: AddressOption = "", json_o
         output.stdout.print(views.targets_table(summary))
         mismatches = "not reconciled yet" if summary.mismatch_count < 0 else f"{summary.mismatch_count:,} mismatches"
         output.stdout.print(
-            f"{summary.token_count:,} Pipedrive tokens spent (planned for the load: {summary.planned_token_count:,}), "
-            f"{summary.source_call_count:,} source calls, {mismatches}",
+            f"{views.tokens_line(summary)}; {summary.source_call_count:,} source calls, {mismatches}",
             markup=False,
         )
 

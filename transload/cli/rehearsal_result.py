@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from transload.cli import output
+from transload.cli import output, views
 from transload.cli.pacing import Pace, duration
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class RehearsalResult:
     def lines(self) -> list[str]:
         """What a person reads last."""
         lines = [
-            f"{self.summary.token_count:,} Pipedrive tokens spent; the audit planned {self.summary.planned_token_count:,} for the load",
+            views.tokens_line(self.summary),
             self._pace_line(),
             f"{self.mismatch_count:,} mismatches in {self.field_count:,} fields read back",
             f"{self.open_review_count:,} review items wait for a person or flag something",
@@ -87,7 +87,11 @@ class RehearsalResult:
                 for step in self.steps
             ],
             "pace": {"window_limit": self.window_limit, **asdict(self.pace)},
-            "tokens": {"spent": self.summary.token_count, "planned_for_load": self.summary.planned_token_count},
+            "tokens": {
+                "spent": self.summary.token_count,
+                "spent_by_load": self.summary.load_token_count,
+                "planned_for_load": self.summary.planned_token_count,
+            },
             "mismatch_count": self.mismatch_count,
             "compared_field_count": self.field_count,
             "open_review_count": self.open_review_count,

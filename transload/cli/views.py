@@ -69,6 +69,17 @@ def targets_table(summary: pb.Summary) -> Table:
     return output.table("Records in Pipedrive", ("target", *columns), rows, right_from=1)
 
 
+def tokens_line(summary: pb.Summary) -> str:
+    """What was spent, and how sample and load keep to their plan."""
+    line = f"{summary.token_count:,} Pipedrive tokens spent"
+    if not summary.planned_token_count:
+        return line
+    line += f", {summary.load_token_count:,} of them by sample and load, for which {summary.planned_token_count:,} were planned"
+    if not summary.load_token_count:
+        return line
+    return f"{line} ({summary.load_token_count / summary.planned_token_count - 1:+.1%})"
+
+
 def sums_agree(summary: pb.Summary) -> bool:
     """Whether every entity's sums add up and nothing is pending."""
     return all(

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -886,6 +887,7 @@ class BeginBatchResponse(_message.Message):
     CLAIM_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CONNECTION_FIELD_NUMBER: _builtins.int
     RUN_KIND_FIELD_NUMBER: _builtins.int
+    CLAIM_DURATION_FIELD_NUMBER: _builtins.int
     connection: _builtins.str
     """Name of the target connection."""
     run_kind: _builtins.str
@@ -904,7 +906,13 @@ class BeginBatchResponse(_message.Message):
 
     @_builtins.property
     def claim_expire_time(self) -> _timestamp_pb2.Timestamp:
-        """The claims end then; a call not sent by then must not be sent."""
+        """The claims end then, by the ledger's clock; for people. What counts for a loader is claim_duration."""
+
+    @_builtins.property
+    def claim_duration(self) -> _duration_pb2.Duration:
+        """How long the claims last, at least, from the moment the request was sent; a call not sent by then must not be sent. A duration, because the
+        clocks of ledger and loader may differ by more than a claim lasts.
+        """
 
     def __init__(
         self,
@@ -915,10 +923,11 @@ class BeginBatchResponse(_message.Message):
         claim_expire_time: _timestamp_pb2.Timestamp | None = ...,
         connection: _builtins.str = ...,
         run_kind: _builtins.str = ...,
+        claim_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_expire_time", b"claim_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_expire_time", b"claim_expire_time", "connection", b"connection", "decisions", b"decisions", "dropped_references", b"dropped_references", "reference_ids", b"reference_ids", "run_kind", b"run_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "connection", b"connection", "decisions", b"decisions", "dropped_references", b"dropped_references", "reference_ids", b"reference_ids", "run_kind", b"run_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1185,6 +1194,138 @@ class LookupTargetsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LookupTargetsResponse: _TypeAlias = LookupTargetsResponse  # noqa: Y015
+
+@_typing.final
+class KeptBudget(_message.Message):
+    """What must outlive an arbiter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAILY_TOKEN_LIMIT_FIELD_NUMBER: _builtins.int
+    IS_LIMIT_KNOWN_FIELD_NUMBER: _builtins.int
+    FLOOR_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    RESET_TIME_FIELD_NUMBER: _builtins.int
+    EXHAUSTED_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    IS_SHARED_FIELD_NUMBER: _builtins.int
+    daily_token_limit: _builtins.int
+    """Tokens a day."""
+    is_limit_known: _builtins.bool
+    """Whether a header told the limit."""
+    floor_token_count: _builtins.int
+    """Tokens of the day that were not given out."""
+    is_shared: _builtins.bool
+    """Loaders in other processes had leases."""
+    @_builtins.property
+    def reset_time(self) -> _timestamp_pb2.Timestamp:
+        """When the day they belong to ends, as assumed."""
+
+    @_builtins.property
+    def exhausted_until_time(self) -> _timestamp_pb2.Timestamp:
+        """Pipedrive said that nothing is left until then; unset: it did not."""
+
+    def __init__(
+        self,
+        *,
+        daily_token_limit: _builtins.int = ...,
+        is_limit_known: _builtins.bool = ...,
+        floor_token_count: _builtins.int = ...,
+        reset_time: _timestamp_pb2.Timestamp | None = ...,
+        exhausted_until_time: _timestamp_pb2.Timestamp | None = ...,
+        is_shared: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exhausted_until_time", b"exhausted_until_time", "reset_time", b"reset_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["daily_token_limit", b"daily_token_limit", "exhausted_until_time", b"exhausted_until_time", "floor_token_count", b"floor_token_count", "is_limit_known", b"is_limit_known", "is_shared", b"is_shared", "reset_time", b"reset_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptBudget: _TypeAlias = KeptBudget  # noqa: Y015
+
+@_typing.final
+class HoldBudgetRequest(_message.Message):
+    """Request for `HoldBudget`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    TERM_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    connection: _builtins.str
+    """Required. The target connection."""
+    holder: _builtins.str
+    """Required. `{replica}/{incarnation}` of the arbiter."""
+    @_builtins.property
+    def term(self) -> _duration_pb2.Duration:
+        """Required. Length of the term from now on."""
+
+    @_builtins.property
+    def kept(self) -> Global___KeptBudget:
+        """What to note; unset at the beginning of a term. Noted only for the holder."""
+
+    def __init__(
+        self,
+        *,
+        connection: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        term: _duration_pb2.Duration | None = ...,
+        kept: Global___KeptBudget | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "term", b"term"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "holder", b"holder", "kept", b"kept", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldBudgetRequest: _TypeAlias = HoldBudgetRequest  # noqa: Y015
+
+@_typing.final
+class HoldBudgetResponse(_message.Message):
+    """Response of `HoldBudget`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_GRANTED_FIELD_NUMBER: _builtins.int
+    TERM_NUMBER_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    IDLE_DURATION_FIELD_NUMBER: _builtins.int
+    IS_SAME_REPLICA_FIELD_NUMBER: _builtins.int
+    RETRY_DELAY_FIELD_NUMBER: _builtins.int
+    is_granted: _builtins.bool
+    """Whether the arbiter may grant during the term."""
+    term_number: _builtins.int
+    """Number of the term, one more with each change of the holder."""
+    is_same_replica: _builtins.bool
+    """At the beginning of a term: whether the arbiter before ran under the same replica name, so that its process is gone."""
+    @_builtins.property
+    def kept(self) -> Global___KeptBudget:
+        """At the beginning of a term: what the arbiter before left; unset: there was none."""
+
+    @_builtins.property
+    def idle_duration(self) -> _duration_pb2.Duration:
+        """At the beginning of a term: how long ago the term before ended; 0 when it was taken over."""
+
+    @_builtins.property
+    def retry_delay(self) -> _duration_pb2.Duration:
+        """Not granted: the present term ends then."""
+
+    def __init__(
+        self,
+        *,
+        is_granted: _builtins.bool = ...,
+        term_number: _builtins.int = ...,
+        kept: Global___KeptBudget | None = ...,
+        idle_duration: _duration_pb2.Duration | None = ...,
+        is_same_replica: _builtins.bool = ...,
+        retry_delay: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["idle_duration", b"idle_duration", "kept", b"kept", "retry_delay", b"retry_delay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idle_duration", b"idle_duration", "is_granted", b"is_granted", "is_same_replica", b"is_same_replica", "kept", b"kept", "retry_delay", b"retry_delay", "term_number", b"term_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldBudgetResponse: _TypeAlias = HoldBudgetResponse  # noqa: Y015
 
 @_typing.final
 class ReportTargetRequest(_message.Message):

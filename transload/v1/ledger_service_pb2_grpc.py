@@ -90,6 +90,11 @@ class LedgerServiceStub:
                 request_serializer=transload_dot_v1_dot_ledger__service__pb2.LookupTargetsRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_ledger__service__pb2.LookupTargetsResponse.FromString,
                 _registered_method=True)
+        self.HoldBudget = channel.unary_unary(
+                '/transload.v1.LedgerService/HoldBudget',
+                request_serializer=transload_dot_v1_dot_ledger__service__pb2.HoldBudgetRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_ledger__service__pb2.HoldBudgetResponse.FromString,
+                _registered_method=True)
         self.ReportTarget = channel.unary_unary(
                 '/transload.v1.LedgerService/ReportTarget',
                 request_serializer=transload_dot_v1_dot_ledger__service__pb2.ReportTargetRequest.SerializeToString,
@@ -180,6 +185,14 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HoldBudget(self, request, context):
+        """Gives the right to grant from a target connection's budget to one arbiter at a time, for a term, and notes what must outlive that arbiter.
+        Asking again renews the term. Needs no migration.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReportTarget(self, request, context):
         """Tells that the target stopped work (budget, breaker, token refused) or goes on, so that people see it.
         """
@@ -244,6 +257,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.LookupTargets,
                     request_deserializer=transload_dot_v1_dot_ledger__service__pb2.LookupTargetsRequest.FromString,
                     response_serializer=transload_dot_v1_dot_ledger__service__pb2.LookupTargetsResponse.SerializeToString,
+            ),
+            'HoldBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.HoldBudget,
+                    request_deserializer=transload_dot_v1_dot_ledger__service__pb2.HoldBudgetRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_ledger__service__pb2.HoldBudgetResponse.SerializeToString,
             ),
             'ReportTarget': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportTarget,
@@ -549,6 +567,33 @@ class LedgerService:
             '/transload.v1.LedgerService/LookupTargets',
             transload_dot_v1_dot_ledger__service__pb2.LookupTargetsRequest.SerializeToString,
             transload_dot_v1_dot_ledger__service__pb2.LookupTargetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HoldBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.LedgerService/HoldBudget',
+            transload_dot_v1_dot_ledger__service__pb2.HoldBudgetRequest.SerializeToString,
+            transload_dot_v1_dot_ledger__service__pb2.HoldBudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class LedgerServiceStub:
     """Stores the outcomes of a batch in one transaction and ends its claims."""
     LookupTargets: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.LookupTargetsRequest, _ledger_service_pb2.LookupTargetsResponse]
     """Says which of some target ids belong to records of any migration into this target. Used to resolve in-doubt records."""
+    HoldBudget: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.HoldBudgetRequest, _ledger_service_pb2.HoldBudgetResponse]
+    """Gives the right to grant from a target connection's budget to one arbiter at a time, for a term, and notes what must outlive that arbiter.
+    Asking again renews the term. Needs no migration.
+    """
     ReportTarget: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReportTargetRequest, _ledger_service_pb2.ReportTargetResponse]
     """Tells that the target stopped work (budget, breaker, token refused) or goes on, so that people see it."""
 
@@ -137,6 +141,16 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_ledger_service_pb2.LookupTargetsRequest, _abc.Awaitable[_ledger_service_pb2.LookupTargetsResponse]],
     ) -> _abc.Awaitable[_ledger_service_pb2.LookupTargetsResponse]:
         """Says which of some target ids belong to records of any migration into this target. Used to resolve in-doubt records."""
+
+    @_abc_1.abstractmethod
+    def HoldBudget(
+        self,
+        request: _ledger_service_pb2.HoldBudgetRequest,
+        context: _aio.ServicerContext[_ledger_service_pb2.HoldBudgetRequest, _abc.Awaitable[_ledger_service_pb2.HoldBudgetResponse]],
+    ) -> _abc.Awaitable[_ledger_service_pb2.HoldBudgetResponse]:
+        """Gives the right to grant from a target connection's budget to one arbiter at a time, for a term, and notes what must outlive that arbiter.
+        Asking again renews the term. Needs no migration.
+        """
 
     @_abc_1.abstractmethod
     def ReportTarget(

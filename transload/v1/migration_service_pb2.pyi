@@ -779,6 +779,50 @@ class GetAuditResponse(_message.Message):
 Global___GetAuditResponse: _TypeAlias = GetAuditResponse  # noqa: Y015
 
 @_typing.final
+class PlanLoadRequest(_message.Message):
+    """Request for `PlanLoad`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["migration_id", b"migration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanLoadRequest: _TypeAlias = PlanLoadRequest  # noqa: Y015
+
+@_typing.final
+class PlanLoadResponse(_message.Message):
+    """Response of `PlanLoad`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_JSON_FIELD_NUMBER: _builtins.int
+    plan_json: _builtins.bytes
+    """The plan as JSON (see `docs/operations.md`)."""
+    def __init__(
+        self,
+        *,
+        plan_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_json", b"plan_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanLoadResponse: _TypeAlias = PlanLoadResponse  # noqa: Y015
+
+@_typing.final
 class GetMappingRequest(_message.Message):
     """Request for `GetMapping`."""
 
@@ -2547,16 +2591,19 @@ class Summary(_message.Message):
     SOURCE_CALL_COUNT_FIELD_NUMBER: _builtins.int
     MISMATCH_COUNT_FIELD_NUMBER: _builtins.int
     EVENT_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LOAD_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     token_count: _builtins.int
     """Pipedrive tokens spent by all runs."""
     planned_token_count: _builtins.int
-    """Pipedrive tokens planned by the audit for the full load."""
+    """Pipedrive tokens planned for sample and load together, see `PlanLoad`."""
     source_call_count: _builtins.int
     """Calls made to the source."""
     mismatch_count: _builtins.int
     """Mismatches of the last reconciliation; -1 before the first."""
     event_sequence: _builtins.int
     """Sequence of the last event."""
+    load_token_count: _builtins.int
+    """Pipedrive tokens spent by sample and load: the first run of each that succeeded, else its latest."""
     @_builtins.property
     def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitySummary]:
         """Per source entity, in the connector's order."""
@@ -2575,10 +2622,11 @@ class Summary(_message.Message):
         source_call_count: _builtins.int = ...,
         mismatch_count: _builtins.int = ...,
         event_sequence: _builtins.int = ...,
+        load_token_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities", "event_sequence", b"event_sequence", "mismatch_count", b"mismatch_count", "planned_token_count", b"planned_token_count", "source_call_count", b"source_call_count", "targets", b"targets", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities", "event_sequence", b"event_sequence", "load_token_count", b"load_token_count", "mismatch_count", b"mismatch_count", "planned_token_count", b"planned_token_count", "source_call_count", b"source_call_count", "targets", b"targets", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -67,6 +67,11 @@ class MigrationServiceStub:
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.GetAuditRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_migration__service__pb2.GetAuditResponse.FromString,
                 _registered_method=True)
+        self.PlanLoad = channel.unary_unary(
+                '/transload.v1.MigrationService/PlanLoad',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.PlanLoadRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.PlanLoadResponse.FromString,
+                _registered_method=True)
         self.GetMapping = channel.unary_unary(
                 '/transload.v1.MigrationService/GetMapping',
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.GetMappingRequest.SerializeToString,
@@ -242,6 +247,14 @@ class MigrationServiceServicer:
 
     def GetAudit(self, request, context):
         """Answers the audit report. NOT_FOUND before the audit is done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlanLoad(self, request, context):
+        """Answers what the migration spends in Pipedrive by step and target entity, the days it takes, what it leaves of the account's caps, and, once there
+        are runs, the plan beside the truth. Changes nothing in source and target. NOT_FOUND before the audit is done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -461,6 +474,11 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.GetAudit,
                     request_deserializer=transload_dot_v1_dot_migration__service__pb2.GetAuditRequest.FromString,
                     response_serializer=transload_dot_v1_dot_migration__service__pb2.GetAuditResponse.SerializeToString,
+            ),
+            'PlanLoad': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanLoad,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.PlanLoadRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.PlanLoadResponse.SerializeToString,
             ),
             'GetMapping': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMapping,
@@ -758,6 +776,33 @@ class MigrationService:
             '/transload.v1.MigrationService/GetAudit',
             transload_dot_v1_dot_migration__service__pb2.GetAuditRequest.SerializeToString,
             transload_dot_v1_dot_migration__service__pb2.GetAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanLoad(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/PlanLoad',
+            transload_dot_v1_dot_migration__service__pb2.PlanLoadRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.PlanLoadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -31,6 +31,10 @@ class MigrationServiceStub:
     """L-01: reads the source into staging, profiles it, looks at the target and proposes a mapping. Starts a run."""
     GetAudit: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetAuditRequest, _migration_service_pb2.GetAuditResponse]
     """Answers the audit report. NOT_FOUND before the audit is done."""
+    PlanLoad: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.PlanLoadRequest, _migration_service_pb2.PlanLoadResponse]
+    """Answers what the migration spends in Pipedrive by step and target entity, the days it takes, what it leaves of the account's caps, and, once there
+    are runs, the plan beside the truth. Changes nothing in source and target. NOT_FOUND before the audit is done.
+    """
     GetMapping: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetMappingRequest, _migration_service_pb2.GetMappingResponse]
     """L-02: answers a version of the mapping with the linter's findings."""
     EditMapping: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.EditMappingRequest, _migration_service_pb2.EditMappingResponse]
@@ -137,6 +141,16 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_migration_service_pb2.GetAuditRequest, _abc.Awaitable[_migration_service_pb2.GetAuditResponse]],
     ) -> _abc.Awaitable[_migration_service_pb2.GetAuditResponse]:
         """Answers the audit report. NOT_FOUND before the audit is done."""
+
+    @_abc_1.abstractmethod
+    def PlanLoad(
+        self,
+        request: _migration_service_pb2.PlanLoadRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.PlanLoadRequest, _abc.Awaitable[_migration_service_pb2.PlanLoadResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.PlanLoadResponse]:
+        """Answers what the migration spends in Pipedrive by step and target entity, the days it takes, what it leaves of the account's caps, and, once there
+        are runs, the plan beside the truth. Changes nothing in source and target. NOT_FOUND before the audit is done.
+        """
 
     @_abc_1.abstractmethod
     def GetMapping(

@@ -26,29 +26,29 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n transload/v1/quota_service.proto\x12\x0ctransload.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x01\n\x13\x41\x63quireLeaseRequest\x12\x12\n\nconnection\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x13\n\x0btoken_count\x18\x03 \x01(\x03\x12\x15\n\rrequest_count\x18\x04 \x01(\x05\x12\x14\n\x0csearch_count\x18\x05 \x01(\x05\x12-\n\x08priority\x18\x06 \x01(\x0e\x32\x1b.transload.v1.QuotaPriority\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"\xb5\x01\n\x14\x41\x63quireLeaseResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x15\n\rrequest_count\x18\x02 \x01(\x05\x12\x13\n\x0btoken_count\x18\x03 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0bretry_delay\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xbd\x02\n\x0cQuotaHeaders\x12\x1e\n\x11\x64\x61ily_token_limit\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\"\n\x15\x64\x61ily_token_remaining\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x19\n\x0cwindow_limit\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x1d\n\x10window_remaining\x18\x04 \x01(\x05H\x03\x88\x01\x01\x12\x0e\n\x06status\x18\x05 \x01(\x05\x12\x0f\n\x07is_html\x18\x06 \x01(\x08\x12 \n\x13retry_after_seconds\x18\x07 \x01(\x01H\x04\x88\x01\x01\x42\x14\n\x12_daily_token_limitB\x18\n\x16_daily_token_remainingB\x0f\n\r_window_limitB\x13\n\x11_window_remainingB\x16\n\x14_retry_after_seconds\"\x80\x01\n\x13ReleaseLeaseRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x13\n\x0btoken_count\x18\x02 \x01(\x03\x12\x15\n\rrequest_count\x18\x03 \x01(\x05\x12+\n\x07headers\x18\x04 \x01(\x0b\x32\x1a.transload.v1.QuotaHeaders\"\x16\n\x14ReleaseLeaseResponse\"%\n\x0fGetQuotaRequest\x12\x12\n\nconnection\x18\x01 \x01(\t\"\xdf\x01\n\x10GetQuotaResponse\x12\x19\n\x11\x64\x61ily_token_limit\x18\x01 \x01(\x03\x12\x1d\n\x15\x64\x61ily_token_remaining\x18\x02 \x01(\x03\x12\x19\n\x11spent_token_count\x18\x03 \x01(\x03\x12\x14\n\x0cwindow_limit\x18\x04 \x01(\x05\x12\x13\n\x0bwindow_used\x18\x05 \x01(\x05\x12/\n\x0bresume_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12refused_call_count\x18\x07 \x01(\x03*\xb5\x01\n\rQuotaPriority\x12\x1e\n\x1aQUOTA_PRIORITY_UNSPECIFIED\x10\x00\x12\x1b\n\x17QUOTA_PRIORITY_ROLLBACK\x10\x01\x12\x19\n\x15QUOTA_PRIORITY_VERIFY\x10\x02\x12\x19\n\x15QUOTA_PRIORITY_SAMPLE\x10\x03\x12\x18\n\x14QUOTA_PRIORITY_DELTA\x10\x04\x12\x17\n\x13QUOTA_PRIORITY_BULK\x10\x05\x32\x87\x02\n\x0cQuotaService\x12U\n\x0c\x41\x63quireLease\x12!.transload.v1.AcquireLeaseRequest\x1a\".transload.v1.AcquireLeaseResponse\x12U\n\x0cReleaseLease\x12!.transload.v1.ReleaseLeaseRequest\x1a\".transload.v1.ReleaseLeaseResponse\x12I\n\x08GetQuota\x12\x1d.transload.v1.GetQuotaRequest\x1a\x1e.transload.v1.GetQuotaResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n transload/v1/quota_service.proto\x12\x0ctransload.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x01\n\x13\x41\x63quireLeaseRequest\x12\x12\n\nconnection\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x13\n\x0btoken_count\x18\x03 \x01(\x03\x12\x15\n\rrequest_count\x18\x04 \x01(\x05\x12\x14\n\x0csearch_count\x18\x05 \x01(\x05\x12-\n\x08priority\x18\x06 \x01(\x0e\x32\x1b.transload.v1.QuotaPriority\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"\x83\x02\n\x14\x41\x63quireLeaseResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x15\n\rrequest_count\x18\x02 \x01(\x05\x12\x13\n\x0btoken_count\x18\x03 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0bretry_delay\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0elease_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11is_held_elsewhere\x18\x07 \x01(\x08\"\xbd\x02\n\x0cQuotaHeaders\x12\x1e\n\x11\x64\x61ily_token_limit\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\"\n\x15\x64\x61ily_token_remaining\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x19\n\x0cwindow_limit\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x1d\n\x10window_remaining\x18\x04 \x01(\x05H\x03\x88\x01\x01\x12\x0e\n\x06status\x18\x05 \x01(\x05\x12\x0f\n\x07is_html\x18\x06 \x01(\x08\x12 \n\x13retry_after_seconds\x18\x07 \x01(\x01H\x04\x88\x01\x01\x42\x14\n\x12_daily_token_limitB\x18\n\x16_daily_token_remainingB\x0f\n\r_window_limitB\x13\n\x11_window_remainingB\x16\n\x14_retry_after_seconds\"\x95\x01\n\x13ReleaseLeaseRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x13\n\x0btoken_count\x18\x02 \x01(\x03\x12\x15\n\rrequest_count\x18\x03 \x01(\x05\x12+\n\x07headers\x18\x04 \x01(\x0b\x32\x1a.transload.v1.QuotaHeaders\x12\x13\n\x0b\x61nswer_ages\x18\x05 \x03(\x01\"\x16\n\x14ReleaseLeaseResponse\"%\n\x0fGetQuotaRequest\x12\x12\n\nconnection\x18\x01 \x01(\t\"\x83\x03\n\x10GetQuotaResponse\x12\x19\n\x11\x64\x61ily_token_limit\x18\x01 \x01(\x03\x12\x1d\n\x15\x64\x61ily_token_remaining\x18\x02 \x01(\x03\x12\x19\n\x11spent_token_count\x18\x03 \x01(\x03\x12\x14\n\x0cwindow_limit\x18\x04 \x01(\x05\x12\x13\n\x0bwindow_used\x18\x05 \x01(\x05\x12/\n\x0bresume_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12refused_call_count\x18\x07 \x01(\x03\x12\x18\n\x10rollback_reserve\x18\x08 \x01(\x03\x12\x16\n\x0eothers_reserve\x18\t \x01(\x03\x12\x1e\n\x16others_tokens_per_hour\x18\n \x01(\x03\x12\x11\n\tis_shadow\x18\x0b \x01(\x08\x12\x1e\n\x16shadow_held_call_count\x18\x0c \x01(\x03\x12\x1d\n\x15others_tokens_per_day\x18\r \x01(\x03*\xb5\x01\n\rQuotaPriority\x12\x1e\n\x1aQUOTA_PRIORITY_UNSPECIFIED\x10\x00\x12\x1b\n\x17QUOTA_PRIORITY_ROLLBACK\x10\x01\x12\x19\n\x15QUOTA_PRIORITY_VERIFY\x10\x02\x12\x19\n\x15QUOTA_PRIORITY_SAMPLE\x10\x03\x12\x18\n\x14QUOTA_PRIORITY_DELTA\x10\x04\x12\x17\n\x13QUOTA_PRIORITY_BULK\x10\x05\x32\x87\x02\n\x0cQuotaService\x12U\n\x0c\x41\x63quireLease\x12!.transload.v1.AcquireLeaseRequest\x1a\".transload.v1.AcquireLeaseResponse\x12U\n\x0cReleaseLease\x12!.transload.v1.ReleaseLeaseRequest\x1a\".transload.v1.ReleaseLeaseResponse\x12I\n\x08GetQuota\x12\x1d.transload.v1.GetQuotaRequest\x1a\x1e.transload.v1.GetQuotaResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'transload.v1.quota_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUOTAPRIORITY']._serialized_start=1233
-  _globals['_QUOTAPRIORITY']._serialized_end=1414
+  _globals['_QUOTAPRIORITY']._serialized_start=1496
+  _globals['_QUOTAPRIORITY']._serialized_end=1677
   _globals['_ACQUIRELEASEREQUEST']._serialized_start=116
   _globals['_ACQUIRELEASEREQUEST']._serialized_end=306
   _globals['_ACQUIRELEASERESPONSE']._serialized_start=309
-  _globals['_ACQUIRELEASERESPONSE']._serialized_end=490
-  _globals['_QUOTAHEADERS']._serialized_start=493
-  _globals['_QUOTAHEADERS']._serialized_end=810
-  _globals['_RELEASELEASEREQUEST']._serialized_start=813
-  _globals['_RELEASELEASEREQUEST']._serialized_end=941
-  _globals['_RELEASELEASERESPONSE']._serialized_start=943
-  _globals['_RELEASELEASERESPONSE']._serialized_end=965
-  _globals['_GETQUOTAREQUEST']._serialized_start=967
-  _globals['_GETQUOTAREQUEST']._serialized_end=1004
-  _globals['_GETQUOTARESPONSE']._serialized_start=1007
-  _globals['_GETQUOTARESPONSE']._serialized_end=1230
-  _globals['_QUOTASERVICE']._serialized_start=1417
-  _globals['_QUOTASERVICE']._serialized_end=1680
+  _globals['_ACQUIRELEASERESPONSE']._serialized_end=568
+  _globals['_QUOTAHEADERS']._serialized_start=571
+  _globals['_QUOTAHEADERS']._serialized_end=888
+  _globals['_RELEASELEASEREQUEST']._serialized_start=891
+  _globals['_RELEASELEASEREQUEST']._serialized_end=1040
+  _globals['_RELEASELEASERESPONSE']._serialized_start=1042
+  _globals['_RELEASELEASERESPONSE']._serialized_end=1064
+  _globals['_GETQUOTAREQUEST']._serialized_start=1066
+  _globals['_GETQUOTAREQUEST']._serialized_end=1103
+  _globals['_GETQUOTARESPONSE']._serialized_start=1106
+  _globals['_GETQUOTARESPONSE']._serialized_end=1493
+  _globals['_QUOTASERVICE']._serialized_start=1680
+  _globals['_QUOTASERVICE']._serialized_end=1943
 # @@protoc_insertion_point(module_scope)

@@ -3,10 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -112,19 +114,29 @@ class AcquireLeaseResponse(_message.Message):
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     RETRY_DELAY_FIELD_NUMBER: _builtins.int
+    LEASE_DURATION_FIELD_NUMBER: _builtins.int
+    IS_HELD_ELSEWHERE_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """Id of the lease; empty when nothing was granted."""
     request_count: _builtins.int
     """Requests granted, up to those asked for."""
     token_count: _builtins.int
     """Tokens granted."""
+    is_held_elsewhere: _builtins.bool
+    """Nothing was granted because another arbiter has the budget: ask that one."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """The lease ends then; requests not sent by then must not be sent."""
+        """The lease ends then, by the arbiter's clock; for people. What counts for a loader is lease_duration."""
 
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:
         """When nothing was granted: ask again after this time."""
+
+    @_builtins.property
+    def lease_duration(self) -> _duration_pb2.Duration:
+        """How long the lease lasts, at least, from the moment the request was sent; requests not sent by then must not be sent. A duration, because the
+        clocks of arbiter and loader may differ by more than a lease lasts.
+        """
 
     def __init__(
         self,
@@ -134,10 +146,12 @@ class AcquireLeaseResponse(_message.Message):
         token_count: _builtins.int = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         retry_delay: _duration_pb2.Duration | None = ...,
+        lease_duration: _duration_pb2.Duration | None = ...,
+        is_held_elsewhere: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "retry_delay", b"retry_delay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "lease_duration", b"lease_duration", "retry_delay", b"retry_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "lease_id", b"lease_id", "request_count", b"request_count", "retry_delay", b"retry_delay", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "is_held_elsewhere", b"is_held_elsewhere", "lease_duration", b"lease_duration", "lease_id", b"lease_id", "request_count", b"request_count", "retry_delay", b"retry_delay", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -218,6 +232,7 @@ class ReleaseLeaseRequest(_message.Message):
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     REQUEST_COUNT_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
+    ANSWER_AGES_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """Required. The lease."""
     token_count: _builtins.int
@@ -228,6 +243,10 @@ class ReleaseLeaseRequest(_message.Message):
     def headers(self) -> Global___QuotaHeaders:
         """Headers of the last answer."""
 
+    @_builtins.property
+    def answer_ages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Seconds since each answer arrived, when this is sent; their slots are free that much sooner."""
+
     def __init__(
         self,
         *,
@@ -235,10 +254,11 @@ class ReleaseLeaseRequest(_message.Message):
         token_count: _builtins.int = ...,
         request_count: _builtins.int = ...,
         headers: Global___QuotaHeaders | None = ...,
+        answer_ages: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["headers", b"headers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["headers", b"headers", "lease_id", b"lease_id", "request_count", b"request_count", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_ages", b"answer_ages", "headers", b"headers", "lease_id", b"lease_id", "request_count", b"request_count", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -296,6 +316,12 @@ class GetQuotaResponse(_message.Message):
     WINDOW_USED_FIELD_NUMBER: _builtins.int
     RESUME_TIME_FIELD_NUMBER: _builtins.int
     REFUSED_CALL_COUNT_FIELD_NUMBER: _builtins.int
+    ROLLBACK_RESERVE_FIELD_NUMBER: _builtins.int
+    OTHERS_RESERVE_FIELD_NUMBER: _builtins.int
+    OTHERS_TOKENS_PER_HOUR_FIELD_NUMBER: _builtins.int
+    IS_SHADOW_FIELD_NUMBER: _builtins.int
+    SHADOW_HELD_CALL_COUNT_FIELD_NUMBER: _builtins.int
+    OTHERS_TOKENS_PER_DAY_FIELD_NUMBER: _builtins.int
     daily_token_limit: _builtins.int
     """Company's daily budget in tokens; 0 until it is known."""
     daily_token_remaining: _builtins.int
@@ -308,6 +334,18 @@ class GetQuotaResponse(_message.Message):
     """Requests in flight or younger than 2 seconds."""
     refused_call_count: _builtins.int
     """Calls answered with 429 since the arbiter started."""
+    rollback_reserve: _builtins.int
+    """Tokens of the daily budget only a rollback may spend."""
+    others_reserve: _builtins.int
+    """Tokens of what remains that are left to the company's other apps until the next reset."""
+    others_tokens_per_hour: _builtins.int
+    """Tokens an hour the other apps were seen to spend, from the headers; 0 until it is known."""
+    is_shadow: _builtins.bool
+    """Whether the arbiter only reports what it would have refused and holds nobody up."""
+    shadow_held_call_count: _builtins.int
+    """Calls it would have held up or refused, in shadow mode, since it started."""
+    others_tokens_per_day: _builtins.int
+    """Tokens of a whole day that are left to the company's other apps."""
     @_builtins.property
     def resume_time(self) -> _timestamp_pb2.Timestamp:
         """When work goes on, if it is stopped (daily budget, breaker)."""
@@ -322,10 +360,16 @@ class GetQuotaResponse(_message.Message):
         window_used: _builtins.int = ...,
         resume_time: _timestamp_pb2.Timestamp | None = ...,
         refused_call_count: _builtins.int = ...,
+        rollback_reserve: _builtins.int = ...,
+        others_reserve: _builtins.int = ...,
+        others_tokens_per_hour: _builtins.int = ...,
+        is_shadow: _builtins.bool = ...,
+        shadow_held_call_count: _builtins.int = ...,
+        others_tokens_per_day: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resume_time", b"resume_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["daily_token_limit", b"daily_token_limit", "daily_token_remaining", b"daily_token_remaining", "refused_call_count", b"refused_call_count", "resume_time", b"resume_time", "spent_token_count", b"spent_token_count", "window_limit", b"window_limit", "window_used", b"window_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["daily_token_limit", b"daily_token_limit", "daily_token_remaining", b"daily_token_remaining", "is_shadow", b"is_shadow", "others_reserve", b"others_reserve", "others_tokens_per_day", b"others_tokens_per_day", "others_tokens_per_hour", b"others_tokens_per_hour", "refused_call_count", b"refused_call_count", "resume_time", b"resume_time", "rollback_reserve", b"rollback_reserve", "shadow_held_call_count", b"shadow_held_call_count", "spent_token_count", b"spent_token_count", "window_limit", b"window_limit", "window_used", b"window_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -383,6 +383,68 @@ class ProfileSourceResponse(_message.Message):
 Global___ProfileSourceResponse: _TypeAlias = ProfileSourceResponse  # noqa: Y015
 
 @_typing.final
+class PlanTokensRequest(_message.Message):
+    """Request for `PlanTokens`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    MAPPING_YAML_FIELD_NUMBER: _builtins.int
+    TARGET_JSON_FIELD_NUMBER: _builtins.int
+    SAMPLE_SIZE_FIELD_NUMBER: _builtins.int
+    mapping_yaml: _builtins.str
+    """Required. The mapping as YAML."""
+    target_json: _builtins.bytes
+    """Target account as JSON, as answered by `InspectTarget`; empty: an account without custom fields, pipelines and users."""
+    sample_size: _builtins.int
+    """Source records of the sample; 0: the default of 150."""
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot:
+        """Required. The snapshot."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Global___Snapshot | None = ...,
+        mapping_yaml: _builtins.str = ...,
+        target_json: _builtins.bytes = ...,
+        sample_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mapping_yaml", b"mapping_yaml", "sample_size", b"sample_size", "snapshot", b"snapshot", "target_json", b"target_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanTokensRequest: _TypeAlias = PlanTokensRequest  # noqa: Y015
+
+@_typing.final
+class PlanTokensResponse(_message.Message):
+    """One message of `PlanTokens`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    PLAN_JSON_FIELD_NUMBER: _builtins.int
+    record_count: _builtins.int
+    """Records mapped so far, over all phases."""
+    plan_json: _builtins.bytes
+    """In the last message only: the plan as JSON (see `docs/operations.md`)."""
+    def __init__(
+        self,
+        *,
+        record_count: _builtins.int = ...,
+        plan_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_json", b"plan_json", "record_count", b"record_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanTokensResponse: _TypeAlias = PlanTokensResponse  # noqa: Y015
+
+@_typing.final
 class SelectSampleRequest(_message.Message):
     """Request for `SelectSample`."""
 

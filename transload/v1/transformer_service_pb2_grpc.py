@@ -55,6 +55,11 @@ class TransformerServiceStub:
                 request_serializer=transload_dot_v1_dot_transformer__service__pb2.ProfileSourceRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_transformer__service__pb2.ProfileSourceResponse.FromString,
                 _registered_method=True)
+        self.PlanTokens = channel.unary_stream(
+                '/transload.v1.TransformerService/PlanTokens',
+                request_serializer=transload_dot_v1_dot_transformer__service__pb2.PlanTokensRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_transformer__service__pb2.PlanTokensResponse.FromString,
+                _registered_method=True)
         self.SelectSample = channel.unary_unary(
                 '/transload.v1.TransformerService/SelectSample',
                 request_serializer=transload_dot_v1_dot_transformer__service__pb2.SelectSampleRequest.SerializeToString,
@@ -104,6 +109,13 @@ class TransformerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlanTokens(self, request, context):
+        """Plans what a migration spends in Pipedrive, call by call, by mapping the whole snapshot. Streams progress, then one plan. Writes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SelectSample(self, request, context):
         """Chooses a sample that covers every entity, status and picklist value and is closed under relations (L-08).
         """
@@ -147,6 +159,11 @@ def add_TransformerServiceServicer_to_server(servicer, server):
                     servicer.ProfileSource,
                     request_deserializer=transload_dot_v1_dot_transformer__service__pb2.ProfileSourceRequest.FromString,
                     response_serializer=transload_dot_v1_dot_transformer__service__pb2.ProfileSourceResponse.SerializeToString,
+            ),
+            'PlanTokens': grpc.unary_stream_rpc_method_handler(
+                    servicer.PlanTokens,
+                    request_deserializer=transload_dot_v1_dot_transformer__service__pb2.PlanTokensRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_transformer__service__pb2.PlanTokensResponse.SerializeToString,
             ),
             'SelectSample': grpc.unary_unary_rpc_method_handler(
                     servicer.SelectSample,
@@ -273,6 +290,33 @@ class TransformerService:
             '/transload.v1.TransformerService/ProfileSource',
             transload_dot_v1_dot_transformer__service__pb2.ProfileSourceRequest.SerializeToString,
             transload_dot_v1_dot_transformer__service__pb2.ProfileSourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/transload.v1.TransformerService/PlanTokens',
+            transload_dot_v1_dot_transformer__service__pb2.PlanTokensRequest.SerializeToString,
+            transload_dot_v1_dot_transformer__service__pb2.PlanTokensResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,6 +24,8 @@ class TransformerServiceStub:
     """Lists the schema records a mapping needs in Pipedrive: custom fields with options, labels, pipelines, stages, activity types."""
     ProfileSource: _aio.UnaryStreamMultiCallable[_transformer_service_pb2.ProfileSourceRequest, _transformer_service_pb2.ProfileSourceResponse]
     """Profiles the frozen pages: counts, fields, value distributions, data quality (L-01). Streams progress, then one report."""
+    PlanTokens: _aio.UnaryStreamMultiCallable[_transformer_service_pb2.PlanTokensRequest, _transformer_service_pb2.PlanTokensResponse]
+    """Plans what a migration spends in Pipedrive, call by call, by mapping the whole snapshot. Streams progress, then one plan. Writes nothing."""
     SelectSample: _aio.UnaryUnaryMultiCallable[_transformer_service_pb2.SelectSampleRequest, _transformer_service_pb2.SelectSampleResponse]
     """Chooses a sample that covers every entity, status and picklist value and is closed under relations (L-08)."""
     PreviewRecords: _aio.UnaryUnaryMultiCallable[_transformer_service_pb2.PreviewRecordsRequest, _transformer_service_pb2.PreviewRecordsResponse]
@@ -65,6 +67,14 @@ class TransformerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_transformer_service_pb2.ProfileSourceRequest, _abc.AsyncIterator[_transformer_service_pb2.ProfileSourceResponse]],
     ) -> _abc.AsyncIterator[_transformer_service_pb2.ProfileSourceResponse]:
         """Profiles the frozen pages: counts, fields, value distributions, data quality (L-01). Streams progress, then one report."""
+
+    @_abc_1.abstractmethod
+    def PlanTokens(
+        self,
+        request: _transformer_service_pb2.PlanTokensRequest,
+        context: _aio.ServicerContext[_transformer_service_pb2.PlanTokensRequest, _abc.AsyncIterator[_transformer_service_pb2.PlanTokensResponse]],
+    ) -> _abc.AsyncIterator[_transformer_service_pb2.PlanTokensResponse]:
+        """Plans what a migration spends in Pipedrive, call by call, by mapping the whole snapshot. Streams progress, then one plan. Writes nothing."""
 
     @_abc_1.abstractmethod
     def SelectSample(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from services.ledger.repository import Reader
     from transload.v1.transformer_service_pb2 import ProposeMappingResponse
 
+COST_OF_LOOKS = "account"
+"""What tokens of looks at the account are counted under."""
 _EXTRACT, _INSPECT, _ANALYSE = "extract", "inspect", "analyse"
 
 
@@ -57,10 +59,12 @@ class AuditDriver:
         content = await tools.transformer.profile_source(
             snapshot, target_json, proposal.mapping_yaml, _ignore, connector_json=migration.options.connector_json
         )
-        await self._finish(run, proposal, content)
+        await say(tools, run, "planning what it will spend")
+        plan = await tools.transformer.plan_tokens(snapshot, proposal.mapping_yaml, target_json, 0, _ignore)
+        await self._finish(run, proposal, content, plan)
         return AT_ONCE
 
-    async def _finish(self, run: Run, proposal: ProposeMappingResponse, content: bytes) -> None:
+    async def _finish(self, run: Run, proposal: ProposeMappingResponse, content: bytes, plan: bytes) -> None:
         tools = self._tools
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
@@ -70,6 +74,9 @@ class AuditDriver:
             moment = tools.clock.now()
             await transaction.save_report(
                 Report(migration_id=now.migration_id, kind=ReportKind.AUDIT, content=orjson.dumps(report), create_time=moment, run_id=now.run_id)
+            )
+            await transaction.save_report(
+                Report(migration_id=now.migration_id, kind=ReportKind.LOAD_PLAN, content=plan, create_time=moment, run_id=now.run_id)
             )
             mapping = Mapping(
                 migration_id=now.migration_id,
@@ -116,7 +123,7 @@ async def inspect_target(tools: Tools, migration: Migration, run: Run, *, next_s
                 run_id=now.run_id,
             )
         )
-        await transaction.add_run_tokens(now.run_id, response.token_count)
+        await transaction.add_run_tokens(now.run_id, response.token_count, target_entity=COST_OF_LOOKS)
         await save_step(transaction, now, RunContext.of(now).at(next_step))
         event = EventDraft(kind="target.inspected", actor=tools.actor, payload={"run_id": now.run_id, "token_count": response.token_count})
         await transaction.append_event(now.migration_id, event)

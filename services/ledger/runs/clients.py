@@ -106,6 +106,22 @@ class GrpcTransformer:
             await on_progress(response.record_count)
         return report
 
+    async def plan_tokens(
+        self,
+        snapshot: transformer_pb.Snapshot,
+        mapping_yaml: str,
+        target_json: bytes,
+        sample_size: int,
+        on_progress: Callable[[int], Awaitable[None]],
+    ) -> bytes:
+        """Plan what the migration spends; answers the plan as JSON and tells the number of records mapped so far."""
+        request = transformer_pb.PlanTokensRequest(snapshot=snapshot, mapping_yaml=mapping_yaml, target_json=target_json, sample_size=sample_size)
+        plan = b""
+        async for response in self._stub.PlanTokens(request, timeout=STREAM_SECONDS):
+            plan = response.plan_json or plan
+            await on_progress(response.record_count)
+        return plan
+
     async def select_sample(self, snapshot: transformer_pb.Snapshot, mapping_yaml: str, size: int) -> transformer_pb.SelectSampleResponse:
         """Choose the sample."""
         request = transformer_pb.SelectSampleRequest(snapshot=snapshot, mapping_yaml=mapping_yaml, size=size)

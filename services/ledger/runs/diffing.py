@@ -55,7 +55,7 @@ class DiffWork:
         }
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
-            await transaction.add_run_tokens(now.run_id, token_count)
+            await transaction.add_run_tokens(now.run_id, token_count, target_entity="diff")
             await transaction.replace_report_rows(now.migration_id, ReportKind.DIFF, rows)
             report = Report(
                 migration_id=now.migration_id, kind=ReportKind.DIFF, content=canonical_json(head), create_time=tools.clock.now(), run_id=now.run_id

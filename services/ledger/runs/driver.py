@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
+from services.common.clock import SteadyClock
 from services.common.errors import TransloadError
 from services.ledger.audit import sign_head
 from services.ledger.domain import EventDraft, Migration, PauseKind, Run, RunState
@@ -12,6 +14,9 @@ from services.ledger.states import state_after_run
 from transload.v1.transformer_service_pb2 import Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
     from services.common.clock import Clock
     from services.ledger.repository import Ledger, Reader, Transaction
     from services.ledger.runs.context import RunContext
@@ -37,6 +42,11 @@ class RunFailedError(Exception):
         self.message = message
 
 
+def after(known: Iterable[datetime], now: datetime) -> datetime:
+    """Answer now, or the next moment after the latest known one: what begins later stays later when somebody sets the clock back."""
+    return max([now, *(moment + timedelta(microseconds=1) for moment in known)])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What a driver works with.
@@ -45,6 +55,7 @@ class Tools:
         signer: signs how far a migration's trail reaches.
         actor: the ledger's own name in events.
         poll_seconds: pause between two questions whether an extraction is alive.
+        steady: measures how long claims last; a jump of the wall clock must not end them.
     """
 
     ledger: Ledger
@@ -56,6 +67,11 @@ class Tools:
     signer: Signer
     actor: str = "ledger"
     poll_seconds: float = 2.0
+    steady: SteadyClock = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start the steady clock."""
+        object.__setattr__(self, "steady", SteadyClock(self.clock))
 
 
 class Driver(Protocol):

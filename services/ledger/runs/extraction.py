@@ -12,7 +12,7 @@ from services.common.errors import ConfigurationError, PermanentError, RateLimit
 from services.ledger.codec import to_timestamp
 from services.ledger.domain import EventDraft, Extraction, ExtractionState, ReviewItem, Run, review_item_id
 from services.ledger.runs.context import RunContext
-from services.ledger.runs.driver import AT_ONCE, Tools, fresh, save_step, say
+from services.ledger.runs.driver import AT_ONCE, Tools, after, fresh, save_step, say
 from transload.v1.extractor_service_pb2 import ExtractionSpec
 
 if TYPE_CHECKING:
@@ -38,11 +38,12 @@ class ExtractionWork:
         tools = self._tools
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
+            earlier = await transaction.list_extractions(now.migration_id)
             extraction = Extraction(
                 extraction_id=f"{now.run_id}-{name}",
                 migration_id=now.migration_id,
                 run_id=now.run_id,
-                start_time=tools.clock.now(),
+                start_time=after((known.start_time for known in earlier), tools.clock.now()),
                 changed_since=changed_since,
                 update_time=tools.clock.now(),
             )

@@ -65,6 +65,17 @@ class Transformer(Protocol):
         """Profile the snapshot; answers the report as JSON and tells the number of records profiled so far."""
         ...
 
+    async def plan_tokens(
+        self,
+        snapshot: transformer_service_pb2.Snapshot,
+        mapping_yaml: str,
+        target_json: bytes,
+        sample_size: int,
+        on_progress: Callable[[int], Awaitable[None]],
+    ) -> bytes:
+        """Plan what the migration spends; answers the plan as JSON and tells the number of records mapped so far."""
+        ...
+
     async def select_sample(
         self, snapshot: transformer_service_pb2.Snapshot, mapping_yaml: str, size: int
     ) -> transformer_service_pb2.SelectSampleResponse:

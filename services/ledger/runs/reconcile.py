@@ -89,7 +89,7 @@ class ReconcileDriver:
             is_last = len(records) < limit
             held = replace(held, position=held.position + int(is_last), after_key="" if is_last else records[-1].key)
             await transaction.add_report_rows(now.migration_id, ReportKind.RECONCILIATION, _rows(mismatches))
-            await transaction.add_run_tokens(now.run_id, read.token_count)
+            await transaction.add_run_tokens(now.run_id, read.token_count, target_entity=entity)
             await save_step(transaction, now, held, activity=f"comparing {entity.replace('_', ' ')}")
 
     async def _scan_entity(self, migration: Migration, run: Run, entity: str) -> None:
@@ -116,7 +116,7 @@ class ReconcileDriver:
             now = await fresh(transaction, run)
             held = RunContext.of(now).counted(records=comparison.record_count, fields=comparison.field_count, mismatches=comparison.mismatch_count)
             await transaction.add_report_rows(now.migration_id, ReportKind.RECONCILIATION, _rows(comparison.mismatches))
-            await transaction.add_run_tokens(now.run_id, token_count)
+            await transaction.add_run_tokens(now.run_id, token_count, target_entity=entity)
             step = replace(held, position=held.position + 1, after_key="")
             await save_step(transaction, now, step, activity=f"comparing {entity.replace('_', ' ')}")
 
@@ -153,7 +153,7 @@ class ReconcileDriver:
             held = RunContext.of(now).counted(mismatches=len(mismatches))
             step = replace(held, position=held.position + 1) if held.position + 1 < len(EXTERNAL_ID_FIELDS) else held.at(_SUM)
             await transaction.add_report_rows(now.migration_id, ReportKind.RECONCILIATION, _rows(mismatches))
-            await transaction.add_run_tokens(now.run_id, token_count)
+            await transaction.add_run_tokens(now.run_id, token_count, target_entity=entity)
             await save_step(transaction, now, step, activity=f"looking for {entity} records nobody knows")
 
     async def _flush(self, run: Run, comparison: _Comparison) -> None:

@@ -76,7 +76,7 @@ class RollbackDriver:
     async def _wait_for_claims(self, run: Run) -> float:
         """Let calls that are under way come to their end: a claim's holder may still be creating records."""
         tools = self._tools
-        moment = tools.clock.now()
+        moment = tools.steady.now()
         async with tools.ledger.read() as reader:
             claimed = await reader.list_records(run.migration_id, RecordFilter(states=(RecordState.CLAIMED,)))
         ends = [record.claim_expire_time for record in claimed if record.claim_expire_time is not None and record.claim_expire_time > moment]
@@ -218,7 +218,7 @@ class RollbackDriver:
             await transaction.add_report_rows(
                 now.migration_id, ReportKind.RECONCILIATION, [mismatch.SerializeToString(deterministic=True) for mismatch in rows]
             )
-            await transaction.add_run_tokens(now.run_id, read.token_count)
+            await transaction.add_run_tokens(now.run_id, read.token_count, target_entity=entity)
             await save_step(transaction, now, held)
         return AT_ONCE
 

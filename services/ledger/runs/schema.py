@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from services.common.phases import TARGET_PHASES
 from services.ledger.domain import Batch, EventDraft, Record, RecordFilter, RecordState, Resolution, RunState
+from services.ledger.load_plan import load_plan_of
 from services.ledger.runs.audit import inspect_target
 from services.ledger.runs.context import RunContext, dispositions_from
 from services.ledger.runs.driver import (
@@ -96,6 +97,8 @@ class SchemaDriver:
         await say(tools, run, "compiling the mapping")
         mapping_yaml = await mapping_yaml_of(tools, migration)
         response = await tools.transformer.compile_schema(mapping_yaml)
+        # From here on tokens are spent by this mapping, so its plan is made before; a person may have edited it since the audit.
+        await load_plan_of(tools, migration)
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
             migration = await current_migration(transaction, now.migration_id)

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, select, update
 
-from services.ledger.domain import Manifest, Mapping, Migration, Report, ReportKind, Run, RunState
+from services.ledger.domain import BudgetTerm, Manifest, Mapping, Migration, Report, ReportKind, Run, RunCost, RunState
 from services.ledger.sql.rows import RowCodec
 from services.ledger.sql.session import Session, by, table_of
-from services.ledger.sql.tables import ManifestRow, MappingRow, MigrationRow, ReportLineRow, ReportRow, RunRow
+from services.ledger.sql.tables import BudgetTermRow, ManifestRow, MappingRow, MigrationRow, ReportLineRow, ReportRow, RunCostRow, RunRow
 
-_MIGRATIONS, _RUNS = table_of(MigrationRow), table_of(RunRow)
+_MIGRATIONS, _RUNS, _COSTS = table_of(MigrationRow), table_of(RunRow), table_of(RunCostRow)
 _MAPPINGS, _MANIFESTS = table_of(MappingRow), table_of(ManifestRow)
 _REPORTS, _LINES = table_of(ReportRow), table_of(ReportLineRow)
 
 _MIGRATION_BY_ID, _RUN_BY_ID = by(_MIGRATIONS.c.migration_id), by(_RUNS.c.run_id)
 _MIGRATION, _RUN = RowCodec(Migration), RowCodec(Run)
+_COST = RowCodec(RunCost)
+_TERMS, _TERM = table_of(BudgetTermRow), RowCodec(BudgetTerm)
 _MAPPING, _MANIFEST, _REPORT = RowCodec(Mapping), RowCodec(Manifest), RowCodec(Report)
 
 
@@ -51,6 +53,16 @@ class RunReader(Session):
         """List the runs of a migration, oldest first."""
         rows = await self._all(select(_RUNS).where(_RUNS.c.migration_id == migration_id).order_by(_RUNS.c.start_time, _RUNS.c.run_id))
         return [_RUN.from_row(row) for row in rows]
+
+    async def list_run_costs(self, migration_id: str) -> Sequence[RunCost]:
+        """List what the runs of a migration spent, by run and target entity."""
+        joined = select(_COSTS).join(_RUNS, _RUNS.c.run_id == _COSTS.c.run_id).where(_RUNS.c.migration_id == migration_id)
+        return [_COST.from_row(row) for row in await self._all(joined.order_by(_COSTS.c.run_id, _COSTS.c.target_entity))]
+
+    async def get_budget_term(self, connection: str) -> BudgetTerm | None:
+        """Answer who may grant from a target connection's budget."""
+        row = await self._first(select(_TERMS).where(_TERMS.c.connection == connection))
+        return _TERM.from_row(row) if row else None
 
     async def latest_run(self, migration_id: str) -> Run | None:
         """Answer the run that began last."""
@@ -101,9 +113,16 @@ class RunWriter(RunReader):
         """Write a run, new or changed; its `token_count` is left alone."""
         await self._upsert(_RUNS, [_RUN.to_row(run)], keep=("token_count",))
 
-    async def add_run_tokens(self, run_id: str, token_count: int) -> None:
+    async def save_budget_term(self, term: BudgetTerm) -> None:
+        """Write who may grant from a target connection's budget."""
+        await self._upsert(_TERMS, [_TERM.to_row(term)])
+
+    async def add_run_tokens(self, run_id: str, token_count: int, *, target_entity: str) -> None:
         """Add tokens spent to a run."""
         await self._run(update(_RUNS).where(_RUNS.c.run_id == run_id).values(token_count=_RUNS.c.token_count + token_count))
+        await self._insert_new(_COSTS, [_COST.to_row(RunCost(run_id, target_entity, 0))])
+        which = (_COSTS.c.run_id == run_id, _COSTS.c.target_entity == target_entity)
+        await self._run(update(_COSTS).where(*which).values(token_count=_COSTS.c.token_count + token_count))
 
     async def add_mapping(self, mapping: Mapping) -> None:
         """Write a new version of the mapping."""

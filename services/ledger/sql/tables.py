@@ -87,6 +87,28 @@ class RunRow(SQLModel, table=True):
     context_json: str = Field(sa_type=Text)
 
 
+class BudgetTermRow(SQLModel, table=True):
+    """Who may grant from a target connection's budget, and until when."""
+
+    __tablename__ = "budget_terms"
+
+    connection: str = Field(primary_key=True)
+    term_number: int = Field(sa_type=BigInteger)
+    holder: str
+    expire_time: int = Field(sa_type=BigInteger)
+    kept: bytes = Field(sa_type=LargeBinary)
+
+
+class RunCostRow(SQLModel, table=True):
+    """Tokens a run spent on one target entity."""
+
+    __tablename__ = "run_costs"
+
+    run_id: str = Field(primary_key=True, foreign_key="runs.run_id")
+    target_entity: str = Field(primary_key=True)
+    token_count: int = Field(sa_type=BigInteger)
+
+
 class ExtractionRow(SQLModel, table=True):
     """One reading of a source."""
 

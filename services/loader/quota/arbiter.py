@@ -5,28 +5,38 @@ when a call reaches it, only when we let it go and when its answer came. So ever
 answer arrived, and at most `limit` slots are held at any time. Proof that no window overflows: let a call be granted at g, reach the server at s and
 be answered at a; then g <= s <= a. A rolling window that ends at t counts exactly the calls with t - 2 <= s <= t. For each of these, g <= s <= t, and
 a + 2 >= s + 2 >= t, so its slot is held at t. Held slots never exceed the limit, hence neither does any window - whatever the delays on the way are.
-A call whose answer never comes holds its slot until the lease ended, plus the longest time a call may take, plus 2 seconds. A new arbiter does not
-know the calls of the one before it; it grants nothing for `restart_wait_seconds`. Nothing here needs the clocks of both sides to agree, only to tick
-equally fast.
+A call whose answer never comes holds its slot until the lease ended, plus the longest time a call may take, plus 2 seconds. Nothing here needs the
+clocks of both sides to agree, only to tick equally fast.
 
-**The tokens** of the day are kept by `DailyTokens`.
+**One after the other.** A budget is granted from in *terms*, which the ledger gives to one arbiter at a time (`keeper.py`). A new arbiter does not
+know the calls of the one before it. The last of them was granted before the end of that one's term, sent while its lease was good, and counted by
+Pipedrive a bounded way later; so the new one grants nothing until all of that and a window are over. In a new process under the same name the leases
+of the old process' own calls died with it.
+
+**The tokens** of the day are kept by `DailyTokens`. None is granted before the ledger has noted that it may be gone.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from services.common import telemetry
 from services.common.errors import RateLimitedError
-from services.loader.quota.tokens import DailyTokens, stamp
+from services.loader.quota.tokens import DailyTokens, Kept, stamp
 from services.loader.quota.window import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+    from opentelemetry.metrics import Counter
 
     from services.common.clock import Clock
     from services.loader.quota.settings import QuotaSettings
@@ -39,8 +49,14 @@ _BURST_PAUSE_SECONDS_MAX: Final = 60.0
 _AMBIGUOUS_MAX: Final = 5
 _RETRY_SECONDS_MIN: Final = 0.005
 _WANTED_SECONDS: Final = 0.5
+_TERM_RETRY_SECONDS: Final = 0.05
 _HTTP_TOO_MANY: Final = 429
 _HTTP_OK_BELOW: Final = 400
+
+
+@cache
+def _shadow_counter() -> Counter:
+    return telemetry.meter().create_counter("transload.quota.shadow", unit="{call}", description="Calls shadow mode would have held up, by reason")
 
 
 class Priority(IntEnum):
@@ -82,9 +98,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Nothing free now; ask again after `retry_seconds`."""
+    """Nothing free now; ask again after `retry_seconds`. `is_held_elsewhere`: another arbiter has the budget."""
 
     retry_seconds: float
+    is_held_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +115,18 @@ class BudgetState:
     window_used: int
     resume_time: datetime | None
     refused_calls: int
+    rollback_reserve: int = 0
+    others_reserve: int = 0
+    others_a_day: int = 0
+    others_per_hour: int = 0
+    is_shadow: bool = False
+    shadow_held_calls: int = 0
 
 
 class Budget:
     """The budget of one Pipedrive company and token."""
 
-    def __init__(self, *, name: str, settings: QuotaSettings, clock: Clock, started: float, incarnation: str) -> None:
+    def __init__(self, *, name: str, settings: QuotaSettings, clock: Clock, started: float, incarnation: str, has_terms: bool) -> None:
         self._name = name
         self._incarnation = incarnation
         self._settings = settings
@@ -116,7 +139,14 @@ class Budget:
         self._spent = 0
         self._refused_calls = 0
         self._ambiguous = 0
-        self._paused_until = started + settings.restart_wait_seconds
+        # Without terms nobody tells us whether there was an arbiter before.
+        self._paused_until = started if has_terms else started + settings.restart_wait_seconds
+        self._term_until = -math.inf if has_terms else math.inf
+        self._is_shared = False
+        self._wants_note = False
+        self._is_asked = False
+        self._is_held_elsewhere = False
+        self._shadow_held_calls = 0
         self._breaker_until: datetime | None = None
         self._breaker_seconds = settings.breaker_seconds
         self._is_probing_breaker = False
@@ -132,9 +162,37 @@ class Budget:
                 metadata has `resume_time`.
         """
         now = self._clock.monotonic()
+        self._is_asked = True
         self._drop_lost_leases(now)
+        if not self._settings.is_shadow:
+            return self._decide(now, requests, tokens, searches, priority)
+        try:
+            answer = self._decide(now, requests, tokens, searches, priority)
+        except RateLimitedError as error:
+            self._tell_shadow(requests, error.reason)
+            return self._grant(now, requests, tokens, searches)
+        if isinstance(answer, Lease) and answer.request_count == requests:
+            return answer
+        held = requests - (answer.request_count if isinstance(answer, Lease) else 0)
+        self._tell_shadow(held, "WINDOW")
+        if isinstance(answer, Lease):
+            self.release(answer.lease_id, requests_sent=0, tokens_spent=0, headers=None)
+        return self._grant(now, requests, tokens, searches)
+
+    def _tell_shadow(self, calls: int, reason: str) -> None:
+        self._shadow_held_calls += calls
+        self._wanted.clear()
+        _shadow_counter().add(calls, {"transload.reason": reason})
+
+    def _decide(self, now: float, requests: int, tokens: int, searches: int, priority: Priority) -> Lease | Refusal:
         self._check_breaker()
+        if now >= self._term_until:
+            self._wants_note = True
+            return Refusal(_TERM_RETRY_SECONDS, is_held_elsewhere=self._is_held_elsewhere)
         if not self._tokens.admits(tokens, keeps_shares=priority is not Priority.ROLLBACK):
+            return Refusal(_RETRY_SECONDS_MIN * 4)
+        self._wants_note = self._wants_note or self._tokens.needs_note(tokens, is_early=True)
+        if self._tokens.needs_note(tokens):
             return Refusal(_RETRY_SECONDS_MIN * 4)
         if now < self._paused_until:
             return self._refuse(priority, now, self._paused_until - now)
@@ -153,14 +211,26 @@ class Budget:
         self._wanted.pop(priority, None)
         return self._grant(now, granted, tokens, min(searches, granted))
 
-    def release(self, lease_id: str, *, requests_sent: int, tokens_spent: int, headers: Headers | None) -> None:
-        """Takes a lease back with what was spent and what the last answer said. An unknown or closed lease changes nothing."""
+    def release(self, lease_id: str, *, requests_sent: int, tokens_spent: int, headers: Headers | None, ages: Sequence[float] = ()) -> None:
+        """Takes a lease back with what was spent and what the last answer said. An unknown or closed lease changes nothing.
+
+        Args:
+            lease_id: of the lease.
+            requests_sent: of its calls.
+            tokens_spent: by them.
+            headers: of the answer that counts most.
+            ages: seconds since each answer arrived, by the holder's clock, for calls that were answered before now.
+        """
         lease = self._leases.pop(lease_id, None)
         if lease is None or not lease.is_open:
             return
         lease.is_open = False
         now = self._clock.monotonic()
-        self._close(lease, cool_until=now + self._settings.window_seconds, sent=min(requests_sent, lease.request_count))
+        sent = min(requests_sent, lease.request_count)
+        early = sorted(ages, reverse=True)[:sent]
+        for age in early:
+            self._window.cool(now - max(0.0, age) + self._settings.window_seconds, 1)
+        self._close(lease, cool_until=now + self._settings.window_seconds, sent=sent - len(early), searched=min(sent, lease.search_count))
         self._spent += tokens_spent
         self._learn(lease, tokens_spent, headers or Headers(), now)
 
@@ -185,7 +255,63 @@ class Budget:
             window_used=self._window.used(now),
             resume_time=max(stops) if stops else None,
             refused_calls=self._refused_calls,
+            rollback_reserve=self._tokens.rollback_reserve,
+            others_reserve=self._tokens.others_reserve,
+            others_a_day=self._tokens.others_a_day,
+            others_per_hour=self._tokens.others_per_hour,
+            is_shadow=self._settings.is_shadow,
+            shadow_held_calls=self._shadow_held_calls,
         )
+
+    @property
+    def wants_note(self) -> bool:
+        """Whether calls wait for the ledger to note more tokens as given out, or for a term."""
+        return self._wants_note
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody asked since the ledger last noted something, or has a lease: else the term may run out."""
+        return self._is_asked or bool(self._leases)
+
+    def share(self) -> None:
+        """Takes in that a loader in another process wants leases; the ledger must know before the first one is granted."""
+        if not self._is_shared and self._term_until < math.inf:
+            self._is_shared = self._wants_note = True
+            self._term_until = -math.inf
+
+    def kept(self) -> Kept:
+        """Answers what the ledger is to note now."""
+        self._wants_note = self._is_asked = False
+        return self._tokens.kept(is_shared=self._is_shared)
+
+    def begin_term(self, kept: Kept | None, *, idle_seconds: float, is_same_replica: bool) -> None:
+        """Takes over from the arbiter before; nothing is granted until the ledger has noted where we begin (`renew_term`).
+
+        Args:
+            kept: what it left; None: there was none, or it never granted anything.
+            idle_seconds: how long ago its term ended.
+            is_same_replica: it ran under our own name, so its process is gone.
+        """
+        if kept is not None:
+            wait = self._settings.restart_wait_seconds
+            if kept.is_shared or not is_same_replica:
+                wait += self._settings.lease_seconds
+            self._paused_until = max(self._paused_until, self._clock.monotonic() + wait - idle_seconds)
+            self._tokens.restore(kept)
+            # Should we end before its leases do, the one after us has to wait for them too.
+            self._is_shared = self._is_shared or kept.is_shared or not is_same_replica
+        self._term_until = -math.inf
+        self._is_held_elsewhere = False
+
+    def renew_term(self, kept: Kept, *, until: float) -> None:
+        """Takes in that the ledger has noted `kept` and given more time."""
+        self._tokens.noted(kept)
+        self._term_until = until if kept.is_shared or not self._is_shared else -math.inf
+
+    def lose_term(self) -> None:
+        """Another arbiter has the budget: nothing more is granted."""
+        self._term_until = -math.inf
+        self._is_held_elsewhere = True
 
     def _grant(self, now: float, requests: int, tokens: int, searches: int) -> Lease:
         order = next(self._order)
@@ -205,12 +331,12 @@ class Budget:
         self._tokens.reserve(tokens, order)
         return lease
 
-    def _close(self, lease: Lease, *, cool_until: float, sent: int) -> None:
+    def _close(self, lease: Lease, *, cool_until: float, sent: int, searched: int) -> None:
         self._tokens.give_back(lease.token_count)
         self._window.held -= lease.request_count
         self._searches.held -= lease.search_count
         self._window.cool(cool_until, sent)
-        self._searches.cool(cool_until, min(sent, lease.search_count))
+        self._searches.cool(cool_until, searched)
 
     def _drop_lost_leases(self, now: float) -> None:
         # Leases stand in order of grant and all live equally long, so the first that is still good ends the search.
@@ -221,7 +347,8 @@ class Budget:
                 return
             del self._leases[lease.lease_id]
             lease.is_open = False
-            self._close(lease, cool_until=lease.expires + lost_after + self._settings.window_seconds, sent=lease.request_count)
+            until = lease.expires + lost_after + self._settings.window_seconds
+            self._close(lease, cool_until=until, sent=lease.request_count, searched=lease.search_count)
             self._spent += lease.token_count
             self._tokens.lose(lease.token_count)
 
@@ -295,7 +422,15 @@ class Budget:
 class Arbiter:
     """The budgets of all target connections."""
 
-    def __init__(self, *, settings: QuotaSettings, clock: Clock) -> None:
+    def __init__(self, *, settings: QuotaSettings, clock: Clock, has_terms: bool = False) -> None:
+        """Begins.
+
+        Args:
+            settings: the rules.
+            clock: for tests.
+            has_terms: the ledger gives budgets to one arbiter at a time and somebody (`Keeper`) asks it; else there must be no other arbiter.
+        """
+        self._has_terms = has_terms
         self._settings = settings
         self._clock = clock
         self._budgets: dict[str, Budget] = {}
@@ -308,6 +443,16 @@ class Arbiter:
         budget = self._budgets.get(connection)
         if budget is None:
             budget = self._budgets[connection] = Budget(
-                name=connection, settings=self._settings, clock=self._clock, started=self._started, incarnation=self._incarnation
+                name=connection,
+                settings=self._settings,
+                clock=self._clock,
+                started=self._started,
+                incarnation=self._incarnation,
+                has_terms=self._has_terms,
             )
         return budget
+
+    @property
+    def budgets(self) -> Mapping[str, Budget]:
+        """The budgets asked for so far, by connection."""
+        return self._budgets

@@ -36,6 +36,8 @@ class Grant:
     requests_sent: int = 0
     tokens_spent: int = 0
     headers: Headers | None = None
+    answered: list[float] = field(default_factory=list)
+    """When each call ended, monotonic seconds."""
 
 
 class Source(Protocol):
@@ -142,9 +144,11 @@ class QuotaClient:
         """Tells how the call ended; the lease goes back with its last call."""
         grant.calls_open -= 1
         grant.requests_sent += int(is_sent)
+        if is_sent:
+            grant.answered.append(self._clock.monotonic())
         grant.tokens_spent += tokens_spent
         if headers is not None:
-            grant.headers = _worse(grant.headers, headers)
+            grant.headers = worse(grant.headers, headers)
         if grant.calls_open == 0:
             # A lost release costs no correctness: the lease ends by itself and counts as used.
             with contextlib.suppress(TransloadError):
@@ -215,10 +219,15 @@ class QuotaClient:
                 waiter.future.set_exception(error)
 
 
-def _worse(old: Headers | None, new: Headers) -> Headers:
-    """Of two answers on one lease, the one that asks for more caution; else the newer."""
+def worse(old: Headers | None, new: Headers) -> Headers:
+    """Of two answers on one lease, the one that asks for more caution; else the newer.
+
+    The least that was said to remain was said last, whatever order the answers arrived in: it counts all calls of the lease.
+    """
     if old is None:
         return new
+    told = [headers.daily_remaining for headers in (old, new) if headers.daily_remaining is not None]
+    new = new._replace(daily_remaining=min(told, default=None))
     if old.is_html or (old.status == 429 and not new.is_html):  # noqa: PLR2004 - Too Many Requests
         return old
     return new

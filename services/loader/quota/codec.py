@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from services.loader.quota.arbiter import Headers, Priority
-from transload.v1 import quota_service_pb2
+from services.loader.quota.tokens import Kept
+from transload.v1 import ledger_service_pb2, quota_service_pb2
 
 
 def headers_to_proto(headers: Headers) -> quota_service_pb2.QuotaHeaders:
@@ -29,6 +32,29 @@ def headers_from_proto(message: quota_service_pb2.QuotaHeaders) -> Headers:
         window_remaining=message.window_remaining if message.HasField("window_remaining") else None,
         retry_after_seconds=message.retry_after_seconds if message.HasField("retry_after_seconds") else None,
         is_html=message.is_html,
+    )
+
+
+def kept_to_proto(kept: Kept) -> ledger_service_pb2.KeptBudget:
+    """Writes what outlives an arbiter."""
+    message = ledger_service_pb2.KeptBudget(
+        daily_token_limit=kept.limit, is_limit_known=kept.is_limit_known, floor_token_count=kept.floor, is_shared=kept.is_shared
+    )
+    message.reset_time.FromDatetime(kept.next_reset)
+    if kept.exhausted_until is not None:
+        message.exhausted_until_time.FromDatetime(kept.exhausted_until)
+    return message
+
+
+def kept_from_proto(message: ledger_service_pb2.KeptBudget) -> Kept:
+    """Reads `kept_to_proto` back."""
+    return Kept(
+        limit=message.daily_token_limit,
+        is_limit_known=message.is_limit_known,
+        floor=message.floor_token_count,
+        next_reset=message.reset_time.ToDatetime(UTC),
+        exhausted_until=message.exhausted_until_time.ToDatetime(UTC) if message.HasField("exhausted_until_time") else None,
+        is_shared=message.is_shared,
     )
 
 

@@ -42,7 +42,9 @@ class QuotaServicer(QuotaServiceBase):
             raise InvalidRequestError("token_count must not be negative, search_count at most request_count")
         if request.request_id and (known := self._answers.get(request.request_id)) is not None:
             return known
-        answer = self._arbiter.budget(request.connection).acquire(
+        budget = self._arbiter.budget(request.connection)
+        budget.share()
+        answer = budget.acquire(
             requests=request.request_count,
             tokens=request.token_count,
             searches=request.search_count,
@@ -51,9 +53,12 @@ class QuotaServicer(QuotaServiceBase):
         response = quota_service_pb2.AcquireLeaseResponse()
         if isinstance(answer, Refusal):
             response.retry_delay.FromTimedelta(timedelta(seconds=answer.retry_seconds))
+            response.is_held_elsewhere = answer.is_held_elsewhere
             return response
         response.lease_id, response.request_count, response.token_count = answer.lease_id, answer.request_count, answer.token_count
-        response.expire_time.FromDatetime(self._clock.now() + timedelta(seconds=answer.expires - self._clock.monotonic()))
+        lease_duration = timedelta(seconds=answer.expires - self._clock.monotonic())
+        response.expire_time.FromDatetime(self._clock.now() + lease_duration)
+        response.lease_duration.FromTimedelta(lease_duration)
         if request.request_id:
             self._answers[request.request_id] = response
             if len(self._answers) > _ANSWERS_KEPT:
@@ -73,6 +78,7 @@ class QuotaServicer(QuotaServiceBase):
             requests_sent=request.request_count,
             tokens_spent=request.token_count,
             headers=headers_from_proto(request.headers) if request.HasField("headers") else None,
+            ages=request.answer_ages,
         )
         return quota_service_pb2.ReleaseLeaseResponse()
 
@@ -95,6 +101,12 @@ class QuotaServicer(QuotaServiceBase):
             window_limit=state.window_limit,
             window_used=state.window_used,
             refused_call_count=state.refused_calls,
+            rollback_reserve=state.rollback_reserve,
+            others_reserve=state.others_reserve,
+            others_tokens_per_hour=state.others_per_hour,
+            others_tokens_per_day=state.others_a_day,
+            is_shadow=state.is_shadow,
+            shadow_held_call_count=state.shadow_held_calls,
         )
         if state.resume_time is not None:
             response.resume_time.FromDatetime(state.resume_time)

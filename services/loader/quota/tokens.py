@@ -12,19 +12,45 @@ cost nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from services.common.errors import RateLimitedError
+from services.loader.quota.others import OtherApps
 
 if TYPE_CHECKING:
     from services.common.clock import Clock
     from services.loader.quota.settings import QuotaSettings
 
 
-_SLACK_SHARE: Final = 0.02
+_OTHERS_MOST: Final = 0.9
+"""Most of a day that is left to other apps, whatever they were seen to spend."""
+_BLOCK_LEAST: Final = 100
+_SLACK_SHARE: Final = 0.005
 """Part of the daily budget that must have turned up for work to go on before the next look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What outlives an arbiter, noted in the ledger before it is relied on.
+
+    Attributes:
+        limit: tokens a day.
+        is_limit_known: a header told it.
+        floor: tokens of the day that were not given out; a new arbiter begins with them.
+        next_reset: when the day these belong to ends, as assumed.
+        exhausted_until: Pipedrive said that nothing is left; None: it did not.
+        is_shared: loaders in other processes had leases.
+    """
+
+    limit: int
+    is_limit_known: bool
+    floor: int
+    next_reset: datetime
+    exhausted_until: datetime | None = None
+    is_shared: bool = False
 
 
 class DailyTokens:
@@ -48,6 +74,9 @@ class DailyTokens:
         self._zone = ZoneInfo(settings.reset_zone)
         self._remaining = settings.daily_tokens
         self._reserved = 0
+        self._others = OtherApps()
+        # Nothing is given out below it: the ledger does not know yet that it would be gone. None: nobody keeps what outlives us.
+        self._floor: int | None = None
         # Orders of grants: the last one, the last one when what remains was learned, and the last one before a probe.
         self._last_order = 0
         self._learned_order = 0
@@ -56,11 +85,70 @@ class DailyTokens:
         # Pipedrive itself said that nothing is left.
         self._exhausted_until: datetime | None = None
         self._look_time: datetime | None = None
+        # Work stopped before the shares that are kept back; it goes on only for more than a few tokens.
+        self._is_stopped = False
 
     @property
     def free(self) -> int:
         """What remains, less what is out on lease; not negative."""
         return max(0, self._remaining - self._reserved)
+
+    @property
+    def rollback_reserve(self) -> int:
+        """Tokens of a day that only a rollback may spend."""
+        return int(self.limit * self._settings.rollback_share)
+
+    @property
+    def others_per_hour(self) -> int:
+        """Tokens an hour the other apps were seen to spend; 0: not known."""
+        return self._others.per_hour(self._clock.monotonic())
+
+    @property
+    def others_reserve(self) -> int:
+        """Tokens left to the other apps until the day's end: their share of the hours to come, or what they spend in as many if that is more."""
+        return self._others_reserve(max(0.0, (self._next_reset - self._clock.now()).total_seconds() / 3600))
+
+    @property
+    def others_a_day(self) -> int:
+        """The same for a whole day."""
+        return self._others_reserve(24.0)
+
+    def _others_reserve(self, hours: float) -> int:
+        share = self.limit * self._settings.others_share * min(1.0, hours / 24)
+        return min(int(max(share, self.others_per_hour * hours)), int(self.limit * _OTHERS_MOST))
+
+    def kept(self, *, is_shared: bool) -> Kept:
+        """Answer what to note now. From here on nothing is given out below the higher of the old and the new floor."""
+        floor = max(0, self._remaining - self._reserved - self._block)
+        self._floor = floor if self._floor is None else max(floor, self._floor)
+        return Kept(self.limit, self.is_limit_known, floor, self._next_reset, self._exhausted_until, is_shared)
+
+    def noted(self, kept: Kept) -> None:
+        """Take in that the ledger has noted this."""
+        self._floor = kept.floor
+
+    def restore(self, kept: Kept) -> None:
+        """Begin where an arbiter before us ended. What remains is asked first, by one call that goes alone."""
+        self.limit, self.is_limit_known = kept.limit, kept.is_limit_known
+        self._remaining = self._floor = kept.floor
+        if kept.next_reset <= self._clock.now():
+            self._floor = None
+            self._renew()
+        if kept.exhausted_until is not None and kept.exhausted_until > self._clock.now():
+            self.exhaust()
+        elif self.is_limit_known:
+            self._probe()
+
+    def needs_note(self, tokens: int, *, is_early: bool = False) -> bool:
+        """Say whether the ledger must note more as given out before `tokens` are; `is_early`: whether it soon must."""
+        if self._floor is None or self.is_probing:
+            return False
+        left = self._remaining - self._reserved - tokens
+        return left < self._floor + (self._block // 2 if is_early and self._floor else 0)
+
+    @property
+    def _block(self) -> int:
+        return max(_BLOCK_LEAST, int(self.limit * self._settings.block_share))
 
     @property
     def stop_until(self) -> datetime | None:
@@ -85,19 +173,19 @@ class DailyTokens:
             return True
         if self._exhausted_until is not None:
             raise self._used_up(0)
-        kept = int(self.limit * (self._settings.rollback_share + self._settings.others_share)) if keeps_shares else 0
+        kept = self.rollback_reserve + self.others_reserve if keeps_shares else 0
         # Once stopped, a few tokens that were only counted too low are not worth going on for.
-        floor = kept + (int(self.limit * _SLACK_SHARE) if keeps_shares and self._look_time is not None else 0)
+        floor = kept + (int(self.limit * _SLACK_SHARE) if keeps_shares and self._is_stopped else 0)
         if self._remaining - self._reserved - tokens >= floor:
             if keeps_shares:
-                self._look_time = None
+                self._look_time, self._is_stopped = None, False
             return True
         if self._reserved and self._remaining - tokens >= floor:
             # What is out on lease may stand in the header already; the next release tells.
             return False
         if self._look_time is None and self.is_limit_known:
             # Without headers a good answer would not tell how much there is, and the shares would be spent by looking.
-            self._look_time = self._next_look()
+            self._look_time, self._is_stopped = self._next_look(), True
         raise self._used_up(kept)
 
     def reserve(self, tokens: int, order: int) -> None:
@@ -123,6 +211,12 @@ class DailyTokens:
             self._remaining = counted
         else:
             told = remaining - (self.answered - answered_at_grant)
+            self._others.learn(
+                self._clock.monotonic(),
+                remaining=remaining,
+                ours_least=answered_at_grant + spent,
+                ours_most=self.answered + spent + self._reserved,
+            )
             self._remaining = told if order > self._learned_order else min(counted, told)
             self._learned_order = self._last_order
         self.answered += spent
@@ -174,6 +268,7 @@ class DailyTokens:
     def _renew(self) -> None:
         """Takes the budget for full until the next answer tells."""
         self._remaining = max(self._remaining, self.limit)
+        self._is_stopped = False
         self._learned_order = self._last_order
 
     def _next_look(self) -> datetime:

@@ -398,6 +398,17 @@ async def test_the_lost_answer_of_a_claim_is_given_again(world: World) -> None:
     assert actions(first) == actions(again) == {P1: "CREATE"}
 
 
+async def test_a_jump_of_the_wall_clock_ends_no_claim(world: World) -> None:
+    await world.begin()
+    await world.expect(P1)
+    assert (await world.begin_batch(mapped(P1), holder="loader-1/a")).claim_duration.ToTimedelta() == timedelta(seconds=60)
+    world.clock.jump(3600)
+    assert actions(await world.begin_batch(mapped(P1), holder="loader-2/a")) == {P1: "HELD"}
+    world.clock.jump(-7200)
+    world.clock.advance(60)
+    assert actions(await world.begin_batch(mapped(P1), holder="loader-2/a")) == {P1: "IN_DOUBT"}
+
+
 async def test_a_live_claim_holds_off_other_replicas_until_it_expires(world: World) -> None:
     await world.begin()
     await world.expect(P1)

@@ -85,13 +85,15 @@ async def test_migrations_are_listed_newest_first_in_pages(world: World) -> None
 async def test_saving_a_run_leaves_its_tokens_alone(world: World) -> None:
     await world.begin()
     async with world.ledger.transaction() as tx:
-        await tx.add_run_tokens(RUN, 30)
+        await tx.add_run_tokens(RUN, 30, target_entity="deal")
         await tx.save_run(world.run(activity="loading"))
-        await tx.add_run_tokens(RUN, 12)
+        await tx.add_run_tokens(RUN, 12, target_entity="deal")
     async with world.ledger.read() as reader:
         run = await reader.get_run(RUN)
+        costs = await reader.list_run_costs(run.migration_id) if run else []
     assert run is not None
     assert (run.token_count, run.activity) == (42, "loading")
+    assert [(cost.target_entity, cost.token_count) for cost in costs] == [("deal", 42)]
 
 
 async def test_a_transaction_that_raises_leaves_nothing(world: World) -> None:

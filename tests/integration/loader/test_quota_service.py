@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -24,7 +25,9 @@ async def test_two_loaders_share_one_window_and_one_budget() -> None:
     arbiter = Arbiter(settings=QuotaSettings(restart_wait_seconds=0.0, window_seconds=0.2), clock=clock)
     servicers = [(add_QuotaServiceServicer_to_server, QuotaServicer(arbiter=arbiter, clock=clock))]
     async with grpc_server.serve("127.0.0.1:0", servicers) as server, grpc_client.channel(server.address) as channel:
-        quotas = [QuotaClient(connection="crm", source=RemoteSource(channel=channel, holder=f"r{n}/1", clock=clock), clock=clock) for n in range(2)]
+        quotas = [
+            QuotaClient(connection="crm", source=RemoteSource(channels=[channel], holder=f"r{n}/1", clock=clock), clock=clock) for n in range(2)
+        ]
         used: list[int] = []
 
         async def one(quota: QuotaClient) -> None:
@@ -46,7 +49,7 @@ async def test_an_empty_budget_and_a_bad_request_keep_their_meaning_over_the_wir
     arbiter = Arbiter(settings=QuotaSettings(restart_wait_seconds=0.0, daily_tokens=0), clock=clock)
     servicers = [(add_QuotaServiceServicer_to_server, QuotaServicer(arbiter=arbiter, clock=clock))]
     async with grpc_server.serve("127.0.0.1:0", servicers) as server, grpc_client.channel(server.address) as channel:
-        quota = QuotaClient(connection="crm", source=RemoteSource(channel=channel, holder="r1/1", clock=clock), clock=clock)
+        quota = QuotaClient(connection="crm", source=RemoteSource(channels=[channel], holder="r1/1", clock=clock), clock=clock)
         with pytest.raises(RateLimitedError) as caught:
             await quota.acquire(tokens=5, is_search=False, priority=Priority.BULK)
         assert caught.value.reason == "TARGET_QUOTA_EXHAUSTED"
@@ -54,4 +57,43 @@ async def test_an_empty_budget_and_a_bad_request_keep_their_meaning_over_the_wir
         assert caught.value.metadata["resume_time"].endswith("Z")
         with pytest.raises(InvalidRequestError):
             await QuotaServiceStub(channel).AcquireLease(AcquireLeaseRequest(connection="crm"))
+        await quota.aclose()
+
+
+@pytest.mark.requirement("G-03")
+async def test_a_loader_goes_to_the_arbiter_that_has_the_budget_and_to_the_next_when_it_is_gone() -> None:
+    clock, settings = SystemClock(), QuotaSettings(restart_wait_seconds=0.0)
+    arbiters = [Arbiter(settings=settings, clock=clock, has_terms=True) for _ in range(2)]
+
+    async def give_term(number: int) -> None:
+        for place, arbiter in enumerate(arbiters):
+            budget = arbiter.budget("crm")
+            if place != number:
+                budget.lose_term()
+                continue
+            budget.share()
+            budget.begin_term(None, idle_seconds=0.0, is_same_replica=True)
+            budget.renew_term(budget.kept(), until=clock.monotonic() + 60)
+
+    async with AsyncExitStack() as stack, AsyncExitStack() as second:
+        servers = [
+            await (stack if number == 0 else second).enter_async_context(
+                grpc_server.serve("127.0.0.1:0", [(add_QuotaServiceServicer_to_server, QuotaServicer(arbiter=arbiter, clock=clock))])
+            )
+            for number, arbiter in enumerate(arbiters)
+        ]
+        channels = [await stack.enter_async_context(grpc_client.channel(server.address)) for server in servers]
+        quota = QuotaClient(connection="crm", source=RemoteSource(channels=channels, holder="r1/1", clock=clock), clock=clock)
+
+        async def call() -> None:
+            grant = await quota.acquire(tokens=5, is_search=False, priority=Priority.BULK)
+            await quota.release(grant, is_sent=True, tokens_spent=5, headers=Headers(status=200))
+
+        await give_term(1)
+        await call()
+        assert [arbiter.budget("crm").state().spent for arbiter in arbiters] == [0, 5]
+        await second.aclose()
+        await give_term(0)
+        await call()
+        assert [arbiter.budget("crm").state().spent for arbiter in arbiters] == [5, 5]
         await quota.aclose()

@@ -22,3 +22,11 @@ from transload.v1 import migration_service_pb2 as pb
 )
 def test_sums_agree_only_when_every_record_has_a_final_state(counts: dict[str, Any], agrees: bool) -> None:
     assert views.sums_agree(pb.Summary(entities=[pb.EntitySummary(source_entity="client", **counts)])) is agrees
+
+
+def test_tokens_of_sample_and_load_stand_beside_their_plan() -> None:
+    assert views.tokens_line(pb.Summary(token_count=102)) == "102 Pipedrive tokens spent"
+    summary = pb.Summary(token_count=6_390, planned_token_count=4_858, load_token_count=4_907)
+    assert views.tokens_line(summary) == "6,390 Pipedrive tokens spent, 4,907 of them by sample and load, for which 4,858 were planned (+1.0%)"
+    summary.load_token_count = 0
+    assert views.tokens_line(summary).endswith("for which 4,858 were planned")

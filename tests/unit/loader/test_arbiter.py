@@ -195,16 +195,16 @@ def test_a_few_tokens_that_turn_up_do_not_end_a_stop_but_many_do(clock: FakeCloc
     late = take(target, priority=Priority.ROLLBACK)
     give_back(target, take(target), daily_limit=30_000, daily_remaining=3_004)
     assert is_stopped(target)
-    give_back(target, late, daily_limit=30_000, daily_remaining=3_600)
-    give_back(target, take(target, priority=Priority.ROLLBACK), daily_limit=30_000, daily_remaining=3_500)
+    give_back(target, late, daily_limit=30_000, daily_remaining=3_150)
+    give_back(target, take(target, priority=Priority.ROLLBACK), daily_limit=30_000, daily_remaining=3_140)
     assert is_stopped(target)
     give_back(target, take(target, priority=Priority.ROLLBACK), daily_limit=30_000, daily_remaining=3_700)
     assert not is_stopped(target)
 
 
 def test_shares_are_not_spent_by_looking_when_no_header_tells_what_remains(clock: FakeClock) -> None:
-    target = budget(clock, daily_tokens=3_004)
-    for _ in range(540):
+    target = budget(clock, daily_tokens=3_004, others_share=0.0)
+    for _ in range(570):
         clock.advance(2.1)
         give_back(target, take(target))
     clock.advance(900)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.loader import canonical
@@ -46,6 +46,7 @@ def records(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.mark.requirement("L-13", "X-05")
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(records())
 def test_the_image_of_an_image_is_itself(record: tuple[str, dict[str, Any]]) -> None:
     name, raw = record

@@ -177,3 +177,10 @@ async def test_users_are_matched_by_mail_and_unmatched_ones_fall_back_and_are_fl
         "user:employee/2": ("MATCHED", str(mine["id"]), "OWNER_UNMATCHED", ""),
         "user:employee/3": ("WAITING", "", "", "OWNER_UNMATCHED"),
     }
+
+
+async def test_an_option_whose_deletion_was_not_answered_counts_as_deleted(world: World) -> None:
+    key = "field_option:schema/person.label_ids/Partner"
+    await world.load("field_option", {key: {"entity": "person", "field_code": "label_ids", "label": "Partner"}})
+    world.fault("cut_after", method="DELETE", path="options", times=1)
+    assert result_of((await world.undo("field_option", [key]))[key]) == "DELETED"

@@ -367,3 +367,10 @@ async def test_calls_are_spans_with_key_status_and_tokens_and_nothing_personal(w
         "transload.tokens": 5,
         "transload.record.key": ORG,
     }
+
+
+async def test_a_stop_of_the_target_names_the_connection_it_concerns(world: World) -> None:
+    world.fault("status", status=403, body="<html>Cloudflare</html>", times=1)
+    with pytest.raises(RateLimitedError) as caught:
+        await world.load("organization", {ORG: payloads.organization()})
+    assert caught.value.metadata["connection"] == "crm"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,7 +50,7 @@ def source(request: pytest.FixtureRequest) -> Any:
         if request.param == "local":
             return LocalSource(arbiter), arbiter
         channel: Any = DirectChannel(QuotaServicer(arbiter=arbiter, clock=clock))
-        return RemoteSource(channel=channel, holder="r1/1", clock=clock), arbiter
+        return RemoteSource(channels=[channel], holder="r1/1", clock=clock), arbiter
 
     return make
 
@@ -118,10 +119,33 @@ async def test_several_calls_share_one_remote_lease() -> None:
     clock = FakeClock(is_automatic=True)
     arbiter = Arbiter(settings=setting(), clock=clock)
     channel: Any = DirectChannel(QuotaServicer(arbiter=arbiter, clock=clock))
-    quota = QuotaClient(connection="crm", source=RemoteSource(channel=channel, holder="r1/1", clock=clock), clock=clock)
+    quota = QuotaClient(connection="crm", source=RemoteSource(channels=[channel], holder="r1/1", clock=clock), clock=clock)
     await asyncio.gather(*(use(quota, clock) for _ in range(20)))
     assert channel.calls.count("AcquireLease") <= 4
     assert channel.calls.count("ReleaseLease") == channel.calls.count("AcquireLease")
+
+
+class OtherWall:
+    """The same time, told by a machine whose wall clock is wrong."""
+
+    def __init__(self, clock: FakeClock, seconds: float) -> None:
+        self._clock = clock
+        self._difference = timedelta(seconds=seconds)
+        self.monotonic, self.sleep = clock.monotonic, clock.sleep
+
+    def now(self) -> datetime:
+        return self._clock.now() + self._difference
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+async def test_a_lease_lasts_as_long_as_it_lasts_whatever_the_clocks_show(seconds: float) -> None:
+    clock = FakeClock()
+    servicer = QuotaServicer(arbiter=Arbiter(settings=setting(lease_seconds=10.0), clock=clock), clock=OtherWall(clock, seconds))
+    channel: Any = DirectChannel(servicer)
+    source = RemoteSource(channels=[channel], holder="r1/1", clock=clock)
+    answer = await source.acquire("crm", requests=1, tokens=5, searches=0, priority=Priority.BULK)
+    assert isinstance(answer, tuple)
+    assert answer[0].expires == pytest.approx(clock.monotonic() + 10.0)
 
 
 async def test_asking_twice_with_one_request_id_is_asking_once() -> None:

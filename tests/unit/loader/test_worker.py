@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -10,8 +12,9 @@ import pytest
 from services.common.errors import ClaimHeldError
 from services.loader.readback import ReadBack
 from tests.unit.loader import payloads
-from tests.unit.loader.world import World
+from tests.unit.loader.world import World, batch_of
 from transload.v1 import ledger_service_pb2 as pb
+from transload.v1.records_pb2 import MappedBatch
 
 ORG, PERSON, DEAL, PRODUCT = "organization:client/1", "person:contact/2", "deal:sales_estimate/3", "product:product/4"
 
@@ -263,3 +266,35 @@ async def test_a_batch_that_outlives_its_claim_goes_on_under_a_new_one(world: Wo
     outcomes = await world.load("organization", many)
     assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
     assert len(begun) == 8
+
+
+@pytest.mark.parametrize("minutes", [-30, 30])
+async def test_a_claim_lasts_as_long_as_it_lasts_whatever_the_clocks_show(world: World, minutes: int) -> None:
+    world.ledger.clock_difference = timedelta(minutes=minutes)
+    world.ledger.claim_seconds = 10.0
+    sent: list[float] = []
+
+    def slow(_: Any) -> None:
+        sent.append(world.clock.monotonic())
+        world.clock.advance(1.5)
+
+    world.transport.before = slow
+    outcomes = await world.load("organization", {f"organization:client/{number}": payloads.organization(f"Org {number}") for number in range(8)})
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+    assert world.ledger.begin_count == 2  # eight calls of 1.5 seconds do not fit into one claim of 10
+
+
+async def test_a_batch_that_comes_twice_at_once_is_worked_on_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = world.ledger.begin
+
+    async def far_away(batch: MappedBatch) -> pb.BeginBatchResponse:
+        await asyncio.sleep(0)
+        return await begin(batch)
+
+    monkeypatch.setattr(world.ledger, "begin", far_away)
+    payload = batch_of("organization", {ORG: payloads.organization()}).SerializeToString()
+    answers = await asyncio.gather(world.worker.handle(payload), world.worker.handle(payload), return_exceptions=True)
+    assert [type(answer) for answer in answers if answer is not None] == [ClaimHeldError]
+    assert world.ledger.begin_count == 1
+    await world.worker.handle(payload)  # the message that was handed back finds it done
+    assert len([one for one in world.live("organization") if one["name"] == payloads.organization()["name"]]) == 1

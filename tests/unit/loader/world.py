@@ -100,6 +100,7 @@ class MemoryLedger:
         self.reports: list[tuple[str, datetime | None]] = []
         self.shared_calls: list[pb.TargetCall] = []
         self.claim_seconds = 60.0
+        self.clock_difference = timedelta()
         self.conflict_policy = ""
         self.run_kind = "load"
         self.held: set[str] = set()
@@ -114,7 +115,8 @@ class MemoryLedger:
             raise PausedError("paused", metadata={"reason": self.reports[-1][0], "connection": CONNECTION})
         self.begin_count += 1
         response = pb.BeginBatchResponse(connection=CONNECTION, run_kind=self.run_kind)
-        response.claim_expire_time.FromDatetime(self._clock.now() + timedelta(seconds=self.claim_seconds))
+        response.claim_expire_time.FromDatetime(self._clock.now() + timedelta(seconds=self.claim_seconds) + self.clock_difference)
+        response.claim_duration.FromTimedelta(timedelta(seconds=self.claim_seconds))
         for record in batch.records:
             response.decisions.append(self._decide(record, is_undo=batch.is_undo))
             for reference in record.references:

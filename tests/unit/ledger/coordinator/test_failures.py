@@ -214,3 +214,22 @@ async def test_nats_away_is_shown_as_an_outage(world: World) -> None:
     migration = await world.domain()
     assert migration.pause_kind is PauseKind.OUTAGE
     assert "NATS" in migration.pause_message
+
+
+async def test_nats_back_takes_the_outage_back_and_the_work_goes_on(world: World) -> None:
+    await world.until_approved()
+    run_id = await world.start(RunKind.LOAD)
+    await steps(world, run_id, 3)
+    answers = world.coordinator._incarnation
+
+    async def away() -> str:
+        raise UnavailableError("NATS does not answer")
+
+    world.coordinator._incarnation = away
+    await world.coordinator._look_at_streams()
+    await world.coordinator.step(run_id)
+    assert (await world.domain()).pause_kind is PauseKind.OUTAGE
+    world.coordinator._incarnation = answers
+    await world.coordinator._look_at_streams()
+    await steps(world, run_id, 2)
+    assert (await world.domain()).pause_kind is PauseKind.NONE

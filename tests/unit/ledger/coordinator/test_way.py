@@ -31,3 +31,11 @@ async def test_the_whole_way_from_creation_to_rollback(world: World) -> None:
     assert (await world.migration()).state == MigrationState.MIGRATION_STATE_ROLLED_BACK
     verdict = await world.service.VerifyAudit(pb.VerifyAuditRequest(migration_id=M), CONTEXT)
     assert verdict.is_whole
+
+
+async def test_a_clock_set_back_between_two_steps_hides_no_run(world: World) -> None:
+    await world.until_approved()
+    world.clock.jump(-7200)
+    run_id = await world.start(RunKind.LOAD)
+    assert (await world.migration()).latest_run.run_id == run_id
+    assert (await world.finish(run_id)).state == RunState.RUN_STATE_SUCCEEDED

@@ -226,6 +226,18 @@ class FakeTransformer:
         await on_progress(1)
         return b'{"load": {"token_count": 123}}'
 
+    async def plan_tokens(
+        self, snapshot: Any, mapping_yaml: str, target_json: bytes, sample_size: int, on_progress: Callable[[int], Awaitable[None]]
+    ) -> bytes:
+        del snapshot, target_json, sample_size
+        await self.world.port("transformer")
+        await on_progress(1)
+        tokens = {"audit": 2, "schema": 40, "sample": 23, "load": 100, "reconcile": 9, "rollback": 60}
+        steps = {name: {"tokens": count, "call_count": count, "records": 1} for name, count in tokens.items()}
+        rows = [{"step": "load", "phase": "deals", "target_entity": "deal", "records": 3, "calls": {}, "call_count": 3, "tokens": 15}]
+        plan = {"mapping_digest": digest(mapping_yaml.encode()), "steps": steps, "rows": rows, "custom_fields": 2, "open_deals": 3}
+        return canonical_json(plan)
+
     async def select_sample(self, snapshot: Any, mapping_yaml: str, size: int) -> transformer_pb.SelectSampleResponse:
         del snapshot, mapping_yaml
         await self.world.port("transformer")

@@ -1,0 +1,102 @@
+"""Plan of the calls that read back what was loaded, and of those that take it back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from services.transformer import plan_costs as costs
+from services.transformer.target import CUSTOM_FIELD_ENTITIES
+
+if TYPE_CHECKING:
+    from services.transformer.plan_spending import Spending
+
+_EXTERNAL_IDS: Final = ("product", "organization", "person", "deal")
+_SCANNED: Final = ("note", "file")
+_CHUNKED: Final = ("product", "organization", "person", "deal", "deal_value", "activity")
+
+
+def plan_diff(planner: Spending) -> None:
+    """Count the reading back of the sample."""
+    for entity in (*_CHUNKED, *_SCANNED):
+        count = planner.records_of("sample", entity)
+        kind = "deal" if entity == "deal_value" else entity
+        highest = planner.records_of("sample", kind)
+        planner.spend("sample", "diff", costs.read_back(kind, count, highest))
+    lines = planner.records_of("sample", "line_item")
+    if lines:
+        deals = max(1, planner.records_of("sample", "deal_value") or planner.records_of("sample", "deal"))
+        planner.spend("sample", "diff", _lines_read(lines, deals))
+    relations = planner.records_of("sample", "organization_relation")
+    planner.spend("sample", "diff", +Counter({"organization_relations.list": relations}))
+
+
+def plan_reconciliation(planner: Spending) -> None:
+    """Count the reading back of everything by lists, and the search for records nobody knows."""
+    spend = planner.spend
+    spend("reconcile", "custom_field", {f"{entity}_fields.list": 1 for entity in CUSTOM_FIELD_ENTITIES})
+    spend("reconcile", "field_option", {f"{entity}_fields.list": 1 for entity in CUSTOM_FIELD_ENTITIES})
+    for entity in ("pipeline", "stage", "activity_type"):
+        spend("reconcile", entity, {f"{costs.OPERATIONS[entity]}.list": 1})
+    for entity in _CHUNKED:
+        kind = "deal" if entity == "deal_value" else entity
+        for part in _chunks(planner.loaded(entity)):
+            spend("reconcile", entity, costs.read_back(kind, part, planner.loaded(kind)), part)
+    for lines, deals in _line_chunks(planner):
+        spend("reconcile", "line_item", _lines_read(lines, deals), lines)
+    relations = planner.loaded("organization_relation")
+    spend("reconcile", "organization_relation", +Counter({"organization_relations.list": planner.parents}), relations)
+    for entity in _SCANNED:
+        count = planner.loaded(entity)
+        page = costs.FILES_PAGE if entity == "file" else costs.LIST_PAGE
+        spend("reconcile", entity, {f"{costs.OPERATIONS[entity]}.list": max(1, -(-count // page))}, count)
+    for entity in _EXTERNAL_IDS:
+        spend("reconcile", entity, {f"{costs.OPERATIONS[entity]}.list": max(1, -(-planner.loaded(entity) // costs.LIST_PAGE))})
+
+
+def plan_rollback(planner: Spending) -> None:
+    """Count the deletion of everything and the look whether it is gone. Lines and values of our deals go with them."""
+    for entity in ("file", "note", "activity", "deal", "person", "organization_relation", "organization", "product"):
+        count = planner.loaded(entity)
+        planner.spend("rollback", entity, +Counter({f"{costs.OPERATIONS[entity]}.delete": count}), count)
+        if entity in _CHUNKED:
+            for part in _chunks(count):
+                planner.spend("rollback", entity, costs.read_gone(entity, part, count))
+    created = planner.schema_created
+    for entity in ("activity_type", "stage", "pipeline"):
+        name = costs.OPERATIONS[entity]
+        planner.spend("rollback", entity, +Counter({f"{name}.delete": created[entity], f"{name}.list": int(bool(created[entity]))}), created[entity])
+    if created["field_option"]:
+        # Which entity's options they are changes no price. Each deletion looks at the field first.
+        calls = Counter({"deal_fields.list": created["field_option"], "deal_fields.delete_options": created["field_option"]})
+        calls.update({f"{entity}_fields.list": 1 for entity in CUSTOM_FIELD_ENTITIES})
+        planner.spend("rollback", "field_option", calls, created["field_option"])
+    if created["custom_field"]:
+        calls = Counter({"deal_fields.delete": created["custom_field"]})
+        calls.update({f"{entity}_fields.list": 1 for entity in CUSTOM_FIELD_ENTITIES})
+        planner.spend("rollback", "custom_field", calls, created["custom_field"])
+
+
+def _chunks(count: int) -> list[int]:
+    return [costs.CHUNK] * (count // costs.CHUNK) + ([count % costs.CHUNK] if count % costs.CHUNK else [])
+
+
+def _line_chunks(planner: Spending) -> list[tuple[int, int]]:
+    """Answer lines and their deals in each chunk that is compared: the chunks go by key, so one source entity comes after the other."""
+    chunks: list[tuple[int, int]] = []
+    lines, deals = 0, 0.0
+    for entity in sorted(planner.lines):
+        left, per_line = planner.lines[entity], planner.line_deals[entity] / planner.lines[entity]
+        while left:
+            part = min(left, costs.CHUNK - lines)
+            lines, deals, left = lines + part, deals + part * per_line, left - part
+            if lines == costs.CHUNK:
+                chunks.append((lines, round(deals)))
+                lines, deals = 0, 0.0
+    return [*chunks, (lines, round(deals))] if lines else chunks
+
+
+def _lines_read(lines: int, deals: int) -> costs.Calls:
+    """Answer the lists that read lines: a hundred deals each, 500 lines a page."""
+    lists = -(-deals // costs.IDS_MAX)
+    return Counter({"line_items.list": max(lists, -(-lines // costs.LIST_PAGE))})

@@ -1,0 +1,186 @@
+"""HTTP without sockets: calls the simulators' handlers in process, with the time it takes and the ways in which a network fails.
+
+The server's side runs as the world's: it goes on when the client dies or gives up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import httpx
+from multidict import CIMultiDict
+
+from sandbox.common.asgi import TRANSPORT, ConnectionCutError, Request, Response
+from services.loader.pipedrive.http import NoAnswerError, NotSentError, Reply
+from tests.simulation.processes import world_context
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+
+    from sandbox.pipedrive.gateway.app import PipedriveApp
+    from sandbox.stel_order.control import Control
+    from tests.simulation.network import Network
+
+
+@dataclass(slots=True)
+class Breakage:
+    """Chances of what happens to one request on the way, beside what the simulators themselves play."""
+
+    not_sent: float = 0.0
+    lost_before: float = 0.0
+    lost_after: float = 0.0
+
+    def draw(self, network: Network) -> str:
+        """Draw what becomes of a request."""
+        if not (self.not_sent or self.lost_before or self.lost_after):
+            return ""
+        chance = network.draw.random()
+        for name, share in (("not_sent", self.not_sent), ("lost_before", self.lost_before), ("lost_after", self.lost_after)):
+            if chance < share:
+                return name
+            chance -= share
+        return ""
+
+
+class PipedriveHttp:
+    """Stands in for `AiohttpHttp`."""
+
+    def __init__(self, app: PipedriveApp, network: Network, breakage: Breakage, *, timeout_seconds: float) -> None:
+        self._app = app
+        self._network = network
+        self._breakage = breakage
+        self._timeout_seconds = timeout_seconds
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | AsyncIterator[bytes] | None) -> Reply:
+        """Send a request once and read the whole answer."""
+        network = self._network
+        body = content if isinstance(content, bytes) else b"" if content is None else b"".join([chunk async for chunk in content])
+        fate = self._breakage.draw(network)
+        if fate == "not_sent":
+            await network.hop()
+            raise NotSentError("ClientConnectorError")
+        parts = urlsplit(url)
+        wire_headers = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}
+        request = Request(method, unquote(parts.path), parts.query.encode("ascii"), wire_headers, body)
+        if fate == "lost_before":
+            network.trace.note(f"http {method} {parts.path} is lost on the way there")
+            await asyncio.sleep(self._timeout_seconds)
+            raise NoAnswerError("SocketTimeoutError")
+        try:
+            response = await _served(network, lambda: self._handle(request), is_answer_lost=fate == "lost_after", seconds=self._timeout_seconds)
+        except ConnectionCutError as error:
+            raise NoAnswerError("ServerDisconnectedError") from error
+        except TimeoutError as error:
+            raise NoAnswerError("SocketTimeoutError") from error
+        answered = CIMultiDict({name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers})
+        answered["content-type"] = response.content_type.decode("latin-1")
+        return Reply(response.status, answered, response.body)
+
+    async def _handle(self, request: Request) -> Response:
+        response = await self._app.handle(request)
+        self._network.trace.note(f"{request.method} {request.path} {request.query_string.decode()} -> {response.status}", "pipedrive")
+        return response
+
+
+class SourceTransport(httpx.AsyncBaseTransport):
+    """Stands in for `AiohttpTransport`."""
+
+    def __init__(self, control: Control, network: Network, breakage: Breakage) -> None:
+        self._control = control
+        self._network = network
+        self._breakage = breakage
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and answer with what came of it."""
+        fate = self._breakage.draw(self._network)
+        await self._network.hop()
+        if fate == "not_sent":
+            raise httpx.ConnectError("no connection")
+        if fate == "lost_before":
+            raise httpx.ReadTimeout("no answer")
+        scope = {
+            "type": "http",
+            "method": request.method,
+            "path": unquote(request.url.path),
+            "query_string": request.url.query,
+            "headers": [(name.lower(), value) for name, value in request.headers.raw],
+            TRANSPORT: (transport := _Transport()),
+        }
+        messages: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        async def serve() -> None:
+            await self._control(scope, receive, send)
+
+        await _served(self._network, serve, is_answer_lost=False, seconds=0.0)
+        if fate == "lost_after" or not messages:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        body = b"".join(message.get("body", b"") for message in messages[1:])
+        return httpx.Response(messages[0]["status"], headers=messages[0]["headers"], stream=_Body(body, is_cut=transport.is_closed), request=request)
+
+
+class _Transport:
+    """The server's connection."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_closed = True
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, data: bytes, *, is_cut: bool) -> None:
+        self._data = data
+        self._is_cut = is_cut
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._data
+        if self._is_cut:
+            raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+
+
+async def _served(network: Network, serve: Callable[[], Coroutine[Any, Any, Any]], *, is_answer_lost: bool, seconds: float) -> Any:
+    """Let the world serve something and answer what came of it.
+
+    Raises:
+        TimeoutError: the answer was lost.
+    """
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[Any] = loop.create_future()
+
+    def deliver(answer: Any, error: BaseException | None) -> None:
+        if answered.done():
+            return
+        if error is not None:
+            answered.set_exception(error)
+        else:
+            answered.set_result(answer)
+
+    async def handle() -> None:
+        try:
+            answer, problem = await serve(), None
+        except ConnectionCutError as error:
+            answer, problem = None, error
+        if is_answer_lost:
+            network.trace.note("http answer is lost on the way back")
+            loop.call_later(seconds, deliver, None, TimeoutError())
+        else:
+            network.carry(deliver, answer, problem)
+
+    def arrive() -> None:
+        loop.create_task(handle(), context=world_context())  # noqa: RUF006 - the loop keeps all its tasks
+
+    network.carry(arrive)
+    return await answered

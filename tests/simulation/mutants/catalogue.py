@@ -1,0 +1,238 @@
+"""Bugs put in on purpose, patched in at run time: each has to be found within `SEEDS_MAX` seeds, or the simulation proves little."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
+
+from services.common.clock import SteadyClock
+from services.extractor.ledger import LedgerClient as ExtractorLedger
+from services.ledger import batches, migrations
+from services.ledger.claims import Action, Claim, decide_load
+from services.ledger.coordinator import Coordinator
+from services.ledger.runs.rollback import RollbackDriver
+from services.loader.doubt import Doubt
+from services.loader.quota.arbiter import Arbiter, Priority
+from services.loader.quota.client import Grant, QuotaClient
+from services.loader.worker import LoadWorker
+from tests.simulation.faults import KINDS, Weather
+from tests.simulation.journey import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SEEDS_MAX: Final = 500
+
+Put = Any
+
+
+def acknowledge_before_settle(put: Put) -> None:
+    """The loader acknowledges a batch when it begins it, and works on it afterwards."""
+    handle = LoadWorker.handle
+
+    async def handle_later(worker: LoadWorker, payload: bytes) -> None:
+        task = asyncio.create_task(handle(worker, payload))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    put(LoadWorker, "handle", handle_later)
+
+
+def skip_the_doubt(put: Put) -> None:
+    """Records in doubt are created again without a look at what Pipedrive has."""
+
+    async def resolve(_doubt: Doubt, *_: object, **__: object) -> dict[str, Any]:
+        return {}
+
+    put(Doubt, "resolve", resolve)
+
+
+def forget_the_intent(put: Put) -> None:
+    """The ledger takes a claim without an outcome for one under which nothing was sent."""
+    decide = decide_load
+
+    def decide_boldly(record: Any, *args: Any) -> Any:
+        decision = decide(record, *args)
+        return replace(decision, action=Action.CREATE) if decision.action is Action.IN_DOUBT else decision
+
+    put(batches, "decide_load", decide_boldly)
+
+
+def debit_after_the_call(put: Put) -> None:
+    """A call is paid for when it is over."""
+    acquire, release = QuotaClient.acquire, QuotaClient.release
+
+    async def acquire_nothing(_quota: QuotaClient, **_: Any) -> Grant:
+        return Grant(lease_id="", expires=float("inf"), calls_open=1)
+
+    async def release_and_pay(quota: QuotaClient, grant: Grant, *, is_sent: bool, tokens_spent: int, headers: Any) -> None:
+        del grant
+        paid = await acquire(quota, tokens=tokens_spent, is_search=False, priority=Priority.BULK)
+        await release(quota, paid, is_sent=is_sent, tokens_spent=tokens_spent, headers=headers)
+
+    put(QuotaClient, "acquire", acquire_nothing)
+    put(QuotaClient, "release", release_and_pay)
+
+
+def forget_leases_at_restart(put: Put) -> None:
+    """A new arbiter grants at once, as if nothing stood in the window."""
+    start = Arbiter.__init__
+
+    def start_hastily(arbiter: Arbiter, *, settings: Any, clock: Any) -> None:
+        start(arbiter, settings=replace(settings, restart_wait_seconds=0.0), clock=clock)
+
+    put(Arbiter, "__init__", start_hastily)
+
+
+def delete_in_load_order(put: Put) -> None:
+    """A rollback deletes what others hang on first."""
+    start = RollbackDriver.__init__
+
+    def start_turned(driver: RollbackDriver, tools: Any) -> None:
+        start(driver, tools)
+        driver._order = tuple(reversed(driver._order))
+
+    put(RollbackDriver, "__init__", start_turned)
+
+
+def announce_never(put: Put) -> None:
+    """Work that was on its way when the streams were lost is not announced again."""
+
+    async def nothing(_coordinator: Coordinator, *_: object, **__: object) -> None:
+        return None
+
+    put(Coordinator, "_announce_again", nothing)
+
+
+def announce_nothing_lost(put: Put) -> None:
+    """Streams that were created anew count as the old ones, and a message that was lost is not missed."""
+    put(Coordinator, "_look_at_streams", _nothing)
+    put(Coordinator, "_watch_progress", _nothing)
+
+
+async def _nothing(*_: object, **__: object) -> None:
+    return None
+
+
+def outage_for_good(put: Put) -> None:
+    """A pause for an outage of NATS is not taken back when the outage is over."""
+    unpause = Coordinator._unpause
+
+    async def unpause_others(coordinator: Coordinator, run: Any) -> None:
+        if coordinator._watches[run.run_id].failures or not coordinator._watches[run.run_id].is_cut_off:
+            async with coordinator._tools.ledger.read() as reader:
+                migration = await reader.get_migration(run.migration_id)
+            if migration is not None and "NATS" in migration.pause_message:
+                return
+        await unpause(coordinator, run)
+
+    put(Coordinator, "_unpause", unpause_others)
+
+
+def claims_by_the_wall_clock(put: Put) -> None:
+    """The ledger measures claims by a clock that somebody may set."""
+    put(SteadyClock, "now", lambda clock: clock._clock.now())
+
+
+def runs_by_the_wall_clock(put: Put) -> None:
+    """The latest run is the one with the latest time, whatever the clock did in between."""
+    put(migrations, "after", lambda _known, now: now)
+
+
+def no_window(put: Put) -> None:
+    """The arbiter minds the day's tokens, but not the window of two seconds."""
+    start = Arbiter.__init__
+
+    def start_wide(arbiter: Arbiter, *, settings: Any, clock: Any) -> None:
+        start(arbiter, settings=replace(settings, window_seconds=0.05), clock=clock)
+
+    put(Arbiter, "__init__", start_wide)
+
+
+def take_over_at_once(put: Put) -> None:
+    """A claim of another replica counts for nothing."""
+    put(Claim, "is_over", lambda _claim, _expire_time: True)
+
+
+def no_grace(put: Put) -> None:
+    """What is not in the list at once counts as absent, calls still on their way or not."""
+
+    async def hurry(_doubt: Doubt, _since: float | None) -> None:
+        return None
+
+    put(Doubt, "wait_out", hurry)
+
+
+def take_a_twin(put: Put) -> None:
+    """A record in doubt takes any that looks like it, whoever it belongs to."""
+
+    async def everything(_doubt: Doubt, _batch: Any, _works: Any, candidates: Any) -> Any:
+        return {sign: sorted(((found, "") for found in group), key=lambda entry: int(entry[0].target_id)) for sign, group in candidates.items()}
+
+    put(Doubt, "_without_owned", everything)
+    put(Doubt, "_just_created", lambda _doubt, _entity: frozenset())
+
+
+def lose_a_page(put: Put) -> None:
+    """The extractor takes a page for recorded although the ledger did not answer."""
+    record_page = ExtractorLedger.record_page
+
+    async def record_once(ledger: ExtractorLedger, migration_id: str, page: Any) -> None:
+        try:
+            async with asyncio.timeout(0.01):
+                await record_page(ledger, migration_id, page)
+        except TimeoutError:
+            return
+
+    put(ExtractorLedger, "record_page", record_once)
+
+
+MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
+    mutant.__name__: mutant
+    for mutant in (
+        acknowledge_before_settle,
+        skip_the_doubt,
+        forget_the_intent,
+        debit_after_the_call,
+        forget_leases_at_restart,
+        delete_in_load_order,
+        announce_never,
+        announce_nothing_lost,
+        outage_for_good,
+        claims_by_the_wall_clock,
+        runs_by_the_wall_clock,
+        no_window,
+        take_over_at_once,
+        no_grace,
+        take_a_twin,
+        lose_a_page,
+    )
+}
+
+
+FAVOURED: Final[dict[str, tuple[str, ...]]] = {
+    "skip_the_doubt": ("target faults", "target way"),
+    "forget_the_intent": ("kill", "target way"),
+}
+"""Kinds of fault in whose midst a mutant is looked for, where most seeds do not have them: its own bug shows in nothing else."""
+
+
+def plan_with(seed: int, mutant: str) -> Plan | None:
+    """Answer the plan of a seed for a mutant: its own, with the faults the mutant needs while the load runs. None: as the seed draws it."""
+    kinds = FAVOURED.get(mutant)
+    if kinds is None:
+        return None
+    plan = Plan.drawn(Random(seed))
+    weather = Weather(tuple(sorted({*plan.weather.kinds, *kinds} & KINDS)), "load", 120.0, plan.weather.steps_between)
+    return replace(plan, weather=weather)
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[None]:
+    """Put one bug in while the block runs."""
+    with ExitStack() as stack:
+        MUTANTS[name](lambda target, attribute, value: stack.enter_context(mock.patch.object(target, attribute, value)))
+        yield

@@ -1,0 +1,136 @@
+"""The person who takes a migration through all its steps, by the client other programs use; calm about outages, with patience that ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+
+from transload.client import Client
+from transload.errors import TransloadCallError
+from transload.v1 import migration_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.simulation.trace import Trace
+
+MIGRATION: Final = "m"
+ACTOR: Final = "operator@example.com"
+STEP_SECONDS_MAX: Final = 30 * 3600.0
+"""Virtual time one step may take, used-up budgets included."""
+RESUME_SECONDS: Final = 30.0
+"""How long a person takes to see to an error."""
+RESUMES_MAX: Final = 50
+LOST: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+
+
+class StepFailedError(Exception):
+    """A step did not come to its good end."""
+
+
+@dataclass(slots=True)
+class Operator:
+    """Knows the ledger only."""
+
+    client: Client
+    trace: Trace
+    on_step: Callable[[str], None]
+    seconds: dict[str, float] = field(default_factory=dict)
+    resumes: int = 0
+    now_at: str = "create"
+
+    async def create(self, options: pb.MigrationOptions) -> None:
+        """Create the migration."""
+        await self._insist(
+            lambda: self.client.create_migration(
+                connector="stel_order", source_connection="source", target_connection="target", migration_id=MIGRATION, options=options
+            ),
+            forgiven="ALREADY_EXISTS",
+        )
+
+    async def load(self) -> None:
+        """Go from the audit to the end of the full load."""
+        await self.step("audit", self.client.start_audit)
+        await self._insist(self._confirm)
+        await self.step("schema", self.client.apply_schema)
+        await self.step("sample", lambda migration_id: self.client.run_sample(migration_id, 5))
+        await self._insist(self._approve)
+        await self.step("load", self.client.start_load)
+
+    async def delta(self) -> None:
+        """Pick up what changed."""
+        await self.step("delta", self.client.run_delta)
+
+    async def reconcile(self) -> pb.ListMismatchesResponse:
+        """Read everything back; answers the first page of what differs."""
+        await self.step("reconcile", self.client.reconcile)
+        found: pb.ListMismatchesResponse = await self._insist(lambda: anext(aiter(self.client.iterate_mismatches(MIGRATION))))
+        return found
+
+    async def rollback(self) -> None:
+        """Take everything back."""
+        await self.step("rollback", self.client.rollback)
+
+    async def step(self, name: str, start: Callable[[str], Awaitable[pb.Run]]) -> None:
+        """Take one long step to its good end."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self.now_at = name
+        self.on_step(name)
+        self.trace.note(f"==== {name}")
+        run = await self._insist(lambda: start(MIGRATION))
+        async with asyncio.timeout(STEP_SECONDS_MAX):
+            while True:
+                migration = await self._insist(lambda: self.client.get_migration(MIGRATION))
+                latest = migration.latest_run
+                self.now_at = f"{name}: {latest.activity or latest.phase} {migration.pause_message}"
+                if latest.run_id == run.run_id and latest.state != pb.RUN_STATE_RUNNING:
+                    break
+                if migration.pause_kind in {pb.PAUSE_KIND_ERROR, pb.PAUSE_KIND_USER}:
+                    await self._see_to(migration)
+                await asyncio.sleep(2.0)
+        if latest.state != pb.RUN_STATE_SUCCEEDED:
+            raise StepFailedError(f"{name}: {pb.RunState.Name(latest.state)} {latest.reason} {latest.message}")
+        self.seconds[name] = round(loop.time() - began, 1)
+
+    async def _see_to(self, migration: pb.Migration) -> None:
+        self.resumes += 1
+        if self.resumes > RESUMES_MAX:
+            raise StepFailedError(f"held again and again: {migration.pause_message}")
+        self.trace.note(f"sees that it is held: {migration.pause_message}")
+        await asyncio.sleep(RESUME_SECONDS)
+        await self._insist(lambda: self.client.resume(MIGRATION), forgiven="FAILED_PRECONDITION")
+
+    async def _confirm(self) -> None:
+        mapping = await self.client.get_mapping(MIGRATION)
+        await self.client.confirm_mapping(MIGRATION, mapping.digest)
+
+    async def _approve(self) -> None:
+        first = await anext(aiter(self.client.iterate_diff(MIGRATION)))
+        await self.client.approve(MIGRATION, first.diff_digest)
+
+    async def insist(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Call until the ledger answers."""
+        return await self._insist(call)
+
+    async def _insist(self, call: Callable[[], Awaitable[Any]], *, forgiven: str = "") -> Any:
+        while True:
+            try:
+                return await call()
+            except TransloadCallError as error:
+                if error.reason == forgiven:
+                    return None
+                if error.code not in LOST:
+                    raise
+                self.trace.note(f"gets no answer: {error}")
+            await asyncio.sleep(1.0)
+
+
+def default_options(conflict_policy: str = "") -> pb.MigrationOptions:
+    """Answer the options of a migration whose source has no call limits."""
+    connector = json.dumps({"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0})
+    return pb.MigrationOptions(connector_json=connector, conflict_policy=conflict_policy)

@@ -1,0 +1,39 @@
+"""Whole migrations under faults, each from one seed; in processes of their own, because sets of texts need a fixed hash seed to be repeatable."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SEEDS = int(os.environ.get("TRANSLOAD_TEST_SEEDS", "50"))
+"""How many seeds, as far as they fit into `SECONDS`; `make simulate-many` runs more."""
+SECONDS = "150"
+WORKERS = os.environ.get("TRANSLOAD_TEST_WORKERS", "2")
+
+pytestmark = pytest.mark.slow
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.simulation", *arguments], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONHASHSEED": "0"}
+    )
+
+
+def test_no_seed_loses_or_repeats_anything() -> None:
+    result = run("--count", str(SEEDS), "--seconds", SECONDS, "--workers", WORKERS)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_seed_can_be_replayed_to_the_letter() -> None:
+    first, second = ([line for line in run("--seed", "7").stdout.splitlines() if " s of a core" not in line] for _ in range(2))
+    assert len(first) > 100
+    assert first == second
+
+
+@pytest.mark.parametrize("mutant", ["acknowledge_before_settle", "skip_the_doubt", "debit_after_the_call"])
+def test_a_bug_put_in_on_purpose_is_found(mutant: str) -> None:
+    result = run("--mutants", mutant, "--count", "40", "--workers", "1")
+    assert result.returncode == 0, result.stdout
