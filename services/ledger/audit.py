@@ -8,9 +8,10 @@ from typing import Any, Final
 from services.common.canonical import canonical_json
 from services.ledger.domain import AuditVerdict, Event, EventDraft
 from services.ledger.repository import Reader, Transaction
+from transload.audit import merkle
 from transload.audit.chain import HASHED_FIELDS, ChainHead, event_hash, format_time, payload_digest
 from transload.audit.heads import AuditHead, Signer
-from transload.audit.merkle import grow, inclusion_path, leaf_hash
+from transload.audit.merkle import grow, leaf_hash
 
 SALT_BYTES: Final = 16
 _WALK_EVENTS: Final = 1000
@@ -100,7 +101,7 @@ async def inclusion_paths(reader: Reader, migration_id: str, tree_size: int, seq
     while len(leaves) < tree_size:
         hashes = await reader.list_event_hashes(migration_id, after_sequence=len(leaves), limit=min(_WALK_EVENTS * 50, tree_size - len(leaves)))
         leaves += [leaf_hash(bytes.fromhex(one)) for one in hashes]
-    return [inclusion_path(leaves, sequence - 1) for sequence in sequences]
+    return merkle.inclusion_paths(leaves, [sequence - 1 for sequence in sequences])
 
 
 async def verify_trail(reader: Reader, migration_id: str) -> AuditVerdict:

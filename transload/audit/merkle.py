@@ -58,22 +58,23 @@ def root_of(event_hashes: Iterable[bytes]) -> bytes:
 
 
 def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Answer the nodes that lead from leaf `index` (from 0) to the root, lowest first.
+    """Answer the nodes that lead from leaf `index` (from 0) to the root, lowest first; `leaves` are all leaf hashes of the tree."""
+    return inclusion_paths(leaves, [index])[0]
 
-    Args:
-        leaves: all leaf hashes of the tree.
-        index: which leaf.
-    """
-    path: list[bytes] = []
+
+def inclusion_paths(leaves: Sequence[bytes], indexes: Sequence[int]) -> list[list[bytes]]:
+    """Answer the paths of several leaves; the tree is built once for all of them."""
+    paths: list[list[bytes]] = [[] for _ in indexes]
+    places = list(indexes)
     level = list(leaves)
     while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            path.append(level[sibling])
+        for path, place in zip(paths, places, strict=True):
+            if place ^ 1 < len(level):
+                path.append(level[place ^ 1])
         # A node without a sibling goes up as it is, which is what splitting at the largest power of two comes to.
-        level = [node_hash(level[place], level[place + 1]) if place + 1 < len(level) else level[place] for place in range(0, len(level), 2)]
-        index >>= 1
-    return path
+        level = [node_hash(level[start], level[start + 1]) if start + 1 < len(level) else level[start] for start in range(0, len(level), 2)]
+        places = [place >> 1 for place in places]
+    return paths
 
 
 def root_of_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:

@@ -7,9 +7,8 @@ from sandbox.pipedrive.gateway.call import Call, Result, success
 from sandbox.pipedrive.gateway.errors import ApiError, bad_request
 from sandbox.pipedrive.gateway.routes import Route
 from sandbox.pipedrive.store.store import Record
-from sandbox.pipedrive.v1.common import body_of
+from sandbox.pipedrive.v1.common import body_of, milliseconds
 from sandbox.pipedrive.v1.lead_values import one_of, required, title
-from sandbox.pipedrive.v1.leads import iso_time
 
 COLORS = ("blue", "brown", "dark-gray", "gray", "green", "orange", "pink", "purple", "red", "yellow")
 DEFAULTS = (("Hot", "red"), ("Warm", "yellow"), ("Cold", "blue"))
@@ -71,8 +70,8 @@ def render(label: Record) -> dict[str, Any]:
         "id": label["uuid"],
         "name": label["name"],
         "color": label["color"],
-        "add_time": iso_time(label["add_time"]),
-        "update_time": iso_time(label["update_time"]),
+        "add_time": milliseconds(label["add_time"]),
+        "update_time": milliseconds(label["update_time"]),
     }
 
 

@@ -13,7 +13,7 @@ from sandbox.pipedrive.gateway.call import Call, Result, success
 from sandbox.pipedrive.gateway.errors import ApiError, bad_request
 from sandbox.pipedrive.gateway.routes import Route
 from sandbox.pipedrive.store.store import Record
-from sandbox.pipedrive.v1.common import LIMIT_DEFAULT, LIMIT_MAX, body_of, integer_of
+from sandbox.pipedrive.v1.common import LIMIT_DEFAULT, LIMIT_MAX, body_of, integer_of, milliseconds
 from sandbox.pipedrive.v1.flat_fields import from_v1, is_flat_key, to_v1
 from sandbox.pipedrive.v1.lead_values import NO_CONTACT, LeadChecks, not_allowed, required
 from sandbox.pipedrive.v2.counts import activity_count
@@ -181,8 +181,8 @@ class Leads:
             "value": {"amount": lead["value"], "currency": lead["currency"]} if lead["value"] is not None else None,
             "expected_close_date": lead["expected_close_date"],
             "next_activity_id": self._next_activity(lead),
-            "add_time": iso_time(lead["add_time"]),
-            "update_time": iso_time(lead["update_time"]),
+            "add_time": milliseconds(lead["add_time"]),
+            "update_time": milliseconds(lead["update_time"]),
             "visible_to": str(lead["visible_to"]),
             "cc_email": _cc_email(self.account, lead["uuid"]),
             **to_v1(self.account.fields.custom["deal"], lead["custom_fields"]),
@@ -225,11 +225,6 @@ def lead_of(account: Account, text: str) -> Record | None:
 def lead_not_found() -> ApiError:
     """404 for a lead (official)."""
     return ApiError(404, "requested lead not found", info="Object was not found.")
-
-
-def iso_time(text: str) -> str:
-    """Render a stored time the way leads have it, with milliseconds. Stored are whole seconds."""
-    return text[:19] + ".000Z"
 
 
 def sources(call: Call) -> Result:
