@@ -19,7 +19,7 @@ from services.common.errors import (
     TransloadError,
     UnauthorizedError,
 )
-from services.loader.codec import batch_from_proto, calls_to_proto, outcome_to_proto
+from services.loader.codec import batch_from_proto, calls_to_proto, move_to_proto, outcome_to_proto
 from services.loader.pipedrive.client import CallContext
 from services.loader.pipedrive.errors import ClaimExpiredError, OutcomeUnknownError
 from services.loader.quota.arbiter import Priority
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from services.loader.targets import Targets
     from services.loader.upsert import Upsert
     from services.loader.work import Batch
-    from transload.v1.ledger_service_pb2 import BeginBatchResponse, RecordOutcome, TargetCall
+    from transload.v1.ledger_service_pb2 import BeginBatchResponse, RecordOutcome, TargetCall, TargetMove
 
 _LOG = telemetry.get_logger(__name__)
 
@@ -60,8 +60,16 @@ class BatchLedger(Protocol):
         """Claims the records of a batch."""
         ...
 
-    async def settle(self, batch: MappedBatch, outcomes: Sequence[RecordOutcome], shared_calls: Sequence[TargetCall], *, request_id: str) -> bool:
-        """Stores outcomes."""
+    async def settle(
+        self,
+        batch: MappedBatch,
+        outcomes: Sequence[RecordOutcome],
+        shared_calls: Sequence[TargetCall],
+        *,
+        request_id: str,
+        moves: Sequence[TargetMove] = (),
+    ) -> bool:
+        """Stores outcomes, and merges that were found out."""
         ...
 
     async def report_target(self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None) -> None:
@@ -190,12 +198,20 @@ class LoadWorker:
             await self._tell(response.connection, reason=error.reason, message=error.message)
             return RateLimitedError(error.message, retry_after_seconds=_LOOK_AGAIN_SECONDS, reason=error.reason)
         batch = batch_from_proto(message, response, client=client, context=context, started=started)
+        moved = await self._upsert.follow_references(batch)
+        if moved:
+            for key, target_id in moved.items():
+                response.reference_ids[key] = target_id
+            referred = batch
+            batch = batch_from_proto(message, response, client=client, context=context, started=started)
+            batch.moves, batch.stop = referred.moves, referred.stop
         with self._upsert.unsettled(batch):
             await self._upsert.apply(batch)
             outcomes = [outcome_to_proto(work, work.outcome) for work in batch.works if work.outcome is not None]
             is_held = any(work.action is Action.HELD for work in batch.works)
             if outcomes or not is_held:
-                await self._settle(message, outcomes, calls_to_proto(batch.shared.log))
+                moves = [move_to_proto(move) for move in dict.fromkeys(batch.moves)]
+                await self._settle(message, outcomes, calls_to_proto(batch.shared.log), moves)
         _LOG.info(
             "batch.settled",
             migration_id=message.migration_id,
@@ -206,17 +222,17 @@ class LoadWorker:
         await self._report(response.connection, batch)
         return self._next(batch, is_held)
 
-    async def _settle(self, message: MappedBatch, outcomes: list[RecordOutcome], calls: list[TargetCall]) -> None:
+    async def _settle(self, message: MappedBatch, outcomes: list[RecordOutcome], calls: list[TargetCall], moves: list[TargetMove]) -> None:
         """Settles, for a while also past an outage of the ledger: what is not settled has to be found out again by listing."""
         request_id = str(uuid.uuid4())
         for attempt in range(1, _SETTLES_MAX):
             try:
-                await self._ledger.settle(message, outcomes, calls, request_id=request_id)
+                await self._ledger.settle(message, outcomes, calls, request_id=request_id, moves=moves)
             except TransientError:
                 await self._clock.sleep(self._backoff.delay_seconds(attempt))
             else:
                 return
-        await self._ledger.settle(message, outcomes, calls, request_id=request_id)
+        await self._ledger.settle(message, outcomes, calls, request_id=request_id, moves=moves)
 
     @staticmethod
     def _next(batch: Batch, is_held: bool) -> TransloadError | None:
@@ -228,6 +244,9 @@ class LoadWorker:
             return batch.stop
         if any(work.outcome is not None and work.outcome.result is Result.UNKNOWN for work in batch.works):
             return OutcomeUnknownError("some outcomes are not known yet")
+        if any(work.outcome is not None and work.outcome.result is Result.GONE for work in batch.works):
+            # Created again under a claim of its own, with its intent written first.
+            return ClaimExpiredError("records that were deleted in Pipedrive are created again")
         return ClaimHeldError("another loader has some records of this batch") if is_held else None
 
     async def _report(self, connection: str, batch: Batch) -> None:
