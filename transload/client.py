@@ -177,9 +177,9 @@ class Client:
         request = pb.StartLoadRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor)
         return (await self._call(self._stub.StartLoad, request)).run
 
-    async def run_delta(self, migration_id: str) -> pb.Run:
-        """L-11: picks up what changed in the source."""
-        request = pb.RunDeltaRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor)
+    async def run_delta(self, migration_id: str, *, conflicts: Sequence[str] = (), deletions: Sequence[str] = ()) -> pb.Run:
+        """L-11: picks up what changed in the source. Policies given hold for this delta instead of the mapping's, see `RunDeltaRequest`."""
+        request = pb.RunDeltaRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor, conflicts=conflicts, deletions=deletions)
         return (await self._call(self._stub.RunDelta, request)).run
 
     async def reconcile(self, migration_id: str) -> pb.Run:

@@ -21,6 +21,7 @@ from services.ledger.domain import (
     ReviewItem,
     Run,
     RunKind,
+    RunResult,
     RunState,
     SourceIssue,
     TargetCount,
@@ -31,6 +32,8 @@ from transload.v1 import records_pb2
 from transload.v1.transformer_service_pb2 import FindingSeverity, MappingFinding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transload.audit.heads import AuditHead
 
 STATES = {state: pb.MigrationState.Value(f"MIGRATION_STATE_{state.name}") for state in MigrationState}
@@ -70,7 +73,7 @@ def options_to_proto(options: Options) -> pb.MigrationOptions:
     )
 
 
-def run_to_proto(run: Run, progress: PhaseProgress | None = None) -> pb.Run:
+def run_to_proto(run: Run, progress: PhaseProgress | None = None, results: Sequence[RunResult] = ()) -> pb.Run:
     """Write a run; with the progress of its open phase its counts are set."""
     return pb.Run(
         run_id=run.run_id,
@@ -86,11 +89,17 @@ def run_to_proto(run: Run, progress: PhaseProgress | None = None) -> pb.Run:
         total_count=progress.record_count if progress else 0,
         token_count=run.token_count,
         planned_token_count=run.planned_token_count,
+        results=[pb.RunResult(target_entity=result.target_entity, result=result.result, count=result.count) for result in results],
     )
 
 
 def migration_to_proto(
-    migration: Migration, *, run: Run | None = None, progress: PhaseProgress | None = None, open_review_count: int = 0
+    migration: Migration,
+    *,
+    run: Run | None = None,
+    progress: PhaseProgress | None = None,
+    results: Sequence[RunResult] = (),
+    open_review_count: int = 0,
 ) -> pb.Migration:
     """Write a migration with its latest run."""
     return pb.Migration(
@@ -110,7 +119,7 @@ def migration_to_proto(
         approver=migration.approver,
         approve_time=to_timestamp(migration.approve_time),
         create_time=to_timestamp(migration.create_time),
-        latest_run=run_to_proto(run, progress) if run else None,
+        latest_run=run_to_proto(run, progress, results) if run else None,
         open_review_count=open_review_count,
     )
 

@@ -16,6 +16,7 @@ from services.ledger.domain import Mapping, Migration, RecordState, ReportKind, 
 from services.ledger.journey import describe_journey, list_views, source_key_of
 from services.ledger.migrations import require_migration
 from services.ledger.runs.audit import target_json_of
+from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import mapping_yaml_of, snapshot_of
 from services.ledger.runs.rollback import plan_rollback
 from services.ledger.summary import Sources, summarize
@@ -175,7 +176,7 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         """Start a sample."""
         if not 0 <= request.size <= migrations.SAMPLE_SIZE_MAX:
             raise InvalidRequestError(f"size: 1 to {migrations.SAMPLE_SIZE_MAX}, 0 for the default of 150")
-        return await self._start("RunSample", request, RunKind.SAMPLE, pb.RunSampleResponse, sample_size=request.size)
+        return await self._start("RunSample", request, RunKind.SAMPLE, pb.RunSampleResponse, asked=RunContext(sample_size=request.size))
 
     async def GetDiff(self, request: pb.GetDiffRequest, context: Context) -> pb.GetDiffResponse:  # noqa: N802, ARG002
         """Answer a page of the diff."""
@@ -231,8 +232,15 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         return await self._once("ResumeMigration", request.request_id, pb.ResumeMigrationResponse, act)
 
     async def RunDelta(self, request: pb.RunDeltaRequest, context: Context) -> pb.RunDeltaResponse:  # noqa: N802, ARG002
-        """Start a delta."""
-        return await self._start("RunDelta", request, RunKind.DELTA, pb.RunDeltaResponse)
+        """Start a delta; policies given for it are checked before."""
+        asked = RunContext(conflicts=tuple(request.conflicts), deletions=tuple(request.deletions))
+        if asked.conflicts or asked.deletions:
+            async with self._ledger.read() as reader:
+                migration = await require_migration(reader, request.migration_id)
+            if migration.mapping_digest:
+                mapping_yaml = await mapping_yaml_of(self._tools, migration)
+                await self._tools.transformer.compile_schema(mapping_yaml, conflicts=asked.conflicts, deletions=asked.deletions)
+        return await self._start("RunDelta", request, RunKind.DELTA, pb.RunDeltaResponse, asked=asked)
 
     async def Reconcile(self, request: pb.ReconcileRequest, context: Context) -> pb.ReconcileResponse:  # noqa: N802, ARG002
         """Start a reconciliation."""
@@ -430,14 +438,15 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         run = await reader.latest_run(migration.migration_id)
         progress = await reader.phase_progress(run.run_id, run.phase) if run is not None and run.phase else None
         open_count = await reader.count_open_review_items(migration.migration_id)
-        return write.migration_to_proto(migration, run=run, progress=progress, open_review_count=open_count)
+        results = await reader.list_run_results(run.run_id) if run is not None else ()
+        return write.migration_to_proto(migration, run=run, progress=progress, results=results, open_review_count=open_count)
 
-    async def _start(self, name: str, request: Any, kind: RunKind, response_type: type[Response], *, sample_size: int = 0) -> Response:
+    async def _start(self, name: str, request: Any, kind: RunKind, response_type: type[Response], *, asked: RunContext | None = None) -> Response:
         """Start a run and answer it."""
 
         async def act(transaction: Transaction) -> Response:
             now = self._tools.clock.now()
-            run = await migrations.start_run(transaction, request.migration_id, kind, actor=request.actor, now=now, sample_size=sample_size)
+            run = await migrations.start_run(transaction, request.migration_id, kind, actor=request.actor, now=now, asked=asked)
             return response_type(run=write.run_to_proto(run))
 
         return await self._once(name, request.request_id, response_type, act)

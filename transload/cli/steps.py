@@ -115,10 +115,46 @@ def start(
 
 
 def delta(
-    *, migration: MigrationOption = "", wait: WaitOption = True, address: AddressOption = "", actor: ActorOption = "", json_output: JsonOption = False
+    *,
+    conflicts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--conflicts",
+            metavar="POLICY",
+            help="For this delta only: source, target or ask for what changed on both sides; also deal=source, deal.title=target. Can be repeated.",
+        ),
+    ] = None,
+    deletions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--deletions",
+            metavar="POLICY",
+            help="For this delta only: keep, flag, ask or delete what the source has no more; also deal=delete. Can be repeated.",
+        ),
+    ] = None,
+    migration: MigrationOption = "",
+    wait: WaitOption = True,
+    address: AddressOption = "",
+    actor: ActorOption = "",
+    json_output: JsonOption = False,
 ) -> None:
-    """Pick up what changed in the source, and what was resolved in review (L-11)."""
-    _run_step(lambda client, migration_id: client.run_delta(migration_id), migration, address, actor, wait=wait, json_output=json_output)
+    """Pick up what changed in the source, and what was resolved in review (L-11). As often as wanted."""
+
+    async def act() -> None:
+        async with connect_migration(migration, address, actor) as (client, migration_id):
+            done = await follow(
+                client,
+                migration_id,
+                lambda c, m: c.run_delta(m, conflicts=conflicts or (), deletions=deletions or ()),
+                is_waiting=wait,
+                json_output=json_output,
+            )
+        if wait and not json_output:
+            output.stdout.print(views.results_table(done.latest_run))
+            if any(result.result in {"conflict_ask", "gone_ask"} for result in done.latest_run.results):
+                output.stdout.print("Some of it waits for a decision: transload review list", markup=False)
+
+    run(act())
 
 
 def reconcile(

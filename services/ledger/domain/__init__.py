@@ -11,7 +11,7 @@ from services.ledger.domain.extraction import Extraction, ExtractionEntity, Page
 from services.ledger.domain.migration import Migration, Options
 from services.ledger.domain.records import OPEN_RECORD_STATES, Outcome, Record, RecordFilter, Reference, Standing, WantedRecord
 from services.ledger.domain.review import ReviewFilter, ReviewItem, review_item_id
-from services.ledger.domain.runs import BudgetTerm, PhaseProgress, Run, RunCost
+from services.ledger.domain.runs import BudgetTerm, PhaseProgress, Run, RunCost, RunResult
 from services.ledger.domain.sources import Issue, SourceIssue, SourceRecord
 from services.ledger.domain.trail import AuditVerdict, Event, EventDraft
 from services.ledger.domain.work import Batch, OutboxMessage, PageWork
@@ -73,6 +73,7 @@ __all__ = [
     "Run",
     "RunCost",
     "RunKind",
+    "RunResult",
     "RunState",
     "SourceIssue",
     "SourceRecord",

@@ -46,6 +46,12 @@ class RunContext:
     """Entities the present extraction reads; empty: all."""
     extra_selection: str = ""
     """Digest of the selection of records that a delta maps again although the source did not change them."""
+    conflicts: tuple[str, ...] = ()
+    """Policies on conflicts given for this run alone, as they were asked for."""
+    deletions: tuple[str, ...] = ()
+    """Policies on deletions given for this run alone."""
+    policies: dict[str, Any] = field(default_factory=dict)
+    """The policies the run decides by, see `services.ledger.delta`."""
     counts: dict[str, int] = field(default_factory=dict)
     """Sums that grow with the step (fields compared, records deleted)."""
 
@@ -56,7 +62,7 @@ class RunContext:
         raw["dispositions"] = {
             entity: Disposition(tuple(entry["phases"]), entry["skip_reason"]) for entity, entry in raw.get("dispositions", {}).items()
         }
-        for name in ("coverage", "entities"):
+        for name in ("coverage", "entities", "conflicts", "deletions"):
             raw[name] = tuple(raw.get(name, ()))
         return cls(**raw)
 

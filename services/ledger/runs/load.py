@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.common.phases import PHASES
+from services.ledger.delta import Policies, bound_policies
 from services.ledger.domain import EventDraft, ExtractionState, RecordFilter, RecordState, Resolution, ReviewFilter, Run, RunState, SourceState
 from services.ledger.review import AGAIN
 from services.ledger.runs.context import RunContext, dispositions_from
@@ -15,6 +16,7 @@ from services.ledger.runs.driver import AT_ONCE, Tools, current_migration, end_r
 from services.ledger.runs.extraction import ExtractionWork, unread_entities
 from services.ledger.runs.manifest import save_manifest
 from services.ledger.runs.phases import PhaseWork, save_selection
+from services.ledger.runs.removal import RemovalWork
 from transload.v1.records_pb2 import Phase
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ ROWS_PER_READ = 500
 
 _PHASES, _USERS, _REBIND, _FINISH, _DIFF = "phases", "users", "rebind", "finish", "diff"
 _EXTRACT, _UNREAD, _EXTRACT_UNREAD, _PREPARE = "extract", "unread", "extract_unread", "prepare"
+_REMOVE = "remove"
 
 
 class SampleDriver:
@@ -68,7 +71,10 @@ class SampleDriver:
             now = await fresh(transaction, run)
             await save_selection(transaction, now.migration_id, selection.source_keys)
             context = replace(
-                RunContext.of(now).at(_PHASES), dispositions=dispositions_from(list(compiled.dispositions)), coverage=tuple(selection.coverage)
+                RunContext.of(now).at(_PHASES),
+                dispositions=dispositions_from(list(compiled.dispositions)),
+                coverage=tuple(selection.coverage),
+                policies=await bound_policies(transaction, now.migration_id, compiled.delta_policy),
             )
             payload = {
                 "run_id": now.run_id,
@@ -114,7 +120,8 @@ class LoadDriver:
         compiled = await tools.transformer.compile_schema(await mapping_yaml_of(tools, migration))
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
-            context = replace(RunContext.of(now).at(_PHASES), dispositions=dispositions_from(list(compiled.dispositions)))
+            policies = await bound_policies(transaction, now.migration_id, compiled.delta_policy)
+            context = replace(RunContext.of(now).at(_PHASES), dispositions=dispositions_from(list(compiled.dispositions)), policies=policies)
             await skip_unmapped(transaction, tools, now, context)
             sequence = await transaction.page_sequence(now.migration_id)
             await save_step(transaction, now, context, snapshot_sequence=sequence, manifest_digest=migration.manifest_digest)
@@ -128,6 +135,7 @@ class DeltaDriver:
         self._tools = tools
         self._phases = PhaseWork(tools)
         self._extraction = ExtractionWork(tools)
+        self._removal = RemovalWork(tools)
 
     async def advance(self, migration: Migration, run: Run) -> float:
         """Do the next thing of a delta."""
@@ -145,13 +153,17 @@ class DeltaDriver:
         if step == _REBIND:
             return await self._rebind(migration, run)
         if step == _PHASES:
-            return await self._phases.advance(migration, run, phases=DATA_PHASES, next_step=_FINISH)
+            return await self._phases.advance(migration, run, phases=DATA_PHASES, next_step=_REMOVE)
+        if step == _REMOVE:
+            return await self._removal.advance(run, next_step=_FINISH)
         if step == _FINISH:
             return await finish_load(self._tools, run)
         return await self._begin(migration, run)
 
     async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
-        """Announce unfinished pages again."""
+        """Announce unfinished work again."""
+        if RunContext.of(run).step == _REMOVE:
+            return 0 if untransformed_only else await self._removal.announce_again(run)
         return await self._phases.announce_again(migration, run, untransformed_only=untransformed_only)
 
     async def _begin(self, migration: Migration, run: Run) -> float:
@@ -179,18 +191,28 @@ class DeltaDriver:
     async def _prepare(self, migration: Migration, run: Run) -> float:
         tools = self._tools
         await say(tools, run, "preparing what changed")
-        compiled = await tools.transformer.compile_schema(await mapping_yaml_of(tools, migration))
+        held = RunContext.of(run)
+        compiled = await tools.transformer.compile_schema(await mapping_yaml_of(tools, migration), conflicts=held.conflicts, deletions=held.deletions)
         async with tools.ledger.read() as reader:
             again = [source_key async for source_key in keys_to_take_up_again(reader, migration.migration_id)]
         selection = await tools.selections.put_selection(again) if again else ""
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
             await save_selection(transaction, now.migration_id, again)
-            context = replace(RunContext.of(now).at(_USERS), dispositions=dispositions_from(list(compiled.dispositions)), extra_selection=selection)
+            policies = await bound_policies(transaction, now.migration_id, compiled.delta_policy)
+            context = replace(
+                RunContext.of(now).at(_USERS),
+                dispositions=dispositions_from(list(compiled.dispositions)),
+                extra_selection=selection,
+                policies=policies,
+            )
             await skip_unmapped(transaction, tools, now, context)
             sequence = await transaction.page_sequence(now.migration_id)
             await save_step(transaction, now, context, snapshot_sequence=sequence, manifest_digest=migration.manifest_digest)
             payload = {"run_id": now.run_id, "page_count": sequence - now.after_sequence, "taken_up_again_count": len(again)}
+            payload["policies"] = {"conflicts": Policies.of(replace(now, context_json=context.to_json()), migration).conflicts or "ask", **policies}
+            if held.conflicts or held.deletions:
+                payload["overrides"] = [*held.conflicts, *held.deletions]
             await transaction.append_event(now.migration_id, EventDraft(kind="delta.prepared", actor=tools.actor, payload=payload))
         return AT_ONCE
 
@@ -223,7 +245,10 @@ async def finish_load(tools: Tools, run: Run) -> float:
             }
             for count in await transaction.summarize_sources(now.migration_id)
         }
-        await end_run(transaction, now, RunState.SUCCEEDED, tools=tools, sums=sums)
+        results: dict[str, dict[str, int]] = {}
+        for result in await transaction.list_run_results(now.run_id):
+            results.setdefault(result.target_entity, {})[result.result] = result.count
+        await end_run(transaction, now, RunState.SUCCEEDED, tools=tools, sums=sums, results=results)
     return AT_ONCE
 
 

@@ -16,7 +16,7 @@ class Eraser(Session):
         """Erase all personal data of a migration: event payloads, images, messages, reports. The chain still verifies."""
         for table in (_PAYLOADS, _REPORTS, _LINES):
             await self._delete(table, table.c.migration_id == migration_id)
-        blank = {"image": "", "pre_image": "", "message": "", "intent_record": b""}
+        blank = {"image": "", "pre_image": "", "message": "", "intent_record": b"", "asked": "", "declined": ""}
         await self._run(update(_RECORDS).where(_RECORDS.c.migration_id == migration_id).values(**blank))
         for table in (_ITEMS, _ISSUES):
             await self._run(update(table).where(table.c.migration_id == migration_id).values(message=""))

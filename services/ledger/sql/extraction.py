@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import case, func, literal, select, union_all, update
 
-from services.ledger.domain import EntityCount, Extraction, ExtractionEntity, Page, SourceIssue, SourceRecord, SourceState
+from services.ledger.domain import EntityCount, Extraction, ExtractionEntity, Page, RecordState, SourceIssue, SourceRecord, SourceState
 from services.ledger.sql.rows import RowCodec, to_micros
 from services.ledger.sql.session import chunks, table_of
 from services.ledger.sql.tables import (
@@ -131,7 +131,7 @@ class ExtractionReader(TrailReader):
 
 def _ranks(migration_id: str, entity: str = "", source_id: str = "") -> Any:
     """Select the rank of the state that counts, for each source record with mapped records or issues."""
-    of_record = case(
+    of_state = case(
         {
             "waiting": _RANKS[SourceState.WAITING],
             "rejected": _RANKS[SourceState.REJECTED],
@@ -142,6 +142,9 @@ def _ranks(migration_id: str, entity: str = "", source_id: str = "") -> Any:
         value=_RECORDS.c.state,
         else_=literal(_PENDING),
     )
+    # What was deleted because the source has it no more is settled.
+    is_removed = (_RECORDS.c.state == str(RecordState.UNDONE)) & (_RECORDS.c.gone != "")
+    of_record = case((is_removed, literal(_RANKS[SourceState.SKIPPED])), else_=of_state)
     of_issue = case(
         {"waiting": _RANKS[SourceState.WAITING], "rejected": _RANKS[SourceState.REJECTED]},
         value=_ISSUES.c.state,
