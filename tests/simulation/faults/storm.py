@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tests.simulation.faults import between, budget, people, processes, source, target
 from tests.simulation.nats_server import Mischief
 from tests.simulation.processes import in_world_later
 
@@ -15,20 +15,48 @@ if TYPE_CHECKING:
 
     from tests.simulation.world import World
 
-RESTART_SECONDS: Final = ((0.2, 3.0, 8), (3.0, 20.0, 3), (60.0, 100.0, 1))
-"""How long a killed process stays away: from, to, weight. The longest outlasts a claim."""
-PAUSE_SECONDS: Final = ((0.5, 5.0, 4), (10.0, 40.0, 2), (62.0, 95.0, 1))
-"""How long a process stands still; the longest outlasts a claim, the middle one an `ack_wait`."""
-
-
 WEIGHTS: Final = {"audit": 1, "schema": 2, "sample": 3, "load": 6, "delta": 4, "rollback": 4}
 """How often a bad time begins with a step."""
+KINDS_MAX: Final = 14
+"""Kinds in one bad time: with all of them at once hardly anything gets through, and what does proves little."""
 
 
-FORBIDDEN: Final = 403
-BLOCKS_MAX: Final = 2
-CLOCK_SECONDS: Final = 55.0
-"""How far a wall clock may be off: two of them by more than a claim lasts, each by less than the margin of a search for what is in doubt."""
+BLOWS: Final[dict[str, Callable[[World], None]]] = {
+    "kill": processes.kill_one,
+    "pause": processes.pause,
+    "power cut": processes.power_cut,
+    "dies in commit": processes.die_in_commit,
+    "clock jumps": processes.clock_jump,
+    "nats killed": between.kill_nats,
+    "nats wiped": between.wipe_nats,
+    "blocked": target.blocked,
+    "token revoked": target.token_revoked,
+    "budget spent": budget.spent,
+    "limit changes": budget.limit_changes,
+    "window shared": budget.window_shared,
+    "source changes": source.changes,
+    "source key revoked": source.key_revoked,
+    "people edit": people.edit,
+    "people add": people.add,
+    "people delete": people.delete,
+    "people merge": people.merge,
+}
+"""What happens again and again."""
+STANDING: Final[dict[str, Callable[[World], None]]] = {
+    "database": processes.database,
+    "clocks": processes.clocks,
+    "streams": between.streams,
+    "lossy": between.lossy,
+    "slow": between.slow,
+    "staging": between.staging,
+    "target way": target.way,
+    "target faults": target.faults,
+    "budget binds": budget.binds,
+    "source faults": source.faults,
+    "source limits": source.limits,
+}
+"""What is so for the whole bad time."""
+KINDS: Final = frozenset(BLOWS) | frozenset(STANDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +82,7 @@ class Weather:
         if mood < 0.05:
             return cls()
         names = sorted(KINDS)
-        count = 1 if mood < 0.3 else draw.randint(2, len(names))
+        count = 1 if mood < 0.3 else draw.randint(2, KINDS_MAX)
         begins = draw.choices(steps, [WEIGHTS[step] for step in steps])[0]
         return cls(tuple(sorted(draw.sample(names, count))), begins, draw.uniform(20.0, 150.0), draw.choice((300.0, 1000.0, 3000.0, 8000.0)))
 
@@ -65,7 +93,6 @@ class Storm:
 
     world: World
     weather: Weather
-    counts: dict[str, int] = field(default_factory=dict)
     has_begun: bool = False
     is_over: bool = False
 
@@ -98,10 +125,14 @@ class Storm:
         world.nats.mischief = Mischief()
         world.objects.refused_share = 0.0
         world.database.refused_share = 0.0
+        world.count_rules()
         for breakage in (world.source_breakage, world.target_breakage):
-            breakage.not_sent = breakage.lost_before = breakage.lost_after = 0.0
+            breakage.not_sent = breakage.lost_before = breakage.lost_after = breakage.cut_upload = 0.0
         world.pipedrive.faults.clear()
         world.stel.faults.clear()
+        world.stel.quota.per_minute = world.stel.quota.per_day = 0
+        world.purse.make_up()
+        world.is_calm = True
 
     def _next(self, blows: list[str]) -> None:
         loop = self.world.loop
@@ -111,185 +142,5 @@ class Storm:
     def _blow(self, blows: list[str]) -> None:
         if self.is_over:
             return
-        kind = self.world.draw.choice(blows)
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        BLOWS[kind](self.world)
+        BLOWS[self.world.draw.choice(blows)](self.world)
         self._next(blows)
-
-
-def _seconds(draw: Random, bands: tuple[tuple[float, float, int], ...]) -> float:
-    low, high, _ = draw.choices(bands, [band[2] for band in bands])[0]
-    return draw.uniform(low, high)
-
-
-def _kill(world: World) -> None:
-    """A process dies, and is started again after a while."""
-    kill(world, world.draw.choice(sorted(world.processes)))
-
-
-def kill(world: World, name: str) -> None:
-    """Kill a process and start it again after a while."""
-    process = world.processes[name]
-    if not process.is_running:
-        return
-    process.kill()
-    seconds = _seconds(world.draw, RESTART_SECONDS)
-    world.trace.note(f"kill {process.incarnation}, back in {seconds:.1f} s", "weather")
-    in_world_later(seconds, process.start)
-
-
-def _power_cut(world: World) -> None:
-    """Everything dies at once."""
-    for name in sorted(world.processes):
-        kill(world, name)
-
-
-def _pause(world: World) -> None:
-    """A process stands still, as a machine does that swaps or is moved."""
-    process = world.processes[world.draw.choice(sorted(world.processes))]
-    seconds = _seconds(world.draw, PAUSE_SECONDS)
-    world.trace.note(f"pause {process.incarnation} for {seconds:.1f} s", "weather")
-    process.pause(asyncio.get_running_loop().time() + seconds)
-
-
-def _kill_nats(world: World) -> None:
-    """NATS dies and comes back with what it had stored."""
-    if world.nats.is_up:
-        world.trace.note("kill nats", "weather")
-        world.nats.kill()
-        in_world_later(world.draw.uniform(0.2, 8.0), world.nats.start)
-
-
-def _wipe_nats(world: World) -> None:
-    """NATS dies and comes back empty."""
-    if world.nats.is_up:
-        world.trace.note("wipe nats", "weather")
-        world.nats.kill()
-        world.nats.wipe()
-        in_world_later(world.draw.uniform(0.2, 8.0), world.nats.start)
-
-
-def _streams(world: World) -> None:
-    """Messages twice, late, out of order, lost after their acknowledgement; acknowledgements lost."""
-    draw = world.draw
-    world.nats.mischief = Mischief(
-        lost_after_ack=draw.choice((0.0, 0.02, 0.1)),
-        twice=draw.choice((0.0, 0.05, 0.3)),
-        shuffled=draw.choice((0.0, 0.5)),
-        ack_lost=draw.choice((0.0, 0.05)),
-    )
-
-
-def _lossy(world: World) -> None:
-    """Calls between processes get lost, before or after they were served."""
-    world.network.lost_share = world.draw.choice((0.01, 0.05, 0.2))
-
-
-def _slow(world: World) -> None:
-    """Messages take long at times."""
-    world.network.latency.slow_share = world.draw.choice((0.02, 0.1))
-    world.network.latency.slow_seconds = world.draw.choice((0.5, 3.0, 12.0))
-
-
-def _staging(world: World) -> None:
-    """The object store refuses."""
-    world.objects.refused_share = world.draw.choice((0.02, 0.1))
-
-
-def _database(world: World) -> None:
-    """The ledger's database refuses commits."""
-    world.database.refused_share = world.draw.choice((0.01, 0.05))
-
-
-def _die_in_commit(world: World) -> None:
-    """The ledger dies in one of its next commits, before or after it took effect."""
-    world.database.dies_in = world.draw.randint(1, 20)
-
-
-def _clocks(world: World) -> None:
-    """Wall clocks differ."""
-    for process in world.processes.values():
-        process.clock_offset_seconds = world.draw.uniform(-CLOCK_SECONDS, CLOCK_SECONDS)
-
-
-def _clock_jump(world: World) -> None:
-    """A wall clock jumps: every other time that of the ledger, on which most depends."""
-    process = world.processes[world.draw.choice(["ledger"] * len(world.processes) + sorted(world.processes))]
-    process.clock_offset_seconds = world.draw.uniform(-CLOCK_SECONDS, CLOCK_SECONDS)
-    if process.incarnation is not None:
-        process.incarnation.clock_offset_seconds = process.clock_offset_seconds
-
-
-def _target_way(world: World) -> None:
-    """Connections to Pipedrive break before or after it has worked."""
-    breakage, draw = world.target_breakage, world.draw
-    breakage.not_sent, breakage.lost_before, breakage.lost_after = (draw.choice((0.0, 0.02, 0.1)) for _ in range(3))
-
-
-def _target_faults(world: World) -> None:
-    """Pipedrive answers 5xx before and after the effect, cuts connections, answers nothing, or refuses."""
-    draw = world.draw
-    rules: list[dict[str, object]] = [
-        {"kind": "error_before"},
-        {"kind": "error_after"},
-        {"kind": "cut_before"},
-        {"kind": "cut_after"},
-        {"kind": "empty_200"},
-        {"kind": "slow", "seconds": draw.choice((2.0, 35.0))},
-        {"kind": "status", "status": 502, "body": "<html>Bad Gateway</html>"},
-        {"kind": "status", "status": 503},
-        {"kind": "status", "status": 429, "headers": {"retry-after": "2"}},
-        {"kind": "status", "status": 429},
-    ]
-    for rule in draw.sample(rules, draw.randint(1, 5)):
-        world.pipedrive.faults.add({**rule, "probability": draw.choice((0.01, 0.05, 0.15)), "seed": draw.getrandbits(30)})
-
-
-def _blocked(world: World) -> None:
-    """Cloudflare answers with its page. Twice at most: each time doubles the pause, up to an hour of nothing."""
-    if sum(rule.status == FORBIDDEN for rule in world.pipedrive.faults.rules if rule.kind == "status") >= BLOCKS_MAX:
-        return
-    world.pipedrive.faults.add({"kind": "status", "status": FORBIDDEN, "body": "<html><title>Access denied | Cloudflare</title></html>", "times": 1})
-
-
-def _source_faults(world: World) -> None:
-    """The source answers 5xx, cuts, answers half or something else."""
-    draw = world.draw
-    rules: list[dict[str, object]] = [
-        {"kind": "status", "status": 500},
-        {"kind": "cut_before"},
-        {"kind": "cut"},
-        {"kind": "broken_json"},
-        {"kind": "not_json"},
-        {"kind": "slow", "seconds": 5.0},
-    ]
-    for rule in draw.sample(rules, draw.randint(1, 3)):
-        world.stel.faults.add({**rule, "every": draw.choice((3, 7, 20)), "times": draw.randint(1, 6)})
-    breakage = world.source_breakage
-    breakage.not_sent, breakage.lost_before, breakage.lost_after = (draw.choice((0.0, 0.05)) for _ in range(3))
-
-
-BLOWS: Final[dict[str, Callable[[World], None]]] = {
-    "kill": _kill,
-    "pause": _pause,
-    "power cut": _power_cut,
-    "nats killed": _kill_nats,
-    "nats wiped": _wipe_nats,
-    "dies in commit": _die_in_commit,
-    "clock jumps": _clock_jump,
-    "blocked": _blocked,
-}
-"""What happens again and again."""
-STANDING: Final[dict[str, Callable[[World], None]]] = {
-    "streams": _streams,
-    "lossy": _lossy,
-    "slow": _slow,
-    "staging": _staging,
-    "database": _database,
-    "clocks": _clocks,
-    "target way": _target_way,
-    "target faults": _target_faults,
-    "source faults": _source_faults,
-}
-"""What is so for the whole bad time."""
-KINDS: Final = frozenset(BLOWS) | frozenset(STANDING)
