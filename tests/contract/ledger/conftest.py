@@ -39,7 +39,7 @@ async def database_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypat
     """An empty database of each kind; "in the loop" does the work of threads in the loop itself, as the simulation does."""
     if request.param == "sqlite in the loop":
         loop = asyncio.get_running_loop()
-        monkeypatch.setattr(loop, "run_in_executor", partial(SimulatedLoop.run_in_executor, loop))
+        monkeypatch.setattr(loop, "run_in_executor", partial(SimulatedLoop.run_in_executor, loop))  # type: ignore[arg-type]  # any loop will do
     if request.param.startswith("sqlite"):
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     return await create_database(request.getfixturevalue("postgres"), f"ledger_{next(_NUMBERS)}")
