@@ -9,16 +9,19 @@ import orjson
 
 from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError
+from services.common.sampling import NONE
 from services.ledger import codec, load_plan, migrations, review
 from services.ledger import migration_codec as write
 from services.ledger.audit import inclusion_paths, sign_head, verify_trail
 from services.ledger.domain import Mapping, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
 from services.ledger.journey import describe_journey, list_views, source_key_of
 from services.ledger.migrations import require_migration
+from services.ledger.reconciled import describe_reconciliation
 from services.ledger.runs.audit import target_json_of
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import mapping_yaml_of, snapshot_of
 from services.ledger.runs.rollback import plan_rollback
+from services.ledger.runs.sampled import FILE_BYTES, RELATION
 from services.ledger.summary import Sources, summarize
 from services.ledger.watch import Watch
 from transload.v1 import migration_service_pb2 as pb
@@ -244,7 +247,22 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
 
     async def Reconcile(self, request: pb.ReconcileRequest, context: Context) -> pb.ReconcileResponse:  # noqa: N802, ARG002
         """Start a reconciliation."""
-        return await self._start("Reconcile", request, RunKind.RECONCILE, pb.ReconcileResponse)
+        asked = {FILE_BYTES: request.file_sample_size, RELATION: request.relation_sample_size}
+        if any(size < NONE for size in asked.values()):
+            raise InvalidRequestError("file_sample_size, relation_sample_size: a number of records, 0 for the default, -1 for all, -2 for none")
+        return await self._start(
+            "Reconcile",
+            request,
+            RunKind.RECONCILE,
+            pb.ReconcileResponse,
+            asked=RunContext(asked={name: number for name, number in asked.items() if number}),
+        )
+
+    async def GetReconciliation(self, request: pb.GetReconciliationRequest, context: Context) -> pb.GetReconciliationResponse:  # noqa: N802, ARG002
+        """Answer what the last reconciliation found, proven."""
+        head = await self._sign_head(request.migration_id)
+        async with self._ledger.read() as reader:
+            return await describe_reconciliation(reader, request.migration_id, head)
 
     async def ListMismatches(self, request: pb.ListMismatchesRequest, context: Context) -> pb.ListMismatchesResponse:  # noqa: N802, ARG002
         """Answer a page of the last reconciliation's mismatches."""

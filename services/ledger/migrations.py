@@ -106,7 +106,7 @@ async def start_run(transaction: Transaction, migration_id: str, kind: RunKind, 
         kind: What it does.
         actor: Who asks.
         now: When.
-        asked: What was asked for this run alone: the sample's size, policies.
+        asked: What was asked for this run alone: the sample's size, policies, numbers the run's driver knows.
 
     Raises:
         PreconditionError: The state of the migration does not allow it.
