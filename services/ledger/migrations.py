@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ from services.ledger.domain import (
     RunKind,
     RunState,
 )
+from services.ledger.keeping import OURS
 from services.ledger.runs.audit import with_new_mapping
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import after, unpaused
@@ -72,6 +73,9 @@ async def standing_of(reader: Reader, migration: Migration) -> Standing:
         approved_diff_digest=migration.approved_digest,
         approved_mapping_digest=migration.mapping_digest if migration.approved_digest else "",
         has_loaded_records=bool(await reader.count_records_to_undo(migration.migration_id)),
+        has_kept_records=bool(await reader.count_kept(migration.migration_id, OURS)),
+        requires_rehearsal=migration.options.requires_rehearsal,
+        rehearsed_digest=migration.rehearsed_digest,
     )
 
 
@@ -97,14 +101,23 @@ async def create(transaction: Transaction, migration: Migration, actor: str) -> 
     return migration
 
 
-async def start_run(transaction: Transaction, migration_id: str, kind: RunKind, *, actor: str, now: datetime, sample_size: int = 0) -> Run:
+async def start_run(
+    transaction: Transaction,
+    migration_id: str,
+    kind: RunKind,
+    *,
+    actor: str,
+    now: datetime,
+    context: RunContext | None = None,
+) -> Run:
     """Start a run; the coordinator takes it up after the commit.
 
     Raises:
         PreconditionError: The state of the migration does not allow it.
     """
+    context = context or RunContext()
     migration = await require_migration(transaction, migration_id)
-    check(Step(kind.value), await standing_of(transaction, migration))
+    check(Step(kind.value), await standing_of(transaction, migration), scope=context.scope)
     if kind is RunKind.ROLLBACK:
         await _cancel_active(transaction, migration, actor=actor, now=now)
     runs = await transaction.list_runs(migration_id)
@@ -116,11 +129,13 @@ async def start_run(transaction: Transaction, migration_id: str, kind: RunKind, 
         start_time=after((known.start_time for known in runs), now),
         activity="starting",
         planned_token_count=planned,
-        context_json=RunContext(sample_size=sample_size).to_json(),
+        context_json=context.to_json(),
     )
     await transaction.save_run(run)
     await transaction.save_migration(replace(migration, **unpaused()))
-    payload = {"run_id": run.run_id, "mapping_digest": migration.mapping_digest, "sample_size": sample_size}
+    payload: dict[str, object] = {"run_id": run.run_id, "mapping_digest": migration.mapping_digest, "sample_size": context.sample_size}
+    if kind is RunKind.ROLLBACK:
+        payload["scope"] = asdict(context.scope)
     await transaction.append_event(migration_id, EventDraft(kind="run.started", actor=actor, result=kind.value, payload=payload))
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from services.common.errors import InvalidRequestError
@@ -60,7 +61,13 @@ class LoaderServicer(LoaderServiceServicer):
         calls = CallContext(priority=Priority.VERIFY)
         reader = ReadBack(client=self._targets.client(request.connection), context=calls)
         tokens = 0
-        async with aclosing(reader.pages(request.target_entity, request.target_ids, request.parent_ids)) as pages:
+        if request.HasField("changed_since"):
+            listing = reader.changed(request.target_entity, request.changed_since.ToDatetime(UTC))
+        elif request.is_newest_first and request.target_ids:
+            listing = reader.newest(request.target_entity, request.target_ids)
+        else:
+            listing = reader.pages(request.target_entity, request.target_ids, request.parent_ids)
+        async with aclosing(listing) as pages:
             async for page in pages:
                 tokens += calls.token_count
                 calls.log.clear()

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -78,10 +79,14 @@ class ReadBackRequest(_message.Message):
     TARGET_ENTITY_FIELD_NUMBER: _builtins.int
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     PARENT_IDS_FIELD_NUMBER: _builtins.int
+    CHANGED_SINCE_FIELD_NUMBER: _builtins.int
+    IS_NEWEST_FIRST_FIELD_NUMBER: _builtins.int
     connection: _builtins.str
     """Required. Name of the target connection."""
     target_entity: _builtins.str
     """Required. Target entity, e.g. `deal`, `note`, `line_item`."""
+    is_newest_first: _builtins.bool
+    """With ids of notes or files: read from the newest on until all are found, because the wanted ones are the latest."""
     @_builtins.property
     def target_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Target ids to read; where the API can filter only these are read (100 a call), else the list is scanned and filtered. Empty: the whole list."""
@@ -90,6 +95,10 @@ class ReadBackRequest(_message.Message):
     def parent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """For entities that hang on a parent (line items, organization relations): ids of the parents to read."""
 
+    @_builtins.property
+    def changed_since(self) -> _timestamp_pb2.Timestamp:
+        """Only records changed at or after this time, newest change first, archived deals at the end; without ids."""
+
     def __init__(
         self,
         *,
@@ -97,10 +106,12 @@ class ReadBackRequest(_message.Message):
         target_entity: _builtins.str = ...,
         target_ids: _abc.Iterable[_builtins.str] | None = ...,
         parent_ids: _abc.Iterable[_builtins.str] | None = ...,
+        changed_since: _timestamp_pb2.Timestamp | None = ...,
+        is_newest_first: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "parent_ids", b"parent_ids", "target_entity", b"target_entity", "target_ids", b"target_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since", "connection", b"connection", "is_newest_first", b"is_newest_first", "parent_ids", b"parent_ids", "target_entity", b"target_entity", "target_ids", b"target_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

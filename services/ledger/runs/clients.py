@@ -9,6 +9,7 @@ import orjson
 
 from services.common.canonical import digest
 from services.common.errors import NotFoundError
+from services.ledger.codec import to_timestamp
 from transload.v1 import extractor_service_pb2 as extractor_pb
 from transload.v1 import loader_service_pb2 as loader_pb
 from transload.v1 import transformer_service_pb2 as transformer_pb
@@ -18,6 +19,7 @@ from transload.v1.transformer_service_pb2_grpc import TransformerServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from grpc import aio
 
@@ -153,10 +155,24 @@ class GrpcLoader:
         return await self._stub.InspectTarget(loader_pb.InspectTargetRequest(connection=connection), timeout=LONG_CALL_SECONDS)
 
     async def read_back(
-        self, connection: str, target_entity: str, *, target_ids: Sequence[str] = (), parent_ids: Sequence[str] = ()
+        self,
+        connection: str,
+        target_entity: str,
+        *,
+        target_ids: Sequence[str] = (),
+        parent_ids: Sequence[str] = (),
+        changed_since: datetime | None = None,
+        is_newest_first: bool = False,
     ) -> AsyncIterator[loader_pb.ReadBackResponse]:
-        """Read records of the target in canonical form, page by page; no ids at all: the whole list."""
-        request = loader_pb.ReadBackRequest(connection=connection, target_entity=target_entity, target_ids=target_ids, parent_ids=parent_ids)
+        """Read records of the target in canonical form, page by page; no ids at all: the whole list, or what was changed since a time."""
+        request = loader_pb.ReadBackRequest(
+            connection=connection,
+            target_entity=target_entity,
+            target_ids=target_ids,
+            parent_ids=parent_ids,
+            changed_since=to_timestamp(changed_since),
+            is_newest_first=is_newest_first,
+        )
         async for response in self._stub.ReadBack(request, timeout=STREAM_SECONDS):
             yield response
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from transload.v1 import extractor_service_pb2, loader_service_pb2, transformer_service_pb2
 
@@ -103,9 +104,16 @@ class Loader(Protocol):
         ...
 
     def read_back(
-        self, connection: str, target_entity: str, *, target_ids: Sequence[str] = (), parent_ids: Sequence[str] = ()
+        self,
+        connection: str,
+        target_entity: str,
+        *,
+        target_ids: Sequence[str] = (),
+        parent_ids: Sequence[str] = (),
+        changed_since: datetime | None = None,
+        is_newest_first: bool = False,
     ) -> AsyncIterator[loader_service_pb2.ReadBackResponse]:
-        """Read records of the target in canonical form, page by page; no ids at all: the whole list."""
+        """Read records of the target in canonical form, page by page; no ids at all: the whole list, or what was changed since a time."""
         ...
 
 
