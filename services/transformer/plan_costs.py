@@ -50,6 +50,7 @@ TOKENS: Final[Mapping[str, int]] = {
     "files.create": 10,
     "files.delete": 6,
     "organization_relations.list": 20,
+    "organization_relations.get": 2,
     "organization_relations.create": 10,
     "organization_relations.delete": 6,
     "pipelines.list": 5,
@@ -91,9 +92,10 @@ LIST_FROM: Final = 10
 """From so many records on a list by ids is not dearer than one call for each."""
 BULK_FROM: Final = 5
 BULK_MAX: Final = 100
-ARCHIVED_LIST_FROM: Final = 20
 CHUNK: Final = 400
 """Records the ledger compares at a time."""
+UNDO_ROUND: Final = 500
+"""Notes or files that a rollback reads at a time."""
 SCHEMA_BATCH: Final = 50
 """Schema records in one batch."""
 
@@ -140,32 +142,9 @@ def read_back(entity: str, count: int, highest_id: int) -> Calls:
     return scan if tokens_of(scan) < tokens_of(one_by_one) else one_by_one
 
 
-def read_gone(entity: str, count: int, highest_id: int) -> Calls:
-    """Answer the calls that find out that `count` deleted records are gone: a scan meets nothing of ours, and a deal may be archived."""
-    if not count:
-        return Counter()
-    name = OPERATIONS[entity]
-    by_ids = _chunked_by_ids(entity, count)
-    if tokens_of({f"{name}.list": -(-highest_id // LIST_PAGE)}) < tokens_of(by_ids):
-        calls: Calls = Counter({f"{name}.list": 1})
-        return calls + _gone_deals(count) if entity == "deal" else calls
-    return _gone_deals(count) if entity == "deal" else by_ids
-
-
 def _chunked_by_ids(entity: str, count: int) -> Calls:
     full, rest = divmod(count, IDS_MAX)
     calls: Calls = Counter()
     for _ in range(full):
         calls += read_by_ids(entity, IDS_MAX)
     return calls + read_by_ids(entity, rest)
-
-
-def _gone_deals(count: int) -> Calls:
-    calls: Calls = Counter()
-    for part in [IDS_MAX] * (count // IDS_MAX) + [count % IDS_MAX]:
-        calls += read_by_ids("deal", part)
-        if part >= ARCHIVED_LIST_FROM:
-            calls["deals.list_archived"] += 1
-        elif part >= LIST_FROM:
-            calls["deals.get"] += part
-    return +calls

@@ -40,7 +40,7 @@ from transload.v1.records_pb2 import MappedRecord, Phase
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.ledger.domain import Migration, Record, Run
+    from services.ledger.domain import Migration, Record, Run, Scope
     from services.ledger.repository import Transaction
 
 _LOG = telemetry.get_logger(__name__)
@@ -70,6 +70,11 @@ class RollbackDriver:
         if context.step == _SUM:
             return await self._finish(run)
         return await self._begin(migration, run)
+
+    @staticmethod
+    def order(scope: Scope) -> tuple[tuple[int, str], ...]:
+        """Answer (phase, target entity) in the order things are taken back."""
+        return undo_order(scope)
 
     async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
         """Announce unfinished batches again; they are made from the ledger alone."""
@@ -128,7 +133,7 @@ class RollbackDriver:
     async def _undo(self, migration: Migration, run: Run, context: RunContext) -> float:
         """Do the next round of the present target entity, or go to the next one; `position` counts the entities done."""
         tools = self._tools
-        order = undo_order(context.scope)
+        order = self.order(context.scope)
         if context.position >= len(order):
             async with tools.ledger.transaction() as transaction:
                 now = await fresh(transaction, run)
