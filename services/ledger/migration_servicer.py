@@ -9,6 +9,7 @@ import orjson
 
 from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError
+from services.common.sampling import NONE
 from services.ledger import codec, load_plan, migrations, review
 from services.ledger import migration_codec as write
 from services.ledger.audit import inclusion_paths, sign_head, verify_trail
@@ -16,10 +17,11 @@ from services.ledger.domain import Mapping, Migration, RecordState, ReportKind, 
 from services.ledger.journey import describe_journey, list_views, source_key_of
 from services.ledger.keeping import OURS
 from services.ledger.migrations import require_migration
+from services.ledger.reconciled import describe_reconciliation
 from services.ledger.runs.audit import target_json_of
-from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import mapping_yaml_of, snapshot_of
 from services.ledger.runs.rollback_plan import plan_rollback
+from services.ledger.runs.sampled import FILE_BYTES, RELATION
 from services.ledger.scope import check_scope
 from services.ledger.summary import Sources, summarize
 from services.ledger.watch import Watch
@@ -178,7 +180,7 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         """Start a sample."""
         if not 0 <= request.size <= migrations.SAMPLE_SIZE_MAX:
             raise InvalidRequestError(f"size: 1 to {migrations.SAMPLE_SIZE_MAX}, 0 for the default of 150")
-        return await self._start("RunSample", request, RunKind.SAMPLE, pb.RunSampleResponse, run_context=RunContext(sample_size=request.size))
+        return await self._start("RunSample", request, RunKind.SAMPLE, pb.RunSampleResponse, sample_size=request.size)
 
     async def GetDiff(self, request: pb.GetDiffRequest, context: Context) -> pb.GetDiffResponse:  # noqa: N802, ARG002
         """Answer a page of the diff."""
@@ -235,12 +237,20 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
 
     async def RunDelta(self, request: pb.RunDeltaRequest, context: Context) -> pb.RunDeltaResponse:  # noqa: N802, ARG002
         """Start a delta."""
-        run_context = RunContext(includes_rolled_back=request.includes_rolled_back)
-        return await self._start("RunDelta", request, RunKind.DELTA, pb.RunDeltaResponse, run_context=run_context)
+        return await self._start("RunDelta", request, RunKind.DELTA, pb.RunDeltaResponse, includes_rolled_back=request.includes_rolled_back)
 
     async def Reconcile(self, request: pb.ReconcileRequest, context: Context) -> pb.ReconcileResponse:  # noqa: N802, ARG002
         """Start a reconciliation."""
-        return await self._start("Reconcile", request, RunKind.RECONCILE, pb.ReconcileResponse)
+        asked = {FILE_BYTES: request.file_sample_size, RELATION: request.relation_sample_size}
+        if any(size < NONE for size in asked.values()):
+            raise InvalidRequestError("file_sample_size, relation_sample_size: a number of records, 0 for the default, -1 for all, -2 for none")
+        return await self._start("Reconcile", request, RunKind.RECONCILE, pb.ReconcileResponse, asked=asked)
+
+    async def GetReconciliation(self, request: pb.GetReconciliationRequest, context: Context) -> pb.GetReconciliationResponse:  # noqa: N802, ARG002
+        """Answer what the last reconciliation found, proven."""
+        head = await self._sign_head(request.migration_id)
+        async with self._ledger.read() as reader:
+            return await describe_reconciliation(reader, request.migration_id, head)
 
     async def ListMismatches(self, request: pb.ListMismatchesRequest, context: Context) -> pb.ListMismatchesResponse:  # noqa: N802, ARG002
         """Answer a page of the last reconciliation's mismatches."""
@@ -281,7 +291,7 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             migration = await require_migration(reader, request.migration_id)
             if scope.is_partial:  # says at once that there is no such record
                 await plan_rollback(reader, migration, scope)
-        return await self._start("RollbackMigration", request, RunKind.ROLLBACK, pb.RollbackMigrationResponse, run_context=RunContext(scope=scope))
+        return await self._start("RollbackMigration", request, RunKind.ROLLBACK, pb.RollbackMigrationResponse, scope=scope)
 
     async def ListKept(self, request: pb.ListKeptRequest, context: Context) -> pb.ListKeptResponse:  # noqa: N802, ARG002
         """List what rollbacks kept."""
@@ -442,14 +452,12 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         kept_count = await reader.count_kept(migration.migration_id, OURS)
         return write.migration_to_proto(migration, run=run, progress=progress, open_review_count=open_count, kept_count=kept_count)
 
-    async def _start(
-        self, name: str, request: Any, kind: RunKind, response_type: type[Response], *, run_context: RunContext | None = None
-    ) -> Response:
-        """Start a run and answer it."""
+    async def _start(self, name: str, request: Any, kind: RunKind, response_type: type[Response], **wishes: Any) -> Response:
+        """Start a run and answer it; `wishes` as `start_run` takes them."""
 
         async def act(transaction: Transaction) -> Response:
             now = self._tools.clock.now()
-            run = await migrations.start_run(transaction, request.migration_id, kind, actor=request.actor, now=now, context=run_context)
+            run = await migrations.start_run(transaction, request.migration_id, kind, actor=request.actor, now=now, **wishes)
             return response_type(run=write.run_to_proto(run))
 
         return await self._once(name, request.request_id, response_type, act)

@@ -10,7 +10,7 @@ import orjson
 from services.ledger.reconciliation import BY_PARENT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from services.ledger.domain import Migration, Record
     from services.ledger.runs.driver import Tools
@@ -29,16 +29,30 @@ class Read:
     token_count: int = 0
 
 
-async def read_records(tools: Tools, migration: Migration, target_entity: str, records: Sequence[Record], *, is_newest_first: bool = False) -> Read:
+async def read_records(
+    tools: Tools,
+    migration: Migration,
+    target_entity: str,
+    records: Sequence[Record],
+    *,
+    is_newest_first: bool = False,
+    is_rollback: bool = False,
+) -> Read:
     """Read some records of one target entity; those that are not there are left out. `is_newest_first`: they are the latest notes or files."""
     read = Read()
     wanted = {_identity(target_entity, target_id_of(record), orjson.loads(record.image or "{}")): record.key for record in records}
     if not wanted:
         return read
     parents = sorted({record.parent_target_id for record in records if record.parent_target_id}) if target_entity in BY_PARENT else []
-    ids = [] if parents else sorted({target_id_of(record) for record in records})
+    # Relations can be read either way, and the loader takes the cheaper; lines have no call by id.
+    ids = [] if target_entity == "line_item" else sorted({target_id_of(record) for record in records})
     responses = tools.loader.read_back(
-        migration.target_connection, target_entity, target_ids=ids, parent_ids=parents, is_newest_first=is_newest_first
+        migration.target_connection,
+        target_entity,
+        target_ids=ids,
+        parent_ids=parents,
+        is_newest_first=is_newest_first,
+        is_rollback=is_rollback,
     )
     async for response in responses:
         read.token_count = max(read.token_count, response.token_count)
@@ -48,12 +62,6 @@ async def read_records(tools: Tools, migration: Migration, target_entity: str, r
             if key is not None:
                 read.images[key] = image
     return read
-
-
-async def scan(tools: Tools, migration: Migration, target_entity: str) -> AsyncIterator[tuple[dict[str, Image], int]]:
-    """Yield the whole list of a target entity page by page: images by target id, and the tokens spent so far."""
-    async for response in tools.loader.read_back(migration.target_connection, target_entity):
-        yield {target.target_id: orjson.loads(target.image_json or b"{}") for target in response.records}, response.token_count
 
 
 def target_id_of(record: Record) -> str:

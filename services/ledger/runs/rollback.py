@@ -186,7 +186,11 @@ class RollbackDriver:
         tools = self._tools
         is_looked_at = entity in READ_BY_PAGES and not RunContext.of(run).scope.deletes_edited
         looked = tools.clock.now()
-        read = await read_records(tools, migration, entity, [one for one in records if one.target_id], is_newest_first=True) if is_looked_at else None
+        read = (
+            await read_records(tools, migration, entity, [one for one in records if one.target_id], is_newest_first=True, is_rollback=True)
+            if is_looked_at
+            else None
+        )
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
             context = RunContext.of(now)
@@ -252,7 +256,7 @@ class RollbackDriver:
             records = await reader.list_records(migration.migration_id, which, after_key=context.after_key, limit=RECORDS_PER_CHUNK)
         ended = [record for record in records if record.undo_run_id == run.run_id and record.target_id and not _is_kept(record)]
         taken = [record for record in ended if _is_read_back(record)]
-        read = await read_records(tools, migration, entity, taken)
+        read = await read_records(tools, migration, entity, taken, is_rollback=True)
         rows = [mismatch for record in taken for mismatch in restored_fields(record, read.images.get(record.key))[1]]
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)

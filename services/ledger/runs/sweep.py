@@ -50,7 +50,7 @@ async def sweep(tools: Tools, migration: Migration, run: Run, kind: str) -> Swep
         since = await first_write(reader, migration) - BEFORE
     found = Swept()
     strangers: dict[str, set[tuple[str, str]]] = {}
-    async for response in tools.loader.read_back(migration.target_connection, kind, changed_since=since):
+    async for response in tools.loader.read_back(migration.target_connection, kind, edited_since=since, is_rollback=True):
         found.token_count = max(found.token_count, response.token_count)
         images: dict[str, dict[str, Any]] = {target.target_id: orjson.loads(target.image_json or b"{}") for target in response.records}
         async with tools.ledger.read() as reader:
@@ -64,7 +64,7 @@ async def sweep(tools: Tools, migration: Migration, run: Run, kind: str) -> Swep
     if kind == "deal" and strangers:
         # A product of ours may stand on a deal of theirs.
         lines_tokens = 0
-        async for response in tools.loader.read_back(migration.target_connection, "line_item", parent_ids=sorted(strangers)):
+        async for response in tools.loader.read_back(migration.target_connection, "line_item", parent_ids=sorted(strangers), is_rollback=True):
             lines_tokens = response.token_count
             for target in response.records:
                 line = orjson.loads(target.image_json or b"{}")
