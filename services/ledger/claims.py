@@ -63,6 +63,8 @@ FORGOTTEN: dict[str, Any] = {
     "declined": "",
     "gone": "",
     "load_time": None,
+    "reason": "",
+    "message": "",
 }
 """What a record no longer has when it begins anew."""
 _POLICIES = {Resolution.USE_SOURCE: "source", Resolution.KEEP_TARGET: "target"}
@@ -107,6 +109,10 @@ class Decision:
     """What a person said to the fields in `record.asked`: `source`, `target`; empty: nothing."""
     missing: tuple[str, ...] = ()
     """References it is blocked by."""
+    lines: str = ""
+    """Undo of a deal: its lines as loaded, JSON object of line id → image; empty: not to be compared."""
+    stored: Record | None = None
+    """What is written instead of `record`, where the loader is told more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +197,8 @@ def decide_load(record: Record, wanted: WantedRecord, claim: Claim, references: 
         references: how the batch's references resolve.
         conflict_policy: the migration's own: `source`, `target` or empty (ask).
     """
-    if record.state is RecordState.SKIPPED and record.resolution is Resolution.SKIP:
+    if record.state in {RecordState.SKIPPED, RecordState.UNDONE} and record.resolution is Resolution.SKIP:
+        # A person left it out, or a partial rollback took it back.
         return Decision(record, Action.DONE)
     early = _repeat_or_held(record, claim)
     if early is not None:

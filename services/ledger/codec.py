@@ -216,6 +216,7 @@ def decision_to(decision: Decision, *, guards_edits: bool = False) -> ledger_ser
         declined_json=record.declined.encode() if decision.action is Action.UPDATE else b"",
         guards_edits=guards_edits and decision.action is Action.DELETE,
         load_time=to_timestamp(record.load_time) if decision.action is Action.UPDATE else None,
+        lines_json=decision.lines.encode(),
     )
 
 
@@ -250,6 +251,8 @@ def outcome_from(outcome: ledger_service_pb2.RecordOutcome) -> Outcome:
         reason=reason,
         message=_words(outcome.message),
         flag_reason=check_reason(outcome.flag_reason, "outcomes.flag_reason"),
+        edited_fields=tuple(map(_words, outcome.edited_fields)),
+        stuck_fields=tuple(outcome.stuck_fields),
         calls=tuple(call_from(call) for call in outcome.calls),
         token_count=sum(call.token_count for call in outcome.calls),
         conflicts=tuple(orjson.loads(outcome.conflicts_json)) if outcome.conflicts_json else (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ from services.ledger.domain import (
     RunKind,
     RunState,
 )
+from services.ledger.keeping import OURS
 from services.ledger.runs.audit import with_new_mapping
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import after, unpaused
@@ -72,6 +73,9 @@ async def standing_of(reader: Reader, migration: Migration) -> Standing:
         approved_diff_digest=migration.approved_digest,
         approved_mapping_digest=migration.mapping_digest if migration.approved_digest else "",
         has_loaded_records=bool(await reader.count_records_to_undo(migration.migration_id)),
+        has_kept_records=bool(await reader.count_kept(migration.migration_id, OURS)),
+        requires_rehearsal=migration.options.requires_rehearsal,
+        rehearsed_digest=migration.rehearsed_digest,
     )
 
 
@@ -106,18 +110,18 @@ async def start_run(transaction: Transaction, migration_id: str, kind: RunKind, 
         kind: What it does.
         actor: Who asks.
         now: When.
-        asked: What was asked for this run alone: the sample's size, policies, numbers the run's driver knows.
+        asked: What was asked for this run alone: the sample's size, policies, what a rollback takes, numbers the run's driver knows.
 
     Raises:
         PreconditionError: The state of the migration does not allow it.
     """
     migration = await require_migration(transaction, migration_id)
-    check(Step(kind.value), await standing_of(transaction, migration))
+    asked = asked or RunContext()
+    check(Step(kind.value), await standing_of(transaction, migration), scope=asked.scope)
     if kind is RunKind.ROLLBACK:
         await _cancel_active(transaction, migration, actor=actor, now=now)
     runs = await transaction.list_runs(migration_id)
     planned = await planned_for_run(transaction, migration_id, kind)
-    asked = asked or RunContext()
     run = Run(
         run_id=f"{migration_id}-{kind}-{len(runs) + 1}",
         migration_id=migration_id,
@@ -129,9 +133,11 @@ async def start_run(transaction: Transaction, migration_id: str, kind: RunKind, 
     )
     await transaction.save_run(run)
     await transaction.save_migration(replace(migration, **unpaused()))
-    payload = {"run_id": run.run_id, "mapping_digest": migration.mapping_digest, "sample_size": asked.sample_size}
+    payload: dict[str, object] = {"run_id": run.run_id, "mapping_digest": migration.mapping_digest, "sample_size": asked.sample_size}
     if asked.conflicts or asked.deletions:
         payload["policies"] = [*asked.conflicts, *asked.deletions]
+    if kind is RunKind.ROLLBACK:
+        payload["scope"] = asdict(asked.scope)
     await transaction.append_event(migration_id, EventDraft(kind="run.started", actor=actor, result=kind.value, payload=payload))
     return run
 

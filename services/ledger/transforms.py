@@ -35,6 +35,7 @@ SOURCE_DELETED = "SOURCE_DELETED"
 _RECORD_STATES = {IssueKind.REJECTED: RecordState.REJECTED, IssueKind.SKIPPED: RecordState.SKIPPED, IssueKind.WAITING: RecordState.WAITING}
 _SOURCE_STATES = {IssueKind.REJECTED: SourceState.REJECTED, IssueKind.SKIPPED: SourceState.SKIPPED, IssueKind.WAITING: SourceState.WAITING}
 _PRECEDENCE = list(SourceState)
+_HOLDING = frozenset({SourceState.WAITING, SourceState.REJECTED})
 _DROPPABLE = frozenset({RecordState.EXPECTED, RecordState.WAITING, RecordState.REJECTED, RecordState.SKIPPED})
 
 
@@ -71,7 +72,8 @@ async def record_transform(tx: Transaction, transform: Transform, now: datetime)
     scope = await _scope(tx, transform)
     known = await _known_records(tx, transform, scope)
     await _drop_vanished(tx, transform, scope, known, now)
-    await _lose(tx, transform, Policies.of(run, migration), _left(transform, scope, known), now)
+    left = await _without_held(tx, transform, _left(transform, scope, known))
+    await _lose(tx, transform, Policies.of(run, migration), left, now)
     known |= await _find_again(tx, transform, known, now)
     new = [_expected(transform, wanted, now) for key, wanted in transform.records.items() if key not in known]
     await tx.add_records(new)
@@ -134,6 +136,22 @@ def _left(transform: Transform, scope: Mapping[str, set[str]], known: Mapping[st
         and not record.gone
         and record.reason != DUPLICATE
     ]
+
+
+async def _without_held(tx: Transaction, transform: Transform, left: Sequence[Record]) -> list[Record]:
+    """Leave out what is not lost but held up: while its source record waits or is refused in mapping, nothing is made of it."""
+    held = {issue.source_key for issue in transform.issues if issue.kind in {IssueKind.WAITING, IssueKind.REJECTED}}
+    for source_key, record in {record.source_key: record for record in left}.items():
+        others = await tx.list_records_of_source(record.migration_id, record.source_entity, record.source_id)
+        issues = await tx.list_source_issues(record.migration_id, entity=record.source_entity, source_id=record.source_id)
+        if any(_is_held(other) for other in others) or any(issue.state in _HOLDING for issue in issues):
+            held.add(source_key)
+    return [record for record in left if record.source_key not in held]
+
+
+def _is_held(record: Record) -> bool:
+    """Say whether mapping holds a record up; what a loader or a person holds up was claimed, and has the digest of that claim."""
+    return record.state in {RecordState.WAITING, RecordState.REJECTED} and not record.intent_digest and record.reason != SOURCE_DELETED
 
 
 async def _lose(tx: Transaction, transform: Transform, policies: Policies, left: Sequence[Record], now: datetime) -> None:

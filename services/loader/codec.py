@@ -68,6 +68,8 @@ def batch_from_proto(
             key: Referred(one.target_entity, one.target_id, one.load_time.ToDatetime(UTC) if one.HasField("load_time") else None)
             for key, one in response.referred.items()
         },
+        deletes_edited=response.deletes_edited,
+        look_age=response.look_age.ToTimedelta().total_seconds() if response.HasField("look_age") else None,
     )
 
 
@@ -106,6 +108,7 @@ def _work(
         parent_target_id=decision.parent_target_id,
         group=record.group,
         missing=tuple(missing),
+        lines=orjson.loads(decision.lines_json) if decision.lines_json else None,
     )
 
 
@@ -162,6 +165,8 @@ def outcome_to_proto(work: Work, outcome: Outcome) -> ledger_service_pb2.RecordO
         asked_json=canonical_json(dict(outcome.asked)) if outcome.asked else b"",
         declined_json=canonical_json(dict(outcome.declined)) if outcome.declined else b"",
         is_partly_done=outcome.is_partly_done,
+        edited_fields=outcome.edited_fields,
+        stuck_fields=outcome.stuck_fields,
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,9 @@ class Account:
         answer = await self.rehearsal.client.get_record(self.rehearsal.migration_id, key)
         return [(event.kind, event.result) for event in answer.events if event.key == key]
 
-    async def delta(self, **policies: list[str]) -> dict[str, dict[str, int]]:
+    async def delta(self, conflicts: Sequence[str] = ()) -> dict[str, dict[str, int]]:
         """Run a delta to its good end; answer target entity → result → count."""
-        await self.rehearsal.client.run_delta(self.rehearsal.migration_id, **policies)
+        await self.rehearsal.client.run_delta(self.rehearsal.migration_id, conflicts=conflicts)
         migration = self.rehearsal.expect_success(await self.rehearsal.finish(), "delta")
         sums: dict[str, dict[str, int]] = {}
         for result in migration.latest_run.results:

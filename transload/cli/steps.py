@@ -132,6 +132,7 @@ def delta(
             help="For this delta only: keep, flag, ask or delete what the source has no more; also deal=delete. Can be repeated.",
         ),
     ] = None,
+    rolled_back: Annotated[bool, typer.Option("--rolled-back", help="Also load again what a partial rollback took back.")] = False,
     migration: MigrationOption = "",
     wait: WaitOption = True,
     address: AddressOption = "",
@@ -145,7 +146,7 @@ def delta(
             done = await follow(
                 client,
                 migration_id,
-                lambda c, m: c.run_delta(m, conflicts=conflicts or (), deletions=deletions or ()),
+                lambda c, m: c.run_delta(m, conflicts=conflicts or (), deletions=deletions or (), includes_rolled_back=rolled_back),
                 is_waiting=wait,
                 json_output=json_output,
             )

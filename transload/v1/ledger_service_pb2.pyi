@@ -820,6 +820,7 @@ class RecordDecision(_message.Message):
     PRE_IMAGE_JSON_FIELD_NUMBER: _builtins.int
     INTENT_TIME_FIELD_NUMBER: _builtins.int
     CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
+    LINES_JSON_FIELD_NUMBER: _builtins.int
     PARENT_TARGET_ID_FIELD_NUMBER: _builtins.int
     ASKED_JSON_FIELD_NUMBER: _builtins.int
     ASKED_POLICY_FIELD_NUMBER: _builtins.int
@@ -838,6 +839,8 @@ class RecordDecision(_message.Message):
     """Canonical image before we first changed it, for restore."""
     conflict_policy: _builtins.str
     """Decision of a person or policy on conflicts: `source`, `target` or empty (ask)."""
+    lines_json: _builtins.bytes
+    """Undo of a deal: its line items as we loaded them, a JSON object of line id → canonical image. Empty: not to be looked at, because one of them is in doubt."""
     parent_target_id: _builtins.str
     """Images needed to undo what hangs on a parent (line items): the parent's target id."""
     asked_json: _builtins.bytes
@@ -866,6 +869,7 @@ class RecordDecision(_message.Message):
         pre_image_json: _builtins.bytes = ...,
         intent_time: _timestamp_pb2.Timestamp | None = ...,
         conflict_policy: _builtins.str = ...,
+        lines_json: _builtins.bytes = ...,
         parent_target_id: _builtins.str = ...,
         asked_json: _builtins.bytes = ...,
         asked_policy: _builtins.str = ...,
@@ -875,7 +879,7 @@ class RecordDecision(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["intent_time", b"intent_time", "load_time", b"load_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "asked_json", b"asked_json", "asked_policy", b"asked_policy", "conflict_policy", b"conflict_policy", "declined_json", b"declined_json", "guards_edits", b"guards_edits", "intent_time", b"intent_time", "key", b"key", "last_image_json", b"last_image_json", "load_time", b"load_time", "parent_target_id", b"parent_target_id", "pre_image_json", b"pre_image_json", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "asked_json", b"asked_json", "asked_policy", b"asked_policy", "conflict_policy", b"conflict_policy", "declined_json", b"declined_json", "guards_edits", b"guards_edits", "intent_time", b"intent_time", "key", b"key", "last_image_json", b"last_image_json", "lines_json", b"lines_json", "load_time", b"load_time", "parent_target_id", b"parent_target_id", "pre_image_json", b"pre_image_json", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -957,10 +961,14 @@ class BeginBatchResponse(_message.Message):
     CLAIM_DURATION_FIELD_NUMBER: _builtins.int
     FIELD_POLICIES_FIELD_NUMBER: _builtins.int
     REFERRED_FIELD_NUMBER: _builtins.int
+    DELETES_EDITED_FIELD_NUMBER: _builtins.int
+    LOOK_AGE_FIELD_NUMBER: _builtins.int
     connection: _builtins.str
     """Name of the target connection."""
     run_kind: _builtins.str
     """Kind of run, for the quota's priority."""
+    deletes_edited: _builtins.bool
+    """Undo: records that people edited since they were loaded are deleted, too."""
     @_builtins.property
     def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordDecision]:
         """One entry per record, in order."""
@@ -991,6 +999,10 @@ class BeginBatchResponse(_message.Message):
     def referred(self) -> _containers.MessageMap[_builtins.str, Global___Referred]:
         """References that may point to records that people have merged or deleted since, by key; only in deltas."""
 
+    @_builtins.property
+    def look_age(self) -> _duration_pb2.Duration:
+        """Undo: how long ago the ledger compared these records with what it loaded; unset: it did not, so the loader has to before it deletes."""
+
     def __init__(
         self,
         *,
@@ -1003,10 +1015,12 @@ class BeginBatchResponse(_message.Message):
         claim_duration: _duration_pb2.Duration | None = ...,
         field_policies: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         referred: _abc.Mapping[_builtins.str, Global___Referred] | None = ...,
+        deletes_edited: _builtins.bool = ...,
+        look_age: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "look_age", b"look_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "connection", b"connection", "decisions", b"decisions", "dropped_references", b"dropped_references", "field_policies", b"field_policies", "reference_ids", b"reference_ids", "referred", b"referred", "run_kind", b"run_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "connection", b"connection", "decisions", b"decisions", "deletes_edited", b"deletes_edited", "dropped_references", b"dropped_references", "field_policies", b"field_policies", "look_age", b"look_age", "reference_ids", b"reference_ids", "referred", b"referred", "run_kind", b"run_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1109,6 +1123,8 @@ class RecordOutcome(_message.Message):
     ASKED_JSON_FIELD_NUMBER: _builtins.int
     DECLINED_JSON_FIELD_NUMBER: _builtins.int
     IS_PARTLY_DONE_FIELD_NUMBER: _builtins.int
+    EDITED_FIELDS_FIELD_NUMBER: _builtins.int
+    STUCK_FIELDS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The record."""
     result: Global___OutcomeResult.ValueType
@@ -1143,6 +1159,14 @@ class RecordOutcome(_message.Message):
     def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetCall]:
         """Calls made for this record; a bulk call stands with its first record."""
 
+    @_builtins.property
+    def edited_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Undo: the fields a person changed since, for a record that was kept; `image_json` then holds what stands in Pipedrive."""
+
+    @_builtins.property
+    def stuck_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Undo: the fields that could not be given back because the API cannot clear them."""
+
     def __init__(
         self,
         *,
@@ -1161,10 +1185,12 @@ class RecordOutcome(_message.Message):
         asked_json: _builtins.bytes = ...,
         declined_json: _builtins.bytes = ...,
         is_partly_done: _builtins.bool = ...,
+        edited_fields: _abc.Iterable[_builtins.str] | None = ...,
+        stuck_fields: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_json", b"asked_json", "calls", b"calls", "conflicts_json", b"conflicts_json", "declined_json", b"declined_json", "flag_reason", b"flag_reason", "image_json", b"image_json", "is_partly_done", b"is_partly_done", "key", b"key", "message", b"message", "parent_target_id", b"parent_target_id", "payload_digest", b"payload_digest", "pre_image_json", b"pre_image_json", "reason", b"reason", "result", b"result", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_json", b"asked_json", "calls", b"calls", "conflicts_json", b"conflicts_json", "declined_json", b"declined_json", "edited_fields", b"edited_fields", "flag_reason", b"flag_reason", "image_json", b"image_json", "is_partly_done", b"is_partly_done", "key", b"key", "message", b"message", "parent_target_id", b"parent_target_id", "payload_digest", b"payload_digest", "pre_image_json", b"pre_image_json", "reason", b"reason", "result", b"result", "stuck_fields", b"stuck_fields", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

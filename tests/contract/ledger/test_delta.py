@@ -11,7 +11,7 @@ import pytest
 from services.ledger import review
 from services.ledger.audit import verify_trail
 from services.ledger.delta import Policies, bound_policies
-from services.ledger.domain import Options, RecordFilter, Resolution, ReviewFilter, ReviewItem, RunKind
+from services.ledger.domain import Options, RecordFilter, RecordState, Resolution, ReviewFilter, ReviewItem, RunKind
 from services.ledger.runs.context import RunContext
 from tests.contract.ledger.world import CONTEXT, DEALS, ORGANIZATIONS, PERSONS, RUN, M, World, actions, issue, mapped, outcome, reference
 from transload.v1 import ledger_service_pb2 as pb
@@ -191,6 +191,36 @@ async def test_what_the_source_lost_is_decided_by_policy_once(world: World, word
     assert actions(await world.begin_batch(mapped(P1, name="Ann"), batch_id="b3")) == {P1: "DONE"}
     assert await world.state(P1) == "loaded"
     assert [found for found in await items(world) if found.is_blocking] == []
+
+
+@pytest.mark.requirement("L-11", "L-07")
+@pytest.mark.parametrize(
+    "held",
+    [
+        issue("WAITING", "client/1", "INTERNAL"),
+        issue("REJECTED", "client/1", "VALUE_MISSING"),
+        issue("WAITING", "client/1", "VALUE_UNMAPPED", key="deal:client/1"),
+    ],
+    ids=["a-bug", "refused", "another-part-waits"],
+)
+async def test_what_mapping_holds_up_is_not_lost(world: World, held: pb.RecordIssue) -> None:
+    await begin(world, deletions="delete")
+    page = world.page()
+    await world.record_page(page, "1", "2")
+    await load(world, P1, "1", name="Ann")
+    await world.transform(await world.announce(page), [P2], [held], batch_id="b2")
+    assert (await world.get(P1)).gone == ""
+
+
+@pytest.mark.requirement("L-11", "L-07")
+async def test_what_hangs_on_a_record_that_mapping_holds_up_is_not_lost(world: World) -> None:
+    await begin(world, deletions="delete")
+    page = world.page()
+    await world.record_page(page, "1", "2")
+    await load(world, P1, "1", name="Ann")
+    await world.know(world.record("organization:client/1", RecordState.WAITING, phase=ORGANIZATIONS, reason="VALUE_UNMAPPED", target_id="5"))
+    await world.transform(await world.announce(page), [P2], batch_id="b2")
+    assert (await world.get(P1)).gone == ""
 
 
 @pytest.mark.requirement("L-11")

@@ -107,6 +107,9 @@ class MemoryLedger:
         self.clock_difference = timedelta()
         self.conflict_policy = ""
         self.run_kind = "load"
+        self.deletes_edited = False
+        self.look_age: float | None = None
+        self.lines: dict[str, bytes] = {}
         self.held: set[str] = set()
         self.moves: list[tuple[str, str, str]] = []
         self.field_policies: dict[str, str] = {}
@@ -124,6 +127,9 @@ class MemoryLedger:
         response = pb.BeginBatchResponse(connection=CONNECTION, run_kind=self.run_kind, field_policies=self.field_policies)
         response.claim_expire_time.FromDatetime(self._clock.now() + timedelta(seconds=self.claim_seconds) + self.clock_difference)
         response.claim_duration.FromTimedelta(timedelta(seconds=self.claim_seconds))
+        response.deletes_edited = self.deletes_edited or self.run_kind == "delta"
+        if self.look_age is not None:
+            response.look_age.FromTimedelta(timedelta(seconds=self.look_age))
         for record in batch.records:
             response.decisions.append(self._decide(record, is_undo=batch.is_undo))
             for reference in record.references:
@@ -158,6 +164,7 @@ class MemoryLedger:
             asked_policy=self.resolutions.get(record.key, ""),
             declined_json=entry.declined,
             guards_edits=self.run_kind == "delta" and is_undo,
+            lines_json=self.lines.get(record.key, b"{}"),
         )
         if entry.load_time is not None:
             decision.load_time.FromDatetime(entry.load_time)
