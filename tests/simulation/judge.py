@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -38,6 +37,7 @@ class Judge:
         self._before = world.state()
         self.facts: dict[str, Any] = {}
         self._rollback_from = 0
+        self._ledger: sqlite3.Connection | None = None
         self.broken: list[str] = []
         """Rules that were seen broken on the way."""
 
@@ -49,8 +49,9 @@ class Judge:
         if not subject.startswith("mapped."):
             return
         batch_id = MappedBatch.FromString(payload).batch_id
-        with closing(sqlite3.connect(self._world.folder / "ledger.db")) as connection:
-            row = connection.execute("SELECT state FROM batches WHERE batch_id = ?", (batch_id,)).fetchone()
+        if self._ledger is None:
+            self._ledger = sqlite3.connect(self._world.folder / "ledger.db", isolation_level=None)
+        row = self._ledger.execute("SELECT state FROM batches WHERE batch_id = ?", (batch_id,)).fetchone()
         if row is not None and row[0] != BatchState.FINAL:
             self.broken.append(f"streams: {batch_id} was acknowledged although the ledger holds it {row[0]}")
 
