@@ -88,7 +88,7 @@ def _simulate_until(seed: int, *, until: float) -> Verdict | None:
 
 def _warm_up() -> None:
     """Run one calm migration with all steps, so that every process begins with what is remembered from one to the next."""
-    simulate(0, plan=Plan(has_delta=True, has_rollback=True))
+    simulate(0, plan=Plan(deltas=1, rollback="at the end"))
     gc.collect()
     gc.freeze()
 

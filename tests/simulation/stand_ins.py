@@ -31,6 +31,8 @@ import services.transformer.sample
 import services.transformer.servicer
 from services.common.backoff import Backoff
 from services.common.clock import SystemClock
+from services.extractor.connectors.stel_order import reading
+from services.extractor.connectors.stel_order.client import StelClient
 from services.transformer.mapping import Mapping, load_mapping
 from services.transformer.plan import MappingPlan
 from tests.simulation import fast_sql
@@ -46,8 +48,8 @@ if TYPE_CHECKING:
     from services.transformer.manifest import Manifest
     from tests.simulation.world import World
 
-EPOCH: Final = datetime(2025, 11, 3, 6, 0, tzinfo=UTC)
-"""What true clocks show when a simulation begins."""
+EPOCH: Final = datetime(2025, 11, 3, 5, 56, tzinfo=UTC)
+"""What true clocks show when a simulation begins: four minutes before midnight in Chicago."""
 
 REST_SECONDS: Final = 0.2
 """How long the coordinator rests between two looks: some times as long as a look takes, and here looks take no time at all."""
@@ -79,7 +81,7 @@ def stand_ins(world: World) -> Iterator[None]:
         put(services.common.jetstream, "Client", type("Client", (SimulatedClient,), {"store": world.nats}))
         put(services.common.staging, "obstore", world.objects)
         put(services.common.staging, "from_url", lambda _url: None)
-        put(services.extractor.http, "AiohttpTransport", lambda: SourceTransport(world.source, world.network, world.source_breakage))
+        put(services.extractor.http, "OnceTransport", lambda: SourceTransport(world.source, world.network, world.source_breakage))
         put(services.loader.bootstrap, "http_client", _pipedrive_client(world))
         put(services.ledger.sql.ledger, "upgrade", _leave_the_schema)
         put(services.ledger.coordinator, "REST_SECONDS_MIN", REST_SECONDS)
@@ -88,6 +90,8 @@ def stand_ins(world: World) -> Iterator[None]:
         if world.size.is_small:
             put(services.transformer.sample, "SIZE_MAX", 1)  # a sample that shows everything would be the whole account
             put(services.transformer.servicer, "connector_mapping_text", lambda _connector: small_mapping())
+        put(reading, "PAGE_SIZE", world.size.source_page)
+        put(StelClient.page, "__kwdefaults__", {**(StelClient.page.__kwdefaults__ or {}), "limit": world.size.source_page})
         stack.enter_context(mock.patch.dict(os.environ, world.environ))
         stack.enter_context(world.database.in_force())
         stack.enter_context(_connections_die_with_their_process())

@@ -25,7 +25,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_no_seed_loses_or_repeats_anything(capsys: pytest.CaptureFixture[str]) -> None:
     result = run("--count", SEEDS, "--seconds", SECONDS, "--workers", WORKERS)
     with capsys.disabled():
-        print(f"\nsimulation: {result.stdout.strip().rpartition(chr(10))[2]}")
+        sys.stdout.write(f"\nsimulation: {result.stdout.strip().rpartition(chr(10))[2]}\n")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
