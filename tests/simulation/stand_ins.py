@@ -27,6 +27,7 @@ import services.ledger.coordinator
 import services.ledger.sql.engine
 import services.ledger.sql.ledger
 import services.loader.bootstrap
+import services.loader.quota.keeper
 import services.transformer.sample
 import services.transformer.servicer
 from services.common.backoff import Backoff
@@ -53,6 +54,9 @@ EPOCH: Final = datetime(2025, 11, 3, 5, 56, tzinfo=UTC)
 
 REST_SECONDS: Final = 0.2
 """How long the coordinator rests between two looks: some times as long as a look takes, and here looks take no time at all."""
+
+LOOK_SECONDS: Final = 0.25
+"""How long the arbiter's keeper waits between two looks at what is due: looking twenty times a second at nothing was a tenth of all turns."""
 
 
 def true_time() -> datetime:
@@ -85,6 +89,7 @@ def stand_ins(world: World) -> Iterator[None]:
         put(services.loader.bootstrap, "http_client", _pipedrive_client(world))
         put(services.ledger.sql.ledger, "upgrade", _leave_the_schema)
         put(services.ledger.coordinator, "REST_SECONDS_MIN", REST_SECONDS)
+        put(services.loader.quota.keeper, "_LOOK_SECONDS", LOOK_SECONDS)
         put(services.ledger.sql.engine, "create_engine", _engine_that_remembers)
         put(Connection, "execute", fast_sql.execute)
         if world.size.is_small:
