@@ -245,29 +245,6 @@ def restore(entity: Entity, *, before: Mapping[str, Any], last: Image, actual: I
     return result
 
 
-def edited_fields(entity: Entity, *, last: Image, actual: Image, seen: Mapping[str, Any]) -> dict[str, Any]:
-    """Answers what a person changed in a record we made: field → its value now; None: emptied.
-
-    Args:
-        entity: kind of record.
-        last: image of what we loaded last.
-        actual: image of what stands in Pipedrive.
-        seen: values that a person was shown and has decided on; they do not count.
-    """
-    ours = {name: actual.get(name) for name, value in last.items() if name not in entity.create_only and actual.get(name) != value}
-    # What Pipedrive sets by itself when a record is made is no edit.
-    set_alone = entity.unclearable | entity.create_only | entity.follows
-    filled = {name: value for name, value in actual.items() if name not in last and name not in set_alone and not _is_default(value)}
-    return {name: value for name, value in {**ours, **filled}.items() if name not in seen or seen[name] != value}
-
-
-def _is_default(value: Any) -> bool:
-    """Say whether a value is what Pipedrive gives a field nobody filled: 0, false, a price of 0."""
-    if isinstance(value, list):
-        return all(isinstance(entry, dict) and set(entry) == {"currency", "price"} and not entry["price"] for entry in value)
-    return isinstance(value, int | float) and not value
-
-
 def names_of(fields: Iterable[str]) -> str:
     """Writes fields for people."""
     return ", ".join(name or "the record" for name in fields)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.common.edits import edited_fields
 from services.loader.attempts import failure
 from services.loader.entities import RECORD_ENTITIES
-from services.loader.merge import ASK, BY_POLICY, WHOLE, Conflict, edited_fields, names_of
+from services.loader.merge import ASK, BY_POLICY, WHOLE, Conflict, names_of
 from services.loader.updates import read_targets
 from services.loader.work import Action, Outcome, Result
 
@@ -32,7 +33,10 @@ async def spare_edited(batch: Batch) -> None:
         if found is None:
             work.outcome = Outcome(Result.DELETED, work.target_id, message="was deleted in Pipedrive already")
             continue
-        edited = edited_fields(entity, last=work.last_image, actual=found.image, seen=work.policy.asked)
+        names = edited_fields(entity.name, work.last_image, found.image)
+        # What a person was shown and has decided on does not count.
+        seen = work.policy.asked
+        edited = {name: found.image.get(name) for name in names if name not in seen or seen[name] != found.image.get(name)}
         if edited:
             message = f"the source has it no more, but a person changed {names_of(sorted(edited))} in Pipedrive; decide whether it is deleted"
             work.outcome = Outcome(

@@ -32,7 +32,6 @@ ACTIVITY: Final = Entity(
     },
     cleared={"participants": [], "note": "", "public_description": "", "subject": ""},
     unclearable=frozenset({"type", "owner_id", "due_date"}),
-    follows=frozenset({"org_id", "participants", "lead_id", "project_id"}),
     fingerprint=("subject", "type", "due_date", "due_time", "duration", "deal_id", "org_id", "participants", "done", "note"),
 )
 """No custom fields, so no external id. A person is linked by `participants`; no time but the due date can be set."""

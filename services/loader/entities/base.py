@@ -54,7 +54,6 @@ class Entity:
         fingerprint: fields that together tell a record from others when there is no external id; empty: there is one.
         has_ids_filter: its listing takes `ids=`.
         companions: field → field that Pipedrive wants to be sent along with it.
-        follows: fields that Pipedrive fills or changes by itself when others change.
     """
 
     name: str
@@ -66,7 +65,6 @@ class Entity:
     fingerprint: tuple[str, ...] = ()
     has_ids_filter: bool = True
     companions: Mapping[str, str] = field(default_factory=dict)
-    follows: frozenset[str] = frozenset()
 
     update_time_fields: ClassVar[tuple[str, ...]] = ("update_time", "add_time")
 

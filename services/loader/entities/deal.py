@@ -108,6 +108,5 @@ DEAL: Final = DealEntity(
         {"title", "owner_id", "pipeline_id", "stage_id", "currency", "status", "visible_to", "expected_close_date", "archive_time"}
     ),
     companions={**dict.fromkeys(sorted(_CLOSING), "status"), "pipeline_id": "stage_id"},
-    follows=frozenset({"value", "won_time", "lost_time", "close_time", "probability", "is_archived"}),
 )
 """The creation time cannot be set in version 2; `expected_close_date` cannot be cleared (API.md 10, pitfalls 5 and 9)."""
