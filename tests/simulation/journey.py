@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+SECONDS_MAX: Final = 10 * 24 * 3600.0
+"""Virtual time after which a simulation counts as stuck."""
 DELTA_SECONDS: Final = 30.0
 """From the end of the load to the changes a delta picks up."""
 
@@ -60,6 +62,7 @@ class Journey:
     problems: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
     operator: Operator | None = None
+    seconds_max: float = SECONDS_MAX
 
     def where(self) -> str:
         """Say how far it came."""
