@@ -33,8 +33,9 @@ BOUNDS: Final[dict[str, dict[str, int]]] = {
     "tokens bind": {"seats": 1, "top_up": -57_000, "other_apps": 6},
     "window binds": {"seats": 60},
 }
-"""A day of 3,000 tokens, of which other apps spend the 5 % that are kept for them, so that loads small enough to be simulated take several days; and a
-day of 3,600,000."""
+"""A day of 3,000 tokens, of which other apps spend the 5 % that are kept for them, so that loads small enough to be simulated take several days;
+and a day of 3,600,000."""
+API: Final = "api"
 WINDOW_FACTOR: Final = 4
 """How many times as large the account is where the window binds: some minutes of calls are measured better than some seconds."""
 STEPS_MAX: Final = 50_000_000
@@ -97,7 +98,8 @@ class PlannedJourney(Journey):
             await operator.step("audit", client.start_audit)
             self.found.before = json.loads(await client.plan_load(MIGRATION))
             began, day = loop.time(), self._day()
-            await operator.load_audited()
+            await operator.prepare_audited()
+            await operator.load()
             await operator.reconcile()
             self.found.seconds, self.found.days = loop.time() - began, self._day() - day + 1
             self.found.after = json.loads(await client.plan_load(MIGRATION))
@@ -150,6 +152,7 @@ def _figures() -> dict[str, float]:
     for name, size in SHAPES.items():
         for bound, account in BOUNDS.items():
             clients = size.clients * (WINDOW_FACTOR if bound == "window binds" else 1)
-            found = figures_of(measure(replace(size, clients=clients, plan="growth", token_kind="api", loaders=1, **account)))
+            account_of = replace(size, clients=clients, plan="growth", token_kind=API, loaders=1, **account)
+            found = figures_of(measure(account_of))
             figures |= {f"{name}, {bound}: {what}": value for what, value in found.items()}
     return figures

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import grpc
 
 from transload import errors
-from transload.audit import files
+from transload.audit import files, statement
 from transload.audit.chain import format_time
 from transload.audit.heads import AuditHead
 from transload.v1 import migration_service_pb2 as pb
@@ -186,10 +186,20 @@ class Client:
         request = pb.RunDeltaRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor)
         return (await self._call(self._stub.RunDelta, request)).run
 
-    async def reconcile(self, migration_id: str) -> pb.Run:
-        """L-13: reads everything back and compares."""
-        request = pb.ReconcileRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor)
+    async def reconcile(self, migration_id: str, *, file_sample_size: int = 0, relation_sample_size: int = 0) -> pb.Run:
+        """L-13: reads everything back and compares. Sizes of samples: 0 by confidence, -1 all, -2 none."""
+        request = pb.ReconcileRequest(
+            migration_id=migration_id,
+            request_id=_request_id(),
+            actor=self._actor,
+            file_sample_size=file_sample_size,
+            relation_sample_size=relation_sample_size,
+        )
         return (await self._call(self._stub.Reconcile, request)).run
+
+    async def get_reconciliation(self, migration_id: str) -> pb.GetReconciliationResponse:
+        """L-13: what the last reconciliation found, with the proof that it stands in the signed trail."""
+        return await self._call(self._stub.GetReconciliation, pb.GetReconciliationRequest(migration_id=migration_id), timeout_seconds=600.0)
 
     async def iterate_mismatches(self, migration_id: str) -> AsyncIterator[pb.ListMismatchesResponse]:
         """Pages through the mismatches of the last reconciliation; every page repeats the totals."""
@@ -300,6 +310,13 @@ class Client:
         response = await self._call(self._stub.ProveRecord, request, timeout_seconds=600.0)
         proven = [(_event_data(one.event), one.event.payload_json, list(one.path)) for one in response.events]
         return files.proof_bytes(migration_id, response.source_key, _head(response.head), proven)
+
+    async def reconciliation_statement(self, migration_id: str) -> bytes:
+        """L-13: the last reconciliation as a file that `transload.audit.verifier` verifies: in words, with its proof."""
+        found = await self.get_reconciliation(migration_id)
+        event, payload = _event_data(found.event.event), found.event.event.payload_json
+        proof = files.proof_bytes(migration_id, event["source_key"], _head(found.head), [(event, payload, list(found.event.path))])
+        return statement.statement_bytes(event, payload, proof)
 
     async def verify_audit(self, migration_id: str) -> pb.VerifyAuditResponse:
         """Walks the hash chain in the ledger."""

@@ -9,15 +9,18 @@ import orjson
 
 from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError
+from services.common.sampling import NONE
 from services.ledger import codec, load_plan, migrations, review
 from services.ledger import migration_codec as write
 from services.ledger.audit import inclusion_paths, sign_head, verify_trail
 from services.ledger.domain import Mapping, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
 from services.ledger.journey import describe_journey, list_views, source_key_of
 from services.ledger.migrations import require_migration
+from services.ledger.reconciled import describe_reconciliation
 from services.ledger.runs.audit import target_json_of
 from services.ledger.runs.driver import mapping_yaml_of, snapshot_of
 from services.ledger.runs.rollback import plan_rollback
+from services.ledger.runs.sampled import FILE_BYTES, RELATION
 from services.ledger.summary import Sources, summarize
 from services.ledger.watch import Watch
 from transload.v1 import migration_service_pb2 as pb
@@ -242,7 +245,16 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
 
     async def Reconcile(self, request: pb.ReconcileRequest, context: Context) -> pb.ReconcileResponse:  # noqa: N802, ARG002
         """Start a reconciliation."""
-        return await self._start("Reconcile", request, RunKind.RECONCILE, pb.ReconcileResponse)
+        asked = {FILE_BYTES: request.file_sample_size, RELATION: request.relation_sample_size}
+        if any(size < NONE for size in asked.values()):
+            raise InvalidRequestError("file_sample_size, relation_sample_size: a number of records, 0 for the default, -1 for all, -2 for none")
+        return await self._start("Reconcile", request, RunKind.RECONCILE, pb.ReconcileResponse, asked=asked)
+
+    async def GetReconciliation(self, request: pb.GetReconciliationRequest, context: Context) -> pb.GetReconciliationResponse:  # noqa: N802, ARG002
+        """Answer what the last reconciliation found, proven."""
+        head = await self._sign_head(request.migration_id)
+        async with self._ledger.read() as reader:
+            return await describe_reconciliation(reader, request.migration_id, head)
 
     async def ListMismatches(self, request: pb.ListMismatchesRequest, context: Context) -> pb.ListMismatchesResponse:  # noqa: N802, ARG002
         """Answer a page of the last reconciliation's mismatches."""
@@ -438,12 +450,12 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         open_count = await reader.count_open_review_items(migration.migration_id)
         return write.migration_to_proto(migration, run=run, progress=progress, open_review_count=open_count)
 
-    async def _start(self, name: str, request: Any, kind: RunKind, response_type: type[Response], *, sample_size: int = 0) -> Response:
-        """Start a run and answer it."""
+    async def _start(self, name: str, request: Any, kind: RunKind, response_type: type[Response], **numbers: Any) -> Response:
+        """Start a run and answer it; `numbers` as `start_run` takes them."""
 
         async def act(transaction: Transaction) -> Response:
             now = self._tools.clock.now()
-            run = await migrations.start_run(transaction, request.migration_id, kind, actor=request.actor, now=now, sample_size=sample_size)
+            run = await migrations.start_run(transaction, request.migration_id, kind, actor=request.actor, now=now, **numbers)
             return response_type(run=write.run_to_proto(run))
 
         return await self._once(name, request.request_id, response_type, act)

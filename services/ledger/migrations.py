@@ -97,8 +97,17 @@ async def create(transaction: Transaction, migration: Migration, actor: str) -> 
     return migration
 
 
-async def start_run(transaction: Transaction, migration_id: str, kind: RunKind, *, actor: str, now: datetime, sample_size: int = 0) -> Run:
-    """Start a run; the coordinator takes it up after the commit.
+async def start_run(
+    transaction: Transaction,
+    migration_id: str,
+    kind: RunKind,
+    *,
+    actor: str,
+    now: datetime,
+    sample_size: int = 0,
+    asked: Mapping_[str, int] | None = None,
+) -> Run:
+    """Start a run; the coordinator takes it up after the commit. `asked` are numbers the run's driver knows.
 
     Raises:
         PreconditionError: The state of the migration does not allow it.
@@ -116,7 +125,7 @@ async def start_run(transaction: Transaction, migration_id: str, kind: RunKind, 
         start_time=after((known.start_time for known in runs), now),
         activity="starting",
         planned_token_count=planned,
-        context_json=RunContext(sample_size=sample_size).to_json(),
+        context_json=RunContext(sample_size=sample_size, asked={name: number for name, number in (asked or {}).items() if number}).to_json(),
     )
     await transaction.save_run(run)
     await transaction.save_migration(replace(migration, **unpaused()))

@@ -47,9 +47,11 @@ TOKENS: Final[Mapping[str, int]] = {
     "notes.delete": 6,
     "files.list": 20,
     "files.get": 2,
+    "files.download": 20,
     "files.create": 10,
     "files.delete": 6,
     "organization_relations.list": 20,
+    "organization_relations.get": 2,
     "organization_relations.create": 10,
     "organization_relations.delete": 6,
     "pipelines.list": 5,
@@ -92,6 +94,8 @@ LIST_FROM: Final = 10
 BULK_FROM: Final = 5
 BULK_MAX: Final = 100
 ARCHIVED_LIST_FROM: Final = 20
+LINES_PER_READ: Final = 1_000
+"""Lines the ledger compares at a time at most."""
 CHUNK: Final = 400
 """Records the ledger compares at a time."""
 SCHEMA_BATCH: Final = 50
@@ -138,6 +142,35 @@ def read_back(entity: str, count: int, highest_id: int) -> Calls:
     one_by_one = _chunked_by_ids(entity, count)
     scan: Calls = Counter({f"{name}.list": -(-highest_id // (FILES_PAGE if entity == "file" else LIST_PAGE))})
     return scan if tokens_of(scan) < tokens_of(one_by_one) else one_by_one
+
+
+def read_all(entity: str, count: int) -> Calls:
+    """Answer the calls of a reconciliation that compares every record of an entity: its list, once.
+
+    Few records of an entity without external id are read one by one.
+    """
+    name = OPERATIONS[entity]
+    if not count:
+        return Counter()
+    if count < LIST_FROM and entity in {"activity", "note", "file"}:
+        return Counter({f"{name}.get": count})
+    return Counter({f"{name}.list": -(-count // (FILES_PAGE if entity == "file" else LIST_PAGE))})
+
+
+def lines_read(parts: Iterable[tuple[int, int]]) -> Calls:
+    """Answer the calls that read the lines of deals: a hundred deals a call, 500 lines a page.
+
+    Args:
+        parts: lines and the deals they hang on, in the order in which they are read; within a part all deals count as equally long.
+    """
+    pages, lines, deals = 0, 0.0, 0
+    for line_count, deal_count in parts:
+        for _ in range(deal_count):
+            if deals == IDS_MAX or lines + line_count / deal_count > LINES_PER_READ:
+                pages += max(1, -(-round(lines) // LIST_PAGE))
+                lines, deals = 0.0, 0
+            lines, deals = lines + line_count / deal_count, deals + 1
+    return +Counter({"line_items.list": pages + (max(1, -(-round(lines) // LIST_PAGE)) if deals else 0)})
 
 
 def read_gone(entity: str, count: int, highest_id: int) -> Calls:

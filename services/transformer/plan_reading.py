@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from services.common.sampling import sample_size
 from services.transformer import plan_costs as costs
 from services.transformer.target import CUSTOM_FIELD_ENTITIES
 
 if TYPE_CHECKING:
     from services.transformer.plan_spending import Spending
 
-_EXTERNAL_IDS: Final = ("product", "organization", "person", "deal")
+_LISTED: Final = ("product", "organization", "person", "deal", "activity", "note", "file")
 _SCANNED: Final = ("note", "file")
 _CHUNKED: Final = ("product", "organization", "person", "deal", "deal_value", "activity")
 
@@ -28,30 +29,24 @@ def plan_diff(planner: Spending) -> None:
         deals = max(1, planner.records_of("sample", "deal_value") or planner.records_of("sample", "deal"))
         planner.spend("sample", "diff", _lines_read(lines, deals))
     relations = planner.records_of("sample", "organization_relation")
-    planner.spend("sample", "diff", +Counter({"organization_relations.list": relations}))
+    planner.spend("sample", "diff", +Counter({"organization_relations.get": relations}))
 
 
 def plan_reconciliation(planner: Spending) -> None:
-    """Count the reading back of everything by lists, and the search for records nobody knows."""
+    """Count the reading back of everything: each list once, lines by their deals, relations and the bytes of files on a sample."""
     spend = planner.spend
     spend("reconcile", "custom_field", {f"{entity}_fields.list": 1 for entity in CUSTOM_FIELD_ENTITIES})
-    spend("reconcile", "field_option", {f"{entity}_fields.list": 1 for entity in CUSTOM_FIELD_ENTITIES})
     for entity in ("pipeline", "stage", "activity_type"):
-        spend("reconcile", entity, {f"{costs.OPERATIONS[entity]}.list": 1})
-    for entity in _CHUNKED:
-        kind = "deal" if entity == "deal_value" else entity
-        for part in _chunks(planner.loaded(entity)):
-            spend("reconcile", entity, costs.read_back(kind, part, planner.loaded(kind)), part)
-    for lines, deals in _line_chunks(planner):
-        spend("reconcile", "line_item", _lines_read(lines, deals), lines)
-    relations = planner.loaded("organization_relation")
-    spend("reconcile", "organization_relation", +Counter({"organization_relations.list": planner.parents}), relations)
-    for entity in _SCANNED:
-        count = planner.loaded(entity)
-        page = costs.FILES_PAGE if entity == "file" else costs.LIST_PAGE
-        spend("reconcile", entity, {f"{costs.OPERATIONS[entity]}.list": max(1, -(-count // page))}, count)
-    for entity in _EXTERNAL_IDS:
-        spend("reconcile", entity, {f"{costs.OPERATIONS[entity]}.list": max(1, -(-planner.loaded(entity) // costs.LIST_PAGE))})
+        spend("reconcile", entity, +Counter({f"{costs.OPERATIONS[entity]}.list": int(bool(planner.schema_created[entity]))}))
+    for entity in _LISTED:
+        spend("reconcile", entity, costs.read_all(entity, planner.loaded(entity)), planner.loaded(entity))
+    spend("reconcile", "deal_value", {}, planner.loaded("deal_value"))
+    parts = [(planner.lines[entity], planner.line_deals[entity]) for entity in sorted(planner.lines)]
+    spend("reconcile", "line_item", costs.lines_read(parts), planner.loaded("line_item"))
+    relations = sample_size(planner.loaded("organization_relation"))
+    spend("reconcile", "organization_relation", +Counter({"organization_relations.get": relations}), relations)
+    files = sample_size(planner.loaded("file"))
+    spend("reconcile", "file_bytes", +Counter({"files.download": files}), files)
 
 
 def plan_rollback(planner: Spending) -> None:
@@ -79,21 +74,6 @@ def plan_rollback(planner: Spending) -> None:
 
 def _chunks(count: int) -> list[int]:
     return [costs.CHUNK] * (count // costs.CHUNK) + ([count % costs.CHUNK] if count % costs.CHUNK else [])
-
-
-def _line_chunks(planner: Spending) -> list[tuple[int, int]]:
-    """Answer lines and their deals in each chunk that is compared: the chunks go by key, so one source entity comes after the other."""
-    chunks: list[tuple[int, int]] = []
-    lines, deals = 0, 0.0
-    for entity in sorted(planner.lines):
-        left, per_line = planner.lines[entity], planner.line_deals[entity] / planner.lines[entity]
-        while left:
-            part = min(left, costs.CHUNK - lines)
-            lines, deals, left = lines + part, deals + part * per_line, left - part
-            if lines == costs.CHUNK:
-                chunks.append((lines, round(deals)))
-                lines, deals = 0, 0.0
-    return [*chunks, (lines, round(deals))] if lines else chunks
 
 
 def _lines_read(lines: int, deals: int) -> costs.Calls:

@@ -14,6 +14,7 @@ from transload.audit.chain import FIRST_PREVIOUS_HASH, HASHED_FIELDS, event_hash
 from transload.audit.files import EVENT_FIELDS, EXPORT_KEY, EXPORT_TYPE, HEAD_KEY, PROOF_TYPE, split_event
 from transload.audit.heads import AuditHead, head_from_data
 from transload.audit.merkle import grow, leaf_hash, root_of_path, root_of_peaks
+from transload.audit.statement import STATEMENT_TYPE, statement_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _EXPORT_START = b'{"' + EXPORT_KEY.encode() + b'"'
 _HEAD_START = b'{"' + HEAD_KEY.encode() + b'"'
+STATEMENT_MARK = STATEMENT_TYPE.encode()
 _FIRST_LINE_MAX = 4096
 """Bytes looked at to tell what a file is."""
 
@@ -36,7 +38,7 @@ class Verdict:
     is_whole: bool
     message: str
     kind: str
-    """`export` or `proof`."""
+    """`export`, `proof` or `statement`."""
     migration_id: str = ""
     event_count: int = 0
     erased_count: int = 0
@@ -197,8 +199,37 @@ def _check_entry(entry: Any, head: AuditHead, source_key: str) -> bool:
     return not salt and bool(event["payload_digest"])
 
 
+def verify_statement(content: bytes, pinned_key: str = "") -> Verdict:
+    """Verify the statement of a reconciliation: its proof, and that its words are those that follow from the proven event."""
+    verdict = Verdict(is_whole=False, message="", kind="statement")
+    try:
+        document = orjson.loads(content)
+        if document["type"] != STATEMENT_TYPE:
+            raise BrokenError(f"not a statement: its type is not {STATEMENT_TYPE}")
+        verdict = verify_proof(orjson.dumps(document["proof"]), pinned_key)
+        verdict.kind = "statement"
+        if verdict.is_whole:
+            _check_statement(document)
+            verdict.message = "its words are those of one event, which stands in the signed trail"
+    except BrokenError as error:
+        verdict.is_whole, verdict.is_pinned, verdict.message = False, False, str(error)
+    except (ValueError, KeyError, TypeError) as error:
+        verdict.is_whole, verdict.is_pinned, verdict.message = False, False, f"the statement is {_words(error)}"
+    return verdict
+
+
+def _check_statement(document: Any) -> None:
+    entries = document["proof"]["events"]
+    if len(entries) != 1:
+        raise BrokenError(f"the statement holds the proof of {len(entries)} events, not of one")
+    if not entries[0]["payload"]:
+        raise BrokenError("the event's payload was erased: what was found is not known any more")
+    if document["statement"] != statement_lines(entries[0]["event"], entries[0]["payload"].encode()):
+        raise BrokenError("the words of the statement are not those that follow from the event")
+
+
 def verify_file(path: Path, pinned_key: str = "") -> Verdict:
-    """Verify an export or a proof, whichever the file is.
+    """Verify an export, a proof or a statement, whichever the file is.
 
     Raises:
         OSError: the file cannot be read.
@@ -209,7 +240,8 @@ def verify_file(path: Path, pinned_key: str = "") -> Verdict:
             return _verify_export(start, file, pinned_key)
         if start.rstrip() == b"{":
             file.seek(0)
-            return verify_proof(file.read(), pinned_key)
+            content = file.read()
+            return verify_statement(content, pinned_key) if STATEMENT_MARK in content[:_FIRST_LINE_MAX] else verify_proof(content, pinned_key)
     return Verdict(is_whole=False, message="neither an export (with its first line) nor a proof of an audit trail", kind="unknown")
 
 

@@ -153,7 +153,7 @@ def key(*, migration: MigrationOption = "", address: AddressOption = "", json_ou
 @app.command("verify")
 def verify(
     *,
-    file: Annotated[Path | None, typer.Argument(help="Export or proof to verify without the ledger; default: the trail in the ledger.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Export, proof or statement to verify; default: the trail in the ledger.")] = None,
     public_key: Annotated[str, typer.Option("--key", help="The ledger's public key (hex, or a file with it), as `audit key` showed it.")] = "",
     migration: MigrationOption = "",
     address: AddressOption = "",

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from transload.cli import audit, diff, mapping, migrations, plan, quota, records, rehearse, review, rollback, sandbox, stack, steps
+from transload.cli import (
+    audit,
+    diff,
+    mapping,
+    migrations,
+    plan,
+    quota,
+    reconciliation,
+    records,
+    rehearse,
+    review,
+    rollback,
+    sandbox,
+    stack,
+    steps,
+)
 
 app = typer.Typer(
     name="transload",
@@ -29,7 +44,8 @@ app.command("start")(steps.start)
 app.command("pause")(steps.pause)
 app.command("resume")(steps.resume)
 app.command("delta")(steps.delta)
-app.command("reconcile")(steps.reconcile)
+app.command("reconcile")(reconciliation.reconcile)
+app.command("mismatches")(reconciliation.mismatches)
 app.command("complete")(steps.complete)
 app.command("rollback")(rollback.rollback)
 app.add_typer(review.app, name="review")

@@ -121,34 +121,6 @@ def delta(
     _run_step(lambda client, migration_id: client.run_delta(migration_id), migration, address, actor, wait=wait, json_output=json_output)
 
 
-def reconcile(
-    *, migration: MigrationOption = "", wait: WaitOption = True, address: AddressOption = "", actor: ActorOption = "", json_output: JsonOption = False
-) -> None:
-    """Read every loaded record back from Pipedrive and compare every field (L-13)."""
-
-    async def act() -> None:
-        async with connect_migration(migration, address, actor) as (client, migration_id):
-            await follow(client, migration_id, lambda c, m: c.reconcile(m), is_waiting=wait, json_output=json_output, tells_success=False)
-            if not wait:
-                return
-            pages = [page async for page in client.iterate_mismatches(migration_id)]
-        mismatches = [mismatch for page in pages for mismatch in page.mismatches]
-        if json_output:
-            output.print_json({**output.as_data(pages[0]), "mismatches": [output.as_data(mismatch) for mismatch in mismatches]})
-        else:
-            rows = [(m.key, m.target_id, m.kind, m.target_field, m.expected_json.decode(), m.actual_json.decode()) for m in mismatches]
-            if rows:
-                output.stdout.print(output.table("Mismatches", ("record", "id", "kind", "field", "expected", "found"), rows))
-            output.stdout.print(
-                f"{pages[0].record_count:,} records, {pages[0].field_count:,} fields compared: {pages[0].mismatch_count:,} mismatches"
-            )
-        if mismatches:
-            output.stderr.print("Take the migration back with `transload rollback`, or see to the records named.")
-            raise typer.Exit(EXIT_REFUSED)
-
-    run(act())
-
-
 def _state_step(change: Callable[[Client, str], Awaitable[pb.Migration]], migration: str, address: str, actor: str, *, json_output: bool) -> None:
     async def act() -> None:
         async with connect_migration(migration, address, actor) as (client, migration_id):

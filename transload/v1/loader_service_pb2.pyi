@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -78,10 +79,20 @@ class ReadBackRequest(_message.Message):
     TARGET_ENTITY_FIELD_NUMBER: _builtins.int
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     PARENT_IDS_FIELD_NUMBER: _builtins.int
+    CHANGED_SINCE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FIRST_TARGET_ID_FIELD_NUMBER: _builtins.int
+    IS_ARCHIVED_FIELD_NUMBER: _builtins.int
     connection: _builtins.str
     """Required. Name of the target connection."""
     target_entity: _builtins.str
     """Required. Target entity, e.g. `deal`, `note`, `line_item`."""
+    page_token: _builtins.str
+    """With `changed_since`: go on after the page that was answered with this token."""
+    first_target_id: _builtins.str
+    """With `changed_since`, for files: the lowest id wanted; the list goes from the newest down and ends there."""
+    is_archived: _builtins.bool
+    """With `changed_since`, for deals: the archived ones, which stand in a list of their own."""
     @_builtins.property
     def target_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Target ids to read; where the API can filter only these are read (100 a call), else the list is scanned and filtered. Empty: the whole list."""
@@ -90,6 +101,12 @@ class ReadBackRequest(_message.Message):
     def parent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """For entities that hang on a parent (line items, organization relations): ids of the parents to read."""
 
+    @_builtins.property
+    def changed_since(self) -> _timestamp_pb2.Timestamp:
+        """Without ids: a listing page by page that may be taken up again, see `page_token`; what was not changed since is left out where Pipedrive's
+        list can (not for files).
+        """
+
     def __init__(
         self,
         *,
@@ -97,10 +114,14 @@ class ReadBackRequest(_message.Message):
         target_entity: _builtins.str = ...,
         target_ids: _abc.Iterable[_builtins.str] | None = ...,
         parent_ids: _abc.Iterable[_builtins.str] | None = ...,
+        changed_since: _timestamp_pb2.Timestamp | None = ...,
+        page_token: _builtins.str = ...,
+        first_target_id: _builtins.str = ...,
+        is_archived: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "parent_ids", b"parent_ids", "target_entity", b"target_entity", "target_ids", b"target_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since", "connection", b"connection", "first_target_id", b"first_target_id", "is_archived", b"is_archived", "page_token", b"page_token", "parent_ids", b"parent_ids", "target_entity", b"target_entity", "target_ids", b"target_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -140,8 +161,11 @@ class ReadBackResponse(_message.Message):
 
     RECORDS_FIELD_NUMBER: _builtins.int
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     token_count: _builtins.int
     """Tokens spent so far."""
+    next_page_token: _builtins.str
+    """Of a listing: where to go on after this page; empty with the last."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetRecord]:
         """Records of this page."""
@@ -151,11 +175,74 @@ class ReadBackResponse(_message.Message):
         *,
         records: _abc.Iterable[Global___TargetRecord] | None = ...,
         token_count: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "records", b"records", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadBackResponse: _TypeAlias = ReadBackResponse  # noqa: Y015
+
+@_typing.final
+class DigestFilesRequest(_message.Message):
+    """Request for `DigestFiles`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_FIELD_NUMBER: _builtins.int
+    TARGET_IDS_FIELD_NUMBER: _builtins.int
+    connection: _builtins.str
+    """Required. Name of the target connection."""
+    @_builtins.property
+    def target_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of files; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        connection: _builtins.str = ...,
+        target_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "target_ids", b"target_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DigestFilesRequest: _TypeAlias = DigestFilesRequest  # noqa: Y015
+
+@_typing.final
+class DigestFilesResponse(_message.Message):
+    """What the bytes of one file are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    BYTE_COUNT_FIELD_NUMBER: _builtins.int
+    TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    target_id: _builtins.str
+    """Its id in Pipedrive."""
+    digest: _builtins.str
+    """SHA-256 (hex) of the bytes; empty when the file or its bytes are not there."""
+    byte_count: _builtins.int
+    """Bytes that came."""
+    token_count: _builtins.int
+    """Tokens spent so far."""
+    def __init__(
+        self,
+        *,
+        target_id: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        byte_count: _builtins.int = ...,
+        token_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["byte_count", b"byte_count", "digest", b"digest", "target_id", b"target_id", "token_count", b"token_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DigestFilesResponse: _TypeAlias = DigestFilesResponse  # noqa: Y015

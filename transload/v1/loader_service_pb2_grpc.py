@@ -45,6 +45,11 @@ class LoaderServiceStub:
                 request_serializer=transload_dot_v1_dot_loader__service__pb2.ReadBackRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_loader__service__pb2.ReadBackResponse.FromString,
                 _registered_method=True)
+        self.DigestFiles = channel.unary_stream(
+                '/transload.v1.LoaderService/DigestFiles',
+                request_serializer=transload_dot_v1_dot_loader__service__pb2.DigestFilesRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_loader__service__pb2.DigestFilesResponse.FromString,
+                _registered_method=True)
 
 
 class LoaderServiceServicer:
@@ -67,6 +72,13 @@ class LoaderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DigestFiles(self, request, context):
+        """Downloads files and answers the digest of what came, one message for each that is there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LoaderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +91,11 @@ def add_LoaderServiceServicer_to_server(servicer, server):
                     servicer.ReadBack,
                     request_deserializer=transload_dot_v1_dot_loader__service__pb2.ReadBackRequest.FromString,
                     response_serializer=transload_dot_v1_dot_loader__service__pb2.ReadBackResponse.SerializeToString,
+            ),
+            'DigestFiles': grpc.unary_stream_rpc_method_handler(
+                    servicer.DigestFiles,
+                    request_deserializer=transload_dot_v1_dot_loader__service__pb2.DigestFilesRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_loader__service__pb2.DigestFilesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +153,33 @@ class LoaderService:
             '/transload.v1.LoaderService/ReadBack',
             transload_dot_v1_dot_loader__service__pb2.ReadBackRequest.SerializeToString,
             transload_dot_v1_dot_loader__service__pb2.ReadBackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DigestFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/transload.v1.LoaderService/DigestFiles',
+            transload_dot_v1_dot_loader__service__pb2.DigestFilesRequest.SerializeToString,
+            transload_dot_v1_dot_loader__service__pb2.DigestFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

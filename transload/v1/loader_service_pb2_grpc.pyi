@@ -23,6 +23,8 @@ class LoaderServiceStub:
     """
     ReadBack: _aio.UnaryStreamMultiCallable[_loader_service_pb2.ReadBackRequest, _loader_service_pb2.ReadBackResponse]
     """Reads loaded records back by lists and answers them in canonical form, in pages, ordered by target id."""
+    DigestFiles: _aio.UnaryStreamMultiCallable[_loader_service_pb2.DigestFilesRequest, _loader_service_pb2.DigestFilesResponse]
+    """Downloads files and answers the digest of what came, one message for each that is there."""
 
 class LoaderServiceServicer(metaclass=_abc_1.ABCMeta):
     """Speaks to Pipedrive. Batches come by the stream MAPPED; these calls serve audit, diff and reconciliation."""
@@ -45,5 +47,13 @@ class LoaderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_loader_service_pb2.ReadBackRequest, _abc.AsyncIterator[_loader_service_pb2.ReadBackResponse]],
     ) -> _abc.AsyncIterator[_loader_service_pb2.ReadBackResponse]:
         """Reads loaded records back by lists and answers them in canonical form, in pages, ordered by target id."""
+
+    @_abc_1.abstractmethod
+    def DigestFiles(
+        self,
+        request: _loader_service_pb2.DigestFilesRequest,
+        context: _aio.ServicerContext[_loader_service_pb2.DigestFilesRequest, _abc.AsyncIterator[_loader_service_pb2.DigestFilesResponse]],
+    ) -> _abc.AsyncIterator[_loader_service_pb2.DigestFilesResponse]:
+        """Downloads files and answers the digest of what came, one message for each that is there."""
 
 def add_LoaderServiceServicer_to_server(servicer: LoaderServiceServicer, server: _aio.Server) -> None: ...

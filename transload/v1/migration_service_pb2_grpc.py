@@ -142,6 +142,11 @@ class MigrationServiceStub:
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.ListMismatchesRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_migration__service__pb2.ListMismatchesResponse.FromString,
                 _registered_method=True)
+        self.GetReconciliation = channel.unary_unary(
+                '/transload.v1.MigrationService/GetReconciliation',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.GetReconciliationRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.GetReconciliationResponse.FromString,
+                _registered_method=True)
         self.PlanRollback = channel.unary_unary(
                 '/transload.v1.MigrationService/PlanRollback',
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.PlanRollbackRequest.SerializeToString,
@@ -363,6 +368,13 @@ class MigrationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetReconciliation(self, request, context):
+        """Answers what the last reconciliation found, with the proof that it stands in the signed trail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PlanRollback(self, request, context):
         """L-15: says what a rollback would do and cost. Changes nothing.
         """
@@ -561,6 +573,11 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.ListMismatches,
                     request_deserializer=transload_dot_v1_dot_migration__service__pb2.ListMismatchesRequest.FromString,
                     response_serializer=transload_dot_v1_dot_migration__service__pb2.ListMismatchesResponse.SerializeToString,
+            ),
+            'GetReconciliation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReconciliation,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.GetReconciliationRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.GetReconciliationResponse.SerializeToString,
             ),
             'PlanRollback': grpc.unary_unary_rpc_method_handler(
                     servicer.PlanRollback,
@@ -1198,6 +1215,33 @@ class MigrationService:
             '/transload.v1.MigrationService/ListMismatches',
             transload_dot_v1_dot_migration__service__pb2.ListMismatchesRequest.SerializeToString,
             transload_dot_v1_dot_migration__service__pb2.ListMismatchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReconciliation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/GetReconciliation',
+            transload_dot_v1_dot_migration__service__pb2.GetReconciliationRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.GetReconciliationResponse.FromString,
             options,
             channel_credentials,
             insecure,

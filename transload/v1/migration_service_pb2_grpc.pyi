@@ -63,6 +63,8 @@ class MigrationServiceStub:
     """L-13: reads every loaded record back and compares. Starts a run."""
     ListMismatches: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ListMismatchesRequest, _migration_service_pb2.ListMismatchesResponse]
     """Answers the mismatches of the last reconciliation."""
+    GetReconciliation: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetReconciliationRequest, _migration_service_pb2.GetReconciliationResponse]
+    """Answers what the last reconciliation found, with the proof that it stands in the signed trail."""
     PlanRollback: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.PlanRollbackRequest, _migration_service_pb2.PlanRollbackResponse]
     """L-15: says what a rollback would do and cost. Changes nothing."""
     RollbackMigration: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.RollbackMigrationRequest, _migration_service_pb2.RollbackMigrationResponse]
@@ -265,6 +267,14 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_migration_service_pb2.ListMismatchesRequest, _abc.Awaitable[_migration_service_pb2.ListMismatchesResponse]],
     ) -> _abc.Awaitable[_migration_service_pb2.ListMismatchesResponse]:
         """Answers the mismatches of the last reconciliation."""
+
+    @_abc_1.abstractmethod
+    def GetReconciliation(
+        self,
+        request: _migration_service_pb2.GetReconciliationRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.GetReconciliationRequest, _abc.Awaitable[_migration_service_pb2.GetReconciliationResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.GetReconciliationResponse]:
+        """Answers what the last reconciliation found, with the proof that it stands in the signed trail."""
 
     @_abc_1.abstractmethod
     def PlanRollback(

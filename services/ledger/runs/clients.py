@@ -9,6 +9,7 @@ import orjson
 
 from services.common.canonical import digest
 from services.common.errors import NotFoundError
+from services.ledger.codec import to_timestamp
 from transload.v1 import extractor_service_pb2 as extractor_pb
 from transload.v1 import loader_service_pb2 as loader_pb
 from transload.v1 import quota_service_pb2 as quota_pb
@@ -19,7 +20,8 @@ from transload.v1.quota_service_pb2_grpc import QuotaServiceStub
 from transload.v1.transformer_service_pb2_grpc import TransformerServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from grpc import aio
 
@@ -167,6 +169,34 @@ class GrpcLoader:
         """Read records of the target in canonical form, page by page; no ids at all: the whole list."""
         request = loader_pb.ReadBackRequest(connection=connection, target_entity=target_entity, target_ids=target_ids, parent_ids=parent_ids)
         async for response in self._stub.ReadBack(request, timeout=STREAM_SECONDS):
+            yield response
+
+    async def list_back(
+        self,
+        connection: str,
+        target_entity: str,
+        *,
+        changed_since: datetime,
+        page_token: str = "",
+        first_target_id: str = "",
+        is_archived: bool = False,
+    ) -> AsyncGenerator[loader_pb.ReadBackResponse, None]:
+        """List what was changed since, page by page from a token on; each page has the token to go on after it."""
+        request = loader_pb.ReadBackRequest(
+            connection=connection,
+            target_entity=target_entity,
+            changed_since=to_timestamp(changed_since),
+            page_token=page_token,
+            first_target_id=first_target_id,
+            is_archived=is_archived,
+        )
+        async for response in self._stub.ReadBack(request, timeout=STREAM_SECONDS):
+            yield response
+
+    async def digest_files(self, connection: str, target_ids: Sequence[str]) -> AsyncIterator[loader_pb.DigestFilesResponse]:
+        """Download files, at most 100, and answer the digests of their bytes."""
+        request = loader_pb.DigestFilesRequest(connection=connection, target_ids=target_ids)
+        async for response in self._stub.DigestFiles(request, timeout=STREAM_SECONDS):
             yield response
 
 

@@ -49,6 +49,17 @@ class RunContext:
     counts: dict[str, int] = field(default_factory=dict)
     """Sums that grow with the step (fields compared, records deleted)."""
 
+    part: str = ""
+    """What is done at the present position, where that takes several acts."""
+    page_token: str = ""
+    """Where a list of the target is taken up again."""
+    seen: str = ""
+    """Which records a list has shown so far; see `Seen`."""
+    asked: dict[str, int] = field(default_factory=dict)
+    """Numbers a person gave with the request (sizes of samples)."""
+    draws: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Samples drawn, by what of; see `Draw`."""
+
     @classmethod
     def of(cls, run: Run) -> RunContext:
         """Read the context of a run."""
@@ -69,7 +80,11 @@ class RunContext:
 
     def at(self, step: str) -> RunContext:
         """Answer the context at the start of another step."""
-        return replace(self, step=step, position=0, after_key="", announced_sequence=0, is_announced=False)
+        return replace(self, step=step, position=0, after_key="", announced_sequence=0, is_announced=False, part="", page_token="", seen="")
+
+    def next_position(self) -> RunContext:
+        """Answer the context at the start of the next position of the same step."""
+        return replace(self, position=self.position + 1, after_key="", part="", page_token="", seen="")
 
     def for_next_phase(self) -> RunContext:
         """Answer the context at the start of the next phase."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from transload.v1 import extractor_service_pb2, loader_service_pb2, quota_service_pb2, transformer_service_pb2
 
@@ -110,6 +111,23 @@ class Loader(Protocol):
         self, connection: str, target_entity: str, *, target_ids: Sequence[str] = (), parent_ids: Sequence[str] = ()
     ) -> AsyncIterator[loader_service_pb2.ReadBackResponse]:
         """Read records of the target in canonical form, page by page; no ids at all: the whole list."""
+        ...
+
+    def list_back(
+        self,
+        connection: str,
+        target_entity: str,
+        *,
+        changed_since: datetime,
+        page_token: str = "",
+        first_target_id: str = "",
+        is_archived: bool = False,
+    ) -> AsyncGenerator[loader_service_pb2.ReadBackResponse, None]:
+        """List what was changed since, page by page from a token on; each page has the token to go on after it."""
+        ...
+
+    def digest_files(self, connection: str, target_ids: Sequence[str]) -> AsyncIterator[loader_service_pb2.DigestFilesResponse]:
+        """Download files, at most 100, and answer the digests of their bytes."""
         ...
 
 

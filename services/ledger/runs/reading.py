@@ -10,7 +10,7 @@ import orjson
 from services.ledger.reconciliation import BY_PARENT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from services.ledger.domain import Migration, Record
     from services.ledger.runs.driver import Tools
@@ -36,7 +36,8 @@ async def read_records(tools: Tools, migration: Migration, target_entity: str, r
     if not wanted:
         return read
     parents = sorted({record.parent_target_id for record in records if record.parent_target_id}) if target_entity in BY_PARENT else []
-    ids = [] if parents else sorted({target_id_of(record) for record in records})
+    # Relations can be read either way, and the loader takes the cheaper; lines have no call by id.
+    ids = [] if target_entity == "line_item" else sorted({target_id_of(record) for record in records})
     responses = tools.loader.read_back(migration.target_connection, target_entity, target_ids=ids, parent_ids=parents)
     async for response in responses:
         read.token_count = max(read.token_count, response.token_count)
@@ -46,12 +47,6 @@ async def read_records(tools: Tools, migration: Migration, target_entity: str, r
             if key is not None:
                 read.images[key] = image
     return read
-
-
-async def scan(tools: Tools, migration: Migration, target_entity: str) -> AsyncIterator[tuple[dict[str, Image], int]]:
-    """Yield the whole list of a target entity page by page: images by target id, and the tokens spent so far."""
-    async for response in tools.loader.read_back(migration.target_connection, target_entity):
-        yield {target.target_id: orjson.loads(target.image_json or b"{}") for target in response.records}, response.token_count
 
 
 def target_id_of(record: Record) -> str:

@@ -10,11 +10,13 @@ from services.loader import canonical
 from services.loader.entities.base import OffsetEntity, required
 from services.loader.pipedrive import lists
 from services.loader.pipedrive.client import Body
+from services.loader.pipedrive.errors import GoneError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from services.loader.canonical import Image
+    from services.loader.pipedrive.client import CallContext, PipedriveClient
 
 STAGING_PREFIX: Final = "files/"
 LINKS: Final = ("deal_id", "person_id", "org_id", "product_id", "activity_id", "lead_id", "project_id")
@@ -52,6 +54,19 @@ FILE: Final = FileEntity(
     page_size=lists.FILES_PAGE_MAX,
 )
 """Told apart by name, size and the record they hang on."""
+
+
+async def download(client: PipedriveClient, context: CallContext, target_id: str) -> bytes | None:
+    """Answers the bytes of a file, held whole; None: the file, or its content, is not there.
+
+    The bytes may come from a storage Pipedrive sends us to (API.md 5.6).
+    """
+    try:
+        answer = await client.call("files.download", context, ids={"id": target_id})
+    except GoneError:
+        return None
+    location = str(answer.additional.get("location") or "")
+    return await client.fetch(location) if location else bytes(answer.data)
 
 
 def staged_digest(payload: Mapping[str, Any]) -> str:

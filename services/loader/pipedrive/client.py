@@ -34,6 +34,8 @@ REFUSALS_MAX: Final = 6
 UNAUTHORIZED_PAUSE_SECONDS: Final = 30.0
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
+_OK: Final = 200
+_ELSEWHERE: Final = 300
 _BAD_REQUEST: Final = 400
 _FORBIDDEN: Final = 403
 _UNAUTHORIZED: Final = 401
@@ -79,7 +81,7 @@ class CallContext:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A good answer: `data` and `additional_data` of the envelope."""
+    """A good answer: `data` and `additional_data` of the envelope; of a download its bytes, or `location`: where they are instead."""
 
     data: Any
     additional: Mapping[str, Any]
@@ -176,6 +178,20 @@ class PipedriveClient:
         grant = await self._quota.acquire(tokens=operation("organizations.create").token_count, is_search=False, priority=context.priority)
         await self._quota.release(grant, is_sent=False, tokens_spent=0, headers=None)
 
+    async def fetch(self, url: str) -> bytes:
+        """Reads what Pipedrive keeps elsewhere and sent us to: no call to Pipedrive, so without token and without tokens.
+
+        Raises:
+            UnavailableError: it does not come; the address from Pipedrive may have run out.
+        """
+        try:
+            reply = await self._http.send("GET", url, {}, None)
+        except (NotSentError, NoAnswerError) as error:
+            raise UnavailableError(f"the place where Pipedrive keeps a file does not answer ({error})", reason="TARGET_UNREACHABLE") from error
+        if reply.status != _OK:
+            raise UnavailableError(f"the place where Pipedrive keeps a file answered {reply.status}", reason="TARGET_UNREACHABLE")
+        return reply.content
+
     def resume(self) -> None:
         """A person says that it goes on: what stopped us is tried again at once."""
         self._refused_key = ""
@@ -208,6 +224,9 @@ class PipedriveClient:
             reply = await self._send(request)
             record.status, record.correlation_id = reply.status, _printable(reply.headers.get("X-Correlation-ID", ""))
             headers = _budget_headers(reply)
+            if op.is_download and reply.status < _BAD_REQUEST:
+                location = reply.headers.get("Location", "") if reply.status >= _ELSEWHERE else ""
+                return Answer(reply.content, {"location": location})
             return self._read(op, request.connection, reply.status, reply.content, headers)
         except NotSentError:
             is_sent, headers, record.token_count = False, None, 0

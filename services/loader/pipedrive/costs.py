@@ -39,6 +39,11 @@ class Operation:
         """Whether doing it twice is doing it once: everything but POST."""
         return self.method != "POST"
 
+    @property
+    def is_download(self) -> bool:
+        """Whether the answer is the bytes of a file, not JSON."""
+        return self.path.endswith("/download")
+
 
 @cache
 def operations() -> Mapping[str, Operation]:

@@ -86,6 +86,11 @@ class Loader(stubs.LoaderServiceServicer):
             raise self.error
         return pb.InspectTargetResponse(target_json=request.connection.encode())
 
+    async def DigestFiles(self, request: pb.DigestFilesRequest, context: Any) -> AsyncIterator[pb.DigestFilesResponse]:
+        del context
+        for target_id in request.target_ids:
+            yield pb.DigestFilesResponse(target_id=target_id)
+
     async def ReadBack(self, request: pb.ReadBackRequest, context: Any) -> AsyncIterator[pb.ReadBackResponse]:
         del context
         try:

@@ -34,6 +34,10 @@ class Loader(stubs.LoaderServiceServicer):
         await self._act()
         return pb.InspectTargetResponse()
 
+    async def DigestFiles(self, request: pb.DigestFilesRequest, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[pb.DigestFilesResponse]:
+        for target_id in request.target_ids:
+            yield pb.DigestFilesResponse(target_id=target_id)
+
     async def ReadBack(self, request: pb.ReadBackRequest, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[pb.ReadBackResponse]:
         yield pb.ReadBackResponse()
         await self._act()

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
 import pytest
 
+from services.common.errors import NotFoundError
 from services.ledger.domain import RunKind
-from tests.unit.ledger.coordinator.world import CONTEXT, M, World
+from services.ledger.runs import reconcile
+from tests.unit.ledger.coordinator.world import CONTEXT, CrashError, M, World
+from transload.audit import files, statement
+from transload.audit.verifier import verify_statement
+from transload.client import _event_data, _head
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1.migration_service_pb2 import DiffVerdict
 
@@ -102,3 +110,116 @@ async def test_the_diff_comes_in_pages(world: World) -> None:
         if not token:
             break
     assert len(keys) == len(set(keys)) == 8
+
+
+async def report(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads((await world.service.GetReconciliation(pb.GetReconciliationRequest(migration_id=M), CONTEXT)).report_json)
+    return found
+
+
+@pytest.mark.requirement("L-13")
+async def test_each_entity_has_its_counts_and_each_list_is_read_once(world: World) -> None:
+    await world.until_loaded()
+    del world.pipedrive.records[place(world, "person", "name", "Client 2")]
+    world.pipedrive.records[place(world, "person", "name", "Client 3")]["name"] = "Somebody"
+    await mismatches(world)
+    found = await report(world)
+    assert found["entities"]["person"] == {
+        "expected": 5,
+        "found": 4,
+        "missing": 1,
+        "different": 1,
+        "unexpected": 0,
+        "fields": found["entities"]["person"]["fields"],
+    }
+    assert found["entities"]["deal_value"]["found"] == found["entities"]["deal"]["found"] == 3
+    assert found["record_count"] == sum(sums["expected"] for sums in found["entities"].values()) == 30
+    assert len(set(world.listed)) == len(world.listed)
+    assert {entity for entity, _ in world.listed} == {"product", "organization", "person", "deal"}, "notes are few: read one by one"
+    migration = await world.migration()
+    assert found["mapping_digest"] == migration.mapping_digest
+    assert len(found["mismatch_digest"]) == 64
+
+
+@pytest.mark.requirement("L-13")
+async def test_a_list_goes_on_where_it_was_and_begins_again_when_its_token_is_refused(world: World) -> None:
+    await world.until_loaded()
+    await mismatches(world)
+    whole = await report(world)
+
+    class OneToken(set[str]):
+        """Refuses every token once, as a cursor that ran out."""
+
+        def __contains__(self, token: object) -> bool:
+            if not token or token in self.known:
+                return False
+            self.known.add(str(token))
+            return True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.known: set[str] = set()
+
+    world.refused_tokens = OneToken()
+    real = reconcile.PAGES_PER_STEP
+    reconcile.PAGES_PER_STEP = 1
+    try:
+        await mismatches(world)
+    finally:
+        reconcile.PAGES_PER_STEP = real
+    again = await report(world)
+    assert again["entities"] == whole["entities"]
+    assert world.refused_tokens.known
+
+
+@pytest.mark.requirement("L-13")
+async def test_a_death_at_any_point_of_a_reconciliation_counts_nothing_twice(world: World) -> None:
+    await world.until_loaded()
+    world.pipedrive.records[place(world, "person", "name", "Client 2")]["name"] = "Somebody"
+    del world.pipedrive.records[place(world, "note", "content", "Client 4")]
+    await mismatches(world)
+    whole = await report(world)
+    for at in range(1, 60, 4):
+        run_id = await world.start(RunKind.RECONCILE)
+        world.fuse.points, world.fuse.at = 0, at
+        try:
+            await world.finish(run_id)
+        except CrashError:
+            world.fuse.at = 0
+            world.restart()
+            await world.finish(run_id)
+        world.fuse.at = 0
+        found = await report(world)
+        assert (found["entities"], found["mismatch_count"], found["mismatch_digest"]) == (
+            whole["entities"],
+            whole["mismatch_count"],
+            whole["mismatch_digest"],
+        )
+
+
+@pytest.mark.requirement("L-13", "L-14")
+async def test_the_statement_is_proven_without_the_ledger_and_no_word_can_be_changed(world: World) -> None:
+    await world.until_loaded()
+    await mismatches(world)
+    answer = await world.service.GetReconciliation(pb.GetReconciliationRequest(migration_id=M), CONTEXT)
+    event, payload = _event_data(answer.event.event), answer.event.event.payload_json
+    proof = files.proof_bytes(M, "", _head(answer.head), [(event, payload, list(answer.event.path))])
+    document = statement.statement_bytes(event, payload, proof)
+    verdict = verify_statement(document, world.signer.public_key)
+    assert (verdict.is_whole, verdict.is_pinned, verdict.kind, verdict.message) == (True, True, "statement", verdict.message)
+    assert any("Result: whole" in line for line in orjson.loads(document)["statement"])
+    for old, new in ((b"30 records", b"31 records"), (b"Result: whole", b"Result: Whole"), (b'\\"mismatch_count\\":0', b'\\"mismatch_count\\":1')):
+        assert old in document
+        assert not verify_statement(document.replace(old, new), world.signer.public_key).is_whole
+    assert not verify_statement(document, "0" * 64).is_whole
+
+
+@pytest.mark.requirement("L-13")
+async def test_there_is_nothing_to_state_before_a_reconciliation_and_after_a_rollback(world: World) -> None:
+    await world.until_loaded()
+    with pytest.raises(NotFoundError):
+        await report(world)
+    await mismatches(world)
+    await world.run(RunKind.ROLLBACK)
+    with pytest.raises(NotFoundError):
+        await report(world)

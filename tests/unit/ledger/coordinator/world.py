@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from services.common.canonical import canonical_json, digest
-from services.common.errors import ClaimHeldError, NotFoundError, PausedError, PreconditionError, TransloadError, UnavailableError
+from services.common.errors import (
+    ClaimHeldError,
+    NotFoundError,
+    PausedError,
+    PreconditionError,
+    TargetRejectedError,
+    TransloadError,
+    UnavailableError,
+)
 from services.common.phases import TARGET_PHASES
 from services.ledger.bootstrap import drivers
 from services.ledger.codec import to_timestamp
@@ -34,7 +42,8 @@ from transload.v1.ledger_service_pb2 import ExtractionState, RecordAction
 from transload.v1.records_pb2 import MappedBatch, MappedRecord, PageAnnouncement, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from services.ledger.repository import Transaction
@@ -89,12 +98,14 @@ class FakePipedrive:
     creations: Counter[str] = field(default_factory=Counter)
     next_id: int = 100
     refused_keys: set[str] = field(default_factory=set)
+    bytes: dict[str, str] = field(default_factory=dict)
+    """Digests of files' bytes by id."""
 
     def create(self, key: str, entity: str, image: dict[str, Any]) -> str:
         self.next_id += 1
         self.creations[key] += 1
         self.records[entity, str(self.next_id)] = image | (
-            {"id": self.next_id, "entity": "deal", "field_code": "hash"} if entity == "custom_field" else {}
+            {"id": self.next_id, "entity": "deal", "field_code": str(self.next_id)} if entity == "custom_field" else {}
         )
         return str(self.next_id)
 
@@ -327,6 +338,11 @@ class FakeLoader:
     ) -> AsyncIterator[loader_pb.ReadBackResponse]:
         del connection
         await self.world.port("loader")
+        if target_entity == "field":
+            fields = [(target_id, image) for (entity, target_id), image in self.world.pipedrive.records.items() if entity == "custom_field"]
+            records = [loader_pb.TargetRecord(target_id=target_id, image_json=canonical_json(image)) for target_id, image in fields]
+            yield loader_pb.ReadBackResponse(records=records, token_count=40)
+            return
         entity = "deal" if target_entity == "deal_value" else target_entity
         for (held_entity, target_id), image in sorted(self.world.pipedrive.records.items()):
             is_wanted = target_id in target_ids or str(image.get("deal_id")) in parent_ids or not (target_ids or parent_ids)
@@ -335,6 +351,43 @@ class FakeLoader:
                 yield loader_pb.ReadBackResponse(
                     records=[loader_pb.TargetRecord(target_id=target_id, image_json=canonical_json(shown))], token_count=1
                 )
+
+    async def list_back(
+        self,
+        connection: str,
+        target_entity: str,
+        *,
+        changed_since: datetime,
+        page_token: str = "",
+        first_target_id: str = "",
+        is_archived: bool = False,
+    ) -> AsyncGenerator[loader_pb.ReadBackResponse, None]:
+        """List two records a page; a token is the id of the last record before."""
+        del connection, changed_since, first_target_id, is_archived
+        if page_token in self.world.refused_tokens:
+            raise TargetRejectedError("cursor is not valid")
+        ids = sorted(int(target_id) for entity, target_id in self.world.pipedrive.records if entity == target_entity)
+        left = [target_id for target_id in ids if target_id > int(page_token or 0)]
+        tokens = 0
+        while True:
+            await self.world.port("loader")
+            page, left = left[:2], left[2:]
+            self.world.listed.append((target_entity, tuple(page)))
+            tokens += 10
+            records = [
+                loader_pb.TargetRecord(target_id=str(number), image_json=canonical_json(self.world.pipedrive.records[target_entity, str(number)]))
+                for number in page
+            ]
+            yield loader_pb.ReadBackResponse(records=records, token_count=tokens, next_page_token=str(page[-1]) if left else "")
+            if not left:
+                return
+
+    async def digest_files(self, connection: str, target_ids: Sequence[str]) -> AsyncIterator[loader_pb.DigestFilesResponse]:
+        """Nothing here has bytes."""
+        del connection
+        await self.world.port("loader")
+        for target_id in target_ids:
+            yield loader_pb.DigestFilesResponse(target_id=target_id, digest=self.world.pipedrive.bytes.get(target_id, ""), token_count=20)
 
     async def work(self, batch: MappedBatch) -> None:
         """Begin, act, settle; raises when the message must come back."""
@@ -445,6 +498,8 @@ class World:
         self.staging: dict[str, bytes] = {}
         self.selections: dict[str, set[str]] = {}
         self.malformed: set[str] = set()
+        self.refused_tokens: set[str] = set()
+        self.listed: list[tuple[str, tuple[int, ...]]] = []
         self.failures: dict[str, list[TransloadError]] = {}
         self.extraction_failure: tuple[ExtractionState.ValueType, str, str] | None = None
         self.streams = "first"

@@ -1,0 +1,86 @@
+"""The ledger's words: what it knows of a migration, as plain values.
+
+Nothing here does I/O. Times are aware and in UTC, phases are the numbers of the contract's `Phase` (0: none), digests and hashes are hex,
+documents are canonical JSON as text. Rows live in `sql/`; everything else in the ledger handles these types only. One module a noun; import them
+from here.
+"""
+
+from services.ledger.domain.counts import EntityCount, TargetCount, UndoCount
+from services.ledger.domain.documents import Manifest, Mapping, Report
+from services.ledger.domain.extraction import Extraction, ExtractionEntity, Page
+from services.ledger.domain.migration import Migration, Options
+from services.ledger.domain.records import OPEN_RECORD_STATES, Outcome, Record, RecordFilter, Reference, Standing, WantedRecord
+from services.ledger.domain.review import ReviewFilter, ReviewItem, review_item_id
+from services.ledger.domain.runs import BudgetTerm, PhaseProgress, Run, RunCost
+from services.ledger.domain.sources import Issue, SourceIssue, SourceRecord
+from services.ledger.domain.trail import AuditVerdict, Event, EventDraft
+from services.ledger.domain.work import Batch, OutboxMessage, PageWork
+from services.ledger.kinds import (
+    BatchState,
+    ClaimAction,
+    ExtractionState,
+    IssueKind,
+    MigrationState,
+    MissingPolicy,
+    OutcomeResult,
+    PauseKind,
+    RecordState,
+    ReportKind,
+    Resolution,
+    RunKind,
+    RunState,
+    SourceState,
+    WorkState,
+)
+
+__all__ = [
+    "OPEN_RECORD_STATES",
+    "AuditVerdict",
+    "Batch",
+    "BatchState",
+    "BudgetTerm",
+    "ClaimAction",
+    "EntityCount",
+    "Event",
+    "EventDraft",
+    "Extraction",
+    "ExtractionEntity",
+    "ExtractionState",
+    "Issue",
+    "IssueKind",
+    "Manifest",
+    "Mapping",
+    "Migration",
+    "MigrationState",
+    "MissingPolicy",
+    "Options",
+    "OutboxMessage",
+    "Outcome",
+    "OutcomeResult",
+    "Page",
+    "PageWork",
+    "PauseKind",
+    "PhaseProgress",
+    "Record",
+    "RecordFilter",
+    "RecordState",
+    "Reference",
+    "Report",
+    "ReportKind",
+    "Resolution",
+    "ReviewFilter",
+    "ReviewItem",
+    "Run",
+    "RunCost",
+    "RunKind",
+    "RunState",
+    "SourceIssue",
+    "SourceRecord",
+    "SourceState",
+    "Standing",
+    "TargetCount",
+    "UndoCount",
+    "WantedRecord",
+    "WorkState",
+    "review_item_id",
+]
