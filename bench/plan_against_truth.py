@@ -29,7 +29,7 @@ SHAPES: Final = {
     "few clients, many documents and lines": Size(clients=16, documents=6.0, lines=3.0),
     "many files and notes": Size(clients=100, files=25.0),
 }
-BOUNDS: Final[dict[str, dict[str, int]]] = {
+BOUNDS: Final[dict[str, dict[str, Any]]] = {
     "tokens bind": {"seats": 1, "top_up": -57_000, "other_apps": 6},
     "window binds": {"seats": 60},
 }
