@@ -85,6 +85,12 @@ def spent_for_load(runs: Sequence[Run]) -> int:
     return sum(run.token_count for kind, run in _latest(runs).items() if kind in LOADING)
 
 
+def spent_on_loading(runs: Sequence[Run]) -> int:
+    """Answer the tokens spent on everything a rollback takes back: schema, samples, loads and deltas."""
+    kinds = {RunKind.SCHEMA, RunKind.SAMPLE, RunKind.LOAD, RunKind.DELTA}
+    return sum(run.token_count for run in runs if run.kind in kinds)
+
+
 def planned(plan: Mapping[str, Any], kind: RunKind) -> int:
     """Answer the tokens planned for a step; 0 for one without a plan."""
     return int((plan.get("steps") or {}).get(kind.value, {}).get("tokens", 0))

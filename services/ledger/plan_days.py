@@ -223,8 +223,7 @@ def rollback(undo: Stretch, loaded: int, budget: Budget, pace: Pace) -> dict[str
         budget: of the company.
         pace: of the calls.
     """
-    full = replace(budget, today=budget.daily, rollback_reserve=0, others_today=0, others_a_day=0, seconds_to_reset=DAY)
-    course = full.course([undo], pace)
+    course = course_of_undo(undo, replace(budget, today=budget.daily, seconds_to_reset=DAY), pace)
     return {
         "tokens": round(undo.tokens),
         "part_of_load": round(undo.tokens / loaded, 3) if loaded else None,
@@ -232,6 +231,11 @@ def rollback(undo: Stretch, loaded: int, budget: Budget, pace: Pace) -> dict[str
         "hours_from_a_full_day": round(course.seconds / 3600, 2),
         "fits_reserve": undo.tokens <= budget.rollback_reserve,
     }
+
+
+def course_of_undo(undo: Stretch, budget: Budget, pace: Pace) -> Course:
+    """Answer how a rollback goes from now on: it may use every share that is kept."""
+    return replace(budget, rollback_reserve=0, others_today=0, others_a_day=0).course([undo], pace)
 
 
 def _told(band: Mapping[str, Course]) -> dict[str, Any]:
