@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import Counter, defaultdict
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -55,6 +54,7 @@ class Judge:
         self._before = world.before
         self.facts: dict[str, Any] = {}
         self._rollback_from = 0
+        self._ledger: sqlite3.Connection | None = None
         self._deeds_before = 0
         self.broken: list[str] = []
         """Rules that were seen broken on the way."""
@@ -72,8 +72,9 @@ class Judge:
             self.broken.append(f"streams: {batch_id} was acknowledged although the ledger holds it {row[0]}")
 
     def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self._world.folder / "ledger.db")) as connection:
-            return connection.execute(statement, values).fetchall()
+        if self._ledger is None:
+            self._ledger = sqlite3.connect(self._world.folder / "ledger.db", isolation_level=None)
+        return self._ledger.execute(statement, values).fetchall()
 
     def organization_of_another(self, changed: Container[int]) -> int:
         """Answer an organization that came from a client that is not among these; 0: there is none."""

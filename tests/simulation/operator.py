@@ -14,7 +14,7 @@ from transload.errors import TransloadCallError
 from transload.v1 import migration_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from tests.simulation.trace import Trace
 
@@ -162,7 +162,7 @@ class Operator:
             await asyncio.sleep(1.0)
 
 
-def default_options(conflict_policy: str = "") -> pb.MigrationOptions:
-    """Answer the options of a migration whose source has no call limits."""
-    connector = json.dumps({"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0})
+def default_options(conflict_policy: str = "", *, skipped: Sequence[str] = ()) -> pb.MigrationOptions:
+    """Answer the options of a migration whose source has no call limits; entities in `skipped` are not read."""
+    connector = json.dumps({"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0, "skip_entities": list(skipped)})
     return pb.MigrationOptions(connector_json=connector, conflict_policy=conflict_policy)

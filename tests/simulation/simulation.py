@@ -39,10 +39,17 @@ class Verdict:
     facts: dict[str, object] = field(default_factory=dict)
 
 
-def simulate(seed: int, *, plan: Plan | None = None, output: TextIO | None = None, journey: Callable[[World, Plan], Journey] = Journey) -> Verdict:
-    """Run one seed to its end and judge it; `journey` makes what is done."""
+def simulate(
+    seed: int,
+    *,
+    plan: Plan | None = None,
+    output: TextIO | None = None,
+    buries: bool = True,
+    journey: Callable[[World, Plan], Journey] = Journey,
+) -> Verdict:
+    """Run one seed to its end and judge it; `journey` makes what is done. Without `buries` its remains stay in memory until the process ends."""
     prepare()
-    with _no_garbage():
+    with _no_garbage(buries=buries):
         return _simulate(seed, plan, output, journey)
 
 
@@ -128,10 +135,13 @@ def _quiet(trace: Trace) -> Iterator[None]:
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
+def _no_garbage(*, buries: bool) -> Iterator[None]:
     """Keep the collector still: what it finalizes, and when, would depend on memory. Afterwards the dead are buried without a word."""
     was_enabled = gc.isenabled()
     gc.disable()
+    if not buries:
+        yield
+        return
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
         yield
