@@ -7,6 +7,7 @@ from here.
 
 from services.ledger.domain.counts import EntityCount, TargetCount, UndoCount
 from services.ledger.domain.documents import Manifest, Mapping, Report
+from services.ledger.domain.erasure import ERASED, FIGURES, ErasedCount, Mentions
 from services.ledger.domain.extraction import Extraction, ExtractionEntity, Page
 from services.ledger.domain.migration import Migration, Options
 from services.ledger.domain.records import OPEN_RECORD_STATES, Outcome, Record, RecordFilter, Reference, Standing, WantedRecord
@@ -34,6 +35,8 @@ from services.ledger.kinds import (
 )
 
 __all__ = [
+    "ERASED",
+    "FIGURES",
     "OPEN_RECORD_STATES",
     "AuditVerdict",
     "Batch",
@@ -41,6 +44,7 @@ __all__ = [
     "BudgetTerm",
     "ClaimAction",
     "EntityCount",
+    "ErasedCount",
     "Event",
     "EventDraft",
     "Extraction",
@@ -50,6 +54,7 @@ __all__ = [
     "IssueKind",
     "Manifest",
     "Mapping",
+    "Mentions",
     "Migration",
     "MigrationState",
     "MissingPolicy",
