@@ -8,9 +8,9 @@ from sqlalchemy import Column, ColumnElement, Select, Table, and_, func, or_, se
 
 from services.ledger.domain import ERASED, FIGURES, ErasedCount, Mentions, ReportKind
 from services.ledger.sql.session import Session, chunks, table_of
-from services.ledger.sql.tables import EventPayloadRow, EventRow, RecordRow, ReportLineRow, ReportRow, ReviewItemRow, SourceIssueRow
+from services.ledger.sql.tables import EventPayloadRow, EventRow, KeptRow, RecordRow, ReportLineRow, ReportRow, ReviewItemRow, SourceIssueRow
 
-_RECORDS, _ITEMS, _ISSUES = table_of(RecordRow), table_of(ReviewItemRow), table_of(SourceIssueRow)
+_RECORDS, _ITEMS, _ISSUES, _KEPT = table_of(RecordRow), table_of(ReviewItemRow), table_of(SourceIssueRow), table_of(KeptRow)
 _EVENTS, _PAYLOADS, _REPORTS, _LINES = table_of(EventRow), table_of(EventPayloadRow), table_of(ReportRow), table_of(ReportLineRow)
 
 _KEPT_REPORTS: Final = (str(ReportKind.LOAD_PLAN), str(ReportKind.PLAN))
@@ -92,6 +92,8 @@ class Eraser(Session):
             erased.message_count += await self._blank_messages(_RECORDS, _RECORDS.c.migration_id == migration_id, of_records)
             erased.message_count += await self._blank_messages(_ISSUES, _ISSUES.c.migration_id == migration_id, of_issues)
             erased.message_count += await self._blank_messages(_ITEMS, _ITEMS.c.migration_id == migration_id, _ITEMS.c.source_key.in_(part))
+            keys = select(_RECORDS.c.key).where(_RECORDS.c.migration_id == migration_id, of_records)
+            erased.message_count += await self._blank_messages(_KEPT, _KEPT.c.migration_id == migration_id, _KEPT.c.key.in_(keys))
             await self._images(erased, _RECORDS.c.migration_id == migration_id, of_records, with_images=with_images)
         return erased
 
@@ -115,7 +117,7 @@ class Eraser(Session):
         figures = select(_EVENTS.c.sequence).where(_EVENTS.c.migration_id == migration_id, _EVENTS.c.kind.in_(FIGURES))
         erased = ErasedCount()
         erased.payload_count = await self._delete(_PAYLOADS, _PAYLOADS.c.migration_id == migration_id, _PAYLOADS.c.sequence.not_in(figures))
-        for table in (_RECORDS, _ISSUES, _ITEMS):
+        for table in (_RECORDS, _ISSUES, _ITEMS, _KEPT):
             erased.message_count += await self._blank_messages(table, table.c.migration_id == migration_id)
         for table in (_REPORTS, _LINES):
             erased.row_count += await self._delete(table, table.c.migration_id == migration_id, table.c.kind.not_in(_KEPT_REPORTS))
