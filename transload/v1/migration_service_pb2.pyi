@@ -3278,7 +3278,7 @@ class ErasePayloadsRequest(_message.Message):
     is_everything: _builtins.bool
     """Everything of the migration; only after it was completed or rolled back."""
     with_rollback_data: _builtins.bool
-    """Erase the images of records, too. A rollback then deletes what we created without comparing and leaves the rest as it is; a delta asks about each difference."""
+    """Erase the images of records, too. A rollback then keeps the records, unless it deletes edited ones, and a delta asks about each difference."""
     reason: _builtins.str
     """Required. Why, at most 200 characters, without personal data: it stays in the trail."""
     is_dry_run: _builtins.bool
