@@ -88,6 +88,12 @@ class Judge:
                 return int(found["id"])
         return 0
 
+    def entities_in_target(self) -> list[str]:
+        """Answer the target entities of which something of ours stands in Pipedrive and can be taken back on its own."""
+        statement = "SELECT DISTINCT target_entity FROM records WHERE state = 'loaded' AND target_id != '' AND NOT is_preexisting"
+        possible = {*PLURALS, "line_item", "organization_relation"}
+        return sorted(entity for (entity,) in self._rows(statement) if entity in possible)
+
     # What was moved
 
     async def after_load(self, operator: Operator) -> list[str]:
