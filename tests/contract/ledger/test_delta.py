@@ -338,6 +338,6 @@ async def test_erasing_takes_what_was_asked_and_declined(world: World) -> None:
     await load(world, P1, "1", name="Ann")
     await world.know(replace(await world.get(P1), asked='{"name":"x"}', declined='{"name":"y"}'))
     async with world.ledger.transaction() as tx:
-        await tx.erase_payloads(M)
+        await tx.erase_payloads(M, with_images=True)
         (record,) = await tx.list_records(M, RecordFilter(target_entity="person"))
     assert (record.asked, record.declined) == ("", "")
