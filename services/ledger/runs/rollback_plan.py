@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from services.ledger.domain import KeptReason, RecordFilter, RecordState, Scope, UndoCount
-from services.ledger.keeping import OURS, kept_of
+from services.ledger.keeping import OURS, deal_id_of, kept_of
 from services.ledger.outcomes import KEPT
 from services.ledger.rollback import ROUND_RECORDS, WITH_DEAL, UndoFacts, plan_steps, sweeps_of, undo_order
 from services.ledger.runs.context import RunContext
-from services.ledger.runs.rounds import deal_id_of
 from services.ledger.scope import Selection, check_scope, select
 
 if TYPE_CHECKING:
