@@ -32,7 +32,7 @@ from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, RunFailedError, Tools, current_migration, end_run, fresh, save_step, say
 from services.ledger.runs.phases import OPEN_BATCHES, batch_message, is_done
 from services.ledger.runs.reading import read_records
-from services.ledger.runs.rollback_plan import plan_of_run
+from services.ledger.runs.rollback_plan import deals_with_doubtful_lines, plan_of_run
 from services.ledger.runs.rounds import end_with_deals, keep_some
 from services.ledger.runs.sweep import sweep
 from transload.v1.records_pb2 import MappedRecord, Phase
@@ -115,7 +115,9 @@ class RollbackDriver:
                 now.migration_id, EventDraft(kind="rollback.planned", actor=tools.actor, payload={**payload, "steps": steps})
             )
             await transaction.replace_report_rows(now.migration_id, ReportKind.RECONCILIATION, [])
-            context = replace(RunContext.of(now).at(_UNDO), sweeps=plan.sweeps)
+            context = replace(
+                RunContext.of(now).at(_UNDO), sweeps=plan.sweeps, doubtful=await deals_with_doubtful_lines(transaction, now.migration_id)
+            )
             await save_step(transaction, now, context, planned_token_count=token_count)
         return AT_ONCE
 
