@@ -15,6 +15,7 @@ from services.ledger.claims import (
     References,
     check_taking_work,
     decide_load,
+    decide_repair,
     decide_undo,
     dropped_references,
     is_open,
@@ -29,6 +30,7 @@ from services.ledger.domain import (
     Record,
     ReviewItem,
     Run,
+    RunKind,
     WantedRecord,
     review_item_id,
 )
@@ -83,6 +85,8 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     references = await _resolve(tx, begin, batch, [wanted for _, wanted in pairs])
     if batch.state is BatchState.FINAL:
         decisions = [Decision(record, Action.DONE) for record, _ in pairs]
+    elif batch.is_undo and run.kind is RunKind.REPAIR:
+        decisions = [decide_repair(record, wanted, claim, run.run_id) for record, wanted in pairs]
     elif batch.is_undo:
         decisions = [decide_undo(record, claim) for record, _ in pairs]
     else:
@@ -183,7 +187,9 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
     unknown = [outcome.key for outcome in request.outcomes if outcome.key not in records]
     if unknown:
         raise InvalidRequestError(f"migration {request.migration_id} has no record {unknown[0]}")
-    sender = Sender(request.holder, request.run_id, is_undo=batch is not None and batch.is_undo, now=now)
+    is_undo = batch is not None and batch.is_undo
+    run = await tx.get_run(request.run_id) if is_undo else None
+    sender = Sender(request.holder, request.run_id, is_undo=is_undo, now=now, is_repair=run is not None and run.kind is RunKind.REPAIR)
     found: list[Settlement] = []
     token_count = 0
     for outcome in request.outcomes:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from services.common.canonical import canonical_json
+from services.ledger.claims import UNEXPECTED
 from services.ledger.domain import (
     ClaimAction,
     EventDraft,
@@ -28,6 +29,7 @@ KEPT = "KEPT_USER_EDIT"
 
 _LOADING = frozenset({OutcomeResult.CREATED, OutcomeResult.UPDATED, OutcomeResult.MATCHED, OutcomeResult.UNCHANGED})
 _UNDOING = frozenset({OutcomeResult.DELETED, OutcomeResult.RESTORED, OutcomeResult.KEPT})
+_REPAIRING = frozenset({OutcomeResult.RESTORED, OutcomeResult.KEPT, OutcomeResult.REJECTED, OutcomeResult.WAITING})
 _LASTING = frozenset({Resolution.NONE, Resolution.SKIP, Resolution.WITHOUT_REFERENCE})
 _UNCLAIMED = {"holder": "", "claim_action": ClaimAction.NONE, "claim_token": "", "claim_batch_id": "", "claim_expire_time": None}
 
@@ -40,6 +42,8 @@ class Sender:
     run_id: str
     is_undo: bool
     now: datetime
+    is_repair: bool = False
+    """Fields are set back: whatever comes of it, the record stays loaded."""
 
     @property
     def replica(self) -> str:
@@ -69,6 +73,8 @@ def settle(record: Record, outcome: Outcome, sender: Sender) -> Settlement | Non
     if outcome.result in _LOADING:
         return _loaded(record, outcome, sender)
     free = replace(record, **_freeing(sender))
+    if sender.is_repair and record.reason != UNEXPECTED and outcome.result in _REPAIRING:
+        return _repaired(free, outcome, sender)
     if outcome.result in _UNDOING:
         return _undone(free, outcome, sender)
     if outcome.result is OutcomeResult.NOT_TRIED:
@@ -125,6 +131,15 @@ def _undone(free: Record, outcome: Outcome, sender: Sender) -> Settlement:
     flag_reason = outcome.flag_reason or (reason if is_kept else "")
     flags = (_item(settled, flag_reason, outcome.message, sender, is_blocking=False),) if flag_reason else ()
     return Settlement(settled, _event(f"record.{outcome.result}", settled, outcome, sender), flags, ends_review=True)
+
+
+def _repaired(free: Record, outcome: Outcome, sender: Sender) -> Settlement:
+    """Its fields stand as they were loaded, or what kept them from it is told; the next comparison shows which."""
+    is_done = outcome.result is OutcomeResult.RESTORED
+    state = RecordState.MATCHED if free.is_preexisting and not free.pre_image else RecordState.LOADED
+    settled = replace(free, state=state, undo_run_id=sender.run_id)
+    flags = () if is_done else (_item(settled, outcome.reason or KEPT, outcome.message, sender, is_blocking=False),)
+    return Settlement(settled, _event("record.repaired" if is_done else "record.kept", settled, outcome, sender), flags)
 
 
 def _released(record: Record, free: Record, outcome: Outcome, sender: Sender) -> Settlement:
