@@ -86,7 +86,7 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     if batch.state is BatchState.FINAL:
         decisions = [Decision(record, Action.DONE) for record, _ in pairs]
     elif batch.is_undo and run.kind is RunKind.REPAIR:
-        decisions = [decide_repair(record, wanted, claim, run.run_id) for record, wanted in pairs]
+        decisions = [decide_repair(record, wanted, claim) for record, wanted in pairs]
     elif batch.is_undo:
         decisions = [decide_undo(record, claim) for record, _ in pairs]
     else:
@@ -189,7 +189,8 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
         raise InvalidRequestError(f"migration {request.migration_id} has no record {unknown[0]}")
     is_undo = batch is not None and batch.is_undo
     run = await tx.get_run(request.run_id) if is_undo else None
-    sender = Sender(request.holder, request.run_id, is_undo=is_undo, now=now, is_repair=run is not None and run.kind is RunKind.REPAIR)
+    is_repair = run is not None and run.kind is RunKind.REPAIR
+    sender = Sender(request.holder, request.run_id, is_undo=is_undo, now=now, repair_id=request.batch_id if is_repair else "")
     found: list[Settlement] = []
     token_count = 0
     for outcome in request.outcomes:

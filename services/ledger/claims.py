@@ -221,13 +221,13 @@ def decide_undo(record: Record, claim: Claim) -> Decision:
     return _claimed(record, claim, ClaimAction.RESTORE) if record.pre_image else Decision(record, Action.DONE)
 
 
-def decide_repair(record: Record, wanted: WantedRecord, claim: Claim, run_id: str) -> Decision:
+def decide_repair(record: Record, wanted: WantedRecord, claim: Claim) -> Decision:
     """Decide what to do to set fields of a record back, or to delete a copy that was adopted for it.
 
     It is a restoring, with what shall stand there as the pre-image and with what the reconciliation saw as the last image: so a field that a person
     has changed since then is left alone. Both come with the batch.
     """
-    if record.undo_run_id == run_id or record.state is RecordState.UNDONE or not record.target_id:
+    if record.undo_run_id == claim.batch_id or record.state is RecordState.UNDONE or not record.target_id:
         return Decision(record, Action.DONE)
     early = _repeat_or_held(record, claim)
     action = ClaimAction.DELETE if record.reason == UNEXPECTED else ClaimAction.RESTORE

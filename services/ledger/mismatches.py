@@ -10,6 +10,7 @@ from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger.audit import sign_head
 from services.ledger.domain import EventDraft, RecordState, ReportKind, RunKind
 from services.ledger.migrations import require_migration, standing_of, start_run
+from services.ledger.reconciliation import is_compared
 from services.ledger.repair import Repair, RepairAction, accepted, adopted, hangs_on, plan_repair
 from services.ledger.runs.outcome import Decided, settle_mismatches
 from services.ledger.states import Step, check
@@ -56,6 +57,8 @@ async def plan_repairs(reader: Reader, asked: Asked) -> list[Repair]:
     repairs = {key: plan_repair(found[key], records.get(key), deletes=deletes) for key in meant}
     for key in _hanging(repairs, found, records):
         repairs[key] = plan_repair(found[key], records.get(key), deletes=False)
+    for repair in [one for one in repairs.values() if one.action is RepairAction.CREATE and one.target_entity == "deal"]:
+        repairs |= await _made_with(reader, asked.migration_id, repair)
     return sorted(repairs.values(), key=lambda repair: (_ORDER[repair.action], repair.target_entity, repair.key))
 
 
@@ -125,6 +128,16 @@ async def accept(transaction: Transaction, asked: Asked, signer: Signer) -> int:
     await settle_mismatches(transaction, asked.migration_id, done, [], decided)
     await sign_head(transaction, signer, asked.migration_id, asked.now)
     return len(done)
+
+
+async def _made_with(reader: Reader, migration_id: str, deal: Repair) -> dict[str, Repair]:
+    """Answer lines and value of a deal that is made again: a line cannot change its deal, whether Pipedrive still shows it or not."""
+    source_entity, _, source_id = deal.source_key.partition("/")
+    return {
+        record.key: Repair(record.key, record.target_entity, record.target_id, RepairAction.CREATE, source_key=record.source_key)
+        for record in await reader.list_records_of_source(migration_id, source_entity, source_id)
+        if record.target_entity in {"line_item", "deal_value"} and is_compared(record) and hangs_on(record, "deal", deal.target_id)
+    }
 
 
 def _accepted(mismatches: Sequence[Mismatch], record: Record | None, migration: Migration) -> Record | None:

@@ -42,8 +42,8 @@ class Sender:
     run_id: str
     is_undo: bool
     now: datetime
-    is_repair: bool = False
-    """Fields are set back: whatever comes of it, the record stays loaded."""
+    repair_id: str = ""
+    """Batch that sets fields back: whatever comes of it, the record stays loaded, and is done with this batch. Empty: it is none."""
 
     @property
     def replica(self) -> str:
@@ -73,7 +73,7 @@ def settle(record: Record, outcome: Outcome, sender: Sender) -> Settlement | Non
     if outcome.result in _LOADING:
         return _loaded(record, outcome, sender)
     free = replace(record, **_freeing(sender))
-    if sender.is_repair and record.reason != UNEXPECTED and outcome.result in _REPAIRING:
+    if sender.repair_id and record.reason != UNEXPECTED and outcome.result in _REPAIRING:
         return _repaired(free, outcome, sender)
     if outcome.result in _UNDOING:
         return _undone(free, outcome, sender)
@@ -137,7 +137,7 @@ def _repaired(free: Record, outcome: Outcome, sender: Sender) -> Settlement:
     """Its fields stand as they were loaded, or what kept them from it is told; the next comparison shows which."""
     is_done = outcome.result is OutcomeResult.RESTORED
     state = RecordState.MATCHED if free.is_preexisting and not free.pre_image else RecordState.LOADED
-    settled = replace(free, state=state, undo_run_id=sender.run_id)
+    settled = replace(free, state=state, undo_run_id=sender.repair_id)
     flags = () if is_done else (_item(settled, outcome.reason or KEPT, outcome.message, sender, is_blocking=False),)
     return Settlement(settled, _event("record.repaired" if is_done else "record.kept", settled, outcome, sender), flags)
 
