@@ -5,12 +5,23 @@ Nothing is ever written to a source (X-06). That is not left to the care of conn
 
 from collections.abc import Mapping
 
+import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from services.common.errors import InvalidRequestError
 
 REDIRECTS_MAX = 5
+
+
+class OnceTransport(AiohttpTransport):
+    """Sends every request once. aiohttp repeats a GET by itself when the connection broke: the source would count a call that we do not know of."""
+
+    def get_client(self) -> aiohttp.ClientSession:
+        """Answer the session."""
+        session = super().get_client()
+        session._retry_connection = False  # noqa: SLF001 - there is no public switch
+        return session
 
 
 class GetOnlyTransport(httpx.AsyncBaseTransport):
@@ -37,7 +48,7 @@ class GetOnlyTransport(httpx.AsyncBaseTransport):
 def source_client(headers: Mapping[str, str], *, timeout_seconds: float, follow_redirects: bool = False) -> httpx.AsyncClient:
     """Make a client that can only GET. `timeout_seconds` bounds connecting and each pause between bytes."""
     return httpx.AsyncClient(
-        transport=GetOnlyTransport(AiohttpTransport()),
+        transport=GetOnlyTransport(OnceTransport()),
         headers=dict(headers),
         timeout=httpx.Timeout(timeout_seconds),
         follow_redirects=follow_redirects,

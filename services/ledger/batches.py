@@ -27,6 +27,7 @@ from services.ledger.domain import (
     EventDraft,
     Migration,
     Outcome,
+    OutcomeResult,
     Record,
     ReviewItem,
     Run,
@@ -37,6 +38,8 @@ from services.ledger.domain import (
 from services.ledger.outcomes import Sender, Settlement, settle
 from services.ledger.repository import Transaction
 
+_WITHOUT_ORIGIN = frozenset({"organization_relation", "line_item", "activity", "note", "file"})
+"""Target entities without an external id: equal ones can be taken for each other."""
 _NO_REFERENCES = References(ids={}, pending=frozenset(), missing={})
 
 
@@ -193,7 +196,7 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
     sender = Sender(request.holder, request.run_id, is_undo=is_undo, now=now, repair_id=request.batch_id if is_repair else "")
     found: list[Settlement] = []
     token_count = 0
-    for outcome in request.outcomes:
+    for outcome in await _each_once(tx, request, batch):
         settlement = settle(records[outcome.key], outcome, sender)
         if settlement is not None:
             records[outcome.key] = settlement.record
@@ -201,6 +204,30 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
             token_count += outcome.token_count
     await _keep(tx, request, found, sender, token_count, target_entity=batch.target_entity if batch is not None else "")
     return await _finish(tx, request, batch, records)
+
+
+async def _each_once(tx: Transaction, request: Settle, batch: Batch | None) -> list[Outcome]:
+    """Answer the outcomes, with those unknown that name an object another record owns.
+
+    Two loaders can come to the same object of twins: one has its answer, the other found it in a list before that was settled. Whoever settles
+    first owns it. The other one stays in doubt and looks again: it finds its own, or creates it.
+    """
+    ids = [outcome.target_id for outcome in request.outcomes if outcome.result is OutcomeResult.CREATED and outcome.target_id]
+    if batch is None or batch.target_entity not in _WITHOUT_ORIGIN or not ids:
+        return list(request.outcomes)
+    migration = await tx.get_migration(request.migration_id)
+    owners = await tx.find_targets(migration.target_connection, batch.target_entity, ids) if migration is not None else {}
+    outcomes: list[Outcome] = []
+    for outcome in request.outcomes:
+        is_new = outcome.result is OutcomeResult.CREATED and bool(outcome.target_id)
+        owner = owners.setdefault(outcome.target_id, outcome.key) if is_new else outcome.key
+        if owner == outcome.key:
+            outcomes.append(outcome)
+            continue
+        message = f"{batch.target_entity} {outcome.target_id} belongs to its twin {owner}"
+        calls, tokens = outcome.calls, outcome.token_count
+        outcomes.append(Outcome(outcome.key, OutcomeResult.UNKNOWN, reason="IN_DOUBT", message=message, calls=calls, token_count=tokens))
+    return outcomes
 
 
 async def _keep(tx: Transaction, request: Settle, found: Sequence[Settlement], sender: Sender, token_count: int, *, target_entity: str) -> None:

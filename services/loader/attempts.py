@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NOT_TRIED: Final = Outcome(Result.NOT_TRIED)
 # What stops the whole batch: it would hit every other record too.
-_STOPS: Final = (RateLimitedError, UnauthorizedError, TransientError)
+STOPS: Final = (RateLimitedError, UnauthorizedError, TransientError)
 
 
 class Attempts:
@@ -86,6 +86,14 @@ def parked(message: str) -> Outcome:
     return Outcome(Result.WAITING, reason="TARGET_UNREACHABLE", message=f"Pipedrive fails on this record again and again, others pass: {message}")
 
 
+def doubtful(batch: Batch, error: Exception) -> Outcome:
+    """Answers the outcome of a record whose call was sent and answered with nothing, when finding out about it failed, too: it stays in doubt.
+
+    "Not tried" would withdraw its intent, and what it made would be taken for somebody else's.
+    """
+    return Outcome(Result.UNKNOWN, reason="IN_DOUBT", message=failure(batch, error).message)
+
+
 def failure(batch: Batch, error: Exception) -> Outcome:
     """Answers the outcome of a failed act and stops the batch when the failure would hit the others too. Raises what is a bug."""
     if isinstance(error, OutcomeUnknownError):
@@ -95,7 +103,7 @@ def failure(batch: Batch, error: Exception) -> Outcome:
         return Outcome(result, reason=error.reason, message=error.message)
     if isinstance(error, NotFoundError):
         return Outcome(Result.WAITING, reason="FILE_UNAVAILABLE", message=error.message)
-    if isinstance(error, _STOPS):
+    if isinstance(error, STOPS):
         batch.stop = batch.stop or error
         return NOT_TRIED
     if isinstance(error, TransloadError):

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import TargetRejectedError
+from services.loader.attempts import STOPS, doubtful
 from services.loader.entities import schema
 from services.loader.pipedrive.errors import OutcomeUnknownError
 from services.loader.work import Action, Outcome, Result
@@ -70,7 +71,14 @@ class Definitions:
             except OutcomeUnknownError:
                 await self._doubt.wait_out(None)
                 is_ours = True
-        return await act(is_ours)
+            except STOPS as error:
+                if not is_ours:
+                    raise
+                return doubtful(batch, error)
+        try:
+            return await act(is_ours)
+        except STOPS as error:
+            return doubtful(batch, error)
 
     async def _field(self, batch: Batch, work: Work, known: dict[str, list[FieldDefinition]], is_ours: bool) -> Outcome:
         body = work.body
@@ -114,7 +122,14 @@ class Definitions:
             is_ours = True
         before = await self._before(batch, "field_option") if is_ours else frozenset()
         for _ in range(_TRIES_MAX):
-            definitions = await schema.list_fields(batch.client, batch.shared, entity)
+            try:
+                definitions = await schema.list_fields(batch.client, batch.shared, entity)
+            except STOPS as error:
+                if not is_ours:
+                    raise
+                for work in works:
+                    work.outcome = work.outcome or doubtful(batch, error)
+                return
             field = next((definition for definition in definitions if definition.code == code), None)
             if field is None:
                 raise TargetRejectedError(f"the account has no field {code} on {entity}")

@@ -194,8 +194,9 @@ class LoadWorker:
             await self._upsert.apply(batch)
             outcomes = [outcome_to_proto(work, work.outcome) for work in batch.works if work.outcome is not None]
             is_held = any(work.action is Action.HELD for work in batch.works)
+            is_final = True
             if outcomes or not is_held:
-                await self._settle(message, outcomes, calls_to_proto(batch.shared.log))
+                is_final = await self._settle(message, outcomes, calls_to_proto(batch.shared.log))
         _LOG.info(
             "batch.settled",
             migration_id=message.migration_id,
@@ -204,22 +205,23 @@ class LoadWorker:
             tokens=batch.shared.token_count + sum(work.context.token_count for work in batch.works),
         )
         await self._report(response.connection, batch)
-        return self._next(batch, is_held)
+        return self._next(batch, is_held=is_held, is_final=is_final)
 
-    async def _settle(self, message: MappedBatch, outcomes: list[RecordOutcome], calls: list[TargetCall]) -> None:
-        """Settles, for a while also past an outage of the ledger: what is not settled has to be found out again by listing."""
+    async def _settle(self, message: MappedBatch, outcomes: list[RecordOutcome], calls: list[TargetCall]) -> bool:
+        """Settles, for a while also past an outage of the ledger: what is not settled has to be found out again by listing.
+
+        Answers whether nothing of the batch is open.
+        """
         request_id = str(uuid.uuid4())
         for attempt in range(1, _SETTLES_MAX):
             try:
-                await self._ledger.settle(message, outcomes, calls, request_id=request_id)
+                return await self._ledger.settle(message, outcomes, calls, request_id=request_id)
             except TransientError:
                 await self._clock.sleep(self._backoff.delay_seconds(attempt))
-            else:
-                return
-        await self._ledger.settle(message, outcomes, calls, request_id=request_id)
+        return await self._ledger.settle(message, outcomes, calls, request_id=request_id)
 
     @staticmethod
-    def _next(batch: Batch, is_held: bool) -> TransloadError | None:
+    def _next(batch: Batch, *, is_held: bool, is_final: bool) -> TransloadError | None:
         stop = batch.stop
         if isinstance(stop, UnauthorizedError | RateLimitedError):
             seconds = min(_LOOK_AGAIN_SECONDS, stop.retry_after_seconds if isinstance(stop, RateLimitedError) else _LOOK_AGAIN_SECONDS)
@@ -228,7 +230,10 @@ class LoadWorker:
             return batch.stop
         if any(work.outcome is not None and work.outcome.result is Result.UNKNOWN for work in batch.works):
             return OutcomeUnknownError("some outcomes are not known yet")
-        return ClaimHeldError("another loader has some records of this batch") if is_held else None
+        if is_held:
+            return ClaimHeldError("another loader has some records of this batch")
+        # The ledger knows better than we do, e.g. that an object we found belongs to a twin.
+        return None if is_final else OutcomeUnknownError("the ledger holds records of this batch open")
 
     async def _report(self, connection: str, batch: Batch) -> None:
         """Tells people when the target stops work and when it goes on."""

@@ -7,7 +7,7 @@ Knows nothing of services, ledger or mapping code; only that organizations, pers
 import json
 import re
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -333,3 +333,45 @@ def _by_id(records: list[dict[str, Any]] | dict[str, Any]) -> dict[Any, Any]:
     if isinstance(records, dict):
         return records
     return {(record.get("entity"), record.get("id")): record for record in records}
+
+
+OWNED_KINDS = {
+    "product": "products",
+    "organization": "organizations",
+    "organization_relation": "organization_relations",
+    "person": "persons",
+    "deal": "deals",
+    "line_item": "deal_products",
+    "activity": "activities",
+    "note": "notes",
+    "file": "files",
+    "pipeline": "pipelines",
+    "stage": "stages",
+    "activity_type": "activity_types",
+    "custom_field": "fields",
+}
+"""Target entities and where the export of the account keeps them."""
+
+
+def ownership_problems(before: bytes, after: bytes, owned: Mapping[str, Iterable[str]]) -> list[str]:
+    """Compare what came into being in Pipedrive with what a ledger owns, one by one: the strictest form of "once each".
+
+    Equal records (two like notes on a deal) count, too: there are as many of them as records own one.
+
+    Args:
+        before: export before the migration.
+        after: export now.
+        owned: target entity -> the id each record owns.
+    """
+    first, second = json.loads(before)["state"], json.loads(after)["state"]
+    problems: list[str] = []
+    for entity, kind in OWNED_KINDS.items():
+        known = {_own_id(record) for record in first[kind]}
+        made = Counter(one for one in map(_own_id, second[kind]) if one not in known)
+        ours = Counter(one for one in owned.get(entity, ()) if one not in known)
+        problems += [f"{kind}/{one} is in Pipedrive {made[one]} times, {ours[one]} records own it" for one in made | ours if made[one] != ours[one]]
+    return problems
+
+
+def _own_id(record: Mapping[str, Any]) -> str:
+    return str(record.get("field_code") or record["id"])

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,11 @@ class Installation:
 
     async def cut_power(self) -> None:
         """Kill everything at once, then start it again in the same folder."""
-        for name in ("nats", "ledger", "extractor", "transformer", "loader"):
+        for name in ("nats", *self.stack.names):
             with contextlib.suppress(ProcessLookupError, AssertionError):
                 self.kill(name)
         await self.stack.stop()
-        self.stack = Stack(self.stack.data_dir, env=self.env)
+        self.stack = Stack(self.stack.data_dir, env=self.env, loaders=len(self.stack.loaders))
         await self.stack.start()
         self.client = await self._exits.enter_async_context(Client.connect(self.stack.addresses["ledger"], actor=ACTOR))
 
@@ -269,11 +269,11 @@ class Rehearsal:
 
 
 @contextlib.asynccontextmanager
-async def installation(folder: Path, **env: str) -> AsyncIterator[Installation]:
-    """Start the embedded stack in `folder`; stops it at the end."""
+async def installation(folder: Path, env: Mapping[str, str] | None = None, *, loaders: int = 1) -> AsyncIterator[Installation]:
+    """Start the embedded stack in `folder`; stops it at the end. Settings of the tests themselves (`TRANSLOAD_CHAOS_...`) are kept from it."""
     async with contextlib.AsyncExitStack() as exits:
-        environment = {**os.environ, **env}
-        stack = Stack(folder / "stack", env=environment)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TRANSLOAD_CHAOS_")} | dict(env or {})
+        stack = Stack(folder / "stack", env=environment, loaders=loaders)
         await stack.start()
         client = await exits.enter_async_context(Client.connect(stack.addresses["ledger"], actor=ACTOR))
         installed = Installation(folder, stack, client, environment, exits)

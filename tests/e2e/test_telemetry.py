@@ -39,7 +39,7 @@ async def seen(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seen]:
     """A migration up to its sample; the services have stopped, so that everything was exported."""
     folder: Path = tmp_path_factory.mktemp("telemetry")
     async with collector() as collecting:
-        async with installation(folder, **collecting.environ) as installed, installed.rehearsal(source=("--clients", "8")) as rehearsal:
+        async with installation(folder, collecting.environ) as installed, installed.rehearsal(source=("--clients", "8")) as rehearsal:
             await rehearsal.run_to(pb.MIGRATION_STATE_SAMPLED)
             truth = await rehearsal.truth()
             secrets = rehearsal.keys

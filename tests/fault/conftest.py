@@ -19,5 +19,5 @@ IMPATIENT = {
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def installed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     folder: Path = tmp_path_factory.mktemp("fault")
-    async with installation(folder, **IMPATIENT) as running:
+    async with installation(folder, IMPATIENT) as running:
         yield running

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -29,10 +30,12 @@ class DatabaseFaults:
         refused_share: part of the commits that fail and are rolled back.
         dies_in: the process dies in this many commits from now; 0: not.
         kill: kills the process and starts it again after a while.
+        hits: how often each kind of fault really hit.
     """
 
     draw: Random
-    kill: Callable[[str], None]
+    kill: Callable[[str], object]
+    hits: Counter[str] = field(default_factory=Counter)
     refused_share: float = 0.0
     dies_in: int = 0
 
@@ -47,6 +50,7 @@ class DatabaseFaults:
                 commit(transaction)
                 return
             if self.refused_share and self.draw.random() < self.refused_share:
+                self.hits["database"] += 1
                 raise sqlalchemy.exc.OperationalError("COMMIT", None, Exception("disk I/O error"))
             if self.dies_in:
                 self.dies_in -= 1
@@ -58,6 +62,7 @@ class DatabaseFaults:
             yield
 
     def _die(self, name: str, commit: Callable[[], Any]) -> None:
+        self.hits["dies in commit"] += 1
         if self.draw.random() < 0.5:
             commit()
         self.kill(name)

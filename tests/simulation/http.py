@@ -27,11 +27,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Breakage:
-    """Chances of what happens to one request on the way, beside what the simulators themselves play."""
+    """Chances of what happens to one request on the way, beside what the simulators themselves play.
 
+    Attributes:
+        name: whose way, for the table of hits.
+        cut_upload: for requests whose body is sent piece by piece: the connection breaks in the middle.
+    """
+
+    name: str = ""
     not_sent: float = 0.0
     lost_before: float = 0.0
     lost_after: float = 0.0
+    cut_upload: float = 0.0
 
     def draw(self, network: Network) -> str:
         """Draw what becomes of a request."""
@@ -40,6 +47,7 @@ class Breakage:
         chance = network.draw.random()
         for name, share in (("not_sent", self.not_sent), ("lost_before", self.lost_before), ("lost_after", self.lost_after)):
             if chance < share:
+                network.hits[f"{self.name}: {name.replace('_', ' ')}"] += 1
                 return name
             chance -= share
         return ""
@@ -57,7 +65,7 @@ class PipedriveHttp:
     async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | AsyncIterator[bytes] | None) -> Reply:
         """Send a request once and read the whole answer."""
         network = self._network
-        body = content if isinstance(content, bytes) else b"" if content is None else b"".join([chunk async for chunk in content])
+        body = await self._body(content)
         fate = self._breakage.draw(network)
         if fate == "not_sent":
             await network.hop()
@@ -79,6 +87,22 @@ class PipedriveHttp:
         answered["content-type"] = response.content_type.decode("latin-1")
         return Reply(response.status, answered, response.body)
 
+    async def _body(self, content: bytes | AsyncIterator[bytes] | None) -> bytes:
+        """Take the body; an upload may break off in its middle, and the server, which never had all of it, does nothing."""
+        if content is None or isinstance(content, bytes):
+            return content or b""
+        network = self._network
+        chunks: list[bytes] = []
+        is_cut = self._breakage.cut_upload > 0 and network.draw.random() < self._breakage.cut_upload
+        async for chunk in content:
+            if is_cut and chunks:
+                network.hits[f"{self._breakage.name}: upload cut"] += 1
+                network.trace.note("http upload is cut")
+                await network.hop()
+                raise NoAnswerError("ClientOSError")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
     async def _handle(self, request: Request) -> Response:
         response = await self._app.handle(request)
         self._network.trace.note(f"{request.method} {request.path} {request.query_string.decode()} -> {response.status}", "pipedrive")
@@ -86,7 +110,7 @@ class PipedriveHttp:
 
 
 class SourceTransport(httpx.AsyncBaseTransport):
-    """Stands in for `AiohttpTransport`."""
+    """Stands in for `OnceTransport`."""
 
     def __init__(self, control: Control, network: Network, breakage: Breakage) -> None:
         self._control = control
@@ -120,7 +144,11 @@ class SourceTransport(httpx.AsyncBaseTransport):
         async def serve() -> None:
             await self._control(scope, receive, send)
 
-        await _served(self._network, serve, is_answer_lost=False, seconds=0.0)
+        read_seconds = request.extensions.get("timeout", {}).get("read") or float("inf")
+        try:
+            await _served(self._network, serve, is_answer_lost=False, seconds=read_seconds)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no answer") from error
         if fate == "lost_after" or not messages:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
         body = b"".join(message.get("body", b"") for message in messages[1:])
@@ -152,10 +180,10 @@ class _Body(httpx.AsyncByteStream):
 
 
 async def _served(network: Network, serve: Callable[[], Coroutine[Any, Any, Any]], *, is_answer_lost: bool, seconds: float) -> Any:
-    """Let the world serve something and answer what came of it.
+    """Let the world serve something and answer what came of it within `seconds`; it goes on when nobody waits any more.
 
     Raises:
-        TimeoutError: the answer was lost.
+        TimeoutError: the answer was lost, or too late.
     """
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[Any] = loop.create_future()
@@ -175,7 +203,6 @@ async def _served(network: Network, serve: Callable[[], Coroutine[Any, Any, Any]
             answer, problem = None, error
         if is_answer_lost:
             network.trace.note("http answer is lost on the way back")
-            loop.call_later(seconds, deliver, None, TimeoutError())
         else:
             network.carry(deliver, answer, problem)
 
@@ -183,4 +210,10 @@ async def _served(network: Network, serve: Callable[[], Coroutine[Any, Any, Any]
         loop.create_task(handle(), context=world_context())  # noqa: RUF006 - the loop keeps all its tasks
 
     network.carry(arrive)
-    return await answered
+    if seconds == float("inf"):
+        return await answered
+    silence = loop.call_later(seconds, deliver, None, TimeoutError())
+    try:
+        return await answered
+    finally:
+        silence.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from tests.simulation.faults import Storm, Weather
 from tests.simulation.judge import Judge
@@ -22,13 +22,23 @@ DELTA_SECONDS: Final = 30.0
 """From the end of the load to the changes a delta picks up."""
 
 
+Rollback = Literal["", "at the end", "during the load"]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a seed does."""
+    """What a seed does.
+
+    Attributes:
+        deltas: how many deltas follow the load, the source changing before each.
+        rollback: when everything is taken back.
+        rollback_seconds: for a rollback during the load: how long after the load's beginning.
+    """
 
     size: Size = field(default_factory=Size)
-    has_delta: bool = False
-    has_rollback: bool = False
+    deltas: int = 0
+    rollback: Rollback = ""
+    rollback_seconds: float = 0.0
     weather: Weather = field(default_factory=Weather)
 
     @classmethod
@@ -40,15 +50,22 @@ class Plan:
             is_clean=draw.random() < 0.8,
             loaders=draw.choice((1, 2, 2, 3)),
             plan=plan,
+            seats=draw.choice((1, 2)),
             token_kind=token_kind,
             retry_after=draw.choice(("always", "window", "never")),
             charges_errors=draw.random() < 0.5,
             has_daily_headers=draw.random() < 0.8,
             search_lag_seconds=draw.choice((0.0, 5.0, 60.0)),
+            reset_zone=draw.choice(("UTC", "America/Chicago")),
+            probe_seconds=draw.choice((10, 60, 300)),
+            source_page=draw.choice((500, 500, 7, 3)),
         )
-        has_delta, has_rollback = draw.random() < 0.35, draw.random() < 0.35
-        steps = ["audit", "schema", "sample", "load", *(["delta"] if has_delta else []), *(["rollback"] if has_rollback else [])]
-        return cls(size, has_delta=has_delta, has_rollback=has_rollback, weather=Weather.drawn(draw, steps))
+        deltas = draw.choices((0, 1, 2), (60, 30, 10))[0]
+        rollback: Rollback = draw.choices(("", "at the end", "during the load"), (60, 28, 12))[0]
+        if rollback == "during the load":
+            deltas = 0
+        steps = ["audit", "schema", "sample", "load", *(["delta"] if deltas else []), *(["rollback"] if rollback else [])]
+        return cls(size, deltas, rollback, draw.uniform(0.0, 40.0), weather=Weather.drawn(draw, steps))
 
 
 @dataclass(slots=True)
@@ -74,38 +91,54 @@ class Journey:
         storm = Storm(world, self.plan.weather)
         async with Client.connect("ledger:1", actor=ACTOR) as client:
             operator = self.operator = Operator(client, world.trace, storm.at_step)
-            await operator.create(default_options())
-            await operator.load()
-            await self._settle()
-            self.problems += await judge.after_load(operator)
-            if self.plan.has_delta:
-                await self._delta(operator, judge)
-            if self.plan.has_rollback:
-                judge.before_rollback()
-                await operator.rollback()
-                await self._settle()
-                self.problems += judge.after_rollback()
-            storm.end()
+            try:
+                await self._migrate(operator, judge)
+            finally:
+                storm.end()
+                self.facts["drawn"] = list(self.plan.weather.kinds) if storm.has_begun else []
+                self.facts["hits"] = {name: count for name, count in sorted(world.hits.items()) if count}
             self.problems += await judge.at_the_end(operator)
-            self.facts["blows"] = storm.counts
             self.facts |= {"seconds": operator.seconds, "resumes": operator.resumes, **judge.facts}
 
-    async def _delta(self, operator: Operator, judge: Judge) -> None:
+    async def _migrate(self, operator: Operator, judge: Judge) -> None:
+        await operator.create(default_options())
+        await operator.prepare()
+        if self.plan.rollback == "during the load":
+            await operator.begin_load()
+            await asyncio.sleep(self.plan.rollback_seconds)
+        else:
+            await operator.load()
+            await self._settle()
+            if self.world.source_changes:
+                self.problems += await judge.half_way(operator)
+                await self._delta(operator)
+            self.problems += await judge.after_load(operator)
+            for _ in range(self.plan.deltas):
+                await self._change_and_follow(operator, judge)
+        if self.plan.rollback:
+            judge.before_rollback()
+            await operator.rollback()
+            await self._settle()
+            self.problems += judge.after_rollback()
+
+    async def _change_and_follow(self, operator: Operator, judge: Judge) -> None:
         """Let the source change and a person edit what the source does not change; the edit has to stay."""
         await asyncio.sleep(DELTA_SECONDS)
         world = self.world
-        changes = world.mutate_source(world.draw.getrandbits(31))
-        changed = {change["id"] for change in changes if change["collection"] == "clients"}
-        edited = judge.organization_of_another(changed)
-        before = world.rename_organization(edited, "Edited by a person") if edited else ""
-        await operator.delta()
-        await self._settle()
-        deleted = {(change["collection"], change["id"]) for change in changes if change["kind"] == "deleted"}
-        self.problems += await judge.after_load(operator, deleted_later=deleted, edited=edited)
+        changes = world.change_source(world.draw.getrandbits(31))
+        edited = judge.organization_of_another({change["id"] for change in changes if change["collection"] == "clients"})
         if edited:
-            if world.rename_organization(edited, before) != "Edited by a person":
-                self.problems.append(f"delta: the name a person gave organization {edited} was overwritten")
-            self.facts["edited"] = edited
+            world.people.edit("organization", edited, {"name": f"Edited before a delta ({len(world.people.deeds)})"})
+        await self._delta(operator)
+        self.problems += await judge.after_load(operator)
+
+    async def _delta(self, operator: Operator) -> None:
+        """Pick up what changed in the source, again as long as it changes while it is read."""
+        seen = -1
+        while seen < len(self.world.source_changes):
+            seen = len(self.world.source_changes)
+            await operator.delta()
+            await self._settle()
 
     async def _settle(self) -> None:
         """Let what is still on its way arrive."""

@@ -141,6 +141,7 @@ class NatsStore:
             self._serve(stream)
         else:
             self.network.trace.note(f"nats loses {message_id} after the acknowledgement")
+            self.network.hits["streams: lost"] += 1
         return api.PubAck(stream=stream.config.name or "", seq=sequence)
 
     def add_stream(self, config: api.StreamConfig) -> object:
@@ -211,6 +212,7 @@ class NatsStore:
                 continue
             if self.mischief.shuffled and draw.random() < self.mischief.shuffled:
                 position = draw.randrange(len(stream.queue))
+                self.network.hits["streams: out of order"] += position > 0
                 due, sequence = stream.queue[position]
                 if due > now:
                     position, (due, sequence) = 0, stream.queue[0]
@@ -239,6 +241,7 @@ class NatsStore:
         self.network.carry(subscription.receive, delivery)
         if self.mischief.twice and self.network.draw.random() < self.mischief.twice:
             self.network.trace.note(f"nats delivers {message.headers.get('Nats-Msg-Id', '')} twice")
+            self.network.hits["streams: twice"] += 1
             ticket, message.ticket = message.ticket, 0
             heapq.heappush(stream.queue, (_now() + self.network.draw.random(), message.sequence))
             del ticket
@@ -472,6 +475,8 @@ async def _request(store: NatsStore, serve: Callable[[], object], timeout: float
             answer = serve()
             if not network.is_lost() and network.draw.random() >= store.mischief.ack_lost:
                 network.carry(deliver, answer)
+            else:
+                network.hits["streams: acknowledgement lost"] += store.mischief.ack_lost > 0
 
     def deliver(answer: object) -> None:
         if not answered.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,21 +38,31 @@ class Network:
     Attributes:
         draw: source of all chance on the way.
         lost_share: part of the calls that fail: half before they arrive, half after they were served.
+        hits: how often each kind of fault really hit.
     """
 
     draw: Random
     trace: Trace
     latency: Latency = field(default_factory=Latency)
     lost_share: float = 0.0
+    hits: Counter[str] = field(default_factory=Counter)
 
     def carry(self, deliver: Callable[..., Any], *args: Any) -> asyncio.TimerHandle:
         """Deliver something after the time it takes, whatever becomes of the sender."""
-        return in_world_later(self.latency.draw(self.draw), deliver, *args)
+        return in_world_later(self.seconds(), deliver, *args)
 
     def is_lost(self) -> bool:
         """Draw whether a message is lost."""
-        return self.lost_share > 0 and self.draw.random() < self.lost_share / 2
+        is_lost = self.lost_share > 0 and self.draw.random() < self.lost_share / 2
+        self.hits["lossy"] += is_lost
+        return is_lost
+
+    def seconds(self) -> float:
+        """Draw the time of one message."""
+        seconds = self.latency.draw(self.draw)
+        self.hits["slow"] += seconds > self.latency.usual_seconds
+        return seconds
 
     async def hop(self) -> None:
         """Take the time of one message."""
-        await asyncio.sleep(self.latency.draw(self.draw))
+        await asyncio.sleep(self.seconds())

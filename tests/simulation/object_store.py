@@ -64,7 +64,9 @@ class ObjectStore:
 
     async def _way(self) -> bool:
         await self._network.hop()
-        return self.refused_share > 0 and self._network.draw.random() < self.refused_share
+        is_refused = self.refused_share > 0 and self._network.draw.random() < self.refused_share
+        self._network.hits["staging"] += is_refused
+        return is_refused
 
     async def _way_or_refusal(self) -> None:
         if await self._way():

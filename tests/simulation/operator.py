@@ -25,6 +25,8 @@ STEP_SECONDS_MAX: Final = 30 * 3600.0
 RESUME_SECONDS: Final = 30.0
 """How long a person takes to see to an error."""
 RESUMES_MAX: Final = 50
+QUOTA_SECONDS: Final = 240.0
+"""How long a person looks on while the source's day is used up."""
 LOST: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
 
@@ -42,6 +44,7 @@ class Operator:
     seconds: dict[str, float] = field(default_factory=dict)
     resumes: int = 0
     now_at: str = "create"
+    _quota_since: float = 0.0
 
     async def create(self, options: pb.MigrationOptions) -> None:
         """Create the migration."""
@@ -52,14 +55,22 @@ class Operator:
             forgiven="ALREADY_EXISTS",
         )
 
-    async def load(self) -> None:
-        """Go from the audit to the end of the full load."""
+    async def prepare(self) -> None:
+        """Go from the audit to the approval."""
         await self.step("audit", self.client.start_audit)
         await self._insist(self._confirm)
         await self.step("schema", self.client.apply_schema)
         await self.step("sample", lambda migration_id: self.client.run_sample(migration_id, 5))
         await self._insist(self._approve)
+
+    async def load(self) -> None:
+        """Take the full load to its end."""
         await self.step("load", self.client.start_load)
+
+    async def begin_load(self) -> None:
+        """Start the full load and leave it to itself."""
+        self.on_step("load")
+        await self._insist(lambda: self.client.start_load(MIGRATION), forgiven="RUN_ACTIVE")
 
     async def delta(self) -> None:
         """Pick up what changed."""
@@ -90,12 +101,21 @@ class Operator:
                 self.now_at = f"{name}: {latest.activity or latest.phase} {migration.pause_message}"
                 if latest.run_id == run.run_id and latest.state != pb.RUN_STATE_RUNNING:
                     break
-                if migration.pause_kind in {pb.PAUSE_KIND_ERROR, pb.PAUSE_KIND_USER}:
+                if migration.pause_kind in {pb.PAUSE_KIND_ERROR, pb.PAUSE_KIND_USER} or self._has_waited_enough(migration):
                     await self._see_to(migration)
                 await asyncio.sleep(2.0)
         if latest.state != pb.RUN_STATE_SUCCEEDED:
             raise StepFailedError(f"{name}: {pb.RunState.Name(latest.state)} {latest.reason} {latest.message}")
         self.seconds[name] = round(loop.time() - began, 1)
+
+    def _has_waited_enough(self, migration: pb.Migration) -> bool:
+        """Say whether the source's day is long used up: a person has bought calls by then and lets it look again."""
+        if migration.pause_kind != pb.PAUSE_KIND_SOURCE_QUOTA:
+            self._quota_since = 0.0
+            return False
+        now = asyncio.get_running_loop().time()
+        self._quota_since = self._quota_since or now
+        return now - self._quota_since > QUOTA_SECONDS
 
     async def _see_to(self, migration: pb.Migration) -> None:
         self.resumes += 1

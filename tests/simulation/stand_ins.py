@@ -27,6 +27,8 @@ import services.ledger.sql.ledger
 import services.loader.bootstrap
 from services.common.backoff import Backoff
 from services.common.clock import SystemClock
+from services.extractor.connectors.stel_order import reading
+from services.extractor.connectors.stel_order.client import StelClient
 from services.transformer.mapping import Mapping, load_mapping
 from services.transformer.plan import MappingPlan
 from tests.simulation.http import PipedriveHttp, SourceTransport
@@ -40,8 +42,8 @@ if TYPE_CHECKING:
     from services.transformer.manifest import Manifest
     from tests.simulation.world import World
 
-EPOCH: Final = datetime(2025, 11, 3, 6, 0, tzinfo=UTC)
-"""What true clocks show when a simulation begins."""
+EPOCH: Final = datetime(2025, 11, 3, 5, 56, tzinfo=UTC)
+"""What true clocks show when a simulation begins: four minutes before midnight in Chicago."""
 
 
 def true_time() -> datetime:
@@ -70,9 +72,11 @@ def stand_ins(world: World) -> Iterator[None]:
         put(services.common.jetstream, "Client", type("Client", (SimulatedClient,), {"store": world.nats}))
         put(services.common.staging, "obstore", world.objects)
         put(services.common.staging, "from_url", lambda _url: None)
-        put(services.extractor.http, "AiohttpTransport", lambda: SourceTransport(world.source, world.network, world.source_breakage))
+        put(services.extractor.http, "OnceTransport", lambda: SourceTransport(world.source, world.network, world.source_breakage))
         put(services.loader.bootstrap, "http_client", _pipedrive_client(world))
         put(services.ledger.sql.ledger, "upgrade", _leave_the_schema)
+        put(reading, "PAGE_SIZE", world.size.source_page)
+        put(StelClient.page, "__kwdefaults__", {**(StelClient.page.__kwdefaults__ or {}), "limit": world.size.source_page})
         stack.enter_context(mock.patch.dict(os.environ, world.environ))
         stack.enter_context(world.database.in_force())
         stack.enter_context(_connections_die_with_their_process())

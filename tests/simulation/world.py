@@ -6,6 +6,7 @@ import asyncio
 import gc
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -40,12 +41,15 @@ from services.loader.settings import LoaderSettings
 from services.transformer import bootstrap as transformer
 from services.transformer.settings import TransformerSettings
 from tests.simulation.database import DatabaseFaults
-from tests.simulation.faults import kill
+from tests.simulation.faults.processes import kill
+from tests.simulation.faults.target import label
 from tests.simulation.http import Breakage
 from tests.simulation.nats_server import NatsStore
 from tests.simulation.network import Network
 from tests.simulation.object_store import ObjectStore
+from tests.simulation.people import People
 from tests.simulation.processes import Process
+from tests.simulation.purse import Purse
 from tests.simulation.rpc import Wire
 from tests.simulation.stand_ins import EPOCH, true_time
 
@@ -58,7 +62,9 @@ if TYPE_CHECKING:
 
 _PREPARED: list[bool] = []
 SOURCE_KEY = "source-key"
+"""The source's first key, and the name of the file that holds the present one."""
 TARGET_KEY = "target-key"
+"""The same of Pipedrive."""
 USERS = [
     {"name": "Lucía García", "email": "lucia.garcia@example.com", "active": True, "admin": True},
     {"name": "Mateo Ruiz", "email": "mateo.ruiz@example.com", "active": True},
@@ -90,6 +96,12 @@ class Size:
     has_daily_headers: bool = True
     search_lag_seconds: float = 0.0
     """How long Pipedrive's search does not know a new record."""
+    reset_zone: str = "UTC"
+    """At whose midnight Pipedrive renews the tokens. In America/Chicago it comes four minutes after the beginning, when nobody expects it."""
+    probe_seconds: int = 60
+    """How often the arbiter looks whether there are tokens again."""
+    source_page: int = 500
+    """Records of one page of the source."""
 
 
 class _SourceClock(stel_quota.Clock):
@@ -115,10 +127,18 @@ class World:
     source: Control = field(init=False)
     stel: StelOrder = field(init=False)
     pipedrive: PipedriveApp = field(init=False)
-    source_breakage: Breakage = field(default_factory=Breakage)
-    target_breakage: Breakage = field(default_factory=Breakage)
+    source_breakage: Breakage = field(default_factory=lambda: Breakage("source way"))
+    target_breakage: Breakage = field(default_factory=lambda: Breakage("target way"))
     processes: dict[str, Process] = field(default_factory=dict)
     database: DatabaseFaults = field(init=False)
+    people: People = field(init=False)
+    purse: Purse = field(init=False)
+    before: dict[str, Any] = field(init=False)
+    """What Pipedrive held before the migration began."""
+    source_changes: list[list[dict[str, Any]]] = field(default_factory=list)
+    """What people changed in the source, time by time."""
+    is_calm: bool = False
+    """Whether the bad time is over."""
 
     def __post_init__(self) -> None:
         """Make the world; nothing runs yet."""
@@ -126,21 +146,46 @@ class World:
         self.wire = Wire(self.network)
         self.nats = NatsStore(self.network)
         self.objects = ObjectStore(self.network)
-        self.database = DatabaseFaults(self.draw, lambda name: kill(self, name))
+        self.database = DatabaseFaults(self.draw, lambda name: kill(self, name), self.hits)
         self.stel, self.source = self._make_source()
         self.pipedrive = self._make_target()
+        self.people = People(self.pipedrive, self.trace, self.state, self.folder)
+        self.purse = Purse(self.pipedrive, self.trace)
+        self.before = self.state()
         (self.folder / "ledger.db").write_bytes(_empty_ledger())
         (self.folder / "signing-key.pem").write_bytes(_signing_key())
+        for name in (SOURCE_KEY, TARGET_KEY):
+            self.write_key(name, name)
+
+    @property
+    def hits(self) -> Counter[str]:
+        """How often each kind of fault really hit."""
+        return self.network.hits
+
+    def count_rules(self) -> None:
+        """Count what the simulators' own rules did, before they are taken back."""
+        for where, faults in (("target", self.pipedrive.faults), ("source", self.stel.faults)):
+            for rule in faults.rules:
+                name = label(rule)
+                self.hits["blocked" if name == "403 HTML" else f"{where} faults: {name.replace('_', ' ')}"] += rule.fired
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment all processes share."""
+        """The environment all processes share. Keys stand in files: the environment of a process that runs cannot be changed."""
         return {
             "TRANSLOAD_CONNECTION_SOURCE_URL": "http://source.test/app",
-            "TRANSLOAD_CONNECTION_SOURCE_KEY": SOURCE_KEY,
+            "TRANSLOAD_CONNECTION_SOURCE_KEY_FILE": str(self.folder / SOURCE_KEY),
             "TRANSLOAD_CONNECTION_TARGET_URL": "http://target.test",
-            "TRANSLOAD_CONNECTION_TARGET_KEY": TARGET_KEY,
+            "TRANSLOAD_CONNECTION_TARGET_KEY_FILE": str(self.folder / TARGET_KEY),
         }
+
+    def key(self, name: str) -> str:
+        """Answer the key that stands in a connection's file."""
+        return (self.folder / name).read_text("ascii")
+
+    def write_key(self, name: str, key: str) -> None:
+        """Let the operator write another key into a connection's file."""
+        (self.folder / name).write_text(key, "ascii")
 
     def _make_source(self) -> tuple[StelOrder, Control]:
         clock = _SourceClock()
@@ -162,6 +207,7 @@ class World:
             charge_errors=self.size.charges_errors,
             daily_headers=self.size.has_daily_headers,
             search_lag_seconds=self.size.search_lag_seconds,
+            reset_zone=self.size.reset_zone,
         )
         loop = self.loop
         clock = SandboxClock(lambda: EPOCH.timestamp() + loop.time(), loop.time)
@@ -176,6 +222,7 @@ class World:
             "TRANSLOAD_LOADER_ADDRESS": "loader-1:1",
             "TRANSLOAD_QUOTA_ADDRESS": "loader-1:1",
             "TRANSLOAD_STAGING_URL": "memory:///",
+            "TRANSLOAD_QUOTA_PROBE_SECONDS": str(self.size.probe_seconds),
             "TRANSLOAD_LEDGER_SIGNING_KEY_FILE": str(self.folder / "signing-key.pem"),
             "TRANSLOAD_LEDGER_DATABASE_URL": f"sqlite:///{self.folder / 'ledger.db'}",
         }
@@ -205,23 +252,18 @@ class World:
         state: dict[str, Any] = orjson.loads(export_state(self.pipedrive.account)[0])
         return state
 
-    def rename_organization(self, organization_id: int, name: str) -> str:
-        """Let a person give an organization another name in Pipedrive's application; answers the name it had."""
-        before = self.pipedrive.account.store["organization"].get(organization_id)
-        assert before is not None
-        self.pipedrive.engine.people.do({"edit": {"kind": "organization", "id": organization_id, "values": {"name": name}}})
-        return str(before["name"])
-
     def truth(self) -> dict[str, Any]:
         """Answer everything the source holds."""
         answer = self.source._answer(Request("GET", "/_sandbox/truth"))
         truth: dict[str, Any] = orjson.loads(answer.body)
         return truth
 
-    def mutate_source(self, seed: int) -> list[dict[str, Any]]:
+    def change_source(self, seed: int) -> list[dict[str, Any]]:
         """Change the source as a day of work does."""
         answer = self.source._answer(Request("POST", "/_sandbox/mutate", body=orjson.dumps({"seed": seed})))
         changes: list[dict[str, Any]] = orjson.loads(answer.body)["changes"]
+        self.source_changes.append(changes)
+        self.trace.note(f"the source changes: {[(change['kind'], change['collection'], change['id']) for change in changes]}", "people")
         return changes
 
 

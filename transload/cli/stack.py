@@ -18,7 +18,7 @@ from transload.cli import output
 from transload.cli.session import DEFAULT_DATA_DIR, EXIT_UNREACHABLE, JsonOption
 from transload.embedded import state
 from transload.embedded.errors import StackError
-from transload.embedded.stack import Stack, run_stack
+from transload.embedded.stack import LOADERS_MAX, Stack, run_stack
 
 STOP_SECONDS_MAX = 60.0
 PING_SECONDS_MAX = 2.0
@@ -26,8 +26,13 @@ PING_SECONDS_MAX = 2.0
 DataDirOption = Annotated[Path, typer.Option("--data-dir", envvar="TRANSLOAD_DATA_DIR", help="Folder of ledger, staging, streams and logs.")]
 
 
-def up(*, data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
-    """Start NATS and the four services on this machine, and keep them running until Ctrl-C.
+LoadersOption = Annotated[
+    int, typer.Option("--loaders", min=1, max=LOADERS_MAX, help="Loaders to run; they share the target's budget, and one stands in for another.")
+]
+
+
+def up(*, data_dir: DataDirOption = DEFAULT_DATA_DIR, loaders: LoadersOption = 1) -> None:
+    """Start NATS and the services on this machine, and keep them running until Ctrl-C.
 
     Goes on where the ledger stands, also after a power cut. Connections come from TRANSLOAD_CONNECTION_<NAME>_URL and _KEY or _KEY_FILE, or from
     <data-dir>/connections/<name>/{url,key}.
@@ -39,7 +44,7 @@ def up(*, data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
         output.stderr.print(f"Up. Data and logs in {data_dir}; Ctrl-C stops. Next: transload migration create", markup=False)
 
     try:
-        asyncio.run(run_stack(data_dir.resolve(), env=os.environ, on_ready=ready))
+        asyncio.run(run_stack(data_dir.resolve(), env=os.environ, loaders=loaders, on_ready=ready))
     except StackError as error:
         output.stderr.print(str(error), markup=False)
         raise typer.Exit(EXIT_UNREACHABLE) from error

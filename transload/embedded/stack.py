@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 SERVICES: Final = ("ledger", "extractor", "transformer", "loader")
 NATS: Final = "nats"
+LOADERS_MAX: Final = 16
+_ARBITERS_MAX: Final = 2
+"""Loaders that may keep the budgets: the first, and one that stands in for it."""
 START_SECONDS_MAX: Final = 60.0
 # After a power cut the kernel may take a moment to give the ports of killed processes back.
 PORT_WAIT_SECONDS: Final = 5.0
@@ -45,23 +48,27 @@ _CHANNEL_OPTIONS: Final = (
 
 
 class Stack:
-    """NATS and the four services on this machine.
+    """NATS and the services on this machine.
 
     Attributes:
         data_dir: where everything is kept.
+        names: the services; of several loaders the first is `loader`, the others `loader-2` and so on.
         addresses: service name -> `host:port`; the same after a restart unless somebody else took the port.
         nats_url: where NATS listens.
     """
 
-    def __init__(self, data_dir: Path, *, env: Mapping[str, str]) -> None:
+    def __init__(self, data_dir: Path, *, env: Mapping[str, str], loaders: int = 1) -> None:
         """Prepares; nothing runs yet.
 
         Args:
             data_dir: made if missing.
             env: environment of the services; `TRANSLOAD_STAGING_URL`, `TRANSLOAD_LEDGER_DATABASE_URL` and `TRANSLOAD_CONNECTIONS_DIR` in it win over
                 the folder's own, the addresses do not.
+            loaders: how many of them, 1 to 16.
         """
         self.data_dir = data_dir.absolute()
+        self.loaders = tuple("loader" if number == 1 else f"loader-{number}" for number in range(1, loaders + 1))
+        self.names = (*(name for name in SERVICES if name != "loader"), *self.loaders)
         self.addresses: dict[str, str] = {}
         self.nats_url = ""
         self._env = dict(env)
@@ -79,7 +86,7 @@ class Stack:
         try:
             nats_port = await self._choose_ports()
             self._prepare_folders(nats_port)
-            self._processes = {NATS: self._nats()} | {name: self._service(name) for name in SERVICES}
+            self._processes = {NATS: self._nats()} | {name: self._service(name) for name in self.names}
             for process in self._processes.values():
                 process.start()
             await self._wait_until_serving(timeout_seconds)
@@ -125,7 +132,7 @@ class Stack:
         """Takes the ports of the last run where they are free, others else; answers the one of NATS."""
         before = state.read(self.data_dir)
         wanted = {NATS: _port(before.get("nats_url", ""))}
-        wanted |= {name: _port(before.get("services", {}).get(name, {}).get("address", "")) for name in SERVICES}
+        wanted |= {name: _port(before.get("services", {}).get(name, {}).get("address", "")) for name in self.names}
         until = time.monotonic() + PORT_WAIT_SECONDS
         while any(port and not ports.is_free(port) for port in wanted.values()) and time.monotonic() < until:  # noqa: ASYNC110 - nothing tells us
             await asyncio.sleep(_POLL_SECONDS)
@@ -135,7 +142,7 @@ class Stack:
             is_usable = port != 0 and port not in chosen.values() and ports.is_free(port)
             chosen[name] = port if is_usable else ports.choose({*chosen.values(), *wanted.values()}, rng)
         self.nats_url = f"nats://{ports.HOST}:{chosen[NATS]}"
-        self.addresses = {name: f"{ports.HOST}:{chosen[name]}" for name in SERVICES}
+        self.addresses = {name: f"{ports.HOST}:{chosen[name]}" for name in self.names}
         return chosen[NATS]
 
     def _prepare_folders(self, nats_port: int) -> None:
@@ -163,14 +170,14 @@ class Stack:
             "TRANSLOAD_LEDGER_DATABASE_URL": f"sqlite:///{folder / 'ledger.db'}",
             "TRANSLOAD_CONNECTIONS_DIR": str(folder / "connections"),
         }
-        fixed = {f"TRANSLOAD_{service.upper()}_ADDRESS": address for service, address in self.addresses.items()} | {
-            "TRANSLOAD_QUOTA_ADDRESS": self.addresses["loader"],
+        fixed = {f"TRANSLOAD_{service.upper()}_ADDRESS": self.addresses[service] for service in SERVICES} | {
+            "TRANSLOAD_QUOTA_ADDRESS": ",".join(self.addresses[loader] for loader in self.loaders[:_ARBITERS_MAX]),
             "TRANSLOAD_NATS_URL": self.nats_url,
             "TRANSLOAD_NATS_REPLICAS": "1",
             "TRANSLOAD_DATA_DIR": str(folder),
             "TRANSLOAD_GRPC_LISTEN": self.addresses[name],
             # The same name after every restart: by it the ledger knows that the claims of the process before are free.
-            "TRANSLOAD_REPLICA": f"{name}-1",
+            "TRANSLOAD_REPLICA": name if name in self.loaders[1:] else f"{name}-1",
             "PYTHONUNBUFFERED": "1",
         }
         env = {**defaults, **self._env, **fixed}
@@ -178,7 +185,7 @@ class Stack:
         return self._process(name, self._command(name), env)
 
     def _command(self, name: str) -> tuple[str, ...]:
-        return (sys.executable, "-m", f"services.{name}")
+        return (sys.executable, "-m", f"services.{'loader' if name in self.loaders else name}")
 
     def _process(self, name: str, command: tuple[str, ...], env: Mapping[str, str]) -> ManagedProcess:
         return ManagedProcess(name, command, env=env, log_path=self.data_dir / "logs" / f"{name}.log", on_change=self._write_state)
@@ -195,7 +202,7 @@ class Stack:
             state.write(self.data_dir, content)
 
     async def _wait_until_serving(self, timeout_seconds: float) -> None:
-        waiting = set(SERVICES)
+        waiting = set(self.names)
 
         async def wait_for(name: str) -> None:
             async with _health(self.addresses[name]) as stub:
@@ -205,12 +212,12 @@ class Stack:
                     await asyncio.sleep(_POLL_SECONDS)
             waiting.discard(name)
 
-        tasks = [asyncio.create_task(wait_for(name)) for name in SERVICES]
+        tasks = [asyncio.create_task(wait_for(name)) for name in self.names]
         try:
             async with asyncio.timeout(timeout_seconds):
                 await asyncio.gather(*tasks)
         except TimeoutError as error:
-            name = min(waiting, key=SERVICES.index)
+            name = min(waiting, key=self.names.index)
             problem = _problem(self._processes[name].log_tail())
             raise StackError(
                 f"not ready after {timeout_seconds:g} s: {', '.join(sorted(waiting))}; see {self.data_dir / 'logs'}; {name} says: {problem}"
@@ -221,13 +228,15 @@ class Stack:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def run_stack(data_dir: Path, *, env: Mapping[str, str] | None = None, on_ready: Callable[[Stack], None] | None = None) -> None:
+async def run_stack(
+    data_dir: Path, *, env: Mapping[str, str] | None = None, loaders: int = 1, on_ready: Callable[[Stack], None] | None = None
+) -> None:
     """Runs a stack until SIGTERM or SIGINT, then stops it cleanly. `on_ready` is called once all services are ready.
 
     Raises:
         StackError: it cannot start.
     """
-    stack = Stack(data_dir, env=os.environ if env is None else env)
+    stack = Stack(data_dir, env=os.environ if env is None else env, loaders=loaders)
     running = asyncio.current_task()
     stop = asyncio.Event()
 

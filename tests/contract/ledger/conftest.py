@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +11,7 @@ from services.ledger.sql.ledger import SqlLedger
 from tests.contract.ledger.world import World
 from tests.fakes.clock import FakeClock
 from tests.fakes.postgres import PostgresUnavailableError, create_database, postgres_server
+from tests.simulation.loop import SimulatedLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -31,10 +34,13 @@ def postgres() -> Iterator[str]:
         server.__exit__(None, None, None)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
+@pytest.fixture(params=["sqlite", "sqlite in the loop", "postgresql"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty database of each kind; "in the loop" does the work of threads in the loop itself, as the simulation does."""
+    if request.param == "sqlite in the loop":
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "run_in_executor", partial(SimulatedLoop.run_in_executor, loop))  # type: ignore[arg-type]  # any loop will do
+    if request.param.startswith("sqlite"):
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     return await create_database(request.getfixturevalue("postgres"), f"ledger_{next(_NUMBERS)}")
 

@@ -110,6 +110,30 @@ async def test_a_port_taken_by_somebody_else_is_replaced(tmp_path: Path, monkeyp
             assert second.addresses["loader"] == before["loader"]
 
 
+@pytest.mark.requirement("G-03")
+async def test_several_loaders_share_the_budgets_and_two_of_them_may_keep_these(tmp_path: Path) -> None:
+    stack = IdleStack(tmp_path, env=ENV, loaders=3)
+    await stack.start()
+    try:
+        assert stack.loaders == ("loader", "loader-2", "loader-3")
+        environments = [psutil.Process(pid).environ() for name in stack.loaders if (pid := stack.pid(name))]
+        assert [environment["TRANSLOAD_REPLICA"] for environment in environments] == ["loader-1", "loader-2", "loader-3"]
+        assert {environment["TRANSLOAD_QUOTA_ADDRESS"] for environment in environments} == {
+            f"{stack.addresses['loader']},{stack.addresses['loader-2']}"
+        }
+        assert {environment["TRANSLOAD_LOADER_ADDRESS"] for environment in environments} == {stack.addresses["loader"]}
+        assert len({environment["TRANSLOAD_GRPC_LISTEN"] for environment in environments}) == 3
+        before = stack.pid("loader-3")
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+        await until(lambda: stack.pid("loader-3") not in {None, before})
+    finally:
+        await stack.stop()
+    # Fewer the next time: the others keep their places.
+    async with started(tmp_path) as fewer:
+        assert fewer.addresses == {name: address for name, address in stack.addresses.items() if name not in {"loader-2", "loader-3"}}
+
+
 @pytest.mark.parametrize("name", EVERYTHING)
 async def test_a_killed_process_is_started_again(tmp_path: Path, name: str) -> None:
     async with started(tmp_path) as stack:

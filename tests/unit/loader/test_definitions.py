@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from services.common.errors import TransientError
 from tests.unit.loader.test_worker import result_of
 from tests.unit.loader.world import SettleLostError, World
 from transload.v1 import ledger_service_pb2 as pb
@@ -184,3 +185,42 @@ async def test_an_option_whose_deletion_was_not_answered_counts_as_deleted(world
     await world.load("field_option", {key: {"entity": "person", "field_code": "label_ids", "label": "Partner"}})
     world.fault("cut_after", method="DELETE", path="options", times=1)
     assert result_of((await world.undo("field_option", [key]))[key]) == "DELETED"
+
+
+SCHEMA: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "custom_field": ("/dealFields", "Fields", {"entity": "deal", "field_name": "Document number", "field_type": "varchar"}),
+    "pipeline": ("/pipelines", "pipelines", {"name": "Quotes"}),
+    "activity_type": ("/activityTypes", "activityTypes", {"name": "Payment", "icon_key": "task"}),
+}
+
+
+@pytest.mark.requirement("L-05", "L-10", "L-15")
+@pytest.mark.parametrize("target_entity", sorted(SCHEMA))
+async def test_what_was_made_stays_in_doubt_when_finding_out_fails_too_and_is_known_as_ours_later(world: World, target_entity: str) -> None:
+    created, listed, payload = SCHEMA[target_entity]
+    key = f"{target_entity}:schema/one"
+    world.fault("cut_after", method="POST", path=created, times=1)
+    world.fault("error_before", method="GET", path=listed, nth=list(range(2, 20)))
+    with pytest.raises(TransientError):
+        await world.load(target_entity, {key: payload})
+    outcome = world.ledger.entry(key).outcome
+    assert outcome is not None
+    assert result_of(outcome) == "UNKNOWN"
+    world.clear_faults()
+    assert result_of((await world.load(target_entity, {key: payload}))[key]) == "CREATED"
+    assert result_of((await world.undo(target_entity, [key]))[key]) == "DELETED"
+
+
+@pytest.mark.requirement("L-05", "L-10", "L-15")
+async def test_options_that_were_added_stay_in_doubt_when_finding_out_fails_too(world: World) -> None:
+    await world.load("custom_field", {KIND: {"entity": "deal", "field_name": "Kind", "field_type": "enum", "options": ["Quote"]}})
+    code = world.ledger.entry(KIND).target_id
+    keys = [f"field_option:schema/deal.kind/{label}" for label in ("Order", "Invoice")]
+    batch = {key: {"entity": "deal", "field_code": code, "label": key.rpartition("/")[2]} for key in keys}
+    world.fault("cut_after", method="POST", path="/options", times=1)
+    world.fault("error_before", method="GET", path="Fields", nth=list(range(2, 20)))
+    with pytest.raises(TransientError):
+        await world.load("field_option", batch)
+    assert {result_of(world.ledger.entry(key).outcome) for key in keys} == {"UNKNOWN"}
+    world.clear_faults()
+    assert {result_of(outcome) for outcome in (await world.load("field_option", batch)).values()} == {"CREATED"}
