@@ -177,9 +177,11 @@ class Client:
         request = pb.StartLoadRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor)
         return (await self._call(self._stub.StartLoad, request)).run
 
-    async def run_delta(self, migration_id: str) -> pb.Run:
-        """L-11: picks up what changed in the source."""
-        request = pb.RunDeltaRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor)
+    async def run_delta(self, migration_id: str, *, includes_rolled_back: bool = False) -> pb.Run:
+        """L-11: picks up what changed in the source, and on request what partial rollbacks took back."""
+        request = pb.RunDeltaRequest(
+            migration_id=migration_id, request_id=_request_id(), actor=self._actor, includes_rolled_back=includes_rolled_back
+        )
         return (await self._call(self._stub.RunDelta, request)).run
 
     async def reconcile(self, migration_id: str, *, file_sample_size: int = 0, relation_sample_size: int = 0) -> pb.Run:
@@ -232,13 +234,24 @@ class Client:
         )
         return (await self._call(self._stub.AcceptMismatches, request, timeout_seconds=600.0)).accepted_count
 
-    async def plan_rollback(self, migration_id: str) -> pb.PlanRollbackResponse:
+    async def plan_rollback(self, migration_id: str, scope: pb.TakeBackScope | None = None) -> pb.PlanRollbackResponse:
         """L-15: says what a rollback would do and cost."""
-        return await self._call(self._stub.PlanRollback, pb.PlanRollbackRequest(migration_id=migration_id))
+        return await self._call(self._stub.PlanRollback, pb.PlanRollbackRequest(migration_id=migration_id, scope=scope))
 
-    async def rollback(self, migration_id: str) -> pb.Run:
-        """L-15: takes everything back."""
-        request = pb.RollbackMigrationRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor)
+    async def iterate_kept(self, migration_id: str) -> AsyncIterator[pb.KeptRecord]:
+        """L-15: yields what rollbacks kept in Pipedrive, and why."""
+        token = ""
+        while True:
+            response = await self._call(self._stub.ListKept, pb.ListKeptRequest(migration_id=migration_id, page_size=1000, page_token=token))
+            for record in response.records:
+                yield record
+            token = response.next_page_token
+            if not token:
+                return
+
+    async def rollback(self, migration_id: str, scope: pb.TakeBackScope | None = None) -> pb.Run:
+        """L-15: takes everything back, or a part; starts a run."""
+        request = pb.RollbackMigrationRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor, scope=scope)
         return (await self._call(self._stub.RollbackMigration, request)).run
 
     # --- looking ----------------------------------------------------------------------------------------------------

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
+
+from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger.claims import (
     REFERENCE_MISSING,
@@ -29,6 +32,8 @@ from services.ledger.domain import (
     Outcome,
     OutcomeResult,
     Record,
+    RecordFilter,
+    RecordState,
     ReviewItem,
     Run,
     RunKind,
@@ -36,7 +41,10 @@ from services.ledger.domain import (
     review_item_id,
 )
 from services.ledger.outcomes import Sender, Settlement, settle
+from services.ledger.reconciliation import VALUE_FIELDS
 from services.ledger.repository import Transaction
+from services.ledger.runs.context import RunContext
+from transload.v1.records_pb2 import MappedRecord
 
 _WITHOUT_ORIGIN = frozenset({"organization_relation", "line_item", "activity", "note", "file"})
 """Target entities without an external id: equal ones can be taken for each other."""
@@ -66,6 +74,18 @@ class Begun:
     migration: Migration
     run: Run
 
+    @property
+    def look_age(self) -> timedelta | None:
+        """How long ago the records of an undo batch were compared with what was loaded; None: they were not."""
+        looked = RunContext.of(self.run).look_time if self.run.kind is RunKind.ROLLBACK else 0.0
+        return timedelta(seconds=max(0.0, self.claim.now.timestamp() - looked)) if looked else None
+
+    @property
+    def deletes_edited(self) -> bool:
+        """Whether a rollback takes what people edited."""
+        # A repair deletes copies only, each of them named by a person.
+        return self.run.kind is RunKind.REPAIR or (self.run.kind is RunKind.ROLLBACK and RunContext.of(self.run).scope.deletes_edited)
+
 
 async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta, *, steady_now: datetime | None = None) -> Begun:
     """Claim the records of a batch, write the intents and say what is to be done. Claims are measured by `steady_now`, if given.
@@ -91,12 +111,49 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     elif batch.is_undo and run.kind is RunKind.REPAIR:
         decisions = [decide_repair(record, wanted, claim) for record, wanted in pairs]
     elif batch.is_undo:
-        decisions = [decide_undo(record, claim) for record, _ in pairs]
+        decisions = await _with_lines(tx, begin, [decide_undo(record, claim) for record, _ in pairs])
     else:
         policy = migration.options.conflict_policy
         decisions = [decide_load(record, wanted, claim, references, policy) for record, wanted in pairs]
     await _store(tx, begin, batch, decisions, now)
     return Begun(decisions, references, sorted(dropped_references(pairs, references)), claim, migration, run)
+
+
+async def _with_lines(tx: Transaction, begin: Begin, decisions: list[Decision]) -> list[Decision]:
+    """Answer decisions on deals with what else stands in Pipedrive: their lines, and the value that lines or a late link gave them."""
+    ids = [item.record.target_id for item in decisions if item.record.target_entity == "deal" and item.action is Action.DELETE]
+    if not ids:
+        return decisions
+    lines: dict[str, dict[str, Any]] = {target_id: {} for target_id in ids}
+    for line in await tx.list_records_by_parent(begin.migration_id, "line_item", ids):
+        if line.has_target:
+            lines[line.parent_target_id][line.target_id] = orjson.loads(line.image or "{}")
+    values = {
+        record.target_id: orjson.loads(record.image or "{}") for record in await tx.list_records_by_target(begin.migration_id, "deal_value", ids)
+    }
+    doubtful = await _deals_with_doubtful_lines(tx, begin.migration_id)
+    found = []
+    for decision in decisions:
+        record = decision.record
+        if record.target_id not in lines or decision.action is not Action.DELETE:
+            found.append(decision)
+            continue
+        image = orjson.loads(record.image or "{}")
+        if image and lines[record.target_id]:
+            # Lines make the value; only a late link says what it shall be.
+            image = {name: value for name, value in image.items() if name not in VALUE_FIELDS} | values.get(record.target_id, {})
+        elif image:
+            image |= values.get(record.target_id, {})
+        told = "" if record.key in doubtful else canonical_json(lines[record.target_id]).decode()
+        found.append(replace(decision, record=replace(record, image=canonical_json(image).decode() if image else ""), lines=told, stored=record))
+    return found
+
+
+async def _deals_with_doubtful_lines(tx: Transaction, migration_id: str) -> set[str]:
+    """Answer keys of deals on which lines may stand that we do not know of: at most as many as were on their way when a load ended."""
+    which = RecordFilter(target_entity="line_item", states=(RecordState.IN_DOUBT, RecordState.CLAIMED, RecordState.WAITING))
+    doubtful = [record for record in await tx.list_records(migration_id, which) if record.intent_record and not record.target_id]
+    return {reference.key for record in doubtful for reference in MappedRecord.FromString(record.intent_record).references}
 
 
 def _unseen(begin: Begin, batch: Batch, wanted: WantedRecord) -> Record:
@@ -112,7 +169,7 @@ async def _resolve(tx: Transaction, begin: Begin, batch: Batch, wanted: Sequence
 
 async def _store(tx: Transaction, begin: Begin, batch: Batch, decisions: Sequence[Decision], now: datetime) -> None:
     changed = [decision for decision in decisions if decision.is_changed]
-    await tx.save_records([decision.record for decision in changed])
+    await tx.save_records([decision.stored or decision.record for decision in changed])
     blocked = [decision for decision in changed if decision.action is Action.BLOCKED]
     await tx.open_review_items([_missing_item(decision.record, now) for decision in blocked])
     replica = begin.holder.partition("/")[0]
@@ -190,10 +247,10 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
     unknown = [outcome.key for outcome in request.outcomes if outcome.key not in records]
     if unknown:
         raise InvalidRequestError(f"migration {request.migration_id} has no record {unknown[0]}")
-    is_undo = batch is not None and batch.is_undo
-    run = await tx.get_run(request.run_id) if is_undo else None
-    is_repair = run is not None and run.kind is RunKind.REPAIR
-    sender = Sender(request.holder, request.run_id, is_undo=is_undo, now=now, repair_id=request.batch_id if is_repair else "")
+    sender = Sender(request.holder, request.run_id, is_undo=batch is not None and batch.is_undo, now=now)
+    if sender.is_undo and (run := await tx.get_run(request.run_id)) is not None:
+        repair_id = request.batch_id if run.kind is RunKind.REPAIR else ""
+        sender = replace(sender, scope=RunContext.of(run).scope, repair_id=repair_id)
     found: list[Settlement] = []
     token_count = 0
     for outcome in await _each_once(tx, request, batch):
@@ -243,6 +300,10 @@ async def _keep(tx: Transaction, request: Settle, found: Sequence[Settlement], s
     if request.request_id and request.shared_calls and not is_told_before:
         await tx.save_response(identity, b"", sender.now)
     await tx.save_records(await _ordered(tx, request.migration_id, found))
+    if sender.is_undo:
+        gone = [settlement.record.key for settlement in found if settlement.event.result == OutcomeResult.DELETED]
+        await tx.forget_kept(request.migration_id, keys=gone)
+    await tx.save_kept([settlement.kept for settlement in found if settlement.kept is not None])
     await tx.open_review_items([item for settlement in found for item in settlement.review_items])
     over = [settlement.record.key for settlement in found if settlement.ends_review]
     await tx.close_review_items(request.migration_id, over, sender.replica, sender.now)

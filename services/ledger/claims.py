@@ -100,6 +100,10 @@ class Decision:
     """Canonical JSON of what stands in for the last image; empty: the record's own."""
     before: bytes = b""
     """The same for the pre-image."""
+    lines: str = ""
+    """Undo of a deal: its lines as loaded, JSON object of line id → image; empty: not to be compared."""
+    stored: Record | None = None
+    """What is written instead of `record`, where the loader is told more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +188,8 @@ def decide_load(record: Record, wanted: WantedRecord, claim: Claim, references: 
         references: how the batch's references resolve.
         conflict_policy: the migration's own: `source`, `target` or empty (ask).
     """
-    if record.state is RecordState.SKIPPED and record.resolution is Resolution.SKIP:
+    if record.state in {RecordState.SKIPPED, RecordState.UNDONE} and record.resolution is Resolution.SKIP:
+        # A person left it out, or a partial rollback took it back.
         return Decision(record, Action.DONE)
     early = _repeat_or_held(record, claim)
     if early is not None:
@@ -336,4 +341,15 @@ def _claimed(record: Record, claim: Claim, action: ClaimAction, wanted: WantedRe
 
 def _forgotten(record: Record) -> Record:
     """A record that was taken back begins anew."""
-    return replace(record, target_id="", parent_target_id="", payload_digest="", image="", pre_image="", is_preexisting=False, undo_run_id="")
+    return replace(
+        record,
+        target_id="",
+        parent_target_id="",
+        payload_digest="",
+        image="",
+        pre_image="",
+        is_preexisting=False,
+        undo_run_id="",
+        reason="",
+        message="",
+    )

@@ -210,6 +210,7 @@ def decision_to(decision: Decision) -> ledger_service_pb2.RecordDecision:
         intent_time=to_timestamp(record.intent_time) if decision.action is Action.IN_DOUBT else None,
         conflict_policy=decision.conflict_policy,
         parent_target_id=record.parent_target_id,
+        lines_json=decision.lines.encode(),
     )
 
 
@@ -244,6 +245,8 @@ def outcome_from(outcome: ledger_service_pb2.RecordOutcome) -> Outcome:
         reason=reason,
         message=_words(outcome.message),
         flag_reason=check_reason(outcome.flag_reason, "outcomes.flag_reason"),
+        edited_fields=tuple(map(_words, outcome.edited_fields)),
+        stuck_fields=tuple(outcome.stuck_fields),
         calls=tuple(call_from(call) for call in outcome.calls),
         token_count=sum(call.token_count for call in outcome.calls),
     )

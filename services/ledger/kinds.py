@@ -161,6 +161,21 @@ class IssueKind(StrEnum):
     FLAGGED = "flagged"
 
 
+class KeptReason(StrEnum):
+    """Why a rollback left something, or lists it."""
+
+    EDITED = "edited"
+    """Of ours, and changed by somebody since it was loaded."""
+    NEEDED = "needed"
+    """Of ours, and something that stays refers to it."""
+    UNRESTORED = "unrestored"
+    """There before us; fields stay as they are."""
+    THEIRS = "theirs"
+    """A person's own record that refers to records of ours."""
+    OUTSIDE = "outside"
+    """Of ours and not to be taken back, but refers to what is."""
+
+
 class ReportKind(StrEnum):
     """Documents kept per migration; all of them can be erased."""
 

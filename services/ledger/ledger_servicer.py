@@ -161,6 +161,8 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             claim_duration=codec.to_duration(self._claim_ttl),
             connection=begun.migration.target_connection,
             run_kind=codec.run_kind_to(begun.run.kind),
+            deletes_edited=begun.deletes_edited,
+            look_age=None if begun.look_age is None else codec.to_duration(begun.look_age),
         )
 
     async def SettleBatch(self, request: pb.SettleBatchRequest, context: Context) -> pb.SettleBatchResponse:  # noqa: N802, ARG002

@@ -29,8 +29,8 @@ _FACTORS: Final[Mapping[str, int]] = {"Lite": 1, "Growth": 2, "Premium": 5, "Ult
 """Tokens a day and seat are 30,000 times this."""
 _MORE_CALLS: Final = 0.05
 """Calls above the plan in the upper end of the band: lost answers and repeated reads."""
-_ROUND_TRIP_SECONDS: Final = 0.3
-_WINDOW_SECONDS: Final = 2.0
+ROUND_TRIP_SECONDS: Final = 0.3
+WINDOW_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,12 @@ def spent_for_load(runs: Sequence[Run]) -> int:
     return sum(run.token_count for kind, run in _latest(runs).items() if kind in LOADING)
 
 
+def spent_on_loading(runs: Sequence[Run]) -> int:
+    """Answer the tokens spent on everything a rollback takes back: schema, samples, loads and deltas."""
+    kinds = {RunKind.SCHEMA, RunKind.SAMPLE, RunKind.LOAD, RunKind.DELTA}
+    return sum(run.token_count for run in runs if run.kind in kinds)
+
+
 def planned(plan: Mapping[str, Any], kind: RunKind) -> int:
     """Answer the tokens planned for a step; 0 for one without a plan."""
     return int((plan.get("steps") or {}).get(kind.value, {}).get("tokens", 0))
@@ -153,7 +159,7 @@ def days(left: int, plan: Mapping[str, Any], quota: Mapping[str, Any]) -> dict[s
         "rollback_reserve": budget.rollback_reserve,
         "others_a_day": others,
         "days": budget.band(left),
-        "hours_at_least": round(calls * left / tokens / window * (_WINDOW_SECONDS + _ROUND_TRIP_SECONDS) / 3600, 2) if window else None,
+        "hours_at_least": round(calls * left / tokens / window * (WINDOW_SECONDS + ROUND_TRIP_SECONDS) / 3600, 2) if window else None,
         "what_if": what_if(left, budget, str((quota.get("plan") or {}).get("name"))),
         "rollback": _rollback(plan, budget),
     }

@@ -12,6 +12,7 @@ from services.ledger.codec import to_timestamp
 from services.ledger.domain import (
     EntityCount,
     Event,
+    Kept,
     Mapping,
     Migration,
     MigrationState,
@@ -23,9 +24,11 @@ from services.ledger.domain import (
     Run,
     RunKind,
     RunState,
+    Scope,
     SourceIssue,
     TargetCount,
 )
+from services.ledger.load_plan import ROUND_TRIP_SECONDS, WINDOW_SECONDS, Budget
 from services.ledger.review import resolutions_of
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1 import records_pb2
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.ledger.repair import Repair
+    from services.ledger.runs.rollback_plan import RollbackPlan
     from transload.audit.heads import AuditHead
 
 STATES = {state: pb.MigrationState.Value(f"MIGRATION_STATE_{state.name}") for state in MigrationState}
@@ -59,6 +63,7 @@ def options_from_proto(options: pb.MigrationOptions) -> Options:
         connector_json=options.connector_json,
         mapping_overrides_yaml=options.mapping_overrides_yaml,
         conflict_policy=options.conflict_policy,
+        requires_rehearsal=options.requires_rehearsal,
     )
 
 
@@ -72,6 +77,7 @@ def options_to_proto(options: Options) -> pb.MigrationOptions:
         connector_json=options.connector_json,
         mapping_overrides_yaml=options.mapping_overrides_yaml,
         conflict_policy=options.conflict_policy,
+        requires_rehearsal=options.requires_rehearsal,
     )
 
 
@@ -95,7 +101,12 @@ def run_to_proto(run: Run, progress: PhaseProgress | None = None) -> pb.Run:
 
 
 def migration_to_proto(
-    migration: Migration, *, run: Run | None = None, progress: PhaseProgress | None = None, open_review_count: int = 0
+    migration: Migration,
+    *,
+    run: Run | None = None,
+    progress: PhaseProgress | None = None,
+    open_review_count: int = 0,
+    kept_count: int = 0,
 ) -> pb.Migration:
     """Write a migration with its latest run."""
     return pb.Migration(
@@ -117,6 +128,55 @@ def migration_to_proto(
         create_time=to_timestamp(migration.create_time),
         latest_run=run_to_proto(run, progress) if run else None,
         open_review_count=open_review_count,
+        is_rehearsed=bool(migration.rehearsed_digest) and migration.rehearsed_digest == migration.approved_digest,
+        kept_count=kept_count,
+    )
+
+
+def scope_from_proto(scope: pb.TakeBackScope) -> Scope:
+    """Read what is taken back."""
+    return Scope(target_entity=scope.target_entity, key=scope.key, is_sample=scope.is_sample, deletes_edited=scope.deletes_edited)
+
+
+def kept_to_proto(kept: Kept) -> pb.KeptRecord:
+    """Write something a rollback left in Pipedrive."""
+    return pb.KeptRecord(
+        key=kept.key,
+        target_entity=kept.target_entity,
+        target_id=kept.target_id,
+        reason=kept.reason.value,
+        fields=kept.fields,
+        references=kept.references,
+        message=kept.message,
+        run_id=kept.run_id,
+        keep_time=to_timestamp(kept.keep_time),
+    )
+
+
+def rollback_plan_to_proto(plan: RollbackPlan, *, load_token_count: int, quota: dict[str, Any]) -> pb.PlanRollbackResponse:
+    """Write the plan of a rollback. Its days count the whole daily budget: a rollback may use every share that is kept back."""
+    daily, remaining, window = (int(quota.get(name) or 0) for name in ("daily_token_limit", "daily_token_remaining", "window_limit"))
+    today = daily if quota.get("daily_token_remaining") is None else remaining
+    call_count = sum(step.delete_count + step.restore_count for step in plan.steps if step.token_count > step.read_token_count)
+    return pb.PlanRollbackResponse(
+        steps=[
+            pb.RollbackStep(
+                phase=phase_to_proto(step.phase),
+                target_entity=step.target_entity,
+                delete_count=step.delete_count,
+                restore_count=step.restore_count,
+                token_count=step.token_count,
+                read_token_count=step.read_token_count,
+            )
+            for step in plan.steps
+        ],
+        token_count=plan.token_count,
+        in_doubt_count=plan.in_doubt_count,
+        load_token_count=load_token_count,
+        day_count=Budget(daily, today, 0, 0, 0).days(plan.token_count) if daily else 0,
+        seconds_at_least=round(call_count / window * (WINDOW_SECONDS + ROUND_TRIP_SECONDS)) if window else 0,
+        kept_count=plan.kept_count,
+        outside_count=plan.outside_count,
     )
 
 

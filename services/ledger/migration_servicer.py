@@ -15,12 +15,14 @@ from services.ledger import migration_codec as write
 from services.ledger.audit import inclusion_paths, sign_head, verify_trail
 from services.ledger.domain import Mapping, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
 from services.ledger.journey import describe_journey, list_views, source_key_of
+from services.ledger.keeping import OURS
 from services.ledger.migrations import require_migration
 from services.ledger.reconciled import describe_reconciliation
 from services.ledger.runs.audit import target_json_of
 from services.ledger.runs.driver import mapping_yaml_of, snapshot_of
-from services.ledger.runs.rollback import plan_rollback
+from services.ledger.runs.rollback_plan import plan_rollback
 from services.ledger.runs.sampled import FILE_BYTES, RELATION
+from services.ledger.scope import check_scope
 from services.ledger.summary import Sources, summarize
 from services.ledger.watch import Watch
 from transload.v1 import migration_service_pb2 as pb
@@ -235,7 +237,7 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
 
     async def RunDelta(self, request: pb.RunDeltaRequest, context: Context) -> pb.RunDeltaResponse:  # noqa: N802, ARG002
         """Start a delta."""
-        return await self._start("RunDelta", request, RunKind.DELTA, pb.RunDeltaResponse)
+        return await self._start("RunDelta", request, RunKind.DELTA, pb.RunDeltaResponse, includes_rolled_back=request.includes_rolled_back)
 
     async def Reconcile(self, request: pb.ReconcileRequest, context: Context) -> pb.ReconcileResponse:  # noqa: N802, ARG002
         """Start a reconciliation."""
@@ -296,27 +298,32 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
     async def PlanRollback(self, request: pb.PlanRollbackRequest, context: Context) -> pb.PlanRollbackResponse:  # noqa: N802, ARG002
         """Say what a rollback would do."""
         async with self._ledger.read() as reader:
-            await require_migration(reader, request.migration_id)
-            steps, in_doubt_count = await plan_rollback(reader, request.migration_id)
-        return pb.PlanRollbackResponse(
-            steps=[
-                pb.RollbackStep(
-                    phase=write.phase_to_proto(step.phase),
-                    target_entity=step.target_entity,
-                    delete_count=step.delete_count,
-                    restore_count=step.restore_count,
-                    token_count=step.token_count,
-                )
-                for step in steps
-            ],
-            token_count=sum(step.token_count for step in steps),
-            in_doubt_count=in_doubt_count,
-        )
+            migration = await require_migration(reader, request.migration_id)
+            plan = await plan_rollback(reader, migration, write.scope_from_proto(request.scope))
+            runs = await reader.list_runs(request.migration_id)
+            report = await reader.get_report(request.migration_id, ReportKind.TARGET)
+        quota = (orjson.loads(report.content).get("quota") or {}) if report else {}
+        return write.rollback_plan_to_proto(plan, load_token_count=load_plan.spent_on_loading(runs), quota=quota)
 
     async def RollbackMigration(self, request: pb.RollbackMigrationRequest, context: Context) -> pb.RollbackMigrationResponse:  # noqa: N802, ARG002
-        """Start taking everything back."""
+        """Start taking everything back, or a part."""
         codec.require(request.actor, "actor")
-        return await self._start("RollbackMigration", request, RunKind.ROLLBACK, pb.RollbackMigrationResponse)
+        scope = write.scope_from_proto(request.scope)
+        check_scope(scope)
+        async with self._ledger.read() as reader:
+            migration = await require_migration(reader, request.migration_id)
+            if scope.is_partial:  # says at once that there is no such record
+                await plan_rollback(reader, migration, scope)
+        return await self._start("RollbackMigration", request, RunKind.ROLLBACK, pb.RollbackMigrationResponse, scope=scope)
+
+    async def ListKept(self, request: pb.ListKeptRequest, context: Context) -> pb.ListKeptResponse:  # noqa: N802, ARG002
+        """List what rollbacks kept."""
+        size = _page_size(request.page_size, "records")
+        async with self._ledger.read() as reader:
+            await require_migration(reader, request.migration_id)
+            rows = await reader.list_kept(request.migration_id, after_key=request.page_token, limit=size)
+        token = rows[-1].key if len(rows) == size else ""
+        return pb.ListKeptResponse(records=[write.kept_to_proto(row) for row in rows], next_page_token=token)
 
     async def CompleteMigration(self, request: pb.CompleteMigrationRequest, context: Context) -> pb.CompleteMigrationResponse:  # noqa: N802, ARG002
         """Close a migration."""
@@ -465,14 +472,15 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         run = await reader.latest_run(migration.migration_id)
         progress = await reader.phase_progress(run.run_id, run.phase) if run is not None and run.phase else None
         open_count = await reader.count_open_review_items(migration.migration_id)
-        return write.migration_to_proto(migration, run=run, progress=progress, open_review_count=open_count)
+        kept_count = await reader.count_kept(migration.migration_id, OURS)
+        return write.migration_to_proto(migration, run=run, progress=progress, open_review_count=open_count, kept_count=kept_count)
 
-    async def _start(self, name: str, request: Any, kind: RunKind, response_type: type[Response], **numbers: Any) -> Response:
-        """Start a run and answer it; `numbers` as `start_run` takes them."""
+    async def _start(self, name: str, request: Any, kind: RunKind, response_type: type[Response], **wishes: Any) -> Response:
+        """Start a run and answer it; `wishes` as `start_run` takes them."""
 
         async def act(transaction: Transaction) -> Response:
             now = self._tools.clock.now()
-            run = await migrations.start_run(transaction, request.migration_id, kind, actor=request.actor, now=now, **numbers)
+            run = await migrations.start_run(transaction, request.migration_id, kind, actor=request.actor, now=now, **wishes)
             return response_type(run=write.run_to_proto(run))
 
         return await self._once(name, request.request_id, response_type, act)

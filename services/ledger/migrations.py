@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ import orjson
 
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError, PreconditionError
 from services.ledger.domain import (
+    EVERYTHING,
     EventDraft,
     ExtractionState,
     Mapping,
@@ -21,7 +22,9 @@ from services.ledger.domain import (
     Run,
     RunKind,
     RunState,
+    Scope,
 )
+from services.ledger.keeping import OURS
 from services.ledger.runs.audit import with_new_mapping
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import after, unpaused
@@ -72,6 +75,9 @@ async def standing_of(reader: Reader, migration: Migration) -> Standing:
         approved_diff_digest=migration.approved_digest,
         approved_mapping_digest=migration.mapping_digest if migration.approved_digest else "",
         has_loaded_records=bool(await reader.count_records_to_undo(migration.migration_id)),
+        has_kept_records=bool(await reader.count_kept(migration.migration_id, OURS)),
+        requires_rehearsal=migration.options.requires_rehearsal,
+        rehearsed_digest=migration.rehearsed_digest,
     )
 
 
@@ -106,14 +112,16 @@ async def start_run(
     now: datetime,
     sample_size: int = 0,
     asked: Mapping_[str, int] | None = None,
+    scope: Scope = EVERYTHING,
+    includes_rolled_back: bool = False,
 ) -> Run:
-    """Start a run; the coordinator takes it up after the commit. `asked` are numbers the run's driver knows.
+    """Start a run; the coordinator takes it up after the commit. `asked` are numbers the run's driver knows, `scope` is what a rollback takes.
 
     Raises:
         PreconditionError: The state of the migration does not allow it.
     """
     migration = await require_migration(transaction, migration_id)
-    check(Step(kind.value), await standing_of(transaction, migration))
+    check(Step(kind.value), await standing_of(transaction, migration), scope=scope)
     if kind is RunKind.ROLLBACK:
         await _cancel_active(transaction, migration, actor=actor, now=now)
     runs = await transaction.list_runs(migration_id)
@@ -125,11 +133,18 @@ async def start_run(
         start_time=after((known.start_time for known in runs), now),
         activity="starting",
         planned_token_count=planned,
-        context_json=RunContext(sample_size=sample_size, asked={name: number for name, number in (asked or {}).items() if number}).to_json(),
+        context_json=RunContext(
+            sample_size=sample_size,
+            asked={name: number for name, number in (asked or {}).items() if number},
+            scope=scope,
+            includes_rolled_back=includes_rolled_back,
+        ).to_json(),
     )
     await transaction.save_run(run)
     await transaction.save_migration(replace(migration, **unpaused()))
-    payload = {"run_id": run.run_id, "mapping_digest": migration.mapping_digest, "sample_size": sample_size}
+    payload: dict[str, object] = {"run_id": run.run_id, "mapping_digest": migration.mapping_digest, "sample_size": sample_size}
+    if kind is RunKind.ROLLBACK:
+        payload["scope"] = asdict(scope)
     await transaction.append_event(migration_id, EventDraft(kind="run.started", actor=actor, result=kind.value, payload=payload))
     return run
 

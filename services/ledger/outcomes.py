@@ -11,21 +11,27 @@ from typing import Any
 import orjson
 
 from services.common.canonical import canonical_json
+from services.common.edits import references
 from services.ledger.claims import UNEXPECTED
 from services.ledger.domain import (
+    EVERYTHING,
     ClaimAction,
     EventDraft,
+    Kept,
+    KeptReason,
     Outcome,
     OutcomeResult,
     Record,
     RecordState,
     Resolution,
     ReviewItem,
+    Scope,
     review_item_id,
 )
 
 DUPLICATE = "DUPLICATE_KEY"
 KEPT = "KEPT_USER_EDIT"
+ROLLED_BACK = "SKIPPED_ROLLED_BACK"
 
 _LOADING = frozenset({OutcomeResult.CREATED, OutcomeResult.UPDATED, OutcomeResult.MATCHED, OutcomeResult.UNCHANGED})
 _UNDOING = frozenset({OutcomeResult.DELETED, OutcomeResult.RESTORED, OutcomeResult.KEPT})
@@ -44,6 +50,8 @@ class Sender:
     now: datetime
     repair_id: str = ""
     """Batch that sets fields back: whatever comes of it, the record stays loaded, and is done with this batch. Empty: it is none."""
+    scope: Scope = EVERYTHING
+    """What the run takes back."""
 
     @property
     def replica(self) -> str:
@@ -62,6 +70,8 @@ class Settlement:
     """True when the record came into being with this outcome and gets a creation order."""
     ends_review: bool = False
     """True when open items that held the record up are over."""
+    kept: Kept | None = None
+    """What is noted because it stays in Pipedrive."""
     twin: Record | None = None
     """A second copy in the target, kept as a record of its own, so that a rollback takes it back, too."""
 
@@ -117,20 +127,40 @@ def _loaded(record: Record, outcome: Outcome, sender: Sender) -> Settlement:
 def _undone(free: Record, outcome: Outcome, sender: Sender) -> Settlement:
     is_kept = outcome.result is OutcomeResult.KEPT
     reason = outcome.reason or (KEPT if is_kept and outcome.message else "")
+    # What a part of a migration leaves alone is still loaded; what it takes back stays out until somebody asks for it.
+    is_still_loaded = is_kept and not free.is_preexisting and not sender.scope.is_whole
+    is_left_out = sender.scope.is_partial and not is_still_loaded
     settled = replace(
         free,
-        state=RecordState.UNDONE,
+        state=RecordState.LOADED if is_still_loaded else RecordState.UNDONE,
         target_id=free.target_id or outcome.target_id,
         intent_time=None,
         intent_record=b"",
-        reason=reason,
+        reason="" if is_still_loaded else reason or (ROLLED_BACK if is_left_out else ""),
         message=outcome.message,
-        resolution=Resolution.NONE,
+        resolution=Resolution.SKIP if is_left_out else Resolution.NONE,
         undo_run_id=sender.run_id,
     )
     flag_reason = outcome.flag_reason or (reason if is_kept else "")
     flags = (_item(settled, flag_reason, outcome.message, sender, is_blocking=False),) if flag_reason else ()
-    return Settlement(settled, _event(f"record.{outcome.result}", settled, outcome, sender), flags, ends_review=True)
+    event = _event(f"record.{outcome.result}", settled, outcome, sender)
+    return Settlement(settled, event, flags, ends_review=True, kept=_kept(settled, outcome, sender) if is_kept and outcome.message else None)
+
+
+def _kept(record: Record, outcome: Outcome, sender: Sender) -> Kept:
+    image = orjson.loads(outcome.image or "{}")
+    return Kept(
+        migration_id=record.migration_id,
+        key=record.key,
+        target_entity=record.target_entity,
+        target_id=record.target_id,
+        reason=KeptReason.UNRESTORED if record.is_preexisting else KeptReason.EDITED,
+        run_id=sender.run_id,
+        keep_time=sender.now,
+        fields=(*outcome.edited_fields, *outcome.stuck_fields),
+        references=tuple(dict.fromkeys(f"{entity}/{number}" for entity, number in references(record.target_entity, image))),
+        message=outcome.message,
+    )
 
 
 def _repaired(free: Record, outcome: Outcome, sender: Sender) -> Settlement:
@@ -231,6 +261,8 @@ def _event(kind: str, record: Record, outcome: Outcome, sender: Sender) -> Event
         "message": outcome.message,
         "flag_reason": outcome.flag_reason,
         "payload_digest": outcome.payload_digest,
+        "edited_fields": list(outcome.edited_fields),
+        "stuck_fields": list(outcome.stuck_fields),
         "calls": [dict(call) for call in outcome.calls],
     }
     payload: dict[str, Any] = {"run_id": sender.run_id} | {name: value for name, value in told.items() if value}

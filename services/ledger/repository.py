@@ -21,6 +21,8 @@ from services.ledger.domain import (
     EventDraft,
     Extraction,
     ExtractionEntity,
+    Kept,
+    KeptReason,
     Manifest,
     Mapping,
     Migration,
@@ -162,17 +164,26 @@ class Reader(Protocol):
         """List what several source records of one entity became in a phase."""
         ...
 
+    async def list_records_by_parent(self, migration_id: str, target_entity: str, parent_target_ids: Collection[str]) -> Sequence[Record]:
+        """List records of a target entity that hang on these (line items, relations), by key."""
+        ...
+
+    async def list_records_by_target(self, migration_id: str, target_entity: str, target_ids: Collection[str]) -> Sequence[Record]:
+        """List records of a target entity by their ids in Pipedrive."""
+        ...
+
     async def list_records_to_undo(
-        self, migration_id: str, phase: int, target_entity: str, *, run_id: str = "", limit: int = 1000
+        self, migration_id: str, phase: int, target_entity: str, *, run_id: str = "", is_selected: bool = False, limit: int = 1000
     ) -> Sequence[Record]:
         """List records with something to take back (created, changed, in doubt), the latest first.
 
         Undone ones drop out, and so do those the rollback run `run_id` is done with (kept, refused): repeat from the start until nothing comes.
+        With `is_selected` only those `add_undo_selection` noted for the run.
         """
         ...
 
-    async def count_records_to_undo(self, migration_id: str) -> Sequence[UndoCount]:
-        """Count what a rollback would do, by phase and target entity, last phase first."""
+    async def count_records_to_undo(self, migration_id: str, *, selected_by: str = "") -> Sequence[UndoCount]:
+        """Count what a rollback would do, by phase and target entity, last phase first; `selected_by` a run: only what it selected."""
         ...
 
     async def find_targets(self, target_connection: str, target_entity: str, target_ids: Collection[str]) -> dict[str, str]:
@@ -181,6 +192,15 @@ class Reader(Protocol):
 
     async def count_records(self, migration_id: str, which: RecordFilter) -> int:
         """Count mapped records."""
+        ...
+
+    # what rollbacks kept
+    async def list_kept(self, migration_id: str, *, after_key: str = "", limit: int = 1000) -> Sequence[Kept]:
+        """List what was kept, by key."""
+        ...
+
+    async def count_kept(self, migration_id: str, reasons: Collection[KeptReason]) -> int:
+        """Count what was kept for one of these reasons."""
         ...
 
     # source records
@@ -377,6 +397,18 @@ class Transaction(Reader, Protocol):
 
     async def next_create_orders(self, migration_id: str, count: int) -> int:
         """Reserve consecutive creation orders and answer the first."""
+        ...
+
+    async def save_kept(self, kept: Sequence[Kept]) -> None:
+        """Write what was kept, new or changed."""
+        ...
+
+    async def forget_kept(self, migration_id: str, *, reasons: Collection[KeptReason] = (), keys: Collection[str] = ()) -> None:
+        """Forget what was kept: for these reasons, and these keys."""
+        ...
+
+    async def add_undo_selection(self, run_id: str, keys: Collection[str]) -> None:
+        """Note records a partial rollback takes back; known ones are left as they are."""
         ...
 
     async def replace_source_issues(

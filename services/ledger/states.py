@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from services.common.errors import PreconditionError
-from services.ledger.domain import MigrationState, RunKind, RunState
+from services.ledger.domain import MigrationState, RunKind, RunState, Scope
 
 
 class Step(StrEnum):
@@ -86,6 +86,11 @@ class Standing:
     approved_mapping_digest: str = ""
     # True when a record of ours is, or may be, in the target.
     has_loaded_records: bool = False
+    # True when rollbacks kept records of ours because of people's edits.
+    has_kept_records: bool = False
+    requires_rehearsal: bool = False
+    # Digest of the approved diff whose sample was taken back with a clean comparison.
+    rehearsed_digest: str = ""
 
     @property
     def is_confirmed(self) -> bool:
@@ -102,6 +107,11 @@ class Standing:
             and self.approved_mapping_digest == self.diff_mapping_digest == self.mapping_digest
         )
 
+    @property
+    def is_rehearsed(self) -> bool:
+        """True when the approved sample was taken back and left nothing behind."""
+        return bool(self.rehearsed_digest) and self.rehearsed_digest == self.approved_diff_digest
+
 
 def allowed_steps(standing: Standing) -> tuple[Step, ...]:
     """Answers every step that `check` would let through, with digests as they stand."""
@@ -115,22 +125,24 @@ def allowed_steps(standing: Standing) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def check(step: Step, standing: Standing, *, digest: str = "") -> None:
+def check(step: Step, standing: Standing, *, digest: str = "", scope: Scope | None = None) -> None:
     """Lets a step through or says why not.
 
     Args:
         step: What is asked for.
         standing: How the migration stands.
         digest: For `confirm_mapping` the mapping's digest that was looked at, for `approve` the diff's.
+        scope: For `rollback`, what is taken back; everything by default.
 
     Raises:
-        PreconditionError: With reason WRONG_STATE, RUN_ACTIVE, MAPPING_NOT_CONFIRMED, NOT_APPROVED or DIGEST_MISMATCH.
+        PreconditionError: With reason WRONG_STATE, RUN_ACTIVE, MAPPING_NOT_CONFIRMED, NOT_APPROVED,
+            NOT_REHEARSED or DIGEST_MISMATCH.
     """
     if step in (Step.PAUSE, Step.RESUME):
         _check_pausing(step, standing)
         return
     if step is Step.ROLLBACK:
-        _check_rollback(standing)
+        _check_rollback(standing, scope or Scope())
         return
     if standing.active_run is not None:
         raise PreconditionError(
@@ -150,6 +162,12 @@ def check(step: Step, standing: Standing, *, digest: str = "") -> None:
         _check_approve(standing, digest)
     if step is Step.LOAD and not standing.is_approved:
         raise _not_approved()
+    if step is Step.LOAD and standing.requires_rehearsal and not standing.is_rehearsed:
+        raise PreconditionError(
+            "the full load is locked: this migration wants a rehearsal. Take the approved sample back (`transload rollback --sample`); when the"
+            " account then is as it was before, the load is unlocked",
+            reason="NOT_REHEARSED",
+        )
 
 
 def state_after_step(step: Step, standing: Standing) -> MigrationState:
@@ -165,9 +183,9 @@ def state_after_step(step: Step, standing: Standing) -> MigrationState:
     return standing.state
 
 
-def state_after_run(kind: RunKind, end: RunState, state: MigrationState) -> MigrationState:
-    """Answers the state after a run ended; a run that did not succeed changes nothing."""
-    if end is not RunState.SUCCEEDED:
+def state_after_run(kind: RunKind, end: RunState, state: MigrationState, *, is_whole: bool = True) -> MigrationState:
+    """Answers the state after a run ended; a run that did not succeed changes nothing, nor does a rollback of a part (not `is_whole`)."""
+    if end is not RunState.SUCCEEDED or (kind is RunKind.ROLLBACK and not is_whole):
         return state
     return _STATE_AFTER.get(kind, state)
 
@@ -193,12 +211,32 @@ def _check_pausing(step: Step, standing: Standing) -> None:
         raise PreconditionError("the migration is not paused and nothing is running", reason="WRONG_STATE", metadata={"state": standing.state})
 
 
-def _check_rollback(standing: Standing) -> None:
+def _check_rollback(standing: Standing, scope: Scope) -> None:
     if standing.active_run is RunKind.ROLLBACK:
         raise PreconditionError("a rollback is already going", reason="RUN_ACTIVE", metadata={"run_kind": Step.ROLLBACK})
+    if standing.active_run is not None and not scope.is_whole:
+        raise PreconditionError(
+            f"a run ({standing.active_run}) of this migration is still going; a part can be taken back when it has ended, everything at any time",
+            reason="RUN_ACTIVE",
+            metadata={"run_kind": standing.active_run},
+        )
+    if scope.is_sample and standing.state not in {_S.PREPARED, _S.SAMPLED, _S.APPROVED}:
+        raise PreconditionError(
+            f"there is no sample to take back in state {standing.state}: it has become part of the load, or was not loaded yet",
+            reason="WRONG_STATE",
+            metadata={"state": standing.state},
+        )
     if standing.state is _S.ROLLED_BACK:
+        if standing.has_kept_records and scope.is_whole and scope.deletes_edited:
+            return
+        if standing.has_kept_records:
+            raise PreconditionError(
+                "everything but what people edited was taken back: list it with `transload rollback --kept`; `--edited delete` takes it, too",
+                reason="WRONG_STATE",
+                metadata={"state": standing.state},
+            )
         raise _wrong_state(Step.ROLLBACK, standing)
-    if not standing.has_loaded_records:
+    if not standing.has_loaded_records and not (standing.has_kept_records and scope.deletes_edited):
         raise PreconditionError(
             "nothing of this migration is in Pipedrive, so there is nothing to take back",
             reason="WRONG_STATE",

@@ -61,6 +61,8 @@ def batch_from_proto(
         shared=context,
         started=started,
         reference_ids=dict(response.reference_ids),
+        deletes_edited=response.deletes_edited,
+        look_age=response.look_age.ToTimedelta().total_seconds() if response.HasField("look_age") else None,
     )
 
 
@@ -89,6 +91,7 @@ def _work(
         parent_target_id=decision.parent_target_id,
         group=record.group,
         missing=tuple(missing),
+        lines=orjson.loads(decision.lines_json) if decision.lines_json else None,
     )
 
 
@@ -141,6 +144,8 @@ def outcome_to_proto(work: Work, outcome: Outcome) -> ledger_service_pb2.RecordO
         payload_digest=work.payload_digest,
         parent_target_id=outcome.parent_target_id,
         flag_reason=outcome.flag_reason,
+        edited_fields=outcome.edited_fields,
+        stuck_fields=outcome.stuck_fields,
     )
 
 

@@ -66,6 +66,44 @@ class ReadBack:
         self._client = client
         self._context = context
 
+    async def changed(self, target_entity: str, since: datetime) -> AsyncGenerator[Page, None]:
+        """Yields what was changed at or after `since`, archived deals last.
+
+        Raises:
+            InvalidRequestError: no such entity, or one that has no list of its own.
+        """
+        entity = RECORD_ENTITIES.get(target_entity)
+        if entity is None or entity is LINE_ITEM or entity is ORGANIZATION_RELATION:
+            raise InvalidRequestError(f"target_entity {target_entity!r} has no list by time of change")
+        listings = [entity.scan_changed(self._client, self._context, since)]
+        if entity is DEAL:
+            listings.append(DEAL.scan_archived(self._client, self._context, since=since))
+        for listing in listings:
+            async with aclosing(listing) as pages:
+                async for page in pages:
+                    yield [(found.target_id, found.image) for found in page]
+
+    async def newest(self, target_entity: str, target_ids: Sequence[str]) -> AsyncGenerator[Page, None]:
+        """Yields notes or files by falling id until all wanted ones were passed.
+
+        Raises:
+            InvalidRequestError: another entity.
+        """
+        entity = RECORD_ENTITIES.get(target_entity)
+        if not isinstance(entity, OffsetEntity) or entity is ORGANIZATION_RELATION:
+            raise InvalidRequestError(f"target_entity {target_entity!r} is read by its ids")
+        wanted = set(target_ids)
+        lowest = min(map(_number, wanted), default=0)
+        query: dict[str, str | int] = {"sort": "id DESC"}
+        name = f"{entity.operations}.list"
+        async with aclosing(lists.by_offset(self._client, name, self._context, query, page_size=entity.page_size)) as pages:
+            async for page in pages:
+                found = [entity.found(raw) for raw in page if entity.is_live(raw)]
+                yield [(one.target_id, one.image) for one in found if one.target_id in wanted]
+                wanted.difference_update(one.target_id for one in found)
+                if not wanted or _number(str(page[-1]["id"])) <= lowest:
+                    return
+
     async def pages(self, target_entity: str, target_ids: Sequence[str], parent_ids: Sequence[str]) -> AsyncGenerator[Page, None]:
         """Yields (target id, canonical image) in pages by rising target id.
 

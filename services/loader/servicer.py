@@ -64,7 +64,7 @@ class LoaderServicer(LoaderServiceServicer):
         del context
         if not request.connection or not request.target_entity:
             raise InvalidRequestError("connection and target_entity must be set")
-        calls = CallContext(priority=Priority.VERIFY)
+        calls = CallContext(priority=Priority.ROLLBACK if request.is_rollback else Priority.VERIFY)
         reader = ReadBack(client=self._targets.client(request.connection), context=calls)
         tokens = 0
         async with aclosing(_pages(reader, request)) as pages:
@@ -98,7 +98,13 @@ class LoaderServicer(LoaderServiceServicer):
 async def _pages(reader: ReadBack, request: loader_service_pb2.ReadBackRequest) -> AsyncGenerator[tuple[Page, str], None]:
     """Answers the pages asked for, each with the token to go on after it."""
     if not request.HasField("changed_since"):
-        async with aclosing(reader.pages(request.target_entity, request.target_ids, request.parent_ids)) as pages:
+        if request.HasField("edited_since"):
+            listing = reader.changed(request.target_entity, request.edited_since.ToDatetime(UTC))
+        elif request.is_newest_first and request.target_ids:
+            listing = reader.newest(request.target_entity, request.target_ids)
+        else:
+            listing = reader.pages(request.target_entity, request.target_ids, request.parent_ids)
+        async with aclosing(listing) as pages:
             async for page in pages:
                 yield page, ""
         return

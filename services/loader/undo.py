@@ -13,20 +13,20 @@ from services.loader.canonical import time
 from services.loader.entities import NAMED_ENTITIES, RECORD_ENTITIES, schema
 from services.loader.entities.base import stamp
 from services.loader.entities.line_item import BULK_DELETE_FROM, BULK_MAX, LINE_ITEM
+from services.loader.looks import USER_EDIT, field_entity, look, look_at_definitions, option_field
 from services.loader.merge import restore
 from services.loader.records import created
 from services.loader.work import Action, Outcome, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from services.loader.attempts import Attempts
     from services.loader.doubt import Doubt
-    from services.loader.entities.base import Entity
+    from services.loader.entities.base import Entity, Found
     from services.loader.work import Batch, Work
 
 _NEVER: Final = "was never created"
-_USER_EDIT: Final = "KEPT_USER_EDIT"
 
 
 class Undo:
@@ -40,16 +40,32 @@ class Undo:
         """Decides every record of an undo batch: those in doubt are found out about first."""
         entity = RECORD_ENTITIES.get(batch.target_entity)
         await self._resolve_doubts(entity, batch)
+        if entity is None:
+            await self._undo_definitions(batch)
+            return
+        actual = await look(entity, batch)
+        if actual is None:
+            return
         if entity is LINE_ITEM:
             await self._delete_lines(batch, batch.open(Action.DELETE))
-        elif entity is not None:
+        else:
             await self._attempts.each(batch, batch.open(Action.DELETE), partial(_delete, entity, batch))
-        else:
-            await self._attempts.in_order(batch, batch.open(Action.DELETE), partial(_delete_definition, batch))
-        if entity is not None:
-            await self._restore(entity, batch, batch.open(Action.RESTORE))
-        else:
-            await self._attempts.in_order(batch, batch.open(Action.RESTORE), partial(_restore_definition, batch))
+        await self._restore(entity, batch, batch.open(Action.RESTORE), actual)
+
+    async def _undo_definitions(self, batch: Batch) -> None:
+        await look_at_definitions(batch)
+        if batch.target_entity == "field_option":
+            await self._delete_options(batch, batch.open(Action.DELETE))
+        await self._attempts.in_order(batch, batch.open(Action.DELETE), partial(_delete_definition, batch))
+        await self._attempts.in_order(batch, batch.open(Action.RESTORE), partial(_restore_definition, batch))
+
+    async def _delete_options(self, batch: Batch, works: Sequence[Work]) -> None:
+        """Delete options field by field: one call takes all of a field's."""
+        by_field: dict[tuple[str, str], list[Work]] = defaultdict(list)
+        for work in works:
+            by_field[field_entity(work), option_field(work)].append(work)
+        for (entity, code), options in by_field.items():
+            await self._attempts.group(batch, options, partial(_delete_options_of, batch, entity, code, options))
 
     async def _resolve_doubts(self, entity: Entity | None, batch: Batch) -> None:
         works = batch.open(Action.IN_DOUBT)
@@ -88,25 +104,14 @@ class Undo:
             for deal_id, lines in by_deal.items():
                 tasks.create_task(self._attempts.group(batch, lines, partial(_take_off_deal, batch, deal_id, lines)))
 
-    async def _restore(self, entity: Entity, batch: Batch, works: list[Work]) -> None:
+    async def _restore(self, entity: Entity, batch: Batch, works: list[Work], actual: Mapping[str, Found]) -> None:
         if not works or batch.stop is not None:
-            return
-        try:
-            if entity is LINE_ITEM:
-                pages = LINE_ITEM.of_deals(batch.client, batch.shared, sorted({work.parent_target_id for work in works} - {""}))
-                actual = {line.target_id: line async for page in pages for line in page}
-            else:
-                actual = await entity.read(batch.client, batch.shared, [work.target_id for work in works])
-        except Exception as error:  # noqa: BLE001 - sorted in `failure`
-            outcome = failure(batch, error)
-            for work in works:
-                work.outcome = outcome
             return
 
         async def act(work: Work) -> Outcome:
             found = actual.get(work.target_id)
             if found is None:
-                return Outcome(Result.KEPT, work.target_id, reason=_USER_EDIT, message="deleted in Pipedrive by somebody; nothing to restore")
+                return Outcome(Result.KEPT, work.target_id, reason=USER_EDIT, message="deleted in Pipedrive by somebody; nothing to restore")
             result = restore(entity, before=work.pre_image, last=work.last_image, actual=found.image)
             if result.changes:
                 await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, {**found.image, **work.pre_image}))
@@ -121,7 +126,8 @@ def _restored(work: Work, edited: Sequence[str], stuck: Sequence[str]) -> Outcom
         return Outcome(Result.RESTORED, work.target_id)
     words = [f"edited by a person and kept: {', '.join(edited)}"] if edited else []
     words += [f"cannot be cleared by the API and kept: {', '.join(stuck)}"] if stuck else []
-    return Outcome(Result.KEPT, work.target_id, reason=_USER_EDIT, message="; ".join(words))
+    message = "; ".join(words)
+    return Outcome(Result.KEPT, work.target_id, reason=USER_EDIT, message=message, edited_fields=tuple(edited), stuck_fields=tuple(stuck))
 
 
 async def _delete(entity: Entity, batch: Batch, work: Work) -> Outcome:
@@ -142,15 +148,19 @@ async def _take_off_deal(batch: Batch, deal_id: str, works: Sequence[Work]) -> N
             work.outcome = Outcome(Result.DELETED, work.target_id)
 
 
+async def _delete_options_of(batch: Batch, entity: str, code: str, works: Sequence[Work]) -> None:
+    await _delete_options(batch, works[0], entity, code, {work.target_id for work in works})
+    for work in works:
+        work.outcome = Outcome(Result.DELETED, work.target_id)
+
+
 async def _delete_definition(batch: Batch, work: Work) -> Outcome:
     """Deletes schema. A user or a deal's value was never created by us, so there is nothing to delete."""
     kind = batch.target_entity
     if kind in NAMED_ENTITIES:
         await NAMED_ENTITIES[kind].delete(batch.client, work.context, work.target_id)
     elif kind == "custom_field":
-        await schema.delete_field(batch.client, work.context, _field_entity(work), work.target_id)
-    elif kind == "field_option":
-        await _delete_options(batch, work, _field_entity(work), _option_field(work), {work.target_id})
+        await schema.delete_field(batch.client, work.context, field_entity(work), work.target_id)
     return Outcome(Result.DELETED, work.target_id)
 
 
@@ -160,13 +170,13 @@ async def _restore_definition(batch: Batch, work: Work) -> Outcome:
     if kind == "custom_field" and "options" in work.pre_image:
         before = {str(number) for number in (work.pre_image["options"] or {}).values()}
         ours = {str(number) for number in (work.last_image.get("options") or {}).values()} - before
-        await _delete_options(batch, work, _field_entity(work), work.target_id, ours)
+        await _delete_options(batch, work, field_entity(work), work.target_id, ours)
         return Outcome(Result.RESTORED, work.target_id)
     if kind in NAMED_ENTITIES and work.pre_image:
         entity = NAMED_ENTITIES[kind]
         found = next((raw for raw in await entity.list_all(batch.client, batch.shared) if str(raw["id"]) == work.target_id), None)
         if found is None:
-            return Outcome(Result.KEPT, work.target_id, reason=_USER_EDIT, message="deleted in Pipedrive by somebody; nothing to restore")
+            return Outcome(Result.KEPT, work.target_id, reason=USER_EDIT, message="deleted in Pipedrive by somebody; nothing to restore")
         edited = [name for name, old in work.pre_image.items() if found.get(name) not in {old, work.last_image.get(name)}]
         changes = {name: old for name, old in work.pre_image.items() if found.get(name) != old and name not in edited}
         if changes:
@@ -222,12 +232,3 @@ async def _options_there(batch: Batch, work: Work, entity: str, code: str, ids: 
     fields = await schema.list_fields(batch.client, work.context, entity)
     field = next((definition for definition in fields if definition.code == code), None)
     return [option["id"] for option in (field.raw.get("options") if field else None) or [] if str(option["id"]) in ids]
-
-
-def _field_entity(work: Work) -> str:
-    """The entity a field belongs to: from its image, else from its key `custom_field:schema/deal.document_number`."""
-    return str(work.last_image.get("entity") or work.record_key.source_id.partition(".")[0])
-
-
-def _option_field(work: Work) -> str:
-    return str(work.last_image.get("field_code") or work.record_key.source_id.partition(".")[2])

@@ -58,6 +58,8 @@ class Outcome:
     message: str = ""
     parent_target_id: str = ""
     flag_reason: str = ""
+    edited_fields: tuple[str, ...] = ()
+    stuck_fields: tuple[str, ...] = ()
     is_answered: bool = False
     """Of an unknown outcome: Pipedrive is done with the request, whatever it did."""
 
@@ -80,6 +82,7 @@ class Work:
         parent_target_id: id of the record it hangs on.
         group: records of one group go in one call.
         missing: keys of references that could not be resolved.
+        lines: undo of a deal: its line items as loaded, line id → image; None: not to be compared.
         outcome: what became of it; None: not decided yet.
     """
 
@@ -96,6 +99,7 @@ class Work:
     parent_target_id: str = ""
     group: str = ""
     missing: tuple[str, ...] = ()
+    lines: dict[str, Image] | None = None
     outcome: Outcome | None = None
 
     @property
@@ -124,6 +128,8 @@ class Batch:
         started: monotonic time it was begun.
         reference_ids: resolved references: key → target id.
         stop: what stopped it; records not done by then are not tried.
+        deletes_edited: undo: what people edited is deleted, too.
+        look_age: undo: seconds since the ledger compared these records with what was loaded; None: it did not.
     """
 
     migration_id: str
@@ -136,6 +142,8 @@ class Batch:
     started: float
     reference_ids: Mapping[str, str]
     stop: TransloadError | None = None
+    deletes_edited: bool = False
+    look_age: float | None = None
 
     def open(self, *actions: Action) -> list[Work]:
         """Answers the works with one of these actions that are not decided yet."""

@@ -93,11 +93,12 @@ LIST_FROM: Final = 10
 """From so many records on a list by ids is not dearer than one call for each."""
 BULK_FROM: Final = 5
 BULK_MAX: Final = 100
-ARCHIVED_LIST_FROM: Final = 20
 LINES_PER_READ: Final = 1_000
 """Lines the ledger compares at a time at most."""
 CHUNK: Final = 400
 """Records the ledger compares at a time."""
+UNDO_ROUND: Final = 500
+"""Notes or files that a rollback reads at a time."""
 SCHEMA_BATCH: Final = 50
 """Schema records in one batch."""
 
@@ -173,32 +174,9 @@ def lines_read(parts: Iterable[tuple[int, int]]) -> Calls:
     return +Counter({"line_items.list": pages + (max(1, -(-round(lines) // LIST_PAGE)) if deals else 0)})
 
 
-def read_gone(entity: str, count: int, highest_id: int) -> Calls:
-    """Answer the calls that find out that `count` deleted records are gone: a scan meets nothing of ours, and a deal may be archived."""
-    if not count:
-        return Counter()
-    name = OPERATIONS[entity]
-    by_ids = _chunked_by_ids(entity, count)
-    if tokens_of({f"{name}.list": -(-highest_id // LIST_PAGE)}) < tokens_of(by_ids):
-        calls: Calls = Counter({f"{name}.list": 1})
-        return calls + _gone_deals(count) if entity == "deal" else calls
-    return _gone_deals(count) if entity == "deal" else by_ids
-
-
 def _chunked_by_ids(entity: str, count: int) -> Calls:
     full, rest = divmod(count, IDS_MAX)
     calls: Calls = Counter()
     for _ in range(full):
         calls += read_by_ids(entity, IDS_MAX)
     return calls + read_by_ids(entity, rest)
-
-
-def _gone_deals(count: int) -> Calls:
-    calls: Calls = Counter()
-    for part in [IDS_MAX] * (count // IDS_MAX) + [count % IDS_MAX]:
-        calls += read_by_ids("deal", part)
-        if part >= ARCHIVED_LIST_FROM:
-            calls["deals.list_archived"] += 1
-        elif part >= LIST_FROM:
-            calls["deals.get"] += part
-    return +calls

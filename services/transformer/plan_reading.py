@@ -50,30 +50,64 @@ def plan_reconciliation(planner: Spending) -> None:
 
 
 def plan_rollback(planner: Spending) -> None:
-    """Count the deletion of everything and the look whether it is gone. Lines and values of our deals go with them."""
-    for entity in ("file", "note", "activity", "deal", "person", "organization_relation", "organization", "product"):
-        count = planner.loaded(entity)
-        planner.spend("rollback", entity, +Counter({f"{costs.OPERATIONS[entity]}.delete": count}), count)
-        if entity in _CHUNKED:
-            for part in _chunks(count):
-                planner.spend("rollback", entity, costs.read_gone(entity, part, count))
+    """Count the deletion of everything, the look at each record before it, and the lists of what people changed after each kind.
+
+    Lines and values of our deals go with them. The rules are the ledger's (`services/ledger/rollback.py`).
+    """
+    loaded = {
+        entity: planner.loaded(entity)
+        for entity in ("file", "note", "activity", "deal", "person", "organization_relation", "organization", "product")
+    }
+    for entity, count in loaded.items():
+        name = costs.OPERATIONS[entity]
+        calls = Counter({f"{name}.delete": count})
+        if entity in _SCANNED:
+            page = costs.FILES_PAGE if entity == "file" else costs.LIST_PAGE
+            calls[f"{name}.list"] += sum(-(-part // page) for part in _parts(count, costs.UNDO_ROUND))
+        elif entity == "organization_relation":
+            calls[f"{name}.get"] += count
+        else:
+            for part in _parts(count, costs.IDS_MAX):
+                calls.update(costs.read_by_ids(entity, part))
+        if entity == "deal" and count:
+            per_deal = planner.lines.total() / count
+            for part in _parts(count, costs.IDS_MAX):
+                calls["line_items.list"] += max(1, -(-round(part * per_deal) // costs.LIST_PAGE))
+        if entity != "organization_relation" and any(loaded.values()):
+            calls[f"{name}.list"] += 1
+            calls["deals.list_archived"] += entity == "deal"
+        planner.spend("rollback", entity, +calls, count)
+    _plan_schema_rollback(planner)
+
+
+def _plan_schema_rollback(planner: Spending) -> None:
     created = planner.schema_created
     for entity in ("activity_type", "stage", "pipeline"):
         name = costs.OPERATIONS[entity]
-        planner.spend("rollback", entity, +Counter({f"{name}.delete": created[entity], f"{name}.list": int(bool(created[entity]))}), created[entity])
-    if created["field_option"]:
-        # Which entity's options they are changes no price. Each deletion looks at the field first.
-        calls = Counter({"deal_fields.list": created["field_option"], "deal_fields.delete_options": created["field_option"]})
-        calls.update({f"{entity}_fields.list": 1 for entity in CUSTOM_FIELD_ENTITIES})
-        planner.spend("rollback", "field_option", calls, created["field_option"])
-    if created["custom_field"]:
-        calls = Counter({"deal_fields.delete": created["custom_field"]})
-        calls.update({f"{entity}_fields.list": 1 for entity in CUSTOM_FIELD_ENTITIES})
-        planner.spend("rollback", "custom_field", calls, created["custom_field"])
+        if created[entity]:
+            # Looked at before, and again afterwards; of a pipeline, whether somebody put a stage into it.
+            calls = Counter({f"{name}.delete": created[entity], f"{name}.list": 2})
+            calls["stages.list"] += entity == "pipeline"
+            planner.spend("rollback", entity, +calls, created[entity])
+    for entity in ("field_option", "custom_field"):
+        if not created[entity]:
+            continue
+        # Which entity's fields they are changes no price.
+        calls = Counter({f"{one}_fields.list": 1 for one in CUSTOM_FIELD_ENTITIES})
+        calls["deal_fields.list"] += len(planner.field_entities[entity]) * -(-created[entity] // costs.IDS_MAX)
+        if entity == "field_option":
+            calls.update({"deal_fields.list": planner.option_fields, "deal_fields.delete_options": planner.option_fields})
+        else:
+            calls["deal_fields.delete"] += created[entity]
+        planner.spend("rollback", entity, calls, created[entity])
+
+
+def _parts(count: int, size: int) -> list[int]:
+    return [size] * (count // size) + ([count % size] if count % size else [])
 
 
 def _chunks(count: int) -> list[int]:
-    return [costs.CHUNK] * (count // costs.CHUNK) + ([count % costs.CHUNK] if count % costs.CHUNK else [])
+    return _parts(count, costs.CHUNK)
 
 
 def _lines_read(lines: int, deals: int) -> costs.Calls:

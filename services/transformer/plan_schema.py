@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from services.transformer.plan_spending import Spending
     from transload.v1 import records_pb2
+
+
+_MAKING: Final = {"custom_field": ".create", "field_option": ".add_options"}
+"""What the operations that make them end with."""
 
 
 def plan_looks(planner: Spending, account: Mapping[str, Any]) -> None:
@@ -41,6 +45,10 @@ def plan_schema(planner: Spending, schema: Sequence[records_pb2.MappedRecord], a
             batch = payloads[start : start + costs.SCHEMA_BATCH]
             calls, created = there.calls(entity, batch)
             planner.schema_created[entity] += created
+            if entity in _MAKING:
+                made = {name: count for name, count in calls.items() if name.endswith(_MAKING[entity]) and count}
+                planner.field_entities[entity] |= set(made)
+                planner.option_fields += sum(made.values()) if entity == "field_option" else 0
             planner.spend("schema", entity, calls, len(batch))
 
 

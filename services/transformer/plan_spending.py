@@ -29,6 +29,8 @@ class Spending:
 
     Attributes:
         schema_created: schema records that are created, not found, by target entity.
+        option_fields: fields that get options.
+        field_entities: `custom_field` and `field_option` → kinds of records whose fields are made, or get options.
         parents: organizations that relations hang on.
         lines: line items, by source entity.
         line_deals: deals they hang on, by source entity.
@@ -37,6 +39,8 @@ class Spending:
     def __init__(self) -> None:
         self.rows: defaultdict[tuple[str, str], Row] = defaultdict(Row)
         self.schema_created: Counter[str] = Counter()
+        self.option_fields = 0
+        self.field_entities: defaultdict[str, set[str]] = defaultdict(set)
         self.parents = 0
         self.lines: Counter[str] = Counter()
         self.line_deals: Counter[str] = Counter()

@@ -32,6 +32,7 @@ class Story:
     left: dict[str, list[pb.Mismatch]] = field(default_factory=dict)
     statement: bytes = b""
     key: str = ""
+    copy: str = ""
     after: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
 
@@ -102,6 +103,10 @@ async def meddle(story: Story) -> None:
     await story.call("DELETE", f"/api/v2/deals/{deal.target_id}")
     await story.call("DELETE", f"/v1/files/{files[0].target_id}")
     await story.call("PUT", f"/v1/organizations/{organizations[1].target_id}/merge", {"merge_with_id": int(organizations[0].target_id)})
+    shown = await story.call("GET", f"/api/v2/products/{product.target_id}")
+    carried = next(code for code, value in shown["custom_fields"].items() if str(value).endswith(f"/{product.source_key}"))
+    copy = await story.call("POST", "/api/v2/products", {"name": "A copy", "custom_fields": {carried: shown["custom_fields"][carried]}})
+    story.copy = str(copy["id"])
     await story.rehearsal.pipedrive.control("POST", "rot", {"file": int(files[1].target_id)})
 
 
@@ -121,6 +126,9 @@ async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story
         assert await client.accept_mismatches(rehearsal.migration_id, [told.keys["accepted"]]) == 1
         told.left["accepted"] = await told.look("accepted")
         await told.repair("all")
+        copies = await client.repair(rehearsal.migration_id, kind="unexpected", is_all=True)
+        assert dict(copies.action_counts) == {"delete": 1}
+        rehearsal.expect_success(await rehearsal.finish(), "delete the copy")
         told.left["again"] = await told.reconcile("again", file_sample_size=-1)
         told.statement = await client.reconciliation_statement(rehearsal.migration_id)
         told.key = (await client.get_audit_head(rehearsal.migration_id)).public_key
@@ -148,19 +156,21 @@ async def test_before_it_is_done_it_is_said(story: Story) -> None:
 
 async def test_one_is_repaired_and_one_accepted_alone(story: Story) -> None:
     keys = {one.key for one in story.found}
+    assert {one.target_id for one in story.found if one.kind == "unexpected"} == {story.copy}
     assert {one.key for one in story.left["one"]} == keys - {story.keys["edited"]}
     assert {one.key for one in story.left["accepted"]} == keys - {story.keys["edited"], story.keys["accepted"]}
 
 
 async def test_all_is_repaired_and_the_next_reconciliation_is_clean(story: Story) -> None:
-    for name in ("all", "again"):
-        assert [(one.key, one.kind, one.target_field, one.expected_json, one.actual_json) for one in story.left[name]] == []
+    assert [(one.kind, one.target_id) for one in story.left["all"]] == [("unexpected", story.copy)]
+    assert [(one.key, one.kind, one.target_field, one.expected_json, one.actual_json) for one in story.left["again"]] == []
     assert story.reports["again"]["mismatch_count"] == 0
 
 
 async def test_nothing_is_there_twice(story: Story) -> None:
     counts = {
-        kind: len([one for one in story.after[kind] if not one.get("is_deleted")]) for kind in ("persons", "deals", "notes", "files", "activities")
+        kind: len([one for one in story.after[kind] if not one.get("is_deleted")])
+        for kind in ("products", "persons", "deals", "notes", "files", "activities")
     }
     before = {kind: len([one for one in story.before[kind] if not one.get("is_deleted")]) for kind in counts}
     assert counts == before

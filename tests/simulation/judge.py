@@ -55,6 +55,7 @@ class Judge:
         self._before = world.before
         self.facts: dict[str, Any] = {}
         self._rollback_from = 0
+        self._deeds_before = 0
         self.broken: list[str] = []
         """Rules that were seen broken on the way."""
 
@@ -171,13 +172,16 @@ class Judge:
     # What was taken back
 
     def before_rollback(self) -> None:
-        """Note where the rollback begins in Pipedrive's journal."""
+        """Note where the rollback begins in Pipedrive's journal, and what people had done by then."""
         self._rollback_from = len(self._world.pipedrive.journal.entries)
+        self._deeds_before = len(self._world.people.deeds)
 
     def after_rollback(self) -> list[str]:
         """Say what a rollback left behind or lost, apart from what people did, and whether it deleted what others hang on before them."""
         places = {(plural, record["id"]) for plural, table in self._before.items() if isinstance(table, list) for record in table}
         state, problems = self._world.people.without(self._world.state(), lambda place, _: place in places)
+        problems += self._edits_lost(places)
+        problems += self._take_out_kept(state)
         problems += [f"rollback: {line}" for line in diff_of(_as_export(self._before), _as_export(state))]
         latest = 0
         for entry in list(self._world.pipedrive.journal.entries)[self._rollback_from :]:
@@ -186,6 +190,40 @@ class Judge:
                 if rank < latest:
                     problems.append(f"rollback: {entry.path} was deleted after {DELETED_IN_ORDER[latest]}")
                 latest = max(latest, rank)
+        return problems
+
+    def _edits_lost(self, places: Container[tuple[str, Any]]) -> list[str]:
+        """Say which records a person edited before the rollback are gone, although nobody but the rollback can have deleted them."""
+        deeds = self._world.people.deeds
+        there = {(plural, record["id"]) for plural, table in self._world.state().items() if isinstance(table, list) for record in table}
+        by_people = {place for deed in deeds for place in deed.removed}
+        return [
+            f"rollback: {deed}: what a person edited is gone"
+            for deed in deeds[: self._deeds_before]
+            if deed.kind == "edit" and deed.is_settled and deed.changed.get(deed.place)
+            and deed.place not in places and deed.place not in there and deed.place not in by_people
+        ]  # fmt: skip
+
+    def _take_out_kept(self, state: dict[str, Any]) -> list[str]:
+        """Take out of a state what the rollback says it kept; answers what it kept without a person's hand in it."""
+        rows = self._rows("SELECT key, target_entity, target_id, reason FROM kept_records WHERE reason IN ('edited', 'needed', 'theirs')")
+        touched = {(plural, str(number)) for plural, number in self._world.people.touched}
+        problems = [
+            f"rollback: {key} was kept although nobody edited it"
+            for key, entity, target_id, reason in rows
+            if reason == "edited" and entity in TABLES and (TABLES[entity], target_id) not in touched
+        ]
+        if rows and not any(reason != "needed" for *_, reason in rows):
+            problems.append("rollback: records were kept for nothing that people did")
+        kept = {(TABLES.get(entity, f"{entity}s"), target_id) for _, entity, target_id, reason in rows if reason != "theirs"}
+        options = {target_id for _, entity, target_id, _ in rows if entity == "field_option"}
+        fields = {target_id for _, entity, target_id, _ in rows if entity == "custom_field"}
+        for plural, table in state.items():
+            if isinstance(table, list):
+                table[:] = [record for record in table if (plural, str(record.get("id"))) not in kept and record.get("field_code") not in fields]
+        for definition in state.get("fields", []):
+            if definition.get("options"):
+                definition["options"] = [option for option in definition["options"] if str(option["id"]) not in options]
         return problems
 
     # What was asked

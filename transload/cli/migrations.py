@@ -29,6 +29,9 @@ def create(
     connector_options: Annotated[str, typer.Option("--connector-options", help='Options of the connector as JSON, e.g. {"plan": "pro"}.')] = "",
     overrides: Annotated[Path | None, typer.Option("--overrides", help="YAML merged over the connector's mapping file.")] = None,
     conflict_policy: Annotated[str, typer.Option("--conflicts", help="When both sides changed a field: ask, source or target.")] = "ask",
+    rehearsal: Annotated[
+        bool, typer.Option("--rehearsal", help="Lock the full load until the approved sample was taken back and left nothing behind.")
+    ] = False,
     address: AddressOption = "",
     actor: ActorOption = "",
     json_output: JsonOption = False,
@@ -43,6 +46,7 @@ def create(
             connector_json=connector_options,
             mapping_overrides_yaml=overrides.read_text(encoding="utf-8") if overrides else "",
             conflict_policy=conflict_policy,
+            requires_rehearsal=rehearsal,
         )
         async with connect(address, actor) as client:
             migration = await client.create_migration(

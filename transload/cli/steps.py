@@ -115,10 +115,20 @@ def start(
 
 
 def delta(
-    *, migration: MigrationOption = "", wait: WaitOption = True, address: AddressOption = "", actor: ActorOption = "", json_output: JsonOption = False
+    *,
+    rolled_back: Annotated[bool, typer.Option("--rolled-back", help="Also load again what a partial rollback took back.")] = False,
+    migration: MigrationOption = "",
+    wait: WaitOption = True,
+    address: AddressOption = "",
+    actor: ActorOption = "",
+    json_output: JsonOption = False,
 ) -> None:
     """Pick up what changed in the source, and what was resolved in review (L-11)."""
-    _run_step(lambda client, migration_id: client.run_delta(migration_id), migration, address, actor, wait=wait, json_output=json_output)
+
+    async def start(client: Client, migration_id: str) -> pb.Run:
+        return await client.run_delta(migration_id, includes_rolled_back=rolled_back)
+
+    _run_step(start, migration, address, actor, wait=wait, json_output=json_output)
 
 
 def _state_step(change: Callable[[Client, str], Awaitable[pb.Migration]], migration: str, address: str, actor: str, *, json_output: bool) -> None:

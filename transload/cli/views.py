@@ -114,9 +114,52 @@ def review_table(items: Iterable[pb.ReviewItem]) -> Table:
 
 def plan_table(plan: pb.PlanRollbackResponse) -> Table:
     """The steps of a rollback."""
-    rows = [(output.enum_word(step, "phase"), step.target_entity, step.delete_count, step.restore_count, step.token_count) for step in plan.steps]
-    footer = ("sum", "", sum(step.delete_count for step in plan.steps), sum(step.restore_count for step in plan.steps), plan.token_count)
-    return output.table("Rollback plan", ("phase", "target", "delete", "restore", "tokens"), rows, right_from=2, footer=footer)
+    rows = [
+        (output.enum_word(step, "phase"), step.target_entity, step.delete_count, step.restore_count, step.token_count, step.read_token_count)
+        for step in plan.steps
+    ]
+    sums = (sum(step.delete_count for step in plan.steps), sum(step.restore_count for step in plan.steps))
+    footer = ("sum", "", *sums, plan.token_count, sum(step.read_token_count for step in plan.steps))
+    columns = ("phase", "target", "delete", "restore", "tokens", "of them reading")
+    return output.table("Rollback plan", columns, rows, right_from=2, footer=footer)
+
+
+def rollback_sentences(plan: pb.PlanRollbackResponse) -> list[str]:
+    """What the table of a rollback plan does not say."""
+    lines = []
+    if plan.load_token_count:
+        part = plan.token_count / plan.load_token_count
+        lines.append(f"{plan.token_count:,} tokens, {part:.0%} of the {plan.load_token_count:,} that were spent on loading.")
+    if plan.day_count:
+        days = "within the day" if plan.day_count == 1 else f"on {plan.day_count:,} days"
+        lines.append(f"With the whole daily budget it is done {days}; the calls take {plan.seconds_at_least / 60:.0f} min at least.")
+    if plan.in_doubt_count:
+        lines.append(f"{plan.in_doubt_count:,} records have no known outcome yet; they are looked up first.")
+    if plan.kept_count:
+        lines.append(f"{plan.kept_count:,} records that were kept because of people's edits are deleted, too.")
+    if plan.outside_count:
+        lines.append(f"{plan.outside_count:,} records that stay refer to something taken back; `transload rollback --kept` lists them afterwards.")
+    return lines
+
+
+def rollback_result(migration: pb.Migration, plan: pb.PlanRollbackResponse) -> list[str]:
+    """What a rollback cost, beside its plan and the load, and whether something was kept."""
+    spent = migration.latest_run.token_count
+    words = f"Spent {spent:,} tokens"
+    if planned := migration.latest_run.planned_token_count:
+        words += f", {(spent - planned) / planned:+.1%} against the plan"
+    if plan.load_token_count:
+        words += f", {spent / plan.load_token_count:.1%} of what was spent on loading"
+    lines = [f"{words}."]
+    if migration.kept_count:
+        lines.append(f"{migration.kept_count:,} records were kept because of people's edits: `transload rollback --kept` lists them.")
+    return lines
+
+
+def kept_table(records: Iterable[pb.KeptRecord]) -> Table:
+    """What rollbacks kept, one line each."""
+    rows = [(one.key, one.target_id, one.reason, ", ".join(one.fields), one.message) for one in records]
+    return output.table("Kept in Pipedrive", ("record", "id", "why", "fields", "what"), rows)
 
 
 def print_report(report: dict[str, Any]) -> None:

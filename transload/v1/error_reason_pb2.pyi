@@ -114,6 +114,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Left out by a person's decision in the review queue."""
     ERROR_REASON_KEPT_USER_EDIT: _ErrorReason.ValueType  # 76
     """The record was kept in Pipedrive by rollback because a person edited it."""
+    ERROR_REASON_SKIPPED_ROLLED_BACK: _ErrorReason.ValueType  # 77
+    """Taken back on its own (a partial rollback); loads and deltas leave it out until asked."""
+    ERROR_REASON_NOT_REHEARSED: _ErrorReason.ValueType  # 78
+    """The migration wants a rehearsal: the approved sample must be taken back, with a clean comparison, before the full load."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call, a record or a run did not do what was asked.
@@ -214,4 +218,8 @@ ERROR_REASON_SKIPPED_BY_REVIEW: ErrorReason.ValueType  # 75
 """Left out by a person's decision in the review queue."""
 ERROR_REASON_KEPT_USER_EDIT: ErrorReason.ValueType  # 76
 """The record was kept in Pipedrive by rollback because a person edited it."""
+ERROR_REASON_SKIPPED_ROLLED_BACK: ErrorReason.ValueType  # 77
+"""Taken back on its own (a partial rollback); loads and deltas leave it out until asked."""
+ERROR_REASON_NOT_REHEARSED: ErrorReason.ValueType  # 78
+"""The migration wants a rehearsal: the approved sample must be taken back, with a clean comparison, before the full load."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -816,6 +816,7 @@ class RecordDecision(_message.Message):
     PRE_IMAGE_JSON_FIELD_NUMBER: _builtins.int
     INTENT_TIME_FIELD_NUMBER: _builtins.int
     CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
+    LINES_JSON_FIELD_NUMBER: _builtins.int
     PARENT_TARGET_ID_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The record."""
@@ -829,6 +830,8 @@ class RecordDecision(_message.Message):
     """Canonical image before we first changed it, for restore."""
     conflict_policy: _builtins.str
     """Decision of a person or policy on conflicts: `source`, `target` or empty (ask)."""
+    lines_json: _builtins.bytes
+    """Undo of a deal: its line items as we loaded them, a JSON object of line id → canonical image. Empty: not to be looked at, because one of them is in doubt."""
     parent_target_id: _builtins.str
     """Images needed to undo what hangs on a parent (line items): the parent's target id."""
     @_builtins.property
@@ -845,11 +848,12 @@ class RecordDecision(_message.Message):
         pre_image_json: _builtins.bytes = ...,
         intent_time: _timestamp_pb2.Timestamp | None = ...,
         conflict_policy: _builtins.str = ...,
+        lines_json: _builtins.bytes = ...,
         parent_target_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["intent_time", b"intent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "conflict_policy", b"conflict_policy", "intent_time", b"intent_time", "key", b"key", "last_image_json", b"last_image_json", "parent_target_id", b"parent_target_id", "pre_image_json", b"pre_image_json", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "conflict_policy", b"conflict_policy", "intent_time", b"intent_time", "key", b"key", "last_image_json", b"last_image_json", "lines_json", b"lines_json", "parent_target_id", b"parent_target_id", "pre_image_json", b"pre_image_json", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -888,10 +892,14 @@ class BeginBatchResponse(_message.Message):
     CONNECTION_FIELD_NUMBER: _builtins.int
     RUN_KIND_FIELD_NUMBER: _builtins.int
     CLAIM_DURATION_FIELD_NUMBER: _builtins.int
+    DELETES_EDITED_FIELD_NUMBER: _builtins.int
+    LOOK_AGE_FIELD_NUMBER: _builtins.int
     connection: _builtins.str
     """Name of the target connection."""
     run_kind: _builtins.str
     """Kind of run, for the quota's priority."""
+    deletes_edited: _builtins.bool
+    """Undo: records that people edited since they were loaded are deleted, too."""
     @_builtins.property
     def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordDecision]:
         """One entry per record, in order."""
@@ -914,6 +922,10 @@ class BeginBatchResponse(_message.Message):
         clocks of ledger and loader may differ by more than a claim lasts.
         """
 
+    @_builtins.property
+    def look_age(self) -> _duration_pb2.Duration:
+        """Undo: how long ago the ledger compared these records with what it loaded; unset: it did not, so the loader has to before it deletes."""
+
     def __init__(
         self,
         *,
@@ -924,10 +936,12 @@ class BeginBatchResponse(_message.Message):
         connection: _builtins.str = ...,
         run_kind: _builtins.str = ...,
         claim_duration: _duration_pb2.Duration | None = ...,
+        deletes_edited: _builtins.bool = ...,
+        look_age: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "look_age", b"look_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "connection", b"connection", "decisions", b"decisions", "dropped_references", b"dropped_references", "reference_ids", b"reference_ids", "run_kind", b"run_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "connection", b"connection", "decisions", b"decisions", "deletes_edited", b"deletes_edited", "dropped_references", b"dropped_references", "look_age", b"look_age", "reference_ids", b"reference_ids", "run_kind", b"run_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -994,6 +1008,8 @@ class RecordOutcome(_message.Message):
     PAYLOAD_DIGEST_FIELD_NUMBER: _builtins.int
     PARENT_TARGET_ID_FIELD_NUMBER: _builtins.int
     FLAG_REASON_FIELD_NUMBER: _builtins.int
+    EDITED_FIELDS_FIELD_NUMBER: _builtins.int
+    STUCK_FIELDS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The record."""
     result: Global___OutcomeResult.ValueType
@@ -1018,6 +1034,14 @@ class RecordOutcome(_message.Message):
     def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetCall]:
         """Calls made for this record; a bulk call stands with its first record."""
 
+    @_builtins.property
+    def edited_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Undo: the fields a person changed since, for a record that was kept; `image_json` then holds what stands in Pipedrive."""
+
+    @_builtins.property
+    def stuck_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Undo: the fields that could not be given back because the API cannot clear them."""
+
     def __init__(
         self,
         *,
@@ -1032,10 +1056,12 @@ class RecordOutcome(_message.Message):
         payload_digest: _builtins.str = ...,
         parent_target_id: _builtins.str = ...,
         flag_reason: _builtins.str = ...,
+        edited_fields: _abc.Iterable[_builtins.str] | None = ...,
+        stuck_fields: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "flag_reason", b"flag_reason", "image_json", b"image_json", "key", b"key", "message", b"message", "parent_target_id", b"parent_target_id", "payload_digest", b"payload_digest", "pre_image_json", b"pre_image_json", "reason", b"reason", "result", b"result", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "edited_fields", b"edited_fields", "flag_reason", b"flag_reason", "image_json", b"image_json", "key", b"key", "message", b"message", "parent_target_id", b"parent_target_id", "payload_digest", b"payload_digest", "pre_image_json", b"pre_image_json", "reason", b"reason", "result", b"result", "stuck_fields", b"stuck_fields", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

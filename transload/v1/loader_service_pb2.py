@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!transload/v1/loader_service.proto\x12\x0ctransload.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"*\n\x14InspectTargetRequest\x12\x12\n\nconnection\x18\x01 \x01(\t\"A\n\x15InspectTargetResponse\x12\x13\n\x0btarget_json\x18\x01 \x01(\x0c\x12\x13\n\x0btoken_count\x18\x02 \x01(\x03\"\xd9\x01\n\x0fReadBackRequest\x12\x12\n\nconnection\x18\x01 \x01(\t\x12\x15\n\rtarget_entity\x18\x02 \x01(\t\x12\x12\n\ntarget_ids\x18\x03 \x03(\t\x12\x12\n\nparent_ids\x18\x04 \x03(\t\x12\x31\n\rchanged_since\x18< \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npage_token\x18= \x01(\t\x12\x17\n\x0f\x66irst_target_id\x18> \x01(\t\x12\x13\n\x0bis_archived\x18? \x01(\x08\"5\n\x0cTargetRecord\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x12\n\nimage_json\x18\x02 \x01(\x0c\"m\n\x10ReadBackResponse\x12+\n\x07records\x18\x01 \x03(\x0b\x32\x1a.transload.v1.TargetRecord\x12\x13\n\x0btoken_count\x18\x02 \x01(\x03\x12\x17\n\x0fnext_page_token\x18< \x01(\t\"<\n\x12\x44igestFilesRequest\x12\x12\n\nconnection\x18\x01 \x01(\t\x12\x12\n\ntarget_ids\x18\x02 \x03(\t\"a\n\x13\x44igestFilesResponse\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x12\n\nbyte_count\x18\x03 \x01(\x03\x12\x13\n\x0btoken_count\x18\x04 \x01(\x03\x32\x8c\x02\n\rLoaderService\x12X\n\rInspectTarget\x12\".transload.v1.InspectTargetRequest\x1a#.transload.v1.InspectTargetResponse\x12K\n\x08ReadBack\x12\x1d.transload.v1.ReadBackRequest\x1a\x1e.transload.v1.ReadBackResponse0\x01\x12T\n\x0b\x44igestFiles\x12 .transload.v1.DigestFilesRequest\x1a!.transload.v1.DigestFilesResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!transload/v1/loader_service.proto\x12\x0ctransload.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"*\n\x14InspectTargetRequest\x12\x12\n\nconnection\x18\x01 \x01(\t\"A\n\x15InspectTargetResponse\x12\x13\n\x0btarget_json\x18\x01 \x01(\x0c\x12\x13\n\x0btoken_count\x18\x02 \x01(\x03\"\xb9\x02\n\x0fReadBackRequest\x12\x12\n\nconnection\x18\x01 \x01(\t\x12\x15\n\rtarget_entity\x18\x02 \x01(\t\x12\x12\n\ntarget_ids\x18\x03 \x03(\t\x12\x12\n\nparent_ids\x18\x04 \x03(\t\x12\x30\n\x0c\x65\x64ited_since\x18\x32 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fis_newest_first\x18\x33 \x01(\x08\x12\x13\n\x0bis_rollback\x18\x34 \x01(\x08\x12\x31\n\rchanged_since\x18< \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npage_token\x18= \x01(\t\x12\x17\n\x0f\x66irst_target_id\x18> \x01(\t\x12\x13\n\x0bis_archived\x18? \x01(\x08\"5\n\x0cTargetRecord\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x12\n\nimage_json\x18\x02 \x01(\x0c\"m\n\x10ReadBackResponse\x12+\n\x07records\x18\x01 \x03(\x0b\x32\x1a.transload.v1.TargetRecord\x12\x13\n\x0btoken_count\x18\x02 \x01(\x03\x12\x17\n\x0fnext_page_token\x18< \x01(\t\"<\n\x12\x44igestFilesRequest\x12\x12\n\nconnection\x18\x01 \x01(\t\x12\x12\n\ntarget_ids\x18\x02 \x03(\t\"a\n\x13\x44igestFilesResponse\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x12\n\nbyte_count\x18\x03 \x01(\x03\x12\x13\n\x0btoken_count\x18\x04 \x01(\x03\x32\x8c\x02\n\rLoaderService\x12X\n\rInspectTarget\x12\".transload.v1.InspectTargetRequest\x1a#.transload.v1.InspectTargetResponse\x12K\n\x08ReadBack\x12\x1d.transload.v1.ReadBackRequest\x1a\x1e.transload.v1.ReadBackResponse0\x01\x12T\n\x0b\x44igestFiles\x12 .transload.v1.DigestFilesRequest\x1a!.transload.v1.DigestFilesResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,15 +37,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSPECTTARGETRESPONSE']._serialized_start=128
   _globals['_INSPECTTARGETRESPONSE']._serialized_end=193
   _globals['_READBACKREQUEST']._serialized_start=196
-  _globals['_READBACKREQUEST']._serialized_end=413
-  _globals['_TARGETRECORD']._serialized_start=415
-  _globals['_TARGETRECORD']._serialized_end=468
-  _globals['_READBACKRESPONSE']._serialized_start=470
-  _globals['_READBACKRESPONSE']._serialized_end=579
-  _globals['_DIGESTFILESREQUEST']._serialized_start=581
-  _globals['_DIGESTFILESREQUEST']._serialized_end=641
-  _globals['_DIGESTFILESRESPONSE']._serialized_start=643
-  _globals['_DIGESTFILESRESPONSE']._serialized_end=740
-  _globals['_LOADERSERVICE']._serialized_start=743
-  _globals['_LOADERSERVICE']._serialized_end=1011
+  _globals['_READBACKREQUEST']._serialized_end=509
+  _globals['_TARGETRECORD']._serialized_start=511
+  _globals['_TARGETRECORD']._serialized_end=564
+  _globals['_READBACKRESPONSE']._serialized_start=566
+  _globals['_READBACKRESPONSE']._serialized_end=675
+  _globals['_DIGESTFILESREQUEST']._serialized_start=677
+  _globals['_DIGESTFILESREQUEST']._serialized_end=737
+  _globals['_DIGESTFILESRESPONSE']._serialized_start=739
+  _globals['_DIGESTFILESRESPONSE']._serialized_end=836
+  _globals['_LOADERSERVICE']._serialized_start=839
+  _globals['_LOADERSERVICE']._serialized_end=1107
 # @@protoc_insertion_point(module_scope)

@@ -79,6 +79,9 @@ class ReadBackRequest(_message.Message):
     TARGET_ENTITY_FIELD_NUMBER: _builtins.int
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     PARENT_IDS_FIELD_NUMBER: _builtins.int
+    EDITED_SINCE_FIELD_NUMBER: _builtins.int
+    IS_NEWEST_FIRST_FIELD_NUMBER: _builtins.int
+    IS_ROLLBACK_FIELD_NUMBER: _builtins.int
     CHANGED_SINCE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FIRST_TARGET_ID_FIELD_NUMBER: _builtins.int
@@ -87,6 +90,10 @@ class ReadBackRequest(_message.Message):
     """Required. Name of the target connection."""
     target_entity: _builtins.str
     """Required. Target entity, e.g. `deal`, `note`, `line_item`."""
+    is_newest_first: _builtins.bool
+    """With ids of notes or files: read from the newest on until all are found, because the wanted ones are the latest."""
+    is_rollback: _builtins.bool
+    """Part of a rollback: may spend what is kept for one."""
     page_token: _builtins.str
     """With `changed_since`: go on after the page that was answered with this token."""
     first_target_id: _builtins.str
@@ -102,6 +109,10 @@ class ReadBackRequest(_message.Message):
         """For entities that hang on a parent (line items, organization relations): ids of the parents to read."""
 
     @_builtins.property
+    def edited_since(self) -> _timestamp_pb2.Timestamp:
+        """Only records changed at or after this time, newest change first, archived deals at the end; without ids."""
+
+    @_builtins.property
     def changed_since(self) -> _timestamp_pb2.Timestamp:
         """Without ids: a listing page by page that may be taken up again, see `page_token`; what was not changed since is left out where Pipedrive's
         list can (not for files).
@@ -114,14 +125,17 @@ class ReadBackRequest(_message.Message):
         target_entity: _builtins.str = ...,
         target_ids: _abc.Iterable[_builtins.str] | None = ...,
         parent_ids: _abc.Iterable[_builtins.str] | None = ...,
+        edited_since: _timestamp_pb2.Timestamp | None = ...,
+        is_newest_first: _builtins.bool = ...,
+        is_rollback: _builtins.bool = ...,
         changed_since: _timestamp_pb2.Timestamp | None = ...,
         page_token: _builtins.str = ...,
         first_target_id: _builtins.str = ...,
         is_archived: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since", "edited_since", b"edited_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since", "connection", b"connection", "first_target_id", b"first_target_id", "is_archived", b"is_archived", "page_token", b"page_token", "parent_ids", b"parent_ids", "target_entity", b"target_entity", "target_ids", b"target_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since", "connection", b"connection", "edited_since", b"edited_since", "first_target_id", b"first_target_id", "is_archived", b"is_archived", "is_newest_first", b"is_newest_first", "is_rollback", b"is_rollback", "page_token", b"page_token", "parent_ids", b"parent_ids", "target_entity", b"target_entity", "target_ids", b"target_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -320,6 +320,8 @@ class Migration(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LATEST_RUN_FIELD_NUMBER: _builtins.int
     OPEN_REVIEW_COUNT_FIELD_NUMBER: _builtins.int
+    IS_REHEARSED_FIELD_NUMBER: _builtins.int
+    KEPT_COUNT_FIELD_NUMBER: _builtins.int
     migration_id: _builtins.str
     """Id, 1-63 characters of [a-z0-9-]."""
     display_name: _builtins.str
@@ -346,6 +348,10 @@ class Migration(_message.Message):
     """Who approved, if approved."""
     open_review_count: _builtins.int
     """Open review items."""
+    is_rehearsed: _builtins.bool
+    """True when the sample of the approved diff was taken back and the account was as before."""
+    kept_count: _builtins.int
+    """Records of ours that rollbacks kept in Pipedrive."""
     @_builtins.property
     def resume_time(self) -> _timestamp_pb2.Timestamp:
         """When it goes on by itself."""
@@ -387,10 +393,12 @@ class Migration(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         latest_run: Global___Run | None = ...,
         open_review_count: _builtins.int = ...,
+        is_rehearsed: _builtins.bool = ...,
+        kept_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "create_time", b"create_time", "latest_run", b"latest_run", "options", b"options", "resume_time", b"resume_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "approver", b"approver", "connector", b"connector", "create_time", b"create_time", "display_name", b"display_name", "latest_run", b"latest_run", "manifest_digest", b"manifest_digest", "mapping_digest", b"mapping_digest", "mapping_version", b"mapping_version", "migration_id", b"migration_id", "open_review_count", b"open_review_count", "options", b"options", "pause_kind", b"pause_kind", "pause_message", b"pause_message", "resume_time", b"resume_time", "source_connection", b"source_connection", "state", b"state", "target_connection", b"target_connection"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "approver", b"approver", "connector", b"connector", "create_time", b"create_time", "display_name", b"display_name", "is_rehearsed", b"is_rehearsed", "kept_count", b"kept_count", "latest_run", b"latest_run", "manifest_digest", b"manifest_digest", "mapping_digest", b"mapping_digest", "mapping_version", b"mapping_version", "migration_id", b"migration_id", "open_review_count", b"open_review_count", "options", b"options", "pause_kind", b"pause_kind", "pause_message", b"pause_message", "resume_time", b"resume_time", "source_connection", b"source_connection", "state", b"state", "target_connection", b"target_connection"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -409,6 +417,7 @@ class MigrationOptions(_message.Message):
     CONNECTOR_JSON_FIELD_NUMBER: _builtins.int
     MAPPING_OVERRIDES_YAML_FIELD_NUMBER: _builtins.int
     CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
+    REQUIRES_REHEARSAL_FIELD_NUMBER: _builtins.int
     includes_archived: _builtins.bool
     """Also move archived records."""
     includes_deleted: _builtins.bool
@@ -423,6 +432,8 @@ class MigrationOptions(_message.Message):
     """YAML merged over the connector's mapping file when the mapping is proposed."""
     conflict_policy: _builtins.str
     """Where a delta finds that both sides changed a field: `ask` (default), `source`, `target`."""
+    requires_rehearsal: _builtins.bool
+    """The full load stays locked until the approved sample was taken back and the account compared clean (`TakeBackScope.is_sample`)."""
     def __init__(
         self,
         *,
@@ -433,10 +444,11 @@ class MigrationOptions(_message.Message):
         connector_json: _builtins.str = ...,
         mapping_overrides_yaml: _builtins.str = ...,
         conflict_policy: _builtins.str = ...,
+        requires_rehearsal: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflict_policy", b"conflict_policy", "connector_json", b"connector_json", "file_bytes_max", b"file_bytes_max", "includes_archived", b"includes_archived", "includes_deleted", b"includes_deleted", "mapping_overrides_yaml", b"mapping_overrides_yaml", "source_account", b"source_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflict_policy", b"conflict_policy", "connector_json", b"connector_json", "file_bytes_max", b"file_bytes_max", "includes_archived", b"includes_archived", "includes_deleted", b"includes_deleted", "mapping_overrides_yaml", b"mapping_overrides_yaml", "requires_rehearsal", b"requires_rehearsal", "source_account", b"source_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1565,22 +1577,26 @@ class RunDeltaRequest(_message.Message):
     MIGRATION_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    INCLUDES_ROLLED_BACK_FIELD_NUMBER: _builtins.int
     migration_id: _builtins.str
     """Required."""
     request_id: _builtins.str
     """Optional UUID that makes a retry safe."""
     actor: _builtins.str
     """Who asks."""
+    includes_rolled_back: _builtins.bool
+    """Also take up records again that a partial rollback took back."""
     def __init__(
         self,
         *,
         migration_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         actor: _builtins.str = ...,
+        includes_rolled_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "migration_id", b"migration_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "includes_rolled_back", b"includes_rolled_back", "migration_id", b"migration_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2081,22 +2097,62 @@ class ListMismatchesResponse(_message.Message):
 Global___ListMismatchesResponse: _TypeAlias = ListMismatchesResponse  # noqa: Y015
 
 @_typing.final
+class TakeBackScope(_message.Message):
+    """What of a migration is taken back. Nothing set: everything."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_ENTITY_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    IS_SAMPLE_FIELD_NUMBER: _builtins.int
+    DELETES_EDITED_FIELD_NUMBER: _builtins.int
+    target_entity: _builtins.str
+    """Only records of this target entity, with what hangs on them."""
+    key: _builtins.str
+    """Only this record, with what hangs on it."""
+    is_sample: _builtins.bool
+    """Only what was loaded; schema and users stay. Before the full load this takes the sample back."""
+    deletes_edited: _builtins.bool
+    """Records that people edited since, or hung something on, are deleted, too; by default they are kept and listed."""
+    def __init__(
+        self,
+        *,
+        target_entity: _builtins.str = ...,
+        key: _builtins.str = ...,
+        is_sample: _builtins.bool = ...,
+        deletes_edited: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deletes_edited", b"deletes_edited", "is_sample", b"is_sample", "key", b"key", "target_entity", b"target_entity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeBackScope: _TypeAlias = TakeBackScope  # noqa: Y015
+
+@_typing.final
 class PlanRollbackRequest(_message.Message):
     """Request for `PlanRollback`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     migration_id: _builtins.str
     """Required."""
+    @_builtins.property
+    def scope(self) -> Global___TakeBackScope:
+        """What would be taken back."""
+
     def __init__(
         self,
         *,
         migration_id: _builtins.str = ...,
+        scope: Global___TakeBackScope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["migration_id", b"migration_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["migration_id", b"migration_id", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2113,6 +2169,7 @@ class RollbackStep(_message.Message):
     DELETE_COUNT_FIELD_NUMBER: _builtins.int
     RESTORE_COUNT_FIELD_NUMBER: _builtins.int
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    READ_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     phase: _records_pb2.Phase.ValueType
     """Phase."""
     target_entity: _builtins.str
@@ -2122,7 +2179,9 @@ class RollbackStep(_message.Message):
     restore_count: _builtins.int
     """Records to restore."""
     token_count: _builtins.int
-    """Tokens."""
+    """Tokens, with reading."""
+    read_token_count: _builtins.int
+    """Of them tokens for reading: the look before, and the comparison after."""
     def __init__(
         self,
         *,
@@ -2131,10 +2190,11 @@ class RollbackStep(_message.Message):
         delete_count: _builtins.int = ...,
         restore_count: _builtins.int = ...,
         token_count: _builtins.int = ...,
+        read_token_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_count", b"delete_count", "phase", b"phase", "restore_count", b"restore_count", "target_entity", b"target_entity", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_count", b"delete_count", "phase", b"phase", "read_token_count", b"read_token_count", "restore_count", b"restore_count", "target_entity", b"target_entity", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2149,10 +2209,25 @@ class PlanRollbackResponse(_message.Message):
     STEPS_FIELD_NUMBER: _builtins.int
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     IN_DOUBT_COUNT_FIELD_NUMBER: _builtins.int
+    LOAD_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    DAY_COUNT_FIELD_NUMBER: _builtins.int
+    SECONDS_AT_LEAST_FIELD_NUMBER: _builtins.int
+    KEPT_COUNT_FIELD_NUMBER: _builtins.int
+    OUTSIDE_COUNT_FIELD_NUMBER: _builtins.int
     token_count: _builtins.int
     """Tokens of all steps."""
     in_doubt_count: _builtins.int
     """Records whose outcome is not known yet; they are resolved first."""
+    load_token_count: _builtins.int
+    """Tokens spent on schema, samples, load and deltas so far."""
+    day_count: _builtins.int
+    """Days it takes with the whole daily budget, from the budget as it was last looked at; 0: not known."""
+    seconds_at_least: _builtins.int
+    """Seconds the calls take at least, by the window; 0: not known."""
+    kept_count: _builtins.int
+    """Records that earlier rollbacks kept, and that this one takes (with `deletes_edited`)."""
+    outside_count: _builtins.int
+    """Records outside the scope that refer to something in it; they stay."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___RollbackStep]:
         """Steps in the order they would be done."""
@@ -2163,14 +2238,139 @@ class PlanRollbackResponse(_message.Message):
         steps: _abc.Iterable[Global___RollbackStep] | None = ...,
         token_count: _builtins.int = ...,
         in_doubt_count: _builtins.int = ...,
+        load_token_count: _builtins.int = ...,
+        day_count: _builtins.int = ...,
+        seconds_at_least: _builtins.int = ...,
+        kept_count: _builtins.int = ...,
+        outside_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_doubt_count", b"in_doubt_count", "steps", b"steps", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day_count", b"day_count", "in_doubt_count", b"in_doubt_count", "kept_count", b"kept_count", "load_token_count", b"load_token_count", "outside_count", b"outside_count", "seconds_at_least", b"seconds_at_least", "steps", b"steps", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlanRollbackResponse: _TypeAlias = PlanRollbackResponse  # noqa: Y015
+
+@_typing.final
+class KeptRecord(_message.Message):
+    """Something a rollback left in Pipedrive, or met there, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    TARGET_ENTITY_FIELD_NUMBER: _builtins.int
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    KEEP_TIME_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """The record's key; of a person's own record `theirs:{target entity}/{target id}`."""
+    target_entity: _builtins.str
+    """Target entity."""
+    target_id: _builtins.str
+    """Id in Pipedrive."""
+    reason: _builtins.str
+    """`edited` (by somebody since it was loaded), `needed` (something that stays refers to it), `unrestored` (was there before us; fields stay as they are),
+    `theirs` (a person's own record that refers to records of ours), `outside` (of ours, not taken back, refers to what was).
+    """
+    message: _builtins.str
+    """In words."""
+    run_id: _builtins.str
+    """The run that kept it."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields that differ from what was loaded, or that could not be given back. Who changed them Pipedrive's lists do not say."""
+
+    @_builtins.property
+    def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it refers to in Pipedrive, `{target entity}/{target id}`."""
+
+    @_builtins.property
+    def keep_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        target_entity: _builtins.str = ...,
+        target_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        references: _abc.Iterable[_builtins.str] | None = ...,
+        message: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        keep_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["keep_time", b"keep_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "keep_time", b"keep_time", "key", b"key", "message", b"message", "reason", b"reason", "references", b"references", "run_id", b"run_id", "target_entity", b"target_entity", "target_id", b"target_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptRecord: _TypeAlias = KeptRecord  # noqa: Y015
+
+@_typing.final
+class ListKeptRequest(_message.Message):
+    """Request for `ListKept`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    page_size: _builtins.int
+    """At most this many, default 100, maximum 1000."""
+    page_token: _builtins.str
+    """From the answer before."""
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["migration_id", b"migration_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListKeptRequest: _TypeAlias = ListKeptRequest  # noqa: Y015
+
+@_typing.final
+class ListKeptResponse(_message.Message):
+    """Response of `ListKept`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptRecord]:
+        """What was kept, by key."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___KeptRecord] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListKeptResponse: _TypeAlias = ListKeptResponse  # noqa: Y015
 
 @_typing.final
 class RollbackMigrationRequest(_message.Message):
@@ -2181,22 +2381,28 @@ class RollbackMigrationRequest(_message.Message):
     MIGRATION_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     migration_id: _builtins.str
     """Required."""
     request_id: _builtins.str
     """Optional UUID that makes a retry safe."""
     actor: _builtins.str
     """Required. Who asks."""
+    @_builtins.property
+    def scope(self) -> Global___TakeBackScope:
+        """What is taken back."""
+
     def __init__(
         self,
         *,
         migration_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         actor: _builtins.str = ...,
+        scope: Global___TakeBackScope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "migration_id", b"migration_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "migration_id", b"migration_id", "request_id", b"request_id", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

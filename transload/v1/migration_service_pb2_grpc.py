@@ -162,6 +162,11 @@ class MigrationServiceStub:
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.RollbackMigrationRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_migration__service__pb2.RollbackMigrationResponse.FromString,
                 _registered_method=True)
+        self.ListKept = channel.unary_unary(
+                '/transload.v1.MigrationService/ListKept',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.ListKeptRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.ListKeptResponse.FromString,
+                _registered_method=True)
         self.CompleteMigration = channel.unary_unary(
                 '/transload.v1.MigrationService/CompleteMigration',
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.CompleteMigrationRequest.SerializeToString,
@@ -402,6 +407,13 @@ class MigrationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListKept(self, request, context):
+        """L-15: lists what rollbacks kept in Pipedrive, and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CompleteMigration(self, request, context):
         """Closes the migration: no more loads or deltas; rollback stays possible.
         """
@@ -606,6 +618,11 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.RollbackMigration,
                     request_deserializer=transload_dot_v1_dot_migration__service__pb2.RollbackMigrationRequest.FromString,
                     response_serializer=transload_dot_v1_dot_migration__service__pb2.RollbackMigrationResponse.SerializeToString,
+            ),
+            'ListKept': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKept,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.ListKeptRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.ListKeptResponse.SerializeToString,
             ),
             'CompleteMigration': grpc.unary_unary_rpc_method_handler(
                     servicer.CompleteMigration,
@@ -1341,6 +1358,33 @@ class MigrationService:
             '/transload.v1.MigrationService/RollbackMigration',
             transload_dot_v1_dot_migration__service__pb2.RollbackMigrationRequest.SerializeToString,
             transload_dot_v1_dot_migration__service__pb2.RollbackMigrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKept(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/ListKept',
+            transload_dot_v1_dot_migration__service__pb2.ListKeptRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.ListKeptResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,6 +73,8 @@ class MigrationServiceStub:
     """L-15: says what a rollback would do and cost. Changes nothing."""
     RollbackMigration: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.RollbackMigrationRequest, _migration_service_pb2.RollbackMigrationResponse]
     """L-15: takes everything back. Possible from any state in which something was loaded. Starts a run."""
+    ListKept: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ListKeptRequest, _migration_service_pb2.ListKeptResponse]
+    """L-15: lists what rollbacks kept in Pipedrive, and why."""
     CompleteMigration: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.CompleteMigrationRequest, _migration_service_pb2.CompleteMigrationResponse]
     """Closes the migration: no more loads or deltas; rollback stays possible."""
     ListReviewItems: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ListReviewItemsRequest, _migration_service_pb2.ListReviewItemsResponse]
@@ -305,6 +307,14 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_migration_service_pb2.RollbackMigrationRequest, _abc.Awaitable[_migration_service_pb2.RollbackMigrationResponse]],
     ) -> _abc.Awaitable[_migration_service_pb2.RollbackMigrationResponse]:
         """L-15: takes everything back. Possible from any state in which something was loaded. Starts a run."""
+
+    @_abc_1.abstractmethod
+    def ListKept(
+        self,
+        request: _migration_service_pb2.ListKeptRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.ListKeptRequest, _abc.Awaitable[_migration_service_pb2.ListKeptResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.ListKeptResponse]:
+        """L-15: lists what rollbacks kept in Pipedrive, and why."""
 
     @_abc_1.abstractmethod
     def CompleteMigration(

@@ -8,10 +8,11 @@ from here.
 from services.ledger.domain.counts import EntityCount, TargetCount, UndoCount
 from services.ledger.domain.documents import Manifest, Mapping, Report
 from services.ledger.domain.extraction import Extraction, ExtractionEntity, Page
+from services.ledger.domain.kept import Kept
 from services.ledger.domain.migration import Migration, Options
 from services.ledger.domain.records import OPEN_RECORD_STATES, Outcome, Record, RecordFilter, Reference, Standing, WantedRecord
 from services.ledger.domain.review import ReviewFilter, ReviewItem, review_item_id
-from services.ledger.domain.runs import BudgetTerm, PhaseProgress, Run, RunCost
+from services.ledger.domain.runs import EVERYTHING, BudgetTerm, PhaseProgress, Run, RunCost, Scope
 from services.ledger.domain.sources import Issue, SourceIssue, SourceRecord
 from services.ledger.domain.trail import AuditVerdict, Event, EventDraft
 from services.ledger.domain.work import Batch, OutboxMessage, PageWork
@@ -20,6 +21,7 @@ from services.ledger.kinds import (
     ClaimAction,
     ExtractionState,
     IssueKind,
+    KeptReason,
     MigrationState,
     MissingPolicy,
     OutcomeResult,
@@ -34,6 +36,7 @@ from services.ledger.kinds import (
 )
 
 __all__ = [
+    "EVERYTHING",
     "OPEN_RECORD_STATES",
     "AuditVerdict",
     "Batch",
@@ -48,6 +51,8 @@ __all__ = [
     "ExtractionState",
     "Issue",
     "IssueKind",
+    "Kept",
+    "KeptReason",
     "Manifest",
     "Mapping",
     "Migration",
@@ -74,6 +79,7 @@ __all__ = [
     "RunCost",
     "RunKind",
     "RunState",
+    "Scope",
     "SourceIssue",
     "SourceRecord",
     "SourceState",

@@ -21,6 +21,8 @@ class Options:
     mapping_overrides_yaml: str = ""
     conflict_policy: str = ""
     """`source`, `target`, or empty and `ask`: a person decides."""
+    requires_rehearsal: bool = False
+    """The full load is locked until the approved sample was taken back and the account compared clean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Migration:
     """Digest of the diff that was approved; empty: none is."""
     approver: str = ""
     approve_time: datetime | None = None
+    rehearsed_digest: str = ""
+    """Digest of the approved diff whose sample was taken back with a clean comparison; empty: none was."""
 
     @property
     def source_account(self) -> str:

@@ -122,6 +122,10 @@ class Outcome:
     reason: str = ""
     message: str = ""
     flag_reason: str = ""
+    edited_fields: tuple[str, ...] = ()
+    """Undo: fields a person changed since; `image` then is what stands in Pipedrive."""
+    stuck_fields: tuple[str, ...] = ()
+    """Undo: fields the API cannot clear."""
     calls: tuple[Map[str, Any], ...] = ()
     """Calls made for it, as they stand in the event's payload."""
     token_count: int = 0

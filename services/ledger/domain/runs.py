@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.ledger.kinds import RunKind, RunState
 
-__all__ = ["BudgetTerm", "PhaseProgress", "Run", "RunCost"]
+__all__ = ["EVERYTHING", "BudgetTerm", "PhaseProgress", "Run", "RunCost", "Scope"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +78,27 @@ class PhaseProgress:
     """Records in all batches of the phase."""
     done_record_count: int
     """Records in its final batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a rollback takes back, as in the contract's `TakeBackScope`; nothing set: everything."""
+
+    target_entity: str = ""
+    key: str = ""
+    is_sample: bool = False
+    deletes_edited: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """True when everything is meant, schema and users too."""
+        return not (self.target_entity or self.key or self.is_sample)
+
+    @property
+    def is_partial(self) -> bool:
+        """True when a part of the loaded records is meant: what is taken back stays out until asked."""
+        return bool(self.target_entity or self.key)
+
+
+EVERYTHING = Scope()
+"""The scope of a rollback of everything."""

@@ -155,10 +155,26 @@ class GrpcLoader:
         return await self._stub.InspectTarget(loader_pb.InspectTargetRequest(connection=connection), timeout=LONG_CALL_SECONDS)
 
     async def read_back(
-        self, connection: str, target_entity: str, *, target_ids: Sequence[str] = (), parent_ids: Sequence[str] = ()
+        self,
+        connection: str,
+        target_entity: str,
+        *,
+        target_ids: Sequence[str] = (),
+        parent_ids: Sequence[str] = (),
+        edited_since: datetime | None = None,
+        is_newest_first: bool = False,
+        is_rollback: bool = False,
     ) -> AsyncIterator[loader_pb.ReadBackResponse]:
-        """Read records of the target in canonical form, page by page; no ids at all: the whole list."""
-        request = loader_pb.ReadBackRequest(connection=connection, target_entity=target_entity, target_ids=target_ids, parent_ids=parent_ids)
+        """Read records of the target in canonical form, page by page; no ids at all: the whole list, or what was changed since a time."""
+        request = loader_pb.ReadBackRequest(
+            connection=connection,
+            target_entity=target_entity,
+            target_ids=target_ids,
+            parent_ids=parent_ids,
+            edited_since=to_timestamp(edited_since),
+            is_newest_first=is_newest_first,
+            is_rollback=is_rollback,
+        )
         async for response in self._stub.ReadBack(request, timeout=STREAM_SECONDS):
             yield response
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from services.common.canonical import canonical_json
+from services.ledger.domain import EVERYTHING, Scope
 
 if TYPE_CHECKING:
     from services.ledger.domain import Run
@@ -46,6 +47,16 @@ class RunContext:
     """Entities the present extraction reads; empty: all."""
     extra_selection: str = ""
     """Digest of the selection of records that a delta maps again although the source did not change them."""
+    scope: Scope = EVERYTHING
+    """What a rollback takes back."""
+    sweeps: tuple[str, ...] = ()
+    """Target entities whose changed records a rollback reads, for what people hung on ours and for what is still there."""
+    swept: dict[str, int] = field(default_factory=dict)
+    """When each was read last, seconds since 1970."""
+    look_time: float = 0.0
+    """When the records announced last were compared with what was loaded, seconds since 1970; 0: they were not."""
+    includes_rolled_back: bool = False
+    """A delta takes up what partial rollbacks took back."""
     counts: dict[str, int] = field(default_factory=dict)
     """Sums that grow with the step (fields compared, records deleted)."""
 
@@ -67,13 +78,17 @@ class RunContext:
         raw["dispositions"] = {
             entity: Disposition(tuple(entry["phases"]), entry["skip_reason"]) for entity, entry in raw.get("dispositions", {}).items()
         }
-        for name in ("coverage", "entities"):
+        raw["scope"] = Scope(**raw.get("scope", {}))
+        for name in ("coverage", "entities", "sweeps"):
             raw[name] = tuple(raw.get(name, ()))
         return cls(**raw)
 
     def to_json(self) -> str:
         """Write the context; what stands at its default is left out."""
         plain = {name: value for name, value in asdict(self).items() if value not in (0, "", False, (), {})}
+        plain["scope"] = {name: value for name, value in plain["scope"].items() if value}
+        if not plain["scope"]:
+            del plain["scope"]
         if self.dispositions:  # canonical JSON sorts keys, the order of entities matters to readers
             return orjson.dumps({**plain, "dispositions": plain["dispositions"]}).decode()
         return canonical_json(plain).decode()

@@ -10,6 +10,7 @@ from services.common.clock import SteadyClock
 from services.common.errors import TransloadError
 from services.ledger.audit import sign_head
 from services.ledger.domain import EventDraft, Migration, PauseKind, Run, RunState
+from services.ledger.runs.context import RunContext
 from services.ledger.states import state_after_run
 from transload.v1.transformer_service_pb2 import Snapshot
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from services.common.clock import Clock
     from services.ledger.repository import Ledger, Reader, Transaction
-    from services.ledger.runs.context import RunContext
     from services.ledger.runs.ports import Extractor, Loader, Selections, Transformer
     from transload.audit.heads import Signer
 
@@ -137,7 +137,8 @@ async def end_run(
     run = await fresh(transaction, run)
     migration = await current_migration(transaction, run.migration_id)
     await transaction.save_run(replace(run, state=end, end_time=tools.clock.now(), reason=reason, message=message, activity="", phase=0))
-    migration = replace(migration, state=state_after_run(run.kind, end, migration.state), **unpaused())
+    is_whole = RunContext.of(run).scope.is_whole
+    migration = replace(migration, state=state_after_run(run.kind, end, migration.state, is_whole=is_whole), **unpaused())
     await transaction.save_migration(migration)
     facts = {"run_id": run.run_id, "run_kind": run.kind.value, "state": migration.state.value, "reason": reason, **payload}
     await transaction.append_event(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from services.common.phases import PHASES
 from services.ledger.domain import EventDraft, ExtractionState, RecordFilter, RecordState, Resolution, ReviewFilter, Run, RunState, SourceState
+from services.ledger.outcomes import ROLLED_BACK
 from services.ledger.review import AGAIN
 from services.ledger.runs.context import RunContext, dispositions_from
 from services.ledger.runs.diffing import DiffWork
@@ -180,6 +181,8 @@ class DeltaDriver:
         tools = self._tools
         await say(tools, run, "preparing what changed")
         compiled = await tools.transformer.compile_schema(await mapping_yaml_of(tools, migration))
+        if RunContext.of(run).includes_rolled_back:
+            await take_up_rolled_back(tools, run)
         async with tools.ledger.read() as reader:
             again = [source_key async for source_key in keys_to_take_up_again(reader, migration.migration_id)]
         selection = await tools.selections.put_selection(again) if again else ""
@@ -247,14 +250,28 @@ async def changed_since(reader: Reader, migration_id: str) -> datetime | None:
     return done[-1].start_time - DELTA_OVERLAP if done else None
 
 
+async def take_up_rolled_back(tools: Tools, run: Run) -> None:
+    """Let this delta load again what partial rollbacks took back. Doing it twice changes nothing."""
+    after_key = ""
+    while True:
+        async with tools.ledger.transaction() as transaction:
+            await fresh(transaction, run)
+            which = RecordFilter(states=(RecordState.UNDONE,), reason=ROLLED_BACK)
+            records = await transaction.list_records(run.migration_id, which, after_key=after_key, limit=ROWS_PER_READ)
+            await transaction.save_records([replace(record, resolution=Resolution.RETRY) for record in records])
+        if len(records) < ROWS_PER_READ:
+            return
+        after_key = records[-1].key
+
+
 async def keys_to_take_up_again(reader: Reader, migration_id: str) -> AsyncIterator[str]:
     """Yield source records that wait although nothing changed in the source: a person decided, or a reference may be there by now."""
     after_key = ""
     while True:
-        which = RecordFilter(states=(RecordState.WAITING,))
+        which = RecordFilter(states=(RecordState.WAITING, RecordState.UNDONE))
         records = await reader.list_records(migration_id, which, after_key=after_key, limit=ROWS_PER_READ)
         for record in records:
-            if record.resolution in AGAIN or record.reason == "REFERENCE_MISSING":
+            if record.resolution in AGAIN or (record.state is RecordState.WAITING and record.reason == "REFERENCE_MISSING"):
                 yield record.source_key
         if len(records) < ROWS_PER_READ:
             break

@@ -104,9 +104,17 @@ class Loader(Protocol):
         ...
 
     def read_back(
-        self, connection: str, target_entity: str, *, target_ids: Sequence[str] = (), parent_ids: Sequence[str] = ()
+        self,
+        connection: str,
+        target_entity: str,
+        *,
+        target_ids: Sequence[str] = (),
+        parent_ids: Sequence[str] = (),
+        edited_since: datetime | None = None,
+        is_newest_first: bool = False,
+        is_rollback: bool = False,
     ) -> AsyncIterator[loader_service_pb2.ReadBackResponse]:
-        """Read records of the target in canonical form, page by page; no ids at all: the whole list."""
+        """Read records of the target in canonical form, page by page; no ids at all: the whole list, or what was changed since a time."""
         ...
 
     def list_back(

@@ -29,8 +29,16 @@ class Read:
     token_count: int = 0
 
 
-async def read_records(tools: Tools, migration: Migration, target_entity: str, records: Sequence[Record]) -> Read:
-    """Read some records of one target entity; those that are not there are left out."""
+async def read_records(
+    tools: Tools,
+    migration: Migration,
+    target_entity: str,
+    records: Sequence[Record],
+    *,
+    is_newest_first: bool = False,
+    is_rollback: bool = False,
+) -> Read:
+    """Read some records of one target entity; those that are not there are left out. `is_newest_first`: they are the latest notes or files."""
     read = Read()
     wanted = {_identity(target_entity, target_id_of(record), orjson.loads(record.image or "{}")): record.key for record in records}
     if not wanted:
@@ -38,7 +46,14 @@ async def read_records(tools: Tools, migration: Migration, target_entity: str, r
     parents = sorted({record.parent_target_id for record in records if record.parent_target_id}) if target_entity in BY_PARENT else []
     # Relations can be read either way, and the loader takes the cheaper; lines have no call by id.
     ids = [] if target_entity == "line_item" else sorted({target_id_of(record) for record in records})
-    responses = tools.loader.read_back(migration.target_connection, target_entity, target_ids=ids, parent_ids=parents)
+    responses = tools.loader.read_back(
+        migration.target_connection,
+        target_entity,
+        target_ids=ids,
+        parent_ids=parents,
+        is_newest_first=is_newest_first,
+        is_rollback=is_rollback,
+    )
     async for response in responses:
         read.token_count = max(read.token_count, response.token_count)
         for target in response.records:

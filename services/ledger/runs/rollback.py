@@ -1,4 +1,4 @@
-"""L-15: takes everything back through the loader, with the same claims as loading, and compares the end with the pre-images.
+"""L-15: takes a migration, or a part of it, back through the loader, with the same claims as loading, and compares the end with the pre-images.
 
 Each round lists what is still to be taken back of one target entity, the latest first, and makes batches of it. What was taken back, kept or
 refused in this run drops out of the list, so a crash between any two lines only means that the next round begins with a shorter list.
@@ -7,36 +7,50 @@ refused in this run drops out of the list, so a crash between any two lines only
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from services.common import telemetry
 from services.common.canonical import canonical_json
 from services.common.errors import TransloadError
-from services.common.phases import phase_name
-from services.ledger.domain import Batch, EventDraft, RecordFilter, RecordState, Report, ReportKind, RunState, UndoCount
+from services.common.phases import TARGET_PHASES, phase_name
+from services.ledger.domain import (
+    Batch,
+    EventDraft,
+    KeptReason,
+    MigrationState,
+    RecordFilter,
+    RecordState,
+    Report,
+    ReportKind,
+    RunState,
+    UndoCount,
+)
+from services.ledger.keeping import OURS, Keeping, read_keeping
 from services.ledger.reconciliation import BY_PARENT, restored_fields
-from services.ledger.rollback import WITH_DEAL, UndoStep, plan_steps, undo_order
+from services.ledger.rollback import OTHERS, READ_BY_PAGES, ROUND_RECORDS, ROUND_RECORDS_READ_BY_PAGES, SWEPT, WITH_DEAL, undo_order
 from services.ledger.runs.context import RunContext
-from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, RunFailedError, Tools, end_run, fresh, save_step, say
+from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, RunFailedError, Tools, current_migration, end_run, fresh, save_step, say
 from services.ledger.runs.phases import OPEN_BATCHES, batch_message, is_done
-from services.ledger.runs.reading import read_records, target_id_of
+from services.ledger.runs.reading import read_records
+from services.ledger.runs.rollback_plan import plan_of_run
+from services.ledger.runs.rounds import end_with_deals, keep_edited, keep_needed
+from services.ledger.runs.sweep import sweep
 from transload.v1.records_pb2 import MappedRecord, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.ledger.domain import Migration, Record, Run
-    from services.ledger.repository import Reader, Transaction
+    from services.ledger.domain import Migration, Record, Run, Scope
+    from services.ledger.repository import Transaction
 
 _LOG = telemetry.get_logger(__name__)
 
 _UNDO, _VERIFY, _SUM = "undo", "verify", "sum"
-RECORDS_PER_BATCH = 100
-# Batches of one round; bounds what stands in the outbox and the stream.
-RECORDS_PER_ROUND = 1_000
-RECORDS_PER_CHUNK = 400
-EXTRACTIONS_PER_RUN = 2
-_TOO_DEAR = frozenset({"note", "file"})
+RECORDS_PER_BATCH: Final = 100
+RECORDS_PER_CHUNK: Final = 400
+EXTRACTIONS_PER_RUN: Final = 2
+SWEEP_AGAIN_SECONDS: Final = 600
+"""What people hung on records of ours is looked for again before a round when the last look is older."""
 _ENDED = (RecordState.UNDONE,)
 
 
@@ -45,7 +59,6 @@ class RollbackDriver:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._order = undo_order()
 
     async def advance(self, migration: Migration, run: Run) -> float:
         """Do the next thing of a rollback."""
@@ -56,7 +69,12 @@ class RollbackDriver:
             return await self._verify(migration, run, context)
         if context.step == _SUM:
             return await self._finish(run)
-        return await self._wait_for_claims(run)
+        return await self._begin(migration, run)
+
+    @staticmethod
+    def order(scope: Scope) -> tuple[tuple[int, str], ...]:
+        """Answer (phase, target entity) in the order things are taken back."""
+        return undo_order(scope)
 
     async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
         """Announce unfinished batches again; they are made from the ledger alone."""
@@ -73,8 +91,8 @@ class RollbackDriver:
                 await transaction.add_outbox([message])
         return len(batches)
 
-    async def _wait_for_claims(self, run: Run) -> float:
-        """Let calls that are under way come to their end: a claim's holder may still be creating records."""
+    async def _begin(self, migration: Migration, run: Run) -> float:
+        """Let calls that are under way come to their end - a claim's holder may still be creating records -, then plan."""
         tools = self._tools
         moment = tools.steady.now()
         async with tools.ledger.read() as reader:
@@ -86,12 +104,19 @@ class RollbackDriver:
         await self._cancel_extractions(run)
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
-            steps, in_doubt_count = await plan_rollback(transaction, now.migration_id)
-            token_count = sum(step.token_count for step in steps)
-            payload = {"run_id": now.run_id, "token_count": token_count, "in_doubt_count": in_doubt_count}
-            event = EventDraft(kind="rollback.planned", actor=tools.actor, payload={**payload, "steps": {s.target_entity: _words(s) for s in steps}})
-            await transaction.append_event(now.migration_id, event)
-            await save_step(transaction, now, RunContext.of(now).at(_UNDO), planned_token_count=token_count)
+            plan = await plan_of_run(transaction, migration, now, tools.clock.now())
+            token_count = sum(step.token_count for step in plan.steps)
+            payload = {"run_id": now.run_id, "token_count": token_count, "in_doubt_count": plan.in_doubt_count}
+            steps = {
+                s.target_entity: {"delete": s.delete_count, "restore": s.restore_count, "tokens": s.token_count, "read_tokens": s.read_token_count}
+                for s in plan.steps
+            }
+            await transaction.append_event(
+                now.migration_id, EventDraft(kind="rollback.planned", actor=tools.actor, payload={**payload, "steps": steps})
+            )
+            await transaction.replace_report_rows(now.migration_id, ReportKind.RECONCILIATION, [])
+            context = replace(RunContext.of(now).at(_UNDO), sweeps=plan.sweeps)
+            await save_step(transaction, now, context, planned_token_count=token_count)
         return AT_ONCE
 
     async def _cancel_extractions(self, run: Run) -> None:
@@ -107,35 +132,84 @@ class RollbackDriver:
 
     async def _undo(self, migration: Migration, run: Run, context: RunContext) -> float:
         """Do the next round of the present target entity, or go to the next one; `position` counts the entities done."""
-        if context.position >= len(self._order):
-            async with self._tools.ledger.transaction() as transaction:
+        tools = self._tools
+        order = self.order(context.scope)
+        if context.position >= len(order):
+            async with tools.ledger.transaction() as transaction:
                 now = await fresh(transaction, run)
                 await save_step(transaction, now, RunContext.of(now).at(_VERIFY), phase=0, activity="comparing with what was there before")
             return AT_ONCE
-        phase, entity = self._order[context.position]
-        async with self._tools.ledger.read() as reader:
+        phase, entity = order[context.position]
+        size = ROUND_RECORDS_READ_BY_PAGES if entity in READ_BY_PAGES else ROUND_RECORDS
+        async with tools.ledger.read() as reader:
             progress = await reader.phase_progress(run.run_id, phase)
+            records = await reader.list_records_to_undo(
+                run.migration_id, phase, entity, run_id=run.run_id, is_selected=context.scope.is_partial, limit=size
+            )
         if not is_done(progress):
             return ON_CHANGE_SECONDS
-        async with self._tools.ledger.transaction() as transaction:
-            now = await fresh(transaction, run)
-            held = RunContext.of(now)
-            if held.position != context.position:
-                return AT_ONCE
-            records = await transaction.list_records_to_undo(now.migration_id, phase, entity, run_id=now.run_id, limit=RECORDS_PER_ROUND)
-            if entity in WITH_DEAL:
-                records = await self._end_with_deals(transaction, migration, now, records)
-                if not records and await transaction.list_records_to_undo(now.migration_id, phase, entity, run_id=now.run_id, limit=1):
-                    return AT_ONCE
-            if records:
-                await self._announce(transaction, now, phase, entity, records)
-            else:
-                await self._next_entity(transaction, now, held, phase, entity)
+        if (kind := self._to_sweep(context, entity, has_more=bool(records))) is not None:
+            await self._sweep(migration, run, kind)
+        elif records:
+            await self._round(migration, run, phase, entity, records)
+        else:
+            await self._next_entity(run, context, phase, entity)
         return AT_ONCE
 
-    async def _announce(self, transaction: Transaction, run: Run, phase: int, entity: str, records: Sequence[Record]) -> None:
+    def _to_sweep(self, context: RunContext, entity: str, *, has_more: bool) -> str | None:
+        """Answer a kind to be read now: this one, when it is done; before more is taken, one that may refer to it and was read long ago."""
+        if not has_more:
+            return entity if entity in context.sweeps and entity not in context.swept else None
+        if context.scope.deletes_edited:
+            return None
+        border = self._tools.clock.now().timestamp() - SWEEP_AGAIN_SECONDS
+        return next((kind for kind, moment in context.swept.items() if moment < border and entity in OTHERS[kind]), None)
+
+    async def _sweep(self, migration: Migration, run: Run, kind: str) -> None:
+        tools = self._tools
+        await say(tools, run, f"looking for people's own work: {kind.replace('_', ' ')}")
+        began = int(tools.clock.now().timestamp())
+        found = await sweep(tools, migration, run, kind)
+        async with tools.ledger.transaction() as transaction:
+            now = await fresh(transaction, run)
+            held = RunContext.of(now)
+            rows = [] if kind in held.swept else [mismatch.SerializeToString(deterministic=True) for mismatch in found.left]
+            await transaction.add_report_rows(now.migration_id, ReportKind.RECONCILIATION, rows)
+            if not held.scope.deletes_edited:
+                await transaction.save_kept(found.theirs)
+            await transaction.add_run_tokens(now.run_id, found.token_count, target_entity=kind)
+            held = replace(held.counted(mismatches=len(rows)), swept={**held.swept, kind: began})
+            await save_step(transaction, now, held)
+
+    async def _round(self, migration: Migration, run: Run, phase: int, entity: str, records: Sequence[Record]) -> None:
+        """Keep what must stay of the records, and announce the others."""
+        tools = self._tools
+        is_looked_at = entity in READ_BY_PAGES and not RunContext.of(run).scope.deletes_edited
+        looked = tools.clock.now()
+        read = (
+            await read_records(tools, migration, entity, [one for one in records if one.target_id], is_newest_first=True, is_rollback=True)
+            if is_looked_at
+            else None
+        )
+        async with tools.ledger.transaction() as transaction:
+            now = await fresh(transaction, run)
+            context = RunContext.of(now)
+            if context.position != RunContext.of(run).position or context.step != _UNDO:
+                return
+            left = list(records)
+            keeping = Keeping() if context.scope.deletes_edited else await read_keeping(transaction, now.migration_id)
+            if read is not None:
+                left = await keep_edited(transaction, now, left, read.images, actor=tools.actor, moment=looked)
+                await transaction.add_run_tokens(now.run_id, read.token_count, target_entity=entity)
+            left = await keep_needed(transaction, now, left, keeping, actor=tools.actor, moment=looked)
+            if entity in WITH_DEAL:
+                left = await end_with_deals(transaction, migration, now, left, keeping, actor=tools.actor, moment=looked)
+            context = replace(context, look_time=looked.timestamp() if is_looked_at else 0.0)
+            await self._announce(transaction, now, context, (phase, entity), left)
+
+    async def _announce(self, transaction: Transaction, run: Run, context: RunContext, place: tuple[int, str], records: Sequence[Record]) -> None:
         """Make undo batches; `announced_sequence` numbers them over the whole run."""
-        context = RunContext.of(run)
+        phase, entity = place
         number = context.announced_sequence
         for start in range(0, len(records), RECORDS_PER_BATCH):
             part = records[start : start + RECORDS_PER_BATCH]
@@ -154,48 +228,23 @@ class RollbackDriver:
         activity = f"taking back {entity.replace('_', ' ')}"
         await save_step(transaction, run, replace(context, announced_sequence=number), phase=phase, activity=activity)
 
-    async def _end_with_deals(self, transaction: Transaction, migration: Migration, run: Run, records: Sequence[Record]) -> list[Record]:
-        """Mark what died with its deal as taken back; answers what needs calls of its own."""
-        deal_ids = {_deal_id(record) for record in records}
-        keys = await transaction.find_targets(migration.target_connection, "deal", deal_ids)
-        deals = await transaction.get_records(run.migration_id, list(keys.values()))
-        gone = {deal.target_id for deal in deals.values() if deal.state is RecordState.UNDONE and not deal.is_preexisting}
-        ended = [record for record in records if record.target_id and _deal_id(record) in gone]
-        moment = self._tools.clock.now()
-        await transaction.save_records(
-            [
-                replace(record, state=RecordState.UNDONE, undo_run_id=run.run_id, intent_time=None, intent_record=b"", update_time=moment)
-                for record in ended
-            ]
-        )
-        drafts = [
-            EventDraft(
-                kind="record.deleted",
-                actor=self._tools.actor,
-                key=record.key,
-                source_key=record.source_key,
-                target_id=record.target_id,
-                result="with_deal",
-                payload={"run_id": run.run_id, "deal_id": _deal_id(record)},
-            )
-            for record in ended
-        ]
-        if drafts:
-            await transaction.append_events(run.migration_id, drafts)
-        return [record for record in records if not (record.target_id and _deal_id(record) in gone)]
-
-    async def _next_entity(self, transaction: Transaction, run: Run, context: RunContext, phase: int, entity: str) -> None:
-        count = await transaction.count_records(run.migration_id, RecordFilter(states=_ENDED, target_entity=entity))
-        if count:
-            payload = {"run_id": run.run_id, "target_entity": entity, "undone_count": count}
-            event = EventDraft(kind="phase.undone", actor=self._tools.actor, result=phase_name(Phase.ValueType(phase)), payload=payload)
-            await transaction.append_event(run.migration_id, event)
-        await save_step(transaction, run, replace(context, position=context.position + 1))
+    async def _next_entity(self, run: Run, context: RunContext, phase: int, entity: str) -> None:
+        async with self._tools.ledger.transaction() as transaction:
+            now = await fresh(transaction, run)
+            held = RunContext.of(now)
+            if held.position != context.position:
+                return
+            count = await transaction.count_records(now.migration_id, RecordFilter(states=_ENDED, target_entity=entity))
+            if count:
+                payload = {"run_id": now.run_id, "target_entity": entity, "undone_count": count}
+                event = EventDraft(kind="phase.undone", actor=self._tools.actor, result=phase_name(Phase.ValueType(phase)), payload=payload)
+                await transaction.append_event(now.migration_id, event)
+            await save_step(transaction, now, replace(held, position=held.position + 1))
 
     async def _verify(self, migration: Migration, run: Run, context: RunContext) -> float:
-        """Compare a chunk of what was taken back with what was there before us; `position` counts target entities."""
+        """Compare a chunk of what no sweep has seen: restored records, and schema, which must be gone; `position` counts entities."""
         tools = self._tools
-        entities = [entity for _, entity in self._order if entity not in BY_PARENT and entity not in WITH_DEAL and entity != "user"]
+        entities = [entity for _, entity in undo_order(context.scope) if entity not in WITH_DEAL and entity != "user"]
         if context.position >= len(entities):
             async with tools.ledger.transaction() as transaction:
                 now = await fresh(transaction, run)
@@ -205,16 +254,15 @@ class RollbackDriver:
         which = RecordFilter(states=_ENDED, target_entity=entity)
         async with tools.ledger.read() as reader:
             records = await reader.list_records(migration.migration_id, which, after_key=context.after_key, limit=RECORDS_PER_CHUNK)
-        taken = [record for record in records if record.undo_run_id == run.run_id and _is_verified(record)]
-        read = await read_records(tools, migration, entity, taken)
+        ended = [record for record in records if record.undo_run_id == run.run_id and record.target_id and not _is_kept(record)]
+        taken = [record for record in ended if _is_read_back(record)]
+        read = await read_records(tools, migration, entity, taken, is_rollback=True)
         rows = [mismatch for record in taken for mismatch in restored_fields(record, read.images.get(record.key))[1]]
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
-            held = RunContext.of(now).counted(verified=len(taken), mismatches=len(rows))
+            held = RunContext.of(now).counted(verified=len(ended), mismatches=len(rows))
             is_last = len(records) < RECORDS_PER_CHUNK
             held = replace(held, position=held.position + int(is_last), after_key="" if is_last else records[-1].key)
-            if context.position == 0 and not context.after_key:
-                await transaction.replace_report_rows(now.migration_id, ReportKind.RECONCILIATION, [])
             await transaction.add_report_rows(
                 now.migration_id, ReportKind.RECONCILIATION, [mismatch.SerializeToString(deterministic=True) for mismatch in rows]
             )
@@ -223,7 +271,7 @@ class RollbackDriver:
         return AT_ONCE
 
     async def _finish(self, run: Run) -> float:
-        """End the run: rolled back when nothing of ours is left.
+        """End the run: everything, or its part, is taken back when nothing of ours is left but what was kept.
 
         Raises:
             RunFailedError: Something could not be taken back.
@@ -231,11 +279,12 @@ class RollbackDriver:
         tools = self._tools
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
-            left = await transaction.count_records_to_undo(now.migration_id)
+            context = RunContext.of(now)
+            kept = await _kept_by(transaction, now)
+            left = await _left(transaction, now, kept)
             if left:
                 raise _something_left(left)
-            counts = RunContext.of(now).counts
-            verified, mismatches = counts.get("verified", 0), counts.get("mismatches", 0)
+            verified, mismatches = context.counts.get("verified", 0), context.counts.get("mismatches", 0)
             head = {"run_id": now.run_id, "record_count": verified, "field_count": verified, "mismatch_count": mismatches, "is_rollback": True}
             report = Report(
                 migration_id=now.migration_id,
@@ -245,50 +294,69 @@ class RollbackDriver:
                 run_id=now.run_id,
             )
             await transaction.save_report(report)
-            payload = {"run_id": now.run_id, "record_count": verified, "mismatch_count": mismatches}
-            await transaction.append_event(now.migration_id, EventDraft(kind="rollback.verified", actor=tools.actor, payload=payload))
-            await end_run(transaction, now, RunState.SUCCEEDED, tools=tools, mismatch_count=mismatches)
+            payload = {"run_id": now.run_id, "record_count": verified, "mismatch_count": mismatches, "kept_count": sum(kept.values())}
+            tokens = {"planned_token_count": now.planned_token_count, "token_count": now.token_count}
+            await transaction.append_event(now.migration_id, EventDraft(kind="rollback.verified", actor=tools.actor, payload=payload | tokens))
+            migration = await end_run(transaction, now, RunState.SUCCEEDED, tools=tools, mismatch_count=mismatches)
+            if context.scope.is_sample:
+                await _rehearsed(transaction, migration, is_clean=not mismatches and not kept, tools=tools)
         return AT_ONCE
 
 
-async def plan_rollback(reader: Reader, migration_id: str) -> tuple[list[UndoStep], int]:
-    """Answer the plan and the number of records whose outcome is not known yet. Changes nothing."""
-    counts = await reader.count_records_to_undo(migration_id)
-    with_deal = {entity: await _count_with_deal(reader, migration_id, entity) for entity in WITH_DEAL}
-    return plan_steps(counts, with_deal_counts=with_deal), sum(count.in_doubt_count for count in counts)
+async def _rehearsed(transaction: Transaction, migration: Migration, *, is_clean: bool, tools: Tools) -> None:
+    """Note whether a sample left nothing behind: only then it counts as a rehearsal. Else a new sample is needed."""
+    migration = await current_migration(transaction, migration.migration_id)
+    if not migration.approved_digest:
+        return
+    if is_clean:
+        changed = replace(migration, rehearsed_digest=migration.approved_digest)
+    else:
+        changed = replace(
+            migration, state=MigrationState.PREPARED, diff_digest="", approved_digest="", approver="", approve_time=None, rehearsed_digest=""
+        )
+    await transaction.save_migration(changed)
+    result = "passed" if is_clean else "failed"
+    payload = {"diff_digest": migration.approved_digest}
+    await transaction.append_event(migration.migration_id, EventDraft("rehearsal.finished", tools.actor, result=result, payload=payload))
 
 
-async def _count_with_deal(reader: Reader, migration_id: str, entity: str) -> int:
-    """Count records that are gone with a deal of ours."""
-    migration = await reader.get_migration(migration_id)
-    connection = migration.target_connection if migration else ""
-    count, after_key = 0, ""
+async def _kept_by(transaction: Transaction, run: Run) -> dict[str, int]:
+    """Count what this run kept or could not give back, by target entity."""
+    counts: dict[str, int] = {}
+    after_key = ""
     while True:
-        which = RecordFilter(target_entity=entity, has_target=True)
-        records = await reader.list_records(migration_id, which, after_key=after_key, limit=RECORDS_PER_ROUND)
-        keys = await reader.find_targets(connection, "deal", {_deal_id(record) for record in records})
-        deals = await reader.get_records(migration_id, list(keys.values()))
-        ours = {deal.target_id for deal in deals.values() if deal.has_target and not deal.is_preexisting}
-        count += sum(1 for record in records if _deal_id(record) in ours)
-        if len(records) < RECORDS_PER_ROUND:
-            return count
-        after_key = records[-1].key
+        rows = await transaction.list_kept(run.migration_id, after_key=after_key)
+        for row in rows:
+            if row.run_id == run.run_id and row.reason in {*OURS, KeptReason.UNRESTORED}:
+                counts[row.target_entity] = counts.get(row.target_entity, 0) + 1
+        if not rows:
+            return counts
+        after_key = rows[-1].key
 
 
-def _is_verified(record: Record) -> bool:
-    """Say whether a record is read back after a rollback.
+async def _left(transaction: Transaction, run: Run, kept: dict[str, int]) -> list[UndoCount]:
+    """Answer what was meant and is neither taken back nor kept."""
+    scope = RunContext.of(run).scope
+    counts = await transaction.count_records_to_undo(run.migration_id, selected_by=run.run_id if scope.is_partial else "")
+    entities = {entity for _, entity in undo_order(scope)}
+    left = []
+    for count in counts:
+        # In a part, what is kept is loaded as before.
+        stays = 0 if scope.is_whole else kept.get(count.target_entity, 0)
+        if count.target_entity in entities and count.delete_count + count.restore_count + count.in_doubt_count > stays:
+            left.append(count)
+    return left
 
-    Restored ones always. Deleted ones where a list by ids shows a hundred at once; version 1 would have to read its whole lists, or one by one,
-    for what it has already answered to the deletion.
-    """
-    if not record.target_id or record.reason:
-        return False
-    return bool(record.pre_image) if record.is_preexisting else record.target_entity not in _TOO_DEAR
+
+def _is_kept(record: Record) -> bool:
+    return bool(record.reason) and record.reason.startswith("KEPT")
 
 
-def _deal_id(record: Record) -> str:
-    """Answer the deal a record hangs on."""
-    return record.parent_target_id or (target_id_of(record) if record.target_entity == "deal_value" else "")
+def _is_read_back(record: Record) -> bool:
+    """Say whether a record is read back after a rollback: restored ones, and schema; deleted records were looked for by the sweeps."""
+    if record.is_preexisting:
+        return bool(record.pre_image)
+    return record.target_entity not in SWEPT and record.target_entity not in BY_PARENT and TARGET_PHASES[record.target_entity] == Phase.PHASE_SCHEMA
 
 
 def _undo_record(record: Record) -> MappedRecord:
@@ -296,10 +364,6 @@ def _undo_record(record: Record) -> MappedRecord:
     if record.intent_record:
         return MappedRecord.FromString(record.intent_record)
     return MappedRecord(key=record.key, target_entity=record.target_entity, source_entity=record.source_entity, source_id=record.source_id)
-
-
-def _words(step: UndoStep) -> dict[str, int]:
-    return {"delete": step.delete_count, "restore": step.restore_count, "tokens": step.token_count}
 
 
 def _something_left(left: Sequence[UndoCount]) -> RunFailedError:

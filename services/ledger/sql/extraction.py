@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import case, func, literal, select, union_all, update
 
-from services.ledger.domain import EntityCount, Extraction, ExtractionEntity, Page, SourceIssue, SourceRecord, SourceState
+from services.ledger.domain import EntityCount, Extraction, ExtractionEntity, Page, Resolution, SourceIssue, SourceRecord, SourceState
 from services.ledger.sql.rows import RowCodec, to_micros
 from services.ledger.sql.session import chunks, table_of
 from services.ledger.sql.tables import (
@@ -131,6 +131,8 @@ class ExtractionReader(TrailReader):
 
 def _ranks(migration_id: str, entity: str = "", source_id: str = "") -> Any:
     """Select the rank of the state that counts, for each source record with mapped records or issues."""
+    # What was taken back on its own stays out until asked; what a whole rollback took back is open again.
+    is_left_out = (_RECORDS.c.state == "undone") & (_RECORDS.c.resolution == str(Resolution.SKIP))
     of_record = case(
         {
             "waiting": _RANKS[SourceState.WAITING],
@@ -139,7 +141,7 @@ def _ranks(migration_id: str, entity: str = "", source_id: str = "") -> Any:
             "matched": _RANKS[SourceState.MATCHED],
             "skipped": _RANKS[SourceState.SKIPPED],
         },
-        value=_RECORDS.c.state,
+        value=case((is_left_out, literal("skipped")), else_=_RECORDS.c.state),
         else_=literal(_PENDING),
     )
     of_issue = case(

@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, true
 
 from services.common.phases import TARGET_PHASES
 from services.ledger.domain import OPEN_RECORD_STATES, Record, RecordFilter, RecordState, Standing, TargetCount, UndoCount
 from services.ledger.sql.rows import RowCodec
 from services.ledger.sql.session import Session, chunks, table_of
-from services.ledger.sql.tables import MigrationRow, RecordRow
+from services.ledger.sql.tables import MigrationRow, RecordRow, UndoSelectionRow
 
-_RECORDS, _MIGRATIONS = table_of(RecordRow), table_of(MigrationRow)
+_RECORDS, _MIGRATIONS, _SELECTIONS = table_of(RecordRow), table_of(MigrationRow), table_of(UndoSelectionRow)
 _RECORD, _STANDING = RowCodec(Record), RowCodec(Standing)
 _LASTING = ("target_entity", "source_entity", "source_id", "phase")
 """Columns that follow from the key: left out of changes, their indices need no writing."""
@@ -86,28 +86,49 @@ class RecordReader(Session):
             found.extend(map(_RECORD.from_values, await self._tuples(_OF_SOURCES, values)))
         return found
 
+    async def list_records_by_parent(self, migration_id: str, target_entity: str, parent_target_ids: Collection[str]) -> Sequence[Record]:
+        """List records of a target entity that hang on these, by key."""
+        found: list[Record] = []
+        for part in chunks(parent_target_ids):
+            where = (_RECORDS.c.migration_id == migration_id, _RECORDS.c.parent_target_id.in_(part), _RECORDS.c.parent_target_id != "")
+            rows = await self._all(select(_RECORDS).where(*where, _RECORDS.c.target_entity == target_entity).order_by(_RECORDS.c.key))
+            found.extend(_RECORD.from_row(row) for row in rows)
+        return found
+
+    async def list_records_by_target(self, migration_id: str, target_entity: str, target_ids: Collection[str]) -> Sequence[Record]:
+        """List records of a target entity by their ids in Pipedrive."""
+        found: list[Record] = []
+        for part in chunks(target_ids):
+            where = (_RECORDS.c.target_entity == target_entity, _RECORDS.c.target_id.in_(part), _RECORDS.c.target_id != "")
+            rows = await self._all(select(_RECORDS).where(*where, _RECORDS.c.migration_id == migration_id).order_by(_RECORDS.c.key))
+            found.extend(_RECORD.from_row(row) for row in rows)
+        return found
+
     async def list_records_to_undo(
-        self, migration_id: str, phase: int, target_entity: str, *, run_id: str = "", limit: int = 1000
+        self, migration_id: str, phase: int, target_entity: str, *, run_id: str = "", is_selected: bool = False, limit: int = 1000
     ) -> Sequence[Record]:
         """List records with something to take back, the latest first."""
         where = (_RECORDS.c.migration_id == migration_id, _RECORDS.c.phase == phase, _RECORDS.c.target_entity == target_entity)
         statement = select(_RECORDS).where(*where, or_(_IS_DOUBTFUL, _IS_OURS, _IS_CHANGED))
         if run_id:
             statement = statement.where(_RECORDS.c.undo_run_id != run_id)
+        if is_selected:
+            statement = statement.where(_RECORDS.c.key.in_(select(_SELECTIONS.c.key).where(_SELECTIONS.c.run_id == run_id)))
         # In-doubt records have no creation order yet: they are the latest of all.
         last = case((_IS_DOUBTFUL, 1), else_=0)
         rows = await self._all(statement.order_by(last.desc(), _RECORDS.c.create_order.desc(), _RECORDS.c.key.desc()).limit(limit))
         return [_RECORD.from_row(row) for row in rows]
 
-    async def count_records_to_undo(self, migration_id: str) -> Sequence[UndoCount]:
+    async def count_records_to_undo(self, migration_id: str, *, selected_by: str = "") -> Sequence[UndoCount]:
         """Count what a rollback would do, by phase and target entity, last phase first."""
+        is_meant = _RECORDS.c.key.in_(select(_SELECTIONS.c.key).where(_SELECTIONS.c.run_id == selected_by)) if selected_by else true()
         statement = select(
             _RECORDS.c.phase,
             _RECORDS.c.target_entity,
             func.sum(case((_IS_OURS, 1), else_=0)).label("ours"),
             func.sum(case((_IS_CHANGED, 1), else_=0)).label("changed"),
             func.sum(case((_IS_DOUBTFUL, 1), else_=0)).label("doubtful"),
-        ).where(_RECORDS.c.migration_id == migration_id, or_(_IS_DOUBTFUL, _IS_OURS, _IS_CHANGED))
+        ).where(_RECORDS.c.migration_id == migration_id, or_(_IS_DOUBTFUL, _IS_OURS, _IS_CHANGED), is_meant)
         rows = await self._all(
             statement.group_by(_RECORDS.c.phase, _RECORDS.c.target_entity).order_by(_RECORDS.c.phase.desc(), _RECORDS.c.target_entity.desc())
         )

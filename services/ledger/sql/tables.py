@@ -44,6 +44,7 @@ class MigrationRow(SQLModel, table=True):
     approved_digest: str
     approver: str
     approve_time: int | None = Field(sa_type=BigInteger)
+    rehearsed_digest: str
 
 
 class HeadRow(SQLModel, table=True):
@@ -221,6 +222,13 @@ class RecordRow(SQLModel, table=True):
         Index("ix_records_source", "migration_id", "source_entity", "source_id", "state"),
         Index("ix_records_target", "target_entity", "target_id", sqlite_where=text("target_id <> ''"), postgresql_where=text("target_id <> ''")),
         Index("ix_records_phase", "migration_id", "phase", "target_entity"),
+        Index(
+            "ix_records_parent",
+            "migration_id",
+            "parent_target_id",
+            sqlite_where=text("parent_target_id <> ''"),
+            postgresql_where=text("parent_target_id <> ''"),
+        ),
     )
 
     migration_id: str = Field(primary_key=True, foreign_key="migrations.migration_id")
@@ -250,6 +258,33 @@ class RecordRow(SQLModel, table=True):
     create_order: int = Field(sa_type=BigInteger)
     undo_run_id: str
     update_time: int | None = Field(sa_type=BigInteger)
+
+
+class KeptRow(SQLModel, table=True):
+    """Something a rollback left in Pipedrive."""
+
+    __tablename__ = "kept_records"
+
+    migration_id: str = Field(primary_key=True, foreign_key="migrations.migration_id")
+    key: str = Field(primary_key=True)
+    target_entity: str
+    target_id: str
+    reason: str
+    run_id: str
+    keep_time: int = Field(sa_type=BigInteger)
+    fields: str = Field(sa_type=Text)
+    references: str = Field(sa_type=Text)
+    message: str = Field(sa_type=Text)
+
+
+class UndoSelectionRow(SQLModel, table=True):
+    """A record that a partial rollback takes back."""
+
+    __tablename__ = "undo_selections"
+    __table_args__ = (_CLUSTERED,)
+
+    run_id: str = Field(primary_key=True, foreign_key="runs.run_id")
+    key: str = Field(primary_key=True)
 
 
 class SourceRecordRow(SQLModel, table=True):

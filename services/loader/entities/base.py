@@ -146,6 +146,13 @@ class Entity:
             async for page in pages:
                 yield [self.found(raw) for raw in page if self.is_live(raw)]
 
+    async def scan_changed(self, client: PipedriveClient, context: CallContext, since: datetime) -> AsyncGenerator[list[Found], None]:
+        """Yields live records changed at or after `since`."""
+        query: dict[str, str | int] = {"sort_by": "id", "sort_direction": "asc", "updated_since": stamp(since)}
+        async with aclosing(lists.by_cursor(client, f"{self.operations}.list", context, query)) as pages:
+            async for page in pages:
+                yield [self.found(raw) for raw in page if self.is_live(raw)]
+
     def is_live(self, raw: Raw) -> bool:
         """Whether a record answered is not in the trash."""
         return not raw.get("is_deleted") and raw.get("active_flag") not in {False, "false"}
@@ -179,6 +186,16 @@ class OffsetEntity(Entity):
             async for page in pages:
                 yield [self.found(raw) for raw in page if self.is_live(raw)]
                 if border and all(self._changed(raw) < border for raw in page):
+                    return
+
+    async def scan_changed(self, client: PipedriveClient, context: CallContext, since: datetime) -> AsyncGenerator[list[Found], None]:
+        """Yields live records, the last changed first, up to those changed before `since`."""
+        border, name = stamp(since), f"{self.operations}.list"
+        async with aclosing(lists.by_offset(client, name, context, {"sort": "update_time DESC"}, page_size=self.page_size)) as pages:
+            async for page in pages:
+                times = [canonical.time(raw.get("update_time") or raw.get("add_time") or "9999") for raw in page]
+                yield [self.found(raw) for raw, time in zip(page, times, strict=True) if time >= border and self.is_live(raw)]
+                if times[-1] < border:
                     return
 
     def _changed(self, raw: Raw) -> str:

@@ -25,6 +25,8 @@ from tests.simulation.journey import Plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from services.ledger.domain import Scope
+
 SEEDS_MAX: Final = 500
 
 Put = Any
@@ -89,13 +91,12 @@ def forget_leases_at_restart(put: Put) -> None:
 
 def delete_in_load_order(put: Put) -> None:
     """A rollback deletes what others hang on first."""
-    start = RollbackDriver.__init__
+    order = RollbackDriver.order
 
-    def start_turned(driver: RollbackDriver, tools: Any) -> None:
-        start(driver, tools)
-        driver._order = tuple(reversed(driver._order))
+    def turned(scope: Scope) -> tuple[tuple[int, str], ...]:
+        return tuple(reversed(order(scope)))
 
-    put(RollbackDriver, "__init__", start_turned)
+    put(RollbackDriver, "order", staticmethod(turned))
 
 
 def announce_never(put: Put) -> None:

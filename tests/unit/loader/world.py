@@ -103,6 +103,9 @@ class MemoryLedger:
         self.clock_difference = timedelta()
         self.conflict_policy = ""
         self.run_kind = "load"
+        self.deletes_edited = False
+        self.look_age: float | None = None
+        self.lines: dict[str, bytes] = {}
         self.held: set[str] = set()
         self.lose_settles = 0
         self.begin_count = 0
@@ -117,6 +120,9 @@ class MemoryLedger:
         response = pb.BeginBatchResponse(connection=CONNECTION, run_kind=self.run_kind)
         response.claim_expire_time.FromDatetime(self._clock.now() + timedelta(seconds=self.claim_seconds) + self.clock_difference)
         response.claim_duration.FromTimedelta(timedelta(seconds=self.claim_seconds))
+        response.deletes_edited = self.deletes_edited
+        if self.look_age is not None:
+            response.look_age.FromTimedelta(timedelta(seconds=self.look_age))
         for record in batch.records:
             response.decisions.append(self._decide(record, is_undo=batch.is_undo))
             for reference in record.references:
@@ -141,6 +147,7 @@ class MemoryLedger:
             last_image_json=entry.image,
             pre_image_json=entry.pre_image,
             conflict_policy=self.conflict_policy,
+            lines_json=self.lines.get(record.key, b"{}"),
         )
         if record.key in self.held:
             decision.action = pb.RECORD_ACTION_HELD

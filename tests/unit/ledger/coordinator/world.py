@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from services.common.canonical import canonical_json, digest
+from services.common.edits import edited_fields
 from services.common.errors import (
     ClaimHeldError,
     NotFoundError,
@@ -328,9 +329,17 @@ class FakeLoader:
         return loader_pb.InspectTargetResponse(target_json=b'{"company": {"name": "Acme"}}', token_count=20)
 
     async def read_back(
-        self, connection: str, target_entity: str, *, target_ids: Sequence[str] = (), parent_ids: Sequence[str] = ()
+        self,
+        connection: str,
+        target_entity: str,
+        *,
+        target_ids: Sequence[str] = (),
+        parent_ids: Sequence[str] = (),
+        edited_since: datetime | None = None,
+        is_newest_first: bool = False,
+        is_rollback: bool = False,
     ) -> AsyncIterator[loader_pb.ReadBackResponse]:
-        del connection
+        del connection, edited_since, is_newest_first, is_rollback
         await self.world.port("loader")
         if target_entity == "field":
             fields = [(target_id, image) for (entity, target_id), image in self.world.pipedrive.records.items() if entity == "custom_field"]
@@ -420,6 +429,12 @@ class FakeLoader:
         if action == RecordAction.RECORD_ACTION_DELETE:
             if record.key in pipedrive.refused_keys:
                 outcome.result, outcome.reason, outcome.message = ledger_pb.OUTCOME_RESULT_REJECTED, "TARGET_FORBIDDEN", "no"
+                return outcome
+            held = pipedrive.records.get((entity, decision.target_id), {})
+            if not begun.deletes_edited and held and (edited := edited_fields(entity, json.loads(decision.last_image_json), held)):
+                outcome.result, outcome.reason, outcome.message = ledger_pb.OUTCOME_RESULT_KEPT, "KEPT_USER_EDIT", f"edited: {edited}"
+                outcome.edited_fields.extend(edited)
+                outcome.image_json = canonical_json(held)
                 return outcome
             pipedrive.records.pop((entity, decision.target_id), None)
             if entity == "deal":
