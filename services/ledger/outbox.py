@@ -39,7 +39,7 @@ class OutboxRelay:
 
     async def run(self) -> None:
         """Carry messages until cancelled."""
-        unsubscribe = self._ledger.subscribe(lambda _: self._wake.set())
+        unsubscribe = self._ledger.subscribe(lambda _: self._wake.set(), outbox_only=True)
         failures = 0
         try:
             while True:

@@ -505,8 +505,8 @@ class Ledger(Protocol):
         """
         ...
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` after every commit that changed a migration; answers how to stop it."""
+    def subscribe(self, listener: Listener, *, outbox_only: bool = False) -> Callable[[], None]:
+        """Call `listener` after every commit that changed a migration, or only after those that queued messages; answers how to stop it."""
         ...
 
     def on_change(self, migration_id: str) -> None:

@@ -68,6 +68,8 @@ class Stream:
     wishes: deque[_Wish] = field(default_factory=deque)
     queue: list[tuple[float, int]] = field(default_factory=list)
     """Messages nobody has in hand: when due, sequence."""
+    timer: asyncio.TimerHandle | None = None
+    """Serves again when the next of them is due."""
 
     @property
     def byte_count(self) -> int:
@@ -226,9 +228,14 @@ class NatsStore:
                 continue
             self._deliver(stream, message, wish.subscription)
         if stream.wishes and stream.queue:
-            in_world_later(max(0.0, stream.queue[0][0] - now) + 1e-6, self._serve_again, stream)
+            due = max(now, stream.queue[0][0]) + 1e-6
+            if stream.timer is None or stream.timer.when() > due:
+                if stream.timer is not None:
+                    stream.timer.cancel()
+                stream.timer = in_world_later(due - now, self._serve_again, stream)
 
     def _serve_again(self, stream: Stream) -> None:
+        stream.timer = None
         if self.is_up and self.streams.get(stream.config.name or "") is stream:
             self._serve(stream)
 

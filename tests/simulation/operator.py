@@ -14,7 +14,7 @@ from transload.errors import TransloadCallError
 from transload.v1 import migration_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from tests.simulation.trace import Trace
 
@@ -76,11 +76,14 @@ class Operator:
         """Pick up what changed."""
         await self.step("delta", self.client.run_delta)
 
-    async def reconcile(self) -> pb.ListMismatchesResponse:
-        """Read everything back; answers the first page of what differs."""
+    async def reconcile(self) -> list[pb.Mismatch]:
+        """Read everything back; answers what differs."""
         await self.step("reconcile", self.client.reconcile)
-        found: pb.ListMismatchesResponse = await self._insist(lambda: anext(aiter(self.client.iterate_mismatches(MIGRATION))))
+        found: list[pb.Mismatch] = await self._insist(self._mismatches)
         return found
+
+    async def _mismatches(self) -> list[pb.Mismatch]:
+        return [mismatch async for page in self.client.iterate_mismatches(MIGRATION) for mismatch in page.mismatches]
 
     async def rollback(self) -> None:
         """Take everything back."""
@@ -150,7 +153,7 @@ class Operator:
             await asyncio.sleep(1.0)
 
 
-def default_options(conflict_policy: str = "") -> pb.MigrationOptions:
-    """Answer the options of a migration whose source has no call limits."""
-    connector = json.dumps({"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0})
+def default_options(conflict_policy: str = "", *, skipped: Sequence[str] = ()) -> pb.MigrationOptions:
+    """Answer the options of a migration whose source has no call limits; entities in `skipped` are not read."""
+    connector = json.dumps({"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0, "skip_entities": list(skipped)})
     return pb.MigrationOptions(connector_json=connector, conflict_policy=conflict_policy)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.simulation.journey import Plan
 from tests.simulation.mutants.catalogue import MUTANTS, SEEDS_MAX, mutated, plan_with
 from tests.simulation.simulation import Verdict, simulate
+from tests.simulation.workers import in_forks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,48 +34,63 @@ def run_one(seed: int, *, is_quiet: bool, mutant: str = "") -> int:
 def run_many(seeds: Sequence[int], *, workers: int, seconds_max: float = 0.0) -> int:
     """Run many seeds, at most for so long; answers the exit code."""
     began = time.monotonic()
+    _warm_up()
     verdicts = []
-    with ProcessPoolExecutor(workers, initializer=_bury_in_silence) as pool:
-        for verdict in pool.map(partial(_simulate_until, until=time.time() + seconds_max if seconds_max else 0.0), seeds):
-            if verdict is None:
-                continue
-            verdicts.append(verdict)
-            if verdict.problems:
-                sys.stdout.write(f"seed {verdict.seed}: {'; '.join(verdict.problems)[:600]}\n  replay it with: make simulate SEED={verdict.seed}\n")
-                sys.stdout.flush()
+    for _, verdict in in_forks(partial(_simulate_until, until=began + seconds_max if seconds_max else 0.0), seeds, workers=workers):
+        if verdict is None:
+            continue
+        verdicts.append(verdict)
+        if verdict.problems:
+            sys.stdout.write(f"seed {verdict.seed}: {'; '.join(verdict.problems)[:600]}\n  replay it with: make simulate SEED={verdict.seed}\n")
+            sys.stdout.flush()
     sys.stdout.write(figures(verdicts, time.monotonic() - began) + "\n")
     return 1 if any(verdict.problems for verdict in verdicts) else 0
 
 
 def find_mutants(names: Sequence[str], *, first: int, workers: int, seeds_max: int = SEEDS_MAX) -> int:
     """Look how many seeds it takes to find each mutant; answers the exit code."""
-    with ProcessPoolExecutor(workers, initializer=_bury_in_silence) as pool:
-        results = []
-        for name, (seeds, found) in zip(names, pool.map(partial(_find, first=first, seeds_max=seeds_max), names), strict=True):
-            results.append(bool(found))
-            sys.stdout.write(f"{name}: {f'found with the {seeds}. seed ({found[:160]})' if found else f'NOT found with {seeds} seeds'}\n")
-            sys.stdout.flush()
+    _warm_up()
+    results = []
+    for name in names:
+        began = time.monotonic()
+        seed, problem = _find(name, range(first, first + seeds_max), workers)
+        results.append(bool(problem))
+        found = f"| `{name}` | {seed - first + 1} | {problem[:160]} |" if problem else f"| `{name}` | **not found** with {seeds_max} seeds | |"
+        sys.stdout.write(f"{found} {time.monotonic() - began:.0f} s |\n")
+        sys.stdout.flush()
     return 0 if all(results) else 1
 
 
-def _find(name: str, *, first: int, seeds_max: int) -> tuple[int, str]:
-    """Answer how many seeds were run, and what the last one found."""
-    for count, seed in enumerate(range(first, first + seeds_max), 1):
-        with mutated(name):
-            verdict = simulate(seed, plan=plan_with(seed, name))
-        if verdict.problems:
-            return count, f"seed {seed}: {verdict.problems[0]}"
-    return seeds_max, ""
+def _find(name: str, seeds: Sequence[int], workers: int) -> tuple[int, str]:
+    """Answer the first seed that finds a mutant, and what it finds; all seeds below it have been run."""
+    found: dict[int, str] = {}
+    open_seeds = set(seeds)
+    for seed, problem in in_forks(partial(_hunt, name), seeds, workers=workers):
+        open_seeds.discard(seed)
+        if problem:
+            found[seed] = problem
+        if found and min(found) < min(open_seeds, default=sys.maxsize):
+            return min(found), found[min(found)]
+    return seeds[-1], ""
+
+
+def _hunt(name: str, seed: int) -> str:
+    """Answer the first thing that a seed finds wrong with a mutant in."""
+    with mutated(name):
+        verdict = simulate(seed, plan=plan_with(seed, name), buries=False)
+    return verdict.problems[0] if verdict.problems else ""
 
 
 def _simulate_until(seed: int, *, until: float) -> Verdict | None:
     """Simulate a seed unless it is too late."""
-    return None if until and time.time() > until else simulate(seed)
+    return None if until and time.monotonic() > until else simulate(seed, buries=False)
 
 
-def _bury_in_silence() -> None:
-    """The dead of a simulation protest when they are buried."""
-    sys.unraisablehook = lambda _: None
+def _warm_up() -> None:
+    """Run one calm migration with all steps, so that every process begins with what is remembered from one to the next."""
+    simulate(0, plan=Plan(deltas=1, rollback="at the end"))
+    gc.collect()
+    gc.freeze()
 
 
 def all_mutants() -> Iterator[str]:
@@ -85,7 +102,7 @@ def figures(verdicts: Sequence[Verdict], seconds: float) -> str:
     """Sum up."""
     if not verdicts:
         return "no seed was run"
-    failed = [verdict.seed for verdict in verdicts if verdict.problems]
+    failed = sorted(verdict.seed for verdict in verdicts if verdict.problems)
     kinds = Counter(problem.partition(":")[0] for verdict in verdicts for problem in verdict.problems)
     cpu = sorted(verdict.cpu_seconds for verdict in verdicts)
     return (

@@ -42,10 +42,10 @@ class Verdict:
     facts: dict[str, object] = field(default_factory=dict)
 
 
-def simulate(seed: int, *, plan: Plan | None = None, output: TextIO | None = None) -> Verdict:
-    """Run one seed to its end and judge it."""
+def simulate(seed: int, *, plan: Plan | None = None, output: TextIO | None = None, buries: bool = True) -> Verdict:
+    """Run one seed to its end and judge it. Without `buries` its remains stay in memory until the process ends."""
     prepare()
-    with _no_garbage():
+    with _no_garbage(buries=buries):
         return _simulate(seed, plan, output)
 
 
@@ -129,10 +129,13 @@ def _quiet(trace: Trace) -> Iterator[None]:
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
+def _no_garbage(*, buries: bool) -> Iterator[None]:
     """Keep the collector still: what it finalizes, and when, would depend on memory. Afterwards the dead are buried without a word."""
     was_enabled = gc.isenabled()
     gc.disable()
+    if not buries:
+        yield
+        return
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
         yield

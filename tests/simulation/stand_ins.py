@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 import grpc
-from sqlalchemy import event
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.pool import Pool
 
 import services.common.grpc_client
@@ -23,17 +23,24 @@ import services.common.grpc_server
 import services.common.jetstream
 import services.common.staging
 import services.extractor.http
+import services.ledger.coordinator
+import services.ledger.sql.engine
 import services.ledger.sql.ledger
 import services.loader.bootstrap
+import services.loader.quota.keeper
+import services.transformer.sample
+import services.transformer.servicer
 from services.common.backoff import Backoff
 from services.common.clock import SystemClock
 from services.extractor.connectors.stel_order import reading
 from services.extractor.connectors.stel_order.client import StelClient
 from services.transformer.mapping import Mapping, load_mapping
 from services.transformer.plan import MappingPlan
+from tests.simulation import fast_sql
 from tests.simulation.http import PipedriveHttp, SourceTransport
 from tests.simulation.nats_server import SimulatedClient
 from tests.simulation.processes import OWNER
+from tests.simulation.small import small_mapping
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -44,6 +51,12 @@ if TYPE_CHECKING:
 
 EPOCH: Final = datetime(2025, 11, 3, 5, 56, tzinfo=UTC)
 """What true clocks show when a simulation begins: four minutes before midnight in Chicago."""
+
+REST_SECONDS: Final = 0.2
+"""How long the coordinator rests between two looks: some times as long as a look takes, and here looks take no time at all."""
+
+LOOK_SECONDS: Final = 0.25
+"""How long the arbiter's keeper waits between two looks at what is due: looking twenty times a second at nothing was a tenth of all turns."""
 
 
 def true_time() -> datetime:
@@ -75,6 +88,13 @@ def stand_ins(world: World) -> Iterator[None]:
         put(services.extractor.http, "OnceTransport", lambda: SourceTransport(world.source, world.network, world.source_breakage))
         put(services.loader.bootstrap, "http_client", _pipedrive_client(world))
         put(services.ledger.sql.ledger, "upgrade", _leave_the_schema)
+        put(services.ledger.coordinator, "REST_SECONDS_MIN", REST_SECONDS)
+        put(services.loader.quota.keeper, "_LOOK_SECONDS", LOOK_SECONDS)
+        put(services.ledger.sql.engine, "create_engine", _engine_that_remembers)
+        put(Connection, "execute", fast_sql.execute)
+        if world.size.is_small:
+            put(services.transformer.sample, "SIZE_MAX", 1)  # a sample that shows everything would be the whole account
+            put(services.transformer.servicer, "connector_mapping_text", lambda _connector: small_mapping())
         put(reading, "PAGE_SIZE", world.size.source_page)
         put(StelClient.page, "__kwdefaults__", {**(StelClient.page.__kwdefaults__ or {}), "limit": world.size.source_page})
         stack.enter_context(mock.patch.dict(os.environ, world.environ))
@@ -156,6 +176,22 @@ def _pipedrive_client(world: World) -> Any:
 async def _leave_the_schema(database: Any) -> None:
     """The file is a copy of one that Alembic has brought up to date; doing so again takes as long as half a migration."""
     del database
+
+
+_DIALECTS: Final[list[Dialect]] = []
+_COMPILED: Final[dict[Any, Any]] = {}
+"""Compiled statements of all engines there ever were: a ledger that is started anew compiles nothing again."""
+
+
+def _engine_that_remembers(*args: Any, **kwargs: Any) -> Engine:
+    engine = create_engine(*args, **kwargs)
+    if not _DIALECTS:
+        engine.connect().close()
+        engine.dispose()
+        _DIALECTS.append(engine.dialect)
+    engine.dialect = engine.pool._dialect = _DIALECTS[0]
+    engine._compiled_cache = _COMPILED
+    return engine
 
 
 @contextmanager

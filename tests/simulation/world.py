@@ -51,6 +51,7 @@ from tests.simulation.people import People
 from tests.simulation.processes import Process
 from tests.simulation.purse import Purse
 from tests.simulation.rpc import Wire
+from tests.simulation.small import thin_out
 from tests.simulation.stand_ins import EPOCH, true_time
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class Size:
     clients: int = 2
     is_clean: bool = True
     loaders: int = 2
+    is_small: bool = True
+    """With few custom fields, states and entities; see `small.py`."""
     plan: str = "premium"
     seats: int = 2
     token_kind: str = "oauth"
@@ -190,6 +193,8 @@ class World:
     def _make_source(self) -> tuple[StelOrder, Control]:
         clock = _SourceClock()
         account = generate(StelStore(), Plan(self.draw.getrandbits(31), self.size.clients, 1.0, self.size.is_clean))
+        if self.size.is_small:
+            thin_out(account.store)
         app = StelOrder(account, StelOptions(key=SOURCE_KEY), clock, stel_quota.CallQuota(clock, per_minute=0, per_day=0))
         return app, Control(app, "")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -85,12 +85,12 @@ class RunContext:
 
     def to_json(self) -> str:
         """Write the context; what stands at its default is left out."""
-        plain = {name: value for name, value in asdict(self).items() if value not in (0, "", False, (), {})}
-        plain["scope"] = {name: value for name, value in plain["scope"].items() if value}
+        plain = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) not in (0, "", False, (), {})}
+        plain["scope"] = {name: value for name, value in asdict(self.scope).items() if value}
         if not plain["scope"]:
             del plain["scope"]
         if self.dispositions:  # canonical JSON sorts keys, the order of entities matters to readers
-            return orjson.dumps({**plain, "dispositions": plain["dispositions"]}).decode()
+            return orjson.dumps(plain).decode()
         return canonical_json(plain).decode()
 
     def at(self, step: str) -> RunContext:

@@ -36,11 +36,15 @@ class SqlTransaction(RunWriter, WorkWriter, RecordWriter, KeptWriter, ReviewWrit
 
     def __init__(self, run: Runner, statements: Statements, now: Callable[[], datetime], salt: Callable[[], bytes]) -> None:
         super().__init__(run, statements, now, salt)
+        self.posted: set[str] = set()
+        """Migrations this transaction queued messages of."""
 
     async def add_outbox(self, messages: Sequence[OutboxMessage]) -> None:
         """Queue messages; the relay hears of it after the commit."""
         await super().add_outbox(messages)
-        self.touched.update(message.migration_id for message in messages)
+        posted = {message.migration_id for message in messages}
+        self.posted |= posted
+        self.touched |= posted
 
     async def save_migration(self, migration: Migration) -> None:
         """Write a migration, new or changed."""
@@ -65,6 +69,7 @@ class SqlLedger:
         self._statements = Statements(database.dialect)
         self._write_lock = asyncio.Lock()
         self._listeners: list[Listener] = []
+        self._outbox_listeners: list[Listener] = []
         self._events = telemetry.meter().create_counter("ledger.events", description="Events appended to the audit trail")
 
     @classmethod
@@ -91,20 +96,19 @@ class SqlLedger:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
         """Begin a unit of work: commits at the end of the block, rolls back when it raises."""
-        touched: set[str] = set()
+        opened: list[SqlTransaction] = []
         try:
             with telemetry.tracer().start_as_current_span("ledger.transaction") as span:
                 async with self._write_lock, self._database.write() as run:
                     transaction = SqlTransaction(run, self._statements, self._clock.now, self._salt)
                     yield transaction
                     await transaction.finish()
-                    touched = transaction.touched
+                    opened.append(transaction)
                 span.set_attribute("ledger.event_count", transaction.event_count)
             self._events.add(transaction.event_count)
         finally:
             # Whoever is cancelled during the commit does not know that it went through; the listeners have to.
-            for migration_id in touched:
-                self.on_change(migration_id)
+            self._tell(opened)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SqlReader]:
@@ -132,23 +136,31 @@ class SqlLedger:
             return answer
         finally:
             # As above: whether the commit of a cancelled call went through, nobody has been told.
-            for transaction in opened:
-                for migration_id in transaction.touched:
-                    self.on_change(migration_id)
+            self._tell(opened)
 
     async def look(self, work: Callable[[SqlReader], Coroutine[Any, Any, Item]]) -> Item:
         """Run `work` on one consistent state. It may wait for nothing but its reader."""
         return await self._database.read_whole(lambda run: work(SqlReader(run, self._statements)))
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` after every commit that changed a migration; answers how to stop it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+    def subscribe(self, listener: Listener, *, outbox_only: bool = False) -> Callable[[], None]:
+        """Call `listener` after every commit that changed a migration, or only after those that queued messages; answers how to stop it."""
+        listeners = self._outbox_listeners if outbox_only else self._listeners
+        listeners.append(listener)
+        return lambda: listeners.remove(listener)
 
     def on_change(self, migration_id: str) -> None:
         """Tell the listeners that a migration changed."""
         for listener in tuple(self._listeners):
             listener(migration_id)
+
+    def _tell(self, transactions: Sequence[SqlTransaction]) -> None:
+        """Tell the listeners what these transactions changed."""
+        for transaction in transactions:
+            for migration_id in transaction.touched:
+                self.on_change(migration_id)
+            for migration_id in transaction.posted:
+                for listener in tuple(self._outbox_listeners):
+                    listener(migration_id)
 
     async def ping(self) -> None:
         """Raise `UnavailableError` unless the database answers."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from services.ledger.domain import BudgetTerm, Manifest, Mapping, Migration, Report, ReportKind, Run, RunCost, RunState
 from services.ledger.sql.rows import RowCodec
@@ -14,6 +14,14 @@ _MAPPINGS, _MANIFESTS = table_of(MappingRow), table_of(ManifestRow)
 _REPORTS, _LINES = table_of(ReportRow), table_of(ReportLineRow)
 
 _MIGRATION_BY_ID, _RUN_BY_ID = by(_MIGRATIONS.c.migration_id), by(_RUNS.c.run_id)
+_RUNS_BY_STATE = by(_RUNS.c.state).order_by(_RUNS.c.start_time, _RUNS.c.run_id)
+_MORE = bindparam("more", type_=_RUNS.c.token_count.type)
+_ADD_TO_RUN = update(_RUNS).where(_RUNS.c.run_id == bindparam("of_run")).values(token_count=_RUNS.c.token_count + _MORE)
+_ADD_TO_COST = (
+    update(_COSTS)
+    .where(_COSTS.c.run_id == bindparam("of_run"), _COSTS.c.target_entity == bindparam("of_entity"))
+    .values(token_count=_COSTS.c.token_count + _MORE)
+)
 _MIGRATION, _RUN = RowCodec(Migration), RowCodec(Run)
 _COST = RowCodec(RunCost)
 _TERMS, _TERM = table_of(BudgetTermRow), RowCodec(BudgetTerm)
@@ -72,8 +80,7 @@ class RunReader(Session):
 
     async def list_runs_by_state(self, state: RunState) -> Sequence[Run]:
         """List runs of all migrations in a state, oldest first."""
-        rows = await self._all(select(_RUNS).where(_RUNS.c.state == str(state)).order_by(_RUNS.c.start_time, _RUNS.c.run_id))
-        return [_RUN.from_row(row) for row in rows]
+        return [_RUN.from_row(row) for row in await self._all(_RUNS_BY_STATE, {"state": str(state)})]
 
     async def get_mapping(self, migration_id: str, version: int = 0) -> Mapping | None:
         """Answer a version of the mapping; 0: the latest."""
@@ -119,10 +126,9 @@ class RunWriter(RunReader):
 
     async def add_run_tokens(self, run_id: str, token_count: int, *, target_entity: str) -> None:
         """Add tokens spent to a run."""
-        await self._run(update(_RUNS).where(_RUNS.c.run_id == run_id).values(token_count=_RUNS.c.token_count + token_count))
+        await self._run(_ADD_TO_RUN, [{"of_run": run_id, "more": token_count}])
         await self._insert_new(_COSTS, [_COST.to_row(RunCost(run_id, target_entity, 0))])
-        which = (_COSTS.c.run_id == run_id, _COSTS.c.target_entity == target_entity)
-        await self._run(update(_COSTS).where(*which).values(token_count=_COSTS.c.token_count + token_count))
+        await self._run(_ADD_TO_COST, [{"of_run": run_id, "of_entity": target_entity, "more": token_count}])
 
     async def add_mapping(self, mapping: Mapping) -> None:
         """Write a new version of the mapping."""

@@ -96,8 +96,8 @@ class Session:
         self._on_connection = run
         self._statements = statements
 
-    async def _all(self, statement: Executable) -> Sequence[RowMapping]:
-        return await self._on_connection(lambda connection: connection.execute(statement).mappings().all())
+    async def _all(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
+        return await self._on_connection(lambda connection: connection.execute(statement, values).mappings().all())
 
     async def _tuples(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
         """Answer the rows of a statement that was built once, in the order of its columns."""
@@ -106,8 +106,8 @@ class Session:
     async def _first(self, statement: Executable, values: Mapping[str, Any] | None = None) -> RowMapping | None:
         return await self._on_connection(lambda connection: connection.execute(statement, values).mappings().first())
 
-    async def _scalar(self, statement: Executable) -> Any:
-        return await self._on_connection(lambda connection: connection.execute(statement).scalar())
+    async def _scalar(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:
+        return await self._on_connection(lambda connection: connection.execute(statement, values).scalar())
 
     async def _count(self, table: Table, *where: ColumnElement[bool]) -> int:
         return int(await self._scalar(select(func.count()).select_from(table).where(*where)))

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 
 from services.ledger.domain import Batch, BatchState, OutboxMessage, PageWork, PhaseProgress, WorkState
 from services.ledger.sql.rows import RowCodec, to_micros
@@ -19,6 +19,21 @@ _WORK, _BATCHES, _OUTBOX, _REQUESTS, _PAGES = (
 )
 _WORK_BY_ID, _BATCH_BY_ID, _REQUEST_BY_ID = by(_WORK.c.run_id, _WORK.c.page_id, _WORK.c.phase), by(_BATCHES.c.batch_id), by(_REQUESTS.c.request_id)
 _PAGE_OF_BATCH = _BATCH_BY_ID.with_only_columns(_BATCHES.c.run_id, _BATCHES.c.page_id, _BATCHES.c.phase)
+# What is asked or written for every batch is built once: SQLAlchemy takes longer to put a statement together than SQLite to run it.
+_OF_PHASE_WORK = (_WORK.c.run_id == bindparam("of_run"), _WORK.c.phase == bindparam("of_phase"))
+_OF_PHASE = (_BATCHES.c.run_id == bindparam("of_run"), _BATCHES.c.phase == bindparam("of_phase"))
+_IS_FINAL = _BATCHES.c.state == str(BatchState.FINAL)
+_PAGE_PROGRESS = select(_WORK.c.state, func.count().label("count")).where(*_OF_PHASE_WORK).group_by(_WORK.c.state)
+_BATCH_PROGRESS = select(
+    func.count().label("total"),
+    func.coalesce(func.sum(case((_IS_FINAL, 1), else_=0)), 0).label("final"),
+    func.coalesce(func.sum(_BATCHES.c.record_count), 0).label("records"),
+    func.coalesce(func.sum(case((_IS_FINAL, _BATCHES.c.record_count), else_=0)), 0).label("done"),
+).where(*_OF_PHASE)
+_OPEN_OF_PAGE = select(_BATCHES.c.batch_id).where(*_OF_PHASE, _BATCHES.c.page_id == bindparam("of_page"), _BATCHES.c.state != str(BatchState.FINAL))
+_FINISH_WORK = update(_WORK).where(*_OF_PHASE_WORK, _WORK.c.page_id == bindparam("of_page")).values(state=str(WorkState.FINAL))
+_SET_BATCH_STATE = update(_BATCHES).where(_BATCHES.c.batch_id == bindparam("of_batch")).values(state=bindparam("new_state"))
+_QUEUED = select(_OUTBOX).order_by(_OUTBOX.c.order).limit(bindparam("count"))
 _PAGE_WORK, _BATCH, _MESSAGE = RowCodec(PageWork), RowCodec(Batch), RowCodec(OutboxMessage)
 
 
@@ -52,18 +67,9 @@ class WorkReader(Session):
 
     async def phase_progress(self, run_id: str, phase: int) -> PhaseProgress:
         """Count the work of a phase."""
-        pages = await self._all(
-            select(_WORK.c.state, func.count().label("count")).where(_WORK.c.run_id == run_id, _WORK.c.phase == phase).group_by(_WORK.c.state)
-        )
-        is_final = _BATCHES.c.state == str(BatchState.FINAL)
-        batches = await self._first(
-            select(
-                func.count().label("total"),
-                func.coalesce(func.sum(case((is_final, 1), else_=0)), 0).label("final"),
-                func.coalesce(func.sum(_BATCHES.c.record_count), 0).label("records"),
-                func.coalesce(func.sum(case((is_final, _BATCHES.c.record_count), else_=0)), 0).label("done"),
-            ).where(_BATCHES.c.run_id == run_id, _BATCHES.c.phase == phase)
-        )
+        values = {"of_run": run_id, "of_phase": phase}
+        pages = await self._all(_PAGE_PROGRESS, values)
+        batches = await self._first(_BATCH_PROGRESS, values)
         counts: dict[str, int] = {row["state"]: row["count"] for row in pages}
         total = sum(counts.values())
         return PhaseProgress(
@@ -78,7 +84,7 @@ class WorkReader(Session):
 
     async def list_outbox(self, *, limit: int = 256) -> Sequence[OutboxMessage]:
         """List messages that are not published yet, in order."""
-        return [_MESSAGE.from_row(row) for row in await self._all(select(_OUTBOX).order_by(_OUTBOX.c.order).limit(limit))]
+        return [_MESSAGE.from_row(row) for row in await self._all(_QUEUED, {"count": limit})]
 
     async def get_response(self, request_id: str) -> bytes | None:
         """Answer what was answered to a request before."""
@@ -99,14 +105,13 @@ class WorkWriter(WorkReader):
 
     async def drop_batches(self, run_id: str, page_id: str, phase: int, keep: Collection[str]) -> None:
         """Forget batches of a page's work that no longer come; final ones stay."""
-        where = (_BATCHES.c.run_id == run_id, _BATCHES.c.page_id == page_id, _BATCHES.c.phase == phase)
-        rows = await self._all(select(_BATCHES.c.batch_id).where(*where, _BATCHES.c.state != str(BatchState.FINAL)))
+        rows = await self._all(_OPEN_OF_PAGE, {"of_run": run_id, "of_page": page_id, "of_phase": phase})
         for part in chunks([row["batch_id"] for row in rows if row["batch_id"] not in keep]):
             await self._delete(_BATCHES, _BATCHES.c.batch_id.in_(part))
 
     async def set_batch_state(self, batch_id: str, state: BatchState) -> None:
         """Move a batch on. Once all batches of a transformed page's work are final, that work is final, too."""
-        await self._run(update(_BATCHES).where(_BATCHES.c.batch_id == batch_id).values(state=str(state)))
+        await self._run(_SET_BATCH_STATE, [{"of_batch": batch_id, "new_state": str(state)}])
         if state is not BatchState.FINAL:
             return
         batch = await self._first(_PAGE_OF_BATCH, {"batch_id": batch_id})
@@ -118,12 +123,11 @@ class WorkWriter(WorkReader):
         work = await self.get_page_work(run_id, page_id, phase)
         if work is None or work.state is WorkState.ANNOUNCED:
             return False
-        where = (_BATCHES.c.run_id == run_id, _BATCHES.c.page_id == page_id, _BATCHES.c.phase == phase)
-        if await self._count(_BATCHES, *where, _BATCHES.c.state != str(BatchState.FINAL)):
+        page = {"of_run": run_id, "of_page": page_id, "of_phase": phase}
+        if await self._first(_OPEN_OF_PAGE, page) is not None:
             return False
         if work.state is not WorkState.FINAL:
-            at = (_WORK.c.run_id == run_id, _WORK.c.page_id == page_id, _WORK.c.phase == phase)
-            await self._run(update(_WORK).where(*at).values(state=str(WorkState.FINAL)))
+            await self._run(_FINISH_WORK, [page])
         return True
 
     async def add_outbox(self, messages: Sequence[OutboxMessage]) -> None:

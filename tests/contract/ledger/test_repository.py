@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -152,6 +153,23 @@ async def test_listeners_hear_of_commits_only(world: World) -> None:
     async with world.ledger.transaction() as tx:
         await tx.append_event(M, draft())
     assert heard == [M]
+
+
+async def test_listeners_of_the_outbox_hear_of_queued_messages_only(world: World) -> None:
+    heard: list[str] = []
+    stop = world.ledger.subscribe(heard.append, outbox_only=True)
+    await world.begin()
+    message = OutboxMessage(f"raw.{M}.client", "id-1", b"1", M)
+    assert heard == []
+    async with world.ledger.transaction() as tx:
+        await tx.add_outbox([message])
+    assert heard == [M]
+    await world.ledger.transact(lambda tx: tx.add_outbox([replace(message, message_id="id-2")]))
+    assert heard == [M, M]
+    stop()
+    async with world.ledger.transaction() as tx:
+        await tx.add_outbox([replace(message, message_id="id-3")])
+    assert heard == [M, M]
 
 
 @pytest.mark.requirement("L-14")
