@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import audit_verification, end_to_end, ledger_events, memory, quota_days, reading_and_mapping, reconciliation
+from bench import audit_verification, end_to_end, ledger_events, memory, plan_against_truth, quota_days, reading_and_mapping, reconciliation
 
 BENCHMARKS = {
     "end_to_end": end_to_end.run,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "audit_verification": audit_verification.run,
     "quota_days": quota_days.run,
     "reconciliation": reconciliation.run,
+    "plan_against_truth": plan_against_truth.run,
 }
 RESULT = Path(".transload") / "bench.json"
 

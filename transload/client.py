@@ -130,6 +130,10 @@ class Client:
         """Answers what the migration spends, the days it takes, and what it has spent so far, as JSON bytes."""
         return (await self._call(self._stub.PlanLoad, pb.PlanLoadRequest(migration_id=migration_id), timeout_seconds=900.0)).plan_json
 
+    async def get_target_quota(self, migration_id: str) -> pb.GetTargetQuotaResponse:
+        """Answers how the budget of the migration's target stands now."""
+        return await self._call(self._stub.GetTargetQuota, pb.GetTargetQuotaRequest(migration_id=migration_id))
+
     async def get_mapping(self, migration_id: str, version: int = 0) -> pb.Mapping:
         """Answers a version of the mapping, the latest by default."""
         return (await self._call(self._stub.GetMapping, pb.GetMappingRequest(migration_id=migration_id, version=version))).mapping

@@ -28,12 +28,27 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="same seed, same account")
     parser.add_argument("--clients", type=int, default=150, help="number of clients; all else follows in proportion")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies all numbers of records")
+    parser.add_argument("--documents", type=float, default=1.0, help="multiplies the documents of each client")
+    parser.add_argument("--lines", type=float, default=1.0, help="multiplies the lines of each document")
+    parser.add_argument("--files", type=float, default=1.0, help="multiplies the files, images included")
     parser.add_argument("--clean", action="store_true", help="leave the deliberate defects out")
     parser.add_argument("--deny", default="", help="collections the key may not read, separated by commas")
     parser.add_argument("--quota-status", type=int, default=429, choices=(400, 403, 429), help="status of a refusal for the quota")
     parser.add_argument("--array-errors", action="store_true", help="answer errors as an array of one")
     parser.add_argument("--count-files", action="store_true", help="let downloads draw from the call budget")
     return parser.parse_args()
+
+
+def _plan_of(arguments: argparse.Namespace) -> Plan:
+    return Plan(
+        arguments.seed,
+        arguments.clients,
+        arguments.scale,
+        arguments.clean,
+        documents=arguments.documents,
+        lines=arguments.lines,
+        files=arguments.files,
+    )
 
 
 def main() -> None:
@@ -49,7 +64,7 @@ def main() -> None:
     if unknown := denied - COLLECTIONS.keys():
         sys.exit(f"no such collection: {', '.join(sorted(unknown))}")
     listener = bind(arguments.host, arguments.port)
-    account = generate(Store(), Plan(arguments.seed, arguments.clients, arguments.scale, arguments.clean))
+    account = generate(Store(), _plan_of(arguments))
     clock = Clock()
     daily_limit = PLAN_DAILY_LIMITS[arguments.plan] if arguments.daily_limit is None else arguments.daily_limit
     quota = CallQuota(clock, per_minute=arguments.calls_per_minute, per_day=daily_limit)

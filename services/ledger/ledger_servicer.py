@@ -217,7 +217,8 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         connection = codec.require(request.connection, "connection")
         reason = codec.check_reason(request.reason, "reason")
         async with self._ledger.transaction() as tx:
-            await sources.report_target(tx, connection, reason, request.message, codec.from_timestamp(request, "resume_time"))
+            resume_time = codec.from_timestamp(request, "resume_time")
+            await sources.report_target(tx, connection, reason, request.message, resume_time, is_quota_found=request.is_quota_found)
         return pb.ReportTargetResponse()
 
 

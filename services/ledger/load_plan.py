@@ -5,74 +5,34 @@ All of it is computed from documents the ledger holds. Nothing here touches sour
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from services.common import telemetry
+from services.common.errors import TransloadError
 from services.common.phases import TARGET_PHASES, phase_name
+from services.ledger import plan_days
 from services.ledger.domain import Report, ReportKind, RunKind, RunState
+from services.ledger.plan_days import Stretch
 from services.ledger.runs.driver import mapping_yaml_of, snapshot_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from services.ledger.domain import Migration, Run, RunCost
-    from services.ledger.repository import Reader
     from services.ledger.runs.driver import Tools
 
+_LOG = telemetry.get_logger(__name__)
+CUSTOM_FIELDS: Final[Mapping[str, int]] = {"Lite": 30, "Growth": 100, "Premium": 300, "Ultimate": 500}
+"""Custom fields each plan takes."""
+PHASE_SECONDS: Final = 0.6
+"""A phase takes about so long beside its calls: it is opened and closed within some seconds, less what the window has room for after them
+(measured by `python -m bench plan_against_truth`)."""
 SPENDING: Final = (RunKind.SCHEMA, RunKind.SAMPLE, RunKind.LOAD, RunKind.RECONCILE)
 """Steps between the audit and the end of a load, in order."""
 LOADING: Final = (RunKind.SAMPLE, RunKind.LOAD)
-_SEAT_TOKENS: Final = 30_000
-_FACTORS: Final[Mapping[str, int]] = {"Lite": 1, "Growth": 2, "Premium": 5, "Ultimate": 7}
-"""Tokens a day and seat are 30,000 times this."""
-_MORE_CALLS: Final = 0.05
-"""Calls above the plan in the upper end of the band: lost answers and repeated reads."""
-ROUND_TRIP_SECONDS: Final = 0.3
-WINDOW_SECONDS: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """The company's daily tokens, as the account was last looked at.
-
-    Attributes:
-        daily: tokens a day.
-        today: left of the present day.
-        rollback_reserve: of a day, kept for a rollback.
-        others_today: of the present day, kept for or taken by the company's other apps.
-        others_a_day: the same of a whole day.
-    """
-
-    daily: int
-    today: int
-    rollback_reserve: int
-    others_today: int
-    others_a_day: int
-
-    def days(self, tokens: int, *, others_factor: float = 1.0, more: float = 0.0) -> int:
-        """Answer on how many days tokens are spent; 0: never, because nothing of a day is left for it.
-
-        Args:
-            tokens: to spend.
-            others_factor: how much more than `others_a_day` the other apps take.
-            more: part of `tokens` spent on top.
-        """
-        wanted = tokens * (1 + more)
-        a_day = self.daily - self.rollback_reserve - self.others_a_day * others_factor
-        today = max(0.0, self.today - self.rollback_reserve - self.others_today * others_factor)
-        if wanted <= today:
-            return 1
-        return 1 + _ceiling((wanted - today) / a_day) if a_day > 0 else 0
-
-    def band(self, tokens: int) -> dict[str, int]:
-        """Answer the days with the other apps silent, as expected, and twice as busy with some calls repeated."""
-        return {
-            "low": self.days(tokens, others_factor=0.0),
-            "likely": self.days(tokens),
-            "high": self.days(tokens, others_factor=2.0, more=_MORE_CALLS),
-        }
 
 
 async def load_plan_of(tools: Tools, migration: Migration) -> dict[str, Any] | None:
@@ -96,17 +56,19 @@ async def load_plan_of(tools: Tools, migration: Migration) -> dict[str, Any] | N
     return fresh
 
 
-async def describe(reader: Reader, migration: Migration, plan: Mapping[str, Any]) -> dict[str, Any]:
+async def describe(tools: Tools, migration: Migration, plan: Mapping[str, Any]) -> dict[str, Any]:
     """Answer the whole plan: the transformer's, with days, head-room, what would change them, and the truth so far."""
-    report = await reader.get_report(migration.migration_id, ReportKind.TARGET)
+    async with tools.ledger.read() as reader:
+        report = await reader.get_report(migration.migration_id, ReportKind.TARGET)
+        runs = await reader.list_runs(migration.migration_id)
+        costs = await reader.list_run_costs(migration.migration_id)
     target = orjson.loads(report.content) if report else {}
-    runs = await reader.list_runs(migration.migration_id)
-    costs = await reader.list_run_costs(migration.migration_id)
-    left = tokens_left(plan, runs)
+    quota = await quota_of(tools, migration, target)
     return {
         **plan,
-        "tokens_left": left,
-        "days": days(left, plan, target.get("quota") or {}),
+        "cost_version": quota.get("cost_version", ""),
+        "tokens_left": tokens_left(plan, runs),
+        "days": days(plan, runs, quota, tools.clock.now()),
         "head_room": head_room(plan, target),
         "truth": truth(plan, runs),
         "truth_rows": truth_rows(plan, runs, costs),
@@ -141,66 +103,89 @@ def tokens_left(plan: Mapping[str, Any], runs: Sequence[Run]) -> int:
     return sum(max(0, planned(plan, kind) - spent.get(kind, 0)) for kind in SPENDING if kind not in done)
 
 
-def days(left: int, plan: Mapping[str, Any], quota: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer how many days the rest takes, how long the window alone makes it, and what a seat more or a top-up would change."""
-    daily = int(quota.get("daily_token_limit") or 0)
-    if not daily:
+def work_left(plan: Mapping[str, Any], runs: Sequence[Run]) -> list[Stretch]:
+    """Answer the work up to the end of the reconciliation, in order; of the step that runs, what it has spent is taken off its beginning."""
+    done = {run.kind for run in runs if run.state is RunState.SUCCEEDED}
+    spent = {run.kind: run.token_count for run in runs if run.state is RunState.RUNNING}
+    work = []
+    for kind in SPENDING:
+        if kind in done:
+            continue
+        gone = spent.get(kind, 0)
+        for row in [row for row in plan["rows"] if row["step"] == kind.value]:
+            part = min(gone, row["tokens"])
+            gone -= part
+            if row["tokens"] > part:
+                work.append(Stretch(row["tokens"] - part, row["call_count"] * (1 - part / row["tokens"]), PHASE_SECONDS))
+    return work
+
+
+def days(plan: Mapping[str, Any], runs: Sequence[Run], quota: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Answer how long the rest takes, what would change it, and what a rollback costs; empty where the budget is not known."""
+    named = quota.get("plan") or {}
+    told = plan_days.days(work_left(plan, runs), quota, plan_name=str(named.get("name")), seats=int(named.get("seats") or 0), now=now.timestamp())
+    budget = plan_days.budget_of(quota, now.timestamp())
+    if budget is None:
         return {}
-    remaining = quota.get("daily_token_remaining")
-    today = int(daily if remaining is None else remaining)
-    others_today, others = int(quota.get("others_reserve") or 0), int(quota.get("others_tokens_per_day") or 0)
-    budget = Budget(daily, today, int(quota.get("rollback_reserve") or 0), others_today, others)
-    window = int(quota.get("window_limit") or 0)
-    calls = sum(int(plan["steps"][kind.value]["call_count"]) for kind in SPENDING)
-    tokens = max(1, sum(planned(plan, kind) for kind in SPENDING))
-    return {
-        "daily_token_limit": daily,
-        "left_today": today,
-        "rollback_reserve": budget.rollback_reserve,
-        "others_a_day": others,
-        "days": budget.band(left),
-        "hours_at_least": round(calls * left / tokens / window * (WINDOW_SECONDS + ROUND_TRIP_SECONDS) / 3600, 2) if window else None,
-        "what_if": what_if(left, budget, str((quota.get("plan") or {}).get("name"))),
-        "rollback": _rollback(plan, budget),
-    }
-
-
-def what_if(left: int, budget: Budget, plan_name: str) -> list[dict[str, Any]]:
-    """Answer what a seat more and a top-up would change."""
-    options: list[dict[str, Any]] = []
-    if plan_name in _FACTORS:
-        more = _SEAT_TOKENS * _FACTORS[plan_name]
-        daily = budget.daily + more
-        seat = replace(budget, daily=daily, today=budget.today + more, rollback_reserve=budget.rollback_reserve * daily // budget.daily)
-        options.append({"change": "one seat more", "daily_token_limit": daily, "days": seat.band(left)})
-    # What is kept back is kept of a top-up too.
-    tokens = left + budget.rollback_reserve + budget.others_today - budget.today
-    if tokens > 0:
-        options.append({"change": "a top-up that ends it today", "tokens": tokens, "days": replace(budget, today=budget.today + tokens).band(left)})
-    return options
-
-
-def _rollback(plan: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
-    tokens = int(plan["steps"][RunKind.ROLLBACK.value]["tokens"])
+    step = plan["steps"][RunKind.ROLLBACK.value]
     loaded = planned_for_load(plan) + planned(plan, RunKind.SCHEMA)
+    undo = Stretch(int(step["tokens"]), int(step["call_count"]))
+    return {**told, "rollback": plan_days.rollback(undo, loaded, budget, plan_days.pace_of(quota))}
+
+
+async def quota_of(tools: Tools, migration: Migration, target: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer the budget as it stands now, or, while the loader does not answer, as it was when the account was looked at.
+
+    Args:
+        tools: what the ledger works with.
+        migration: whose target.
+        target: the account as it was last looked at.
+    """
+    seen = dict(target.get("quota") or {})
+    if seen.get("reset_time"):
+        seen["reset_seconds"] = datetime.fromisoformat(seen["reset_time"]).timestamp()
+    try:
+        quota = await tools.loader.get_quota(migration.target_connection)
+    except TransloadError as error:
+        _LOG.debug("quota.not_shown", connection=migration.target_connection, reason=error.reason)
+        return seen
+    if not quota.daily_token_limit:
+        return seen
     return {
-        "tokens": tokens,
-        "part_of_load": round(tokens / loaded, 3) if loaded else None,
-        # A rollback may use every share that is kept.
-        "days_from_a_full_day": replace(budget, today=budget.daily, rollback_reserve=0, others_today=0, others_a_day=0).days(tokens),
-        "fits_reserve": tokens <= budget.rollback_reserve,
+        **seen,
+        "daily_token_limit": quota.daily_token_limit,
+        "daily_token_remaining": quota.daily_token_remaining,
+        "window_limit": quota.window_limit,
+        "rollback_reserve": quota.rollback_reserve,
+        "others_reserve": quota.others_reserve,
+        "others_tokens_per_day": quota.others_tokens_per_day,
+        "call_seconds": quota.call_seconds or seen.get("call_seconds"),
+        "reset_seconds": quota.reset_time.ToDatetime(UTC).timestamp() if quota.HasField("reset_time") else 0,
     }
 
 
 def head_room(plan: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Compare what the mapping needs with the caps of the account's plan; None where one of them is not known."""
     caps, counts = target.get("caps") or {}, target.get("counts") or {}
+    seats = int(((target.get("quota") or {}).get("plan") or {}).get("seats") or 0)
     rows = {}
     for name in ("custom_fields", "open_deals"):
         used, cap, needed = counts.get(name), caps.get(name), int(plan.get(name) or 0)
-        left = cap - used - needed if isinstance(used, int) and isinstance(cap, int) else None
-        rows[name] = {"used": used, "needed": needed, "cap": cap, "left_after": left, "fits": None if left is None else left >= 0}
+        row = {"used": used, "needed": needed, "cap": cap, "left_after": None, "fits": None}
+        if isinstance(used, int) and isinstance(cap, int):
+            row |= {"left_after": cap - used - needed, "fits": cap >= used + needed} | _remedy(name, used + needed, cap, seats)
+        rows[name] = row
     return rows
+
+
+def _remedy(name: str, wanted: int, cap: int, seats: int) -> dict[str, Any]:
+    """Answer which plan would take the custom fields, or how many seats the open deals."""
+    if wanted <= cap:
+        return {}
+    if name == "custom_fields":
+        return {"fits_from_plan": next((plan for plan, most in CUSTOM_FIELDS.items() if most >= wanted), "")}
+    is_possible = seats and wanted <= plan_days.OPEN_DEALS_MAX
+    return {"fits_from_seats": -(-wanted * seats // cap) if is_possible else 0}
 
 
 def truth(plan: Mapping[str, Any], runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -240,10 +225,6 @@ def _line(facts: dict[str, Any], planned_tokens: int, spent: int) -> dict[str, A
 
 def _place(entity: str) -> tuple[int, str]:
     return (list(TARGET_PHASES).index(entity) if entity in TARGET_PHASES else -1, entity)
-
-
-def _ceiling(value: float) -> int:
-    return int(-(-value // 1))
 
 
 async def _ignore(record_count: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from services.common.phases import PHASES
+from services.ledger import plan_days
 from services.ledger.codec import to_timestamp
 from services.ledger.domain import (
     EntityCount,
@@ -28,7 +29,6 @@ from services.ledger.domain import (
     SourceIssue,
     TargetCount,
 )
-from services.ledger.load_plan import ROUND_TRIP_SECONDS, WINDOW_SECONDS, Budget
 from services.ledger.review import resolutions_of
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1 import records_pb2
@@ -155,8 +155,7 @@ def kept_to_proto(kept: Kept) -> pb.KeptRecord:
 
 def rollback_plan_to_proto(plan: RollbackPlan, *, load_token_count: int, quota: dict[str, Any]) -> pb.PlanRollbackResponse:
     """Write the plan of a rollback. Its days count the whole daily budget: a rollback may use every share that is kept back."""
-    daily, remaining, window = (int(quota.get(name) or 0) for name in ("daily_token_limit", "daily_token_remaining", "window_limit"))
-    today = daily if quota.get("daily_token_remaining") is None else remaining
+    budget, pace = plan_days.budget_of(quota), plan_days.pace_of(quota)
     call_count = sum(step.delete_count + step.restore_count for step in plan.steps if step.token_count > step.read_token_count)
     return pb.PlanRollbackResponse(
         steps=[
@@ -173,8 +172,8 @@ def rollback_plan_to_proto(plan: RollbackPlan, *, load_token_count: int, quota: 
         token_count=plan.token_count,
         in_doubt_count=plan.in_doubt_count,
         load_token_count=load_token_count,
-        day_count=Budget(daily, today, 0, 0, 0).days(plan.token_count) if daily else 0,
-        seconds_at_least=round(call_count / window * (WINDOW_SECONDS + ROUND_TRIP_SECONDS)) if window else 0,
+        day_count=plan_days.course_of_undo(plan_days.Stretch(plan.token_count, call_count), budget, pace).days if budget else 0,
+        seconds_at_least=round(pace.seconds(call_count)),
         kept_count=plan.kept_count,
         outside_count=plan.outside_count,
     )

@@ -122,8 +122,14 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         plan = await load_plan.load_plan_of(self._tools, migration)
         if plan is None:
             raise NotFoundError("there is no plan yet: start an audit and wait for its end")
+        return pb.PlanLoadResponse(plan_json=canonical_json(await load_plan.describe(self._tools, migration, plan)))
+
+    async def GetTargetQuota(self, request: pb.GetTargetQuotaRequest, context: Context) -> pb.GetTargetQuotaResponse:  # noqa: N802, ARG002
+        """Answer how the target's budget stands."""
         async with self._ledger.read() as reader:
-            return pb.PlanLoadResponse(plan_json=canonical_json(await load_plan.describe(reader, migration, plan)))
+            migration = await require_migration(reader, request.migration_id)
+        quota = await self._tools.loader.get_quota(migration.target_connection)
+        return pb.GetTargetQuotaResponse(connection=migration.target_connection, quota=quota)
 
     async def GetMapping(self, request: pb.GetMappingRequest, context: Context) -> pb.GetMappingResponse:  # noqa: N802, ARG002
         """Answer a version of the mapping."""

@@ -142,11 +142,23 @@ async def start_run(
     )
     await transaction.save_run(run)
     await transaction.save_migration(replace(migration, **unpaused()))
-    payload: dict[str, object] = {"run_id": run.run_id, "mapping_digest": migration.mapping_digest, "sample_size": sample_size}
+    payload: dict[str, object] = {
+        "run_id": run.run_id,
+        "mapping_digest": migration.mapping_digest,
+        "sample_size": sample_size,
+        **await _cost_version(transaction, migration_id),
+    }
     if kind is RunKind.ROLLBACK:
         payload["scope"] = asdict(scope)
     await transaction.append_event(migration_id, EventDraft(kind="run.started", actor=actor, result=kind.value, payload=payload))
     return run
+
+
+async def _cost_version(reader: Reader, migration_id: str) -> dict[str, str]:
+    """Answer by which cost table the target's calls were counted when it was last looked at; nothing before that."""
+    report = await reader.get_report(migration_id, ReportKind.TARGET)
+    version = orjson.loads(report.content).get("quota", {}).get("cost_version") if report else None
+    return {"cost_version": version} if version else {}
 
 
 async def add_mapping(transaction: Transaction, mapping: Mapping, *, base_digest: str) -> Mapping:

@@ -22,6 +22,7 @@ from services.ledger.repository import Transaction
 
 ACTOR = "extractor"
 DUPLICATE = "DUPLICATE_KEY"
+_USED_UP = "TARGET_QUOTA_EXHAUSTED"
 _QUOTA = "SOURCE_QUOTA_EXHAUSTED"
 
 
@@ -188,10 +189,13 @@ TARGET_PAUSES = {
 """How a reason of the target shows; every other reason is an error a person must see to."""
 
 
-async def report_target(tx: Transaction, connection: str, reason: str, message: str, resume_time: datetime | None) -> list[str]:
+async def report_target(
+    tx: Transaction, connection: str, reason: str, message: str, resume_time: datetime | None, *, is_quota_found: bool = False
+) -> list[str]:
     """Pause every running migration into a target, or let those go on that were paused for its sake; answers which changed.
 
-    A person's pause and an error of another kind stay as they are.
+    A person's pause and an error of another kind stay as they are. So does a pause for the quota unless tokens were found: a call that went well
+    may be older than the pause.
     """
     changed: list[str] = []
     for migration in await tx.list_migrations_of_target(connection):
@@ -203,7 +207,7 @@ async def report_target(tx: Transaction, connection: str, reason: str, message: 
             if run is None or run.end_time is not None or not (is_ours or migration.pause_kind is PauseKind.NONE):
                 continue
             after = paused(migration, TARGET_PAUSES.get(reason, PauseKind.ERROR), reason, message, resume_time)
-        elif is_ours:
+        elif is_ours and (is_quota_found or migration.pause_reason != _USED_UP):
             after = resumed(migration)
         else:
             continue
@@ -212,6 +216,8 @@ async def report_target(tx: Transaction, connection: str, reason: str, message: 
         await tx.save_migration(after)
         kind = "migration.paused" if reason else "migration.resumed"
         payload = {"reason": reason, "message": message}
+        if resume_time is not None:
+            payload["resume_time"] = resume_time.isoformat(timespec="seconds")
         await tx.append_event(migration.migration_id, EventDraft(kind, "loader", result=str(after.pause_kind) or "running", payload=payload))
         changed.append(migration.migration_id)
     return changed

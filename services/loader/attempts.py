@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from services.common.errors import (
     NotFoundError,
@@ -20,6 +21,7 @@ from services.loader.work import Outcome, Result
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from services.loader.pipedrive.client import PipedriveClient
     from services.loader.work import Batch, Work
 
 NOT_TRIED: Final = Outcome(Result.NOT_TRIED)
@@ -31,7 +33,9 @@ class Attempts:
     """Runs acts for the records of all batches of this process."""
 
     def __init__(self, *, in_flight_max: int) -> None:
-        self._slots = asyncio.Semaphore(in_flight_max)
+        # For each company of its own: calls to a slow one must not hold up those to others.
+        self._slots: WeakKeyDictionary[PipedriveClient, asyncio.Semaphore] = WeakKeyDictionary()
+        self._in_flight_max = in_flight_max
         self.success_count = 0
 
     async def each(self, batch: Batch, works: Sequence[Work], act: Callable[[Work], Awaitable[Outcome]]) -> None:
@@ -50,7 +54,7 @@ class Attempts:
 
     async def one(self, batch: Batch, work: Work, act: Callable[[Work], Awaitable[Outcome]]) -> None:
         """Does `act` for one record."""
-        async with self._slots:
+        async with self._slots_of(batch):
             if batch.stop is not None:
                 work.outcome = NOT_TRIED
                 return
@@ -68,7 +72,7 @@ class Attempts:
 
     async def group(self, batch: Batch, works: Sequence[Work], act: Callable[[], Awaitable[None]]) -> None:
         """Does `act` for several records that go in one call; it sets their outcomes. A failure is the outcome of all without one."""
-        async with self._slots:
+        async with self._slots_of(batch):
             try:
                 if batch.stop is None:
                     await act()
@@ -79,6 +83,12 @@ class Attempts:
             for work in works:
                 if batch.stop is not None:
                     work.outcome = work.outcome or NOT_TRIED
+
+    def _slots_of(self, batch: Batch) -> asyncio.Semaphore:
+        slots = self._slots.get(batch.client)
+        if slots is None:
+            slots = self._slots[batch.client] = asyncio.Semaphore(self._in_flight_max)
+        return slots
 
 
 def parked(message: str) -> Outcome:

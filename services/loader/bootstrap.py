@@ -14,6 +14,7 @@ from services.common.consumer import Consumer
 from services.common.errors import TransientError
 from services.common.runtime import Service
 from services.common.staging import Staging
+from services.loader.hands import SPARE, Hands
 from services.loader.ledger import LedgerClient
 from services.loader.pipedrive.http import http_client
 from services.loader.quota.arbiter import Arbiter
@@ -55,7 +56,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
             addresses = [address.strip() for address in settings.quota_address.split(",") if address.strip()]
             channels = [await stack.enter_async_context(grpc_client.channel(address)) for address in addresses]
             source = RemoteSource(channels=channels, holder=holder, clock=clock)
-            get_quota = partial(_remote_quota, [QuotaServiceStub(channel) for channel in channels])
+            get_quota = quota_servicer.show = partial(_remote_quota, [QuotaServiceStub(channel) for channel in channels])
         targets = Targets(http=http, connections=Connections.from_env(settings.environ), source=source, clock=clock)
         stack.push_async_callback(targets.aclose)
         staging = Staging.open(settings.staging.url)
@@ -67,14 +68,15 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
             grace_seconds=settings.grace_seconds,
             margin_seconds=settings.margin_seconds,
         )
-        worker = LoadWorker(ledger=ledger, targets=targets, upsert=upsert, clock=clock)
+        hands = Hands(each_max=settings.consumer_concurrency, clock=clock)
+        worker = LoadWorker(ledger=ledger, targets=targets, upsert=upsert, clock=clock, hands=hands)
         yield Service(
             name="loader",
             servicers=[
                 (add_LoaderServiceServicer_to_server, LoaderServicer(targets=targets, quota=get_quota)),
                 (add_QuotaServiceServicer_to_server, quota_servicer),
             ],
-            consumers=[Consumer(bus, streams.LOADER, worker.handle, concurrency=settings.consumer_concurrency)],
+            consumers=[Consumer(bus, streams.LOADER, worker.handle, concurrency=settings.consumer_concurrency * SPARE)],
             tasks=[keeper.run],
             pings={"nats": bus.ping, "ledger": partial(grpc_client.ping, ledger_channel)},
         )

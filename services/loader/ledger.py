@@ -95,9 +95,11 @@ class LedgerClient:
             retry_seconds=response.retry_delay.ToTimedelta().total_seconds(),
         )
 
-    async def report_target(self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None) -> None:
+    async def report_target(
+        self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None, is_quota_found: bool = False
+    ) -> None:
         """Tells people that the target stopped work, or with no reason that it goes on."""
-        request = ledger_service_pb2.ReportTargetRequest(connection=connection, reason=reason, message=message)
+        request = ledger_service_pb2.ReportTargetRequest(connection=connection, reason=reason, message=message, is_quota_found=is_quota_found)
         if resume_time is not None:
             request.resume_time.FromDatetime(resume_time)
         await self._stub.ReportTarget(request)

@@ -54,6 +54,9 @@ class LoaderServicer(LoaderServiceServicer):
             "others_reserve": quota.others_reserve,
             "others_tokens_per_hour": quota.others_tokens_per_hour,
             "others_tokens_per_day": quota.others_tokens_per_day,
+            "call_seconds": round(quota.call_seconds, 4),
+            "cost_version": quota.cost_version,
+            "reset_time": quota.reset_time.ToJsonString() if quota.HasField("reset_time") else "",
         }
         return loader_service_pb2.InspectTargetResponse(target_json=target_json(account, quota=facts), token_count=inspection.token_count)
 

@@ -34,9 +34,9 @@ class LoaderSettings:
     """`TRANSLOAD_QUOTA_ADDRESS`: host:port of the loader whose arbiter serves us, or of several with commas, of which one at a time has the
     budget; empty: our own arbiter."""
     consumer_concurrency: int = 4
-    """`CONSUMER_CONCURRENCY`: batches in hand at once, 1 to 64."""
+    """`CONSUMER_CONCURRENCY`: batches in hand at once for one Pipedrive company, 1 to 64."""
     in_flight_max: int = 16
-    """`IN_FLIGHT_MAX`: records worked on at once over all batches, and so requests in flight, 1 to 256."""
+    """`IN_FLIGHT_MAX`: records of one Pipedrive company worked on at once over all batches, and so requests in flight to it, 1 to 256."""
     call_timeout_seconds: float = 30.0
     """`CALL_TIMEOUT_SECONDS`: longest silence of Pipedrive in one call, seconds, 1 to 300; must stay below the quota's `CALL_SECONDS`."""
     grace_seconds: float = 5.0

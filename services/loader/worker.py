@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import uuid
 from collections import defaultdict
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from services.common.errors import (
     UnauthorizedError,
 )
 from services.loader.codec import batch_from_proto, calls_to_proto, outcome_to_proto
+from services.loader.hands import Hands
 from services.loader.pipedrive.client import CallContext
 from services.loader.pipedrive.errors import ClaimExpiredError, OutcomeUnknownError
 from services.loader.quota.arbiter import Priority
@@ -64,21 +66,26 @@ class BatchLedger(Protocol):
         """Stores outcomes."""
         ...
 
-    async def report_target(self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None) -> None:
-        """Tells people how the target stands."""
+    async def report_target(
+        self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None, is_quota_found: bool = False
+    ) -> None:
+        """Tells people how the target stands; with no reason it goes on, but a pause for its quota ends only when `is_quota_found`."""
         ...
 
 
 class LoadWorker:
     """Handles mapped batches."""
 
-    def __init__(self, *, ledger: BatchLedger, targets: Targets, upsert: Upsert, clock: Clock) -> None:
+    def __init__(self, *, ledger: BatchLedger, targets: Targets, upsert: Upsert, clock: Clock, hands: Hands | None = None) -> None:
         self._ledger = ledger
         self._targets = targets
         self._upsert = upsert
         self._clock = clock
+        self._hands = hands or Hands(each_max=sys.maxsize, clock=clock)
         # What people were told last, by connection. After a start nothing is known, so the first success takes back whatever stood there.
         self._told: dict[str, tuple[str, str]] = {}
+        # Number of times anybody was told.
+        self._news = 0
         self._connections: dict[str, str] = {}
         # Connections that stopped us and that one call asks before anything is claimed again: why, and whose calls they were.
         self._stopped: dict[str, tuple[str, Priority]] = {}
@@ -101,7 +108,8 @@ class LoadWorker:
             raise ClaimHeldError("this process works on the batch already: the message came twice")
         self._in_hand.add(message.batch_id)
         try:
-            await self._handle(message)
+            async with self._hands.of(self._connections.get(message.migration_id, message.migration_id)):
+                await self._handle(message)
         except (RateLimitedError, TransientError) as error:
             # What concerns one target is marked with it: batches for others do not wait.
             connection = self._connections.get(message.migration_id, "")
@@ -115,10 +123,12 @@ class LoadWorker:
         await self._look(self._connections.get(message.migration_id, ""))
         for _ in range(_CLAIMS_MAX):
             # The claim is not older than the question; the clocks of ledger and loader need not agree.
-            asked = self._clock.monotonic()
+            asked, news = self._clock.monotonic(), self._news
             response = await self._begin(message)
             self._remember(message.migration_id, response.connection)
-            self._resume(response.connection)
+            if news == self._news:
+                # Work handed out before the ledger knew of a stop says nothing: trying would spend what is kept back.
+                self._resume(response.connection)
             stop = await self._load(
                 message, response, claim_ends=asked + response.claim_duration.ToTimedelta().total_seconds() - _CLAIM_MARGIN_SECONDS
             )
@@ -176,7 +186,7 @@ class LoadWorker:
                     error.message, retry_after_seconds=min(_LOOK_AGAIN_SECONDS, error.retry_after_seconds), reason=error.reason
                 ) from error
             if reason == _USED_UP:
-                await self._tell(connection)
+                await self._tell(connection, is_quota_found=True)
             self._stopped.pop(connection, None)
 
     async def _load(self, message: MappedBatch, response: BeginBatchResponse, *, claim_ends: float) -> TransloadError | None:
@@ -241,6 +251,8 @@ class LoadWorker:
         if stop is not None and stop.reason in {_AWAY, _USED_UP}:
             self._stopped[connection] = (stop.reason, batch.shared.priority)
         if stop is None:
+            if self._stopped.get(connection, ("", None))[0] == _USED_UP:
+                return  # made before another batch found the budget used up; whether there are tokens again is found out by a look
             if any(call.status for work in batch.works for call in work.context.log) or any(call.status for call in batch.shared.log):
                 await self._tell(connection)
             return
@@ -250,10 +262,13 @@ class LoadWorker:
                 resume_time = self._clock.now() + timedelta(seconds=stop.retry_after_seconds)
             await self._tell(connection, reason=stop.reason, message=stop.message, resume_time=resume_time)
 
-    async def _tell(self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None) -> None:
+    async def _tell(
+        self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None, is_quota_found: bool = False
+    ) -> None:
         news = (reason, f"{resume_time:%Y-%m-%dT%H:%M}" if resume_time else "")
         if self._told.get(connection) == news:
             return
-        await self._ledger.report_target(connection, reason=reason, message=message, resume_time=resume_time)
+        await self._ledger.report_target(connection, reason=reason, message=message, resume_time=resume_time, is_quota_found=is_quota_found)
         self._told[connection] = news
+        self._news += 1
         _LOG.info("target.reported", connection=connection, reason=reason)

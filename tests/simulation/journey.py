@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+SECONDS_MAX: Final = 10 * 24 * 3600.0
+"""Virtual time after which a simulation counts as stuck."""
 SMALL_SHARE: Final = 0.9
 """Part of the seeds with a small account: what is found in large ones is mostly found in small ones, at a fraction of the time."""
 DELTA_SECONDS: Final = 30.0
@@ -82,6 +84,7 @@ class Journey:
     problems: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
     operator: Operator | None = None
+    seconds_max: float = SECONDS_MAX
 
     def where(self) -> str:
         """Say how far it came."""

@@ -72,6 +72,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     Attributes:
         steps: callbacks run so far.
+        steps_max: of them, before a simulation counts as endless.
         on_step: what the world does once so many callbacks have run; taken away when it is done.
     """
 
@@ -85,11 +86,16 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._timers: list[tuple[float, int, asyncio.Handle]] = []
         self._timer_numbers = itertools.count()
         self.steps = 0
+        self.steps_max = STEPS_MAX
         self.on_step: tuple[int, Callable[[], None]] | None = None
         self.tasks: list[SimulatedTask] = []
         self.problems: list[dict[str, Any]] = []
         self.set_task_factory(self._new_task)  # type: ignore[arg-type]  # the stubs know no context
         self.set_exception_handler(lambda _loop, context: self.problems.append(context))
+
+    def leap(self, seconds: float) -> None:
+        """Let time pass in which nobody does anything; what was due meanwhile is overdue."""
+        self._now += seconds
 
     def time(self) -> float:
         """Virtual seconds since the simulation began."""
@@ -194,8 +200,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                 heapq.heappush(timers, (owner.paused_until, next(self._timer_numbers), handle))
                 return
         self.steps += 1
-        if self.steps > STEPS_MAX:
-            raise EndlessError(f"no end after {STEPS_MAX} callbacks")
+        if self.steps > self.steps_max:
+            raise EndlessError(f"no end after {self.steps_max} callbacks")
         if self.on_step is not None and self.steps >= self.on_step[0]:
             self.call_soon(self.on_step[1], context=world_context())
             self.on_step = None

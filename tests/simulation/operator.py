@@ -44,6 +44,10 @@ class Operator:
     seconds: dict[str, float] = field(default_factory=dict)
     resumes: int = 0
     now_at: str = "create"
+    patience_seconds: float = STEP_SECONDS_MAX
+    """Virtual time one step may take."""
+    sample_size: int = 5
+    """Source records of the sample; 0: as many as the product chooses."""
     _quota_since: float = 0.0
 
     async def create(self, options: pb.MigrationOptions) -> None:
@@ -58,9 +62,13 @@ class Operator:
     async def prepare(self) -> None:
         """Go from the audit to the approval."""
         await self.step("audit", self.client.start_audit)
+        await self.prepare_audited()
+
+    async def prepare_audited(self) -> None:
+        """Go from the end of the audit to the approval."""
         await self._insist(self._confirm)
         await self.step("schema", self.client.apply_schema)
-        await self.step("sample", lambda migration_id: self.client.run_sample(migration_id, 5))
+        await self.step("sample", lambda migration_id: self.client.run_sample(migration_id, self.sample_size))
         await self._insist(self._approve)
 
     async def load(self) -> None:
@@ -97,7 +105,7 @@ class Operator:
         self.on_step(name)
         self.trace.note(f"==== {name}")
         run = await self._insist(lambda: start(MIGRATION))
-        async with asyncio.timeout(STEP_SECONDS_MAX):
+        async with asyncio.timeout(self.patience_seconds):
             while True:
                 migration = await self._insist(lambda: self.client.get_migration(MIGRATION))
                 latest = migration.latest_run
@@ -106,10 +114,14 @@ class Operator:
                     break
                 if migration.pause_kind in {pb.PAUSE_KIND_ERROR, pb.PAUSE_KIND_USER} or self._has_waited_enough(migration):
                     await self._see_to(migration)
+                self.watch(migration)
                 await asyncio.sleep(2.0)
         if latest.state != pb.RUN_STATE_SUCCEEDED:
             raise StepFailedError(f"{name}: {pb.RunState.Name(latest.state)} {latest.reason} {latest.message}")
         self.seconds[name] = round(loop.time() - began, 1)
+
+    def watch(self, migration: pb.Migration) -> None:
+        """Is told how the migration stands while a step runs; for others to build on."""
 
     def _has_waited_enough(self, migration: pb.Migration) -> bool:
         """Say whether the source's day is long used up: a person has bought calls by then and lets it look again."""

@@ -12,7 +12,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from tests.simulation.journey import Journey, Plan
 from tests.simulation.loop import EndlessError, SimulatedLoop, StuckError
@@ -22,11 +22,8 @@ from tests.simulation.trace import LogNotes, Trace
 from tests.simulation.world import World, prepare, remove, run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-SECONDS_MAX: Final = 10 * 24 * 3600.0
-"""Virtual time after which a simulation counts as stuck."""
 
 
 @dataclass(slots=True)
@@ -42,14 +39,21 @@ class Verdict:
     facts: dict[str, object] = field(default_factory=dict)
 
 
-def simulate(seed: int, *, plan: Plan | None = None, output: TextIO | None = None, buries: bool = True) -> Verdict:
-    """Run one seed to its end and judge it. Without `buries` its remains stay in memory until the process ends."""
+def simulate(
+    seed: int,
+    *,
+    plan: Plan | None = None,
+    output: TextIO | None = None,
+    buries: bool = True,
+    journey: Callable[[World, Plan], Journey] = Journey,
+) -> Verdict:
+    """Run one seed to its end and judge it; `journey` makes what is done. Without `buries` its remains stay in memory until the process ends."""
     prepare()
     with _no_garbage(buries=buries):
-        return _simulate(seed, plan, output)
+        return _simulate(seed, plan, output, journey)
 
 
-def _simulate(seed: int, plan: Plan | None, output: TextIO | None) -> Verdict:
+def _simulate(seed: int, plan: Plan | None, output: TextIO | None, journey: Callable[[World, Plan], Journey]) -> Verdict:
     began = time.process_time()
     draw = Random(seed)
     plan = plan or Plan.drawn(draw)
@@ -58,7 +62,7 @@ def _simulate(seed: int, plan: Plan | None, output: TextIO | None) -> Verdict:
     folder = run_folder()
     try:
         with _quiet(trace):
-            problems, facts = _run(plan, draw, loop, trace, folder)
+            problems, facts = _run(plan, draw, loop, trace, folder, make=journey)
             _let_go(loop)
     finally:
         remove(folder)
@@ -66,11 +70,13 @@ def _simulate(seed: int, plan: Plan | None, output: TextIO | None) -> Verdict:
     return Verdict(seed, problems, trace.digest(), round(loop.time(), 1), seconds, loop.steps, facts | {"plan": str(plan)})
 
 
-def _run(plan: Plan, draw: Random, loop: SimulatedLoop, trace: Trace, folder: Path) -> tuple[list[str], dict[str, object]]:
+def _run(
+    plan: Plan, draw: Random, loop: SimulatedLoop, trace: Trace, folder: Path, *, make: Callable[[World, Plan], Journey]
+) -> tuple[list[str], dict[str, object]]:
     problems: list[str] = []
     world = loop.run_until_complete(_made(draw, loop, trace, plan, folder))
     with stand_ins(world):
-        journey = Journey(world, plan)
+        journey = make(world, plan)
         try:
             loop.run_until_complete(loop.create_task(_bounded(journey), context=world_context()))
         except StuckError:
@@ -93,7 +99,7 @@ async def _made(draw: Random, loop: SimulatedLoop, trace: Trace, plan: Plan, fol
 
 
 async def _bounded(journey: Journey) -> None:
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(journey.seconds_max):
         await journey.run()
 
 

@@ -97,6 +97,14 @@ class Size:
     """Which of Pipedrive's 429s name a time."""
     charges_errors: bool = True
     has_daily_headers: bool = True
+    documents: float = 1.0
+    lines: float = 1.0
+    files: float = 1.0
+    """How many times as many documents, lines and files as usual each client has."""
+    top_up: int = 0
+    """Tokens a day more than the plan gives, or fewer."""
+    other_apps: int = 0
+    """Tokens an hour that other applications spend."""
     search_lag_seconds: float = 0.0
     """How long Pipedrive's search does not know a new record."""
     reset_zone: str = "UTC"
@@ -192,7 +200,9 @@ class World:
 
     def _make_source(self) -> tuple[StelOrder, Control]:
         clock = _SourceClock()
-        account = generate(StelStore(), Plan(self.draw.getrandbits(31), self.size.clients, 1.0, self.size.is_clean))
+        size = self.size
+        plan = Plan(self.draw.getrandbits(31), size.clients, is_clean=size.is_clean, documents=size.documents, lines=size.lines, files=size.files)
+        account = generate(StelStore(), plan)
         if self.size.is_small:
             thin_out(account.store)
         app = StelOrder(account, StelOptions(key=SOURCE_KEY), clock, stel_quota.CallQuota(clock, per_minute=0, per_day=0))
@@ -204,6 +214,8 @@ class World:
         options = PipedriveOptions(
             plan=self.size.plan,
             seats=self.size.seats,
+            top_up=self.size.top_up,
+            other_apps=self.size.other_apps,
             token=TARGET_KEY,
             token_kind=self.size.token_kind,
             seed=self.draw.getrandbits(31),

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from transload.cli import audit, diff, mapping, migrations, plan, reconciliation, records, rehearse, review, rollback, sandbox, stack, steps
+from transload.cli import (
+    audit,
+    diff,
+    mapping,
+    migrations,
+    plan,
+    quota,
+    reconciliation,
+    records,
+    rehearse,
+    review,
+    rollback,
+    sandbox,
+    stack,
+    steps,
+)
 
 app = typer.Typer(
     name="transload",
@@ -20,6 +35,7 @@ app.add_typer(migrations.app, name="migration")
 app.add_typer(audit.app, name="audit")
 app.add_typer(mapping.app, name="mapping")
 app.command("plan")(plan.plan)
+app.command("quota")(quota.quota)
 app.add_typer(steps.schema_app, name="schema")
 app.command("sample")(steps.sample)
 app.command("diff")(diff.diff)

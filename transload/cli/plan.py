@@ -58,19 +58,26 @@ def sentences(found: dict[str, Any]) -> list[str]:
             f"{found['tokens_left']:,} tokens to go; {days['left_today']:,} of {days['daily_token_limit']:,} were left of the day when the account"
             f" was looked at, {days['rollback_reserve']:,} stay back for a rollback and {days['others_a_day']:,} for other apps"
         )
-        lines.append(f"Takes {_band(days['days'])}" + (f", of them at least {days['hours_at_least']:g} h calling" if days["hours_at_least"] else ""))
+        calling = f", of them at least {days['hours_at_least']:g} h calling" if days["hours_at_least"] else ""
+        lines.append(f"Takes {_band(days['days'])}{calling}")
+        if days["hours"]["likely"] is not None:
+            why = "the day's tokens decide" if days["bound_by"] == "tokens" else "the window of requests decides"
+            lines.append(f"From now to the end {_hours(days['hours'])} without waiting for a person: {why}")
         for option in days["what_if"]:
             what = f" ({option['tokens']:,} tokens)" if "tokens" in option else f" ({option['daily_token_limit']:,} tokens a day)"
-            lines.append(f"With {option['change']}{what}: {_band(option['days'])}")
+            deals = f", and up to {option['open_deals_cap']:,} open deals" if option.get("open_deals_cap") else ""
+            lines.append(f"With {option['change']}{what}: {_band(option['days'])}{deals}")
         rollback = days["rollback"]
         part = f", {rollback['part_of_load']:.0%} of the load" if rollback["part_of_load"] is not None else ""
-        lines.append(f"Taking everything back costs {rollback['tokens']:,} tokens{part}: {_count(rollback['days_from_a_full_day'])}")
+        undo = f"Taking everything back costs {rollback['tokens']:,} tokens{part}: {_count(rollback['days_from_a_full_day'])} from a full day"
+        reserve = "fits into" if rollback["fits_reserve"] else "is more than"
+        lines.append(f"{undo}; it {reserve} the {days['rollback_reserve']:,} kept for it on each day")
     for name, room in found["head_room"].items():
         words = name.replace("_", " ")
         if room["fits"] is None:
             lines.append(f"{room['needed']:,} {words} are needed; what the account's plan takes is not known")
         else:
-            verdict = "fits" if room["fits"] else f"does not fit, {-room['left_after']:,} too many"
+            verdict = "fits" if room["fits"] else f"does not fit, {-room['left_after']:,} too many{_remedy(room)}"
             lines.append(f"{words}: {room['used']:,} there, {room['needed']:,} needed, {room['cap']:,} allowed: {verdict}")
     held = found["held_records"]
     if held:
@@ -84,6 +91,25 @@ def _band(days: dict[str, int]) -> str:
     if days["low"] == days["high"]:
         return _count(days["likely"])
     return f"{_count(days['likely'])} (between {_number(days['low'])} and {_number(days['high'])})"
+
+
+def _remedy(room: dict[str, Any]) -> str:
+    if room.get("fits_from_plan"):
+        return f"; it would in the plan {room['fits_from_plan']}"
+    return f"; it would with {room['fits_from_seats']} seats" if room.get("fits_from_seats") else ""
+
+
+def _hours(hours: dict[str, float | None]) -> str:
+    low, likely, high = (_duration(hours[name]) for name in ("low", "likely", "high"))
+    return likely if low == high else f"{likely} (between {low} and {high})"
+
+
+def _duration(hours: float | None) -> str:
+    if hours is None:
+        return "never"
+    if hours < 1:
+        return f"{max(1, round(hours * 60))} min"
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"  # noqa: PLR2004 - two days
 
 
 def _number(days: int) -> str:

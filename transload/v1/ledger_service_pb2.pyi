@@ -1363,12 +1363,17 @@ class ReportTargetRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     RESUME_TIME_FIELD_NUMBER: _builtins.int
+    IS_QUOTA_FOUND_FIELD_NUMBER: _builtins.int
     connection: _builtins.str
     """Required. The target connection."""
     reason: _builtins.str
     """`ErrorReason` name without prefix; empty: it goes on."""
     message: _builtins.str
     """What happened and what to do."""
+    is_quota_found: _builtins.bool
+    """With no reason: a look at the used-up budget found tokens. Only this ends a pause for the target's quota before its time; a call that merely went
+    well may be older than the pause.
+    """
     @_builtins.property
     def resume_time(self) -> _timestamp_pb2.Timestamp:
         """When it goes on by itself."""
@@ -1380,10 +1385,11 @@ class ReportTargetRequest(_message.Message):
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
         resume_time: _timestamp_pb2.Timestamp | None = ...,
+        is_quota_found: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resume_time", b"resume_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "message", b"message", "reason", b"reason", "resume_time", b"resume_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "is_quota_found", b"is_quota_found", "message", b"message", "reason", b"reason", "resume_time", b"resume_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from transload.v1 import quota_service_pb2 as _quota_service_pb2
 from transload.v1 import records_pb2 as _records_pb2
 from transload.v1 import transformer_service_pb2 as _transformer_service_pb2
 import builtins as _builtins
@@ -837,6 +838,56 @@ class PlanLoadResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlanLoadResponse: _TypeAlias = PlanLoadResponse  # noqa: Y015
+
+@_typing.final
+class GetTargetQuotaRequest(_message.Message):
+    """Request for `GetTargetQuota`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["migration_id", b"migration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTargetQuotaRequest: _TypeAlias = GetTargetQuotaRequest  # noqa: Y015
+
+@_typing.final
+class GetTargetQuotaResponse(_message.Message):
+    """Response of `GetTargetQuota`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_FIELD_NUMBER: _builtins.int
+    QUOTA_FIELD_NUMBER: _builtins.int
+    connection: _builtins.str
+    """Name of the target connection."""
+    @_builtins.property
+    def quota(self) -> _quota_service_pb2.GetQuotaResponse:
+        """The budget, as the arbiter knows it."""
+
+    def __init__(
+        self,
+        *,
+        connection: _builtins.str = ...,
+        quota: _quota_service_pb2.GetQuotaResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "quota", b"quota"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTargetQuotaResponse: _TypeAlias = GetTargetQuotaResponse  # noqa: Y015
 
 @_typing.final
 class GetMappingRequest(_message.Message):

@@ -72,6 +72,11 @@ class MigrationServiceStub:
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.PlanLoadRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_migration__service__pb2.PlanLoadResponse.FromString,
                 _registered_method=True)
+        self.GetTargetQuota = channel.unary_unary(
+                '/transload.v1.MigrationService/GetTargetQuota',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.GetTargetQuotaRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.GetTargetQuotaResponse.FromString,
+                _registered_method=True)
         self.GetMapping = channel.unary_unary(
                 '/transload.v1.MigrationService/GetMapping',
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.GetMappingRequest.SerializeToString,
@@ -275,6 +280,13 @@ class MigrationServiceServicer:
     def PlanLoad(self, request, context):
         """Answers what the migration spends in Pipedrive by step and target entity, the days it takes, what it leaves of the account's caps, and, once there
         are runs, the plan beside the truth. Changes nothing in source and target. NOT_FOUND before the audit is done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTargetQuota(self, request, context):
+        """Answers how the budget of the migration's target stands now. UNAVAILABLE while the loader does not answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -528,6 +540,11 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.PlanLoad,
                     request_deserializer=transload_dot_v1_dot_migration__service__pb2.PlanLoadRequest.FromString,
                     response_serializer=transload_dot_v1_dot_migration__service__pb2.PlanLoadResponse.SerializeToString,
+            ),
+            'GetTargetQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTargetQuota,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.GetTargetQuotaRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.GetTargetQuotaResponse.SerializeToString,
             ),
             'GetMapping': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMapping,
@@ -872,6 +889,33 @@ class MigrationService:
             '/transload.v1.MigrationService/PlanLoad',
             transload_dot_v1_dot_migration__service__pb2.PlanLoadRequest.SerializeToString,
             transload_dot_v1_dot_migration__service__pb2.PlanLoadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTargetQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/GetTargetQuota',
+            transload_dot_v1_dot_migration__service__pb2.GetTargetQuotaRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.GetTargetQuotaResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class MigrationServiceStub:
     """Answers what the migration spends in Pipedrive by step and target entity, the days it takes, what it leaves of the account's caps, and, once there
     are runs, the plan beside the truth. Changes nothing in source and target. NOT_FOUND before the audit is done.
     """
+    GetTargetQuota: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetTargetQuotaRequest, _migration_service_pb2.GetTargetQuotaResponse]
+    """Answers how the budget of the migration's target stands now. UNAVAILABLE while the loader does not answer."""
     GetMapping: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetMappingRequest, _migration_service_pb2.GetMappingResponse]
     """L-02: answers a version of the mapping with the linter's findings."""
     EditMapping: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.EditMappingRequest, _migration_service_pb2.EditMappingResponse]
@@ -161,6 +163,14 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Answers what the migration spends in Pipedrive by step and target entity, the days it takes, what it leaves of the account's caps, and, once there
         are runs, the plan beside the truth. Changes nothing in source and target. NOT_FOUND before the audit is done.
         """
+
+    @_abc_1.abstractmethod
+    def GetTargetQuota(
+        self,
+        request: _migration_service_pb2.GetTargetQuotaRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.GetTargetQuotaRequest, _abc.Awaitable[_migration_service_pb2.GetTargetQuotaResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.GetTargetQuotaResponse]:
+        """Answers how the budget of the migration's target stands now. UNAVAILABLE while the loader does not answer."""
 
     @_abc_1.abstractmethod
     def GetMapping(

@@ -309,6 +309,26 @@ class GetQuotaResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ShadowHeldCallsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     DAILY_TOKEN_LIMIT_FIELD_NUMBER: _builtins.int
     DAILY_TOKEN_REMAINING_FIELD_NUMBER: _builtins.int
     SPENT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
@@ -322,6 +342,15 @@ class GetQuotaResponse(_message.Message):
     IS_SHADOW_FIELD_NUMBER: _builtins.int
     SHADOW_HELD_CALL_COUNT_FIELD_NUMBER: _builtins.int
     OTHERS_TOKENS_PER_DAY_FIELD_NUMBER: _builtins.int
+    RESET_TIME_FIELD_NUMBER: _builtins.int
+    LOOK_TIME_FIELD_NUMBER: _builtins.int
+    LEASE_COUNT_FIELD_NUMBER: _builtins.int
+    LEASED_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    SPENT_TODAY_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    OTHERS_SPENT_TODAY_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    CALL_SECONDS_FIELD_NUMBER: _builtins.int
+    COST_VERSION_FIELD_NUMBER: _builtins.int
+    SHADOW_HELD_CALLS_FIELD_NUMBER: _builtins.int
     daily_token_limit: _builtins.int
     """Company's daily budget in tokens; 0 until it is known."""
     daily_token_remaining: _builtins.int
@@ -346,9 +375,33 @@ class GetQuotaResponse(_message.Message):
     """Calls it would have held up or refused, in shadow mode, since it started."""
     others_tokens_per_day: _builtins.int
     """Tokens of a whole day that are left to the company's other apps."""
+    lease_count: _builtins.int
+    """Leases given out and not given back."""
+    leased_token_count: _builtins.int
+    """Their tokens."""
+    spent_today_token_count: _builtins.int
+    """Tokens this arbiter spent since the day's budget was renewed."""
+    others_spent_today_token_count: _builtins.int
+    """Tokens other apps were seen to spend since then, from the headers."""
+    call_seconds: _builtins.float
+    """Mean time between the grant of a call and its answer, s: so long it holds its place in the window on top of the window itself; 0: no call yet."""
+    cost_version: _builtins.str
+    """Version of the cost table, a date."""
     @_builtins.property
     def resume_time(self) -> _timestamp_pb2.Timestamp:
         """When work goes on, if it is stopped (daily budget, breaker)."""
+
+    @_builtins.property
+    def reset_time(self) -> _timestamp_pb2.Timestamp:
+        """When the day's budget is assumed to be renewed; Pipedrive does not say."""
+
+    @_builtins.property
+    def look_time(self) -> _timestamp_pb2.Timestamp:
+        """When one call finds out next whether a used-up budget was renewed sooner; unset while there is nothing to find out."""
+
+    @_builtins.property
+    def shadow_held_calls(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Calls shadow mode would have held up or refused, by reason."""
 
     def __init__(
         self,
@@ -366,10 +419,19 @@ class GetQuotaResponse(_message.Message):
         is_shadow: _builtins.bool = ...,
         shadow_held_call_count: _builtins.int = ...,
         others_tokens_per_day: _builtins.int = ...,
+        reset_time: _timestamp_pb2.Timestamp | None = ...,
+        look_time: _timestamp_pb2.Timestamp | None = ...,
+        lease_count: _builtins.int = ...,
+        leased_token_count: _builtins.int = ...,
+        spent_today_token_count: _builtins.int = ...,
+        others_spent_today_token_count: _builtins.int = ...,
+        call_seconds: _builtins.float = ...,
+        cost_version: _builtins.str = ...,
+        shadow_held_calls: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["resume_time", b"resume_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["look_time", b"look_time", "reset_time", b"reset_time", "resume_time", b"resume_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["daily_token_limit", b"daily_token_limit", "daily_token_remaining", b"daily_token_remaining", "is_shadow", b"is_shadow", "others_reserve", b"others_reserve", "others_tokens_per_day", b"others_tokens_per_day", "others_tokens_per_hour", b"others_tokens_per_hour", "refused_call_count", b"refused_call_count", "resume_time", b"resume_time", "rollback_reserve", b"rollback_reserve", "shadow_held_call_count", b"shadow_held_call_count", "spent_token_count", b"spent_token_count", "window_limit", b"window_limit", "window_used", b"window_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_seconds", b"call_seconds", "cost_version", b"cost_version", "daily_token_limit", b"daily_token_limit", "daily_token_remaining", b"daily_token_remaining", "is_shadow", b"is_shadow", "lease_count", b"lease_count", "leased_token_count", b"leased_token_count", "look_time", b"look_time", "others_reserve", b"others_reserve", "others_spent_today_token_count", b"others_spent_today_token_count", "others_tokens_per_day", b"others_tokens_per_day", "others_tokens_per_hour", b"others_tokens_per_hour", "refused_call_count", b"refused_call_count", "reset_time", b"reset_time", "resume_time", b"resume_time", "rollback_reserve", b"rollback_reserve", "shadow_held_call_count", b"shadow_held_call_count", "shadow_held_calls", b"shadow_held_calls", "spent_today_token_count", b"spent_today_token_count", "spent_token_count", b"spent_token_count", "window_limit", b"window_limit", "window_used", b"window_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _ENTITY_TYPES = (
 def build_attachments(builder: Builder) -> None:
     """Make attachments on records of several kinds; two of them carry the same bytes."""
     rng = builder.rng("entityAttachments")
-    for index in range(builder.plan.count(8)):
+    for index in range(builder.plan.count(8 * builder.plan.files)):
         entity_type, collection = _ENTITY_TYPES[index % len(_ENTITY_TYPES)]
         owners = [record["id"] for record in builder.store.records(collection)]
         name = _NAMES[index % len(_NAMES)]

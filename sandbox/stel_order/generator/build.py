@@ -30,8 +30,14 @@ class Plan:
     scale: float = 1.0
     is_clean: bool = False
     """Leaves the deliberate defects out."""
+    documents: float = 1.0
+    """How many times as many documents each client has as in a default account."""
+    lines: float = 1.0
+    """How many times as many lines each document has."""
+    files: float = 1.0
+    """How many times as many files, images included."""
 
-    def count(self, base: int, least: int = 1) -> int:
+    def count(self, base: float, least: int = 1) -> int:
         """Return how many records stand for `base` records of a default account."""
         return max(least, round(base * self.scale * self.clients / DEFAULT_CLIENTS))
 

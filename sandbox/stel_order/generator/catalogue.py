@@ -14,7 +14,7 @@ def build_catalogue(builder: Builder) -> None:
     """Make products and services. Inactive and deleted products are made, but only active ones are offered to documents."""
     rng = builder.rng("products")
     count = builder.plan.count(80)
-    images = builder.plan.count(_IMAGE_COUNT)
+    images = builder.plan.count(_IMAGE_COUNT * builder.plan.files)
     for index in range(count):
         _product(builder, rng, index, has_image=index % 13 == 1 and index // 13 < images)
     rng = builder.rng("services")

@@ -29,12 +29,12 @@ _INVOICE_PDF_COUNT = 2
 def build_documents(builder: Builder) -> None:
     """Make all documents, ancestors first."""
     plan = builder.plan
-    _quotes(builder, plan.count(110))
-    _orders(builder, plan.count(80))
-    _work_estimates(builder, plan.count(12))
-    _work_orders(builder, plan.count(70))
-    _delivery_notes(builder, plan.count(8), plan.count(6))
-    _invoices(builder, plan.count(110))
+    _quotes(builder, plan.count(110 * plan.documents))
+    _orders(builder, plan.count(80 * plan.documents))
+    _work_estimates(builder, plan.count(12 * plan.documents))
+    _work_orders(builder, plan.count(70 * plan.documents))
+    _delivery_notes(builder, plan.count(8 * plan.documents), plan.count(6 * plan.documents))
+    _invoices(builder, plan.count(110 * plan.documents))
 
 
 def state_link(collection: str, name: str) -> Record:
@@ -97,7 +97,8 @@ def store_document(builder: Builder, rng: Random, collection: str, record: Recor
 
 
 def _new_lines(builder: Builder, rng: Random, document_id: int, index: int, discount: float) -> Priced:
-    count = _LONG_DOCUMENT_LINES if index == 7 else _LINE_COUNTS[index % len(_LINE_COUNTS)]
+    usual = max(1, round(_LINE_COUNTS[index % len(_LINE_COUNTS)] * builder.plan.lines))
+    count = _LONG_DOCUMENT_LINES if index == 7 else usual
     return price(make_lines(rng, builder.items, count, document_id), discount)
 
 
@@ -187,8 +188,8 @@ def _work_extra(builder: Builder, rng: Random, index: int, party: Party, day: da
 
 def _work_orders(builder: Builder, count: int) -> None:
     rng = builder.rng("workOrders")
-    parents = builder.issued["workEstimates"][: builder.plan.count(10)]
-    signed_pdfs = builder.plan.count(_SIGNED_PDF_COUNT)
+    parents = builder.issued["workEstimates"][: builder.plan.count(10 * builder.plan.documents)]
+    signed_pdfs = builder.plan.count(_SIGNED_PDF_COUNT * builder.plan.files)
     for index in range(count):
         state = cycle_state("workOrders", index)
         if index < len(parents):
@@ -229,7 +230,7 @@ def _invoices(builder: Builder, count: int) -> None:
     from_work = builder.issued["workOrders"][: count // 4]
     notes = [*builder.issued["salesDeliveryNotes"][:3], *builder.issued["workDeliveryNotes"][:3]]
     parents = [*from_orders, *from_work, *notes]
-    pdfs = builder.plan.count(_INVOICE_PDF_COUNT)
+    pdfs = builder.plan.count(_INVOICE_PDF_COUNT * builder.plan.files)
     for index in range(count):
         state = cycle_state("ordinaryInvoices", index)
         if index < len(parents):

@@ -16,7 +16,7 @@ _EVENT_STATES = ("PENDING", "CONFIRMED", "COMPLETED", "CANCELLED", "REFUSED")
 def build_assets(builder: Builder) -> None:
     """Make equipment: none for most clients, several for some."""
     rng = builder.rng("assets")
-    images = builder.plan.count(_ASSET_IMAGE_COUNT)
+    images = builder.plan.count(_ASSET_IMAGE_COUNT * builder.plan.files)
     wanted = builder.plan.count(60)
     for index in range(wanted):
         party = builder.parties[(index // 3 * 5 if index % 3 else index * 2) % len(builder.parties)]

@@ -16,6 +16,7 @@ from services.ledger.runs.extraction import ExtractionWork
 if TYPE_CHECKING:
     from services.ledger.domain import Migration
     from services.ledger.repository import Reader
+    from transload.v1 import loader_service_pb2
     from transload.v1.transformer_service_pb2 import ProposeMappingResponse
 
 COST_OF_LOOKS = "account"
@@ -125,9 +126,15 @@ async def inspect_target(tools: Tools, migration: Migration, run: Run, *, next_s
         )
         await transaction.add_run_tokens(now.run_id, response.token_count, target_entity=COST_OF_LOOKS)
         await save_step(transaction, now, RunContext.of(now).at(next_step))
-        event = EventDraft(kind="target.inspected", actor=tools.actor, payload={"run_id": now.run_id, "token_count": response.token_count})
+        event = EventDraft(kind="target.inspected", actor=tools.actor, payload=_inspected(now, response))
         await transaction.append_event(now.migration_id, event)
     return AT_ONCE
+
+
+def _inspected(run: Run, response: loader_service_pb2.InspectTargetResponse) -> dict[str, Any]:
+    version = orjson.loads(response.target_json).get("quota", {}).get("cost_version")
+    facts = {"run_id": run.run_id, "token_count": response.token_count}
+    return facts | {"cost_version": version} if version else facts
 
 
 async def target_json_of(tools: Tools, migration: Migration) -> bytes:

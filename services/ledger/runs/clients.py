@@ -12,9 +12,11 @@ from services.common.errors import NotFoundError
 from services.ledger.codec import to_timestamp
 from transload.v1 import extractor_service_pb2 as extractor_pb
 from transload.v1 import loader_service_pb2 as loader_pb
+from transload.v1 import quota_service_pb2 as quota_pb
 from transload.v1 import transformer_service_pb2 as transformer_pb
 from transload.v1.extractor_service_pb2_grpc import ExtractorServiceStub
 from transload.v1.loader_service_pb2_grpc import LoaderServiceStub
+from transload.v1.quota_service_pb2_grpc import QuotaServiceStub
 from transload.v1.transformer_service_pb2_grpc import TransformerServiceStub
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from services.common.staging import Staging
 
 CALL_SECONDS = 20.0
+# A look at the budget never waits for Pipedrive.
+QUOTA_SECONDS = 3.0
 # Calls that read the whole snapshot, or list all of Pipedrive's schema within its request window.
 LONG_CALL_SECONDS = 900.0
 STREAM_SECONDS = 6 * 3600.0
@@ -149,10 +153,15 @@ class GrpcLoader:
 
     def __init__(self, channel: aio.Channel) -> None:
         self._stub: LoaderServiceStub = LoaderServiceStub(channel)
+        self._quota: QuotaServiceStub = QuotaServiceStub(channel)
 
     async def inspect_target(self, connection: str) -> loader_pb.InspectTargetResponse:
         """Look at the target account."""
         return await self._stub.InspectTarget(loader_pb.InspectTargetRequest(connection=connection), timeout=LONG_CALL_SECONDS)
+
+    async def get_quota(self, connection: str) -> quota_pb.GetQuotaResponse:
+        """Say how the budget of a target stands now."""
+        return await self._quota.GetQuota(quota_pb.GetQuotaRequest(connection=connection), timeout=QUOTA_SECONDS)
 
     async def read_back(
         self,

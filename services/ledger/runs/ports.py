@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
     from datetime import datetime
 
-    from transload.v1 import extractor_service_pb2, loader_service_pb2, transformer_service_pb2
+    from transload.v1 import extractor_service_pb2, loader_service_pb2, quota_service_pb2, transformer_service_pb2
 
 
 class Extractor(Protocol):
@@ -101,6 +101,10 @@ class Loader(Protocol):
 
     async def inspect_target(self, connection: str) -> loader_service_pb2.InspectTargetResponse:
         """Look at the target account."""
+        ...
+
+    async def get_quota(self, connection: str) -> quota_service_pb2.GetQuotaResponse:
+        """Say how the budget of a target stands now."""
         ...
 
     def read_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -47,12 +48,24 @@ class Operation:
 @cache
 def operations() -> Mapping[str, Operation]:
     """Answers all operations by name, from `token_costs.csv`."""
-    text = resources.files("services.loader.pipedrive").joinpath("token_costs.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    rows = csv.DictReader(line for line in _table().splitlines() if not line.startswith("#"))
     found = {
         row["operation"]: Operation(row["operation"], row["method"], row["path"], int(row["token_count"]), _SEARCH in row["path"]) for row in rows
     }
     return MappingProxyType(found)
+
+
+@cache
+def version() -> str:
+    """Answers the version of the table, the date of its state: `2026-08-18`."""
+    found = re.search(r"^#.*Version (\d{4}-\d{2}-\d{2})", _table())
+    if found is None:
+        raise ValueError("token_costs.csv does not name its version")
+    return found.group(1)
+
+
+def _table() -> str:
+    return resources.files("services.loader.pipedrive").joinpath("token_costs.csv").read_text(encoding="utf-8")
 
 
 def operation(name: str) -> Operation:

@@ -72,11 +72,11 @@ async def http_client(*, connections_max: int, timeout_seconds: float) -> AsyncI
     """Opens the HTTP client.
 
     Args:
-        connections_max: connections at a time; further requests wait for one without limit.
+        connections_max: connections to one company at a time; further requests wait for one without limit.
         timeout_seconds: longest silence of the other side; connecting takes at most 10 seconds of it.
     """
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(10.0, timeout_seconds), sock_read=timeout_seconds)
-    connector = aiohttp.TCPConnector(limit=connections_max, keepalive_timeout=30)
+    connector = aiohttp.TCPConnector(limit=0, limit_per_host=connections_max, keepalive_timeout=30)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout) as session:
         # aiohttp repeats a GET by itself when a kept connection was closed; the quota would not know of that call.
         session._retry_connection = False  # noqa: SLF001 - there is no public switch

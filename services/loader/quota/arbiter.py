@@ -21,7 +21,8 @@ from __future__ import annotations
 import itertools
 import math
 import uuid
-from dataclasses import dataclass
+from collections import Counter as Counts
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
 from functools import cache
@@ -52,6 +53,8 @@ _WANTED_SECONDS: Final = 0.5
 _TERM_RETRY_SECONDS: Final = 0.05
 _HTTP_TOO_MANY: Final = 429
 _HTTP_OK_BELOW: Final = 400
+# Of the newest call in the mean time of a call.
+_CALL_SECONDS_WEIGHT: Final = 0.02
 
 
 @cache
@@ -93,6 +96,7 @@ class Lease:
     order: int
     used_at_grant: int
     answered_at_grant: int
+    granted: float
     is_open: bool = True
 
 
@@ -120,7 +124,14 @@ class BudgetState:
     others_a_day: int = 0
     others_per_hour: int = 0
     is_shadow: bool = False
-    shadow_held_calls: int = 0
+    shadow_held_calls: Mapping[str, int] = field(default_factory=dict)
+    reset_time: datetime | None = None
+    look_time: datetime | None = None
+    lease_count: int = 0
+    leased_tokens: int = 0
+    spent_today: int = 0
+    others_today: int = 0
+    call_seconds: float = 0.0
 
 
 class Budget:
@@ -146,7 +157,9 @@ class Budget:
         self._wants_note = False
         self._is_asked = False
         self._is_held_elsewhere = False
-        self._shadow_held_calls = 0
+        self._shadow_held_calls: Counts[str] = Counts()
+        self._call_seconds = 0.0
+        self._answers = 0
         self._breaker_until: datetime | None = None
         self._breaker_seconds = settings.breaker_seconds
         self._is_probing_breaker = False
@@ -180,7 +193,7 @@ class Budget:
         return self._grant(now, requests, tokens, searches)
 
     def _tell_shadow(self, calls: int, reason: str) -> None:
-        self._shadow_held_calls += calls
+        self._shadow_held_calls[reason] += calls
         self._wanted.clear()
         _shadow_counter().add(calls, {"transload.reason": reason})
 
@@ -228,11 +241,17 @@ class Budget:
         now = self._clock.monotonic()
         sent = min(requests_sent, lease.request_count)
         early = sorted(ages, reverse=True)[:sent]
+        if sent:
+            self._learn_call_seconds(max(0.0, now - lease.granted - (sum(early) / len(early) if early else 0.0)))
         for age in early:
             self._window.cool(now - max(0.0, age) + self._settings.window_seconds, 1)
         self._close(lease, cool_until=now + self._settings.window_seconds, sent=sent - len(early), searched=min(sent, lease.search_count))
         self._spent += tokens_spent
         self._learn(lease, tokens_spent, headers or Headers(), now)
+
+    def _learn_call_seconds(self, seconds: float) -> None:
+        self._answers += 1
+        self._call_seconds += (seconds - self._call_seconds) * max(_CALL_SECONDS_WEIGHT, 1 / self._answers)
 
     def resume(self) -> None:
         """A person says that it goes on, maybe because they bought tokens or had the block lifted: the next call finds out, alone."""
@@ -260,7 +279,14 @@ class Budget:
             others_a_day=self._tokens.others_a_day,
             others_per_hour=self._tokens.others_per_hour,
             is_shadow=self._settings.is_shadow,
-            shadow_held_calls=self._shadow_held_calls,
+            shadow_held_calls=dict(self._shadow_held_calls),
+            reset_time=self._tokens.next_reset,
+            look_time=self._tokens.look_time,
+            lease_count=len(self._leases),
+            leased_tokens=sum(lease.token_count for lease in self._leases.values()),
+            spent_today=self._tokens.spent_today,
+            others_today=self._tokens.others_today,
+            call_seconds=self._call_seconds,
         )
 
     @property
@@ -324,6 +350,7 @@ class Budget:
             order=order,
             used_at_grant=self._window.used(now) + requests,
             answered_at_grant=self._tokens.answered,
+            granted=now,
         )
         self._leases[lease.lease_id] = lease
         self._window.held += requests

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _LOG = telemetry.get_logger(__name__)
 _LOOK_SECONDS: Final = 0.05
+# Nobody has asked for a while: the first call may wait so long for a term.
+_IDLE_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 1.0
 _RENEW_SHARE: Final = 1 / 3
 
@@ -69,7 +71,8 @@ class Keeper:
         """Keeps until cancelled."""
         while True:
             await self.keep_due()
-            await self._clock.sleep(_LOOK_SECONDS)
+            is_used = any(budget.is_used or budget.wants_note for budget in self._arbiter.budgets.values())
+            await self._clock.sleep(_LOOK_SECONDS if is_used else _IDLE_SECONDS)
 
     def has_due(self) -> bool:
         """Answer whether anything is due now."""

@@ -43,6 +43,11 @@ class OtherApps:
             while self._samples[0][0] < now - _KEPT_SECONDS:
                 self._samples.popleft()
 
+    @property
+    def spent(self) -> int:
+        """Tokens others were seen to spend since the first header."""
+        return self._spent
+
     def per_hour(self, now: float) -> int:
         """Answer tokens an hour over the last hours; 0 as long as too little was seen."""
         if not self._samples:

@@ -7,12 +7,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import InvalidRequestError
+from services.loader.pipedrive.costs import version
 from services.loader.quota.arbiter import REQUESTS_PER_LEASE_MAX, Arbiter, Refusal
 from services.loader.quota.codec import headers_from_proto, priority_from_proto
 from transload.v1 import quota_service_pb2
 from transload.v1.quota_service_pb2_grpc import QuotaServiceServicer as QuotaServiceBase
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from grpc import aio
 
     from services.common.clock import Clock
@@ -26,6 +29,8 @@ class QuotaServicer(QuotaServiceBase):
 
     def __init__(self, *, arbiter: Arbiter, clock: Clock) -> None:
         self._arbiter = arbiter
+        self.show: Callable[[str], Awaitable[quota_service_pb2.GetQuotaResponse]] = self.quota
+        """Shows the budget of a connection; where loaders ask another process' arbiter, that one's."""
         self._clock = clock
         self._answers: OrderedDict[str, quota_service_pb2.AcquireLeaseResponse] = OrderedDict()
 
@@ -89,7 +94,7 @@ class QuotaServicer(QuotaServiceBase):
         del context
         if not request.connection:
             raise InvalidRequestError("connection must be set")
-        return await self.quota(request.connection)
+        return await self.show(request.connection)
 
     async def quota(self, connection: str) -> quota_service_pb2.GetQuotaResponse:
         """Answers the budget of a connection."""
@@ -106,8 +111,20 @@ class QuotaServicer(QuotaServiceBase):
             others_tokens_per_hour=state.others_per_hour,
             others_tokens_per_day=state.others_a_day,
             is_shadow=state.is_shadow,
-            shadow_held_call_count=state.shadow_held_calls,
+            shadow_held_call_count=sum(state.shadow_held_calls.values()),
+            lease_count=state.lease_count,
+            leased_token_count=state.leased_tokens,
+            spent_today_token_count=state.spent_today,
+            others_spent_today_token_count=state.others_today,
+            call_seconds=state.call_seconds,
+            cost_version=version(),
+            shadow_held_calls=state.shadow_held_calls,
         )
-        if state.resume_time is not None:
-            response.resume_time.FromDatetime(state.resume_time)
+        for time, place in (
+            (state.resume_time, response.resume_time),
+            (state.reset_time, response.reset_time),
+            (state.look_time, response.look_time),
+        ):
+            if time is not None:
+                place.FromDatetime(time)
         return response

@@ -30,6 +30,8 @@ _OTHERS_MOST: Final = 0.9
 _BLOCK_LEAST: Final = 100
 _SLACK_SHARE: Final = 0.005
 """Part of the daily budget that must have turned up for work to go on before the next look."""
+_SLACK_LEAST: Final = 50
+"""The same in tokens: more than the dearest call costs, or work would stop again at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,31 @@ class DailyTokens:
         self._look_time: datetime | None = None
         # Work stopped before the shares that are kept back; it goes on only for more than a few tokens.
         self._is_stopped = False
+        # Since the budget was renewed: what we spent, and what the other apps had spent by then.
+        self._ours_today = 0
+        self._others_before = 0
+
+    @property
+    def spent_today(self) -> int:
+        """Tokens of ours since the budget was renewed, or since the start."""
+        self._follow_the_clock()
+        return self._ours_today
+
+    @property
+    def others_today(self) -> int:
+        """Tokens other apps were seen to spend since then."""
+        return self._others.spent - self._others_before
+
+    @property
+    def next_reset(self) -> datetime:
+        """When the budget is assumed to be renewed."""
+        self._follow_the_clock()
+        return self._next_reset
+
+    @property
+    def look_time(self) -> datetime | None:
+        """When a used-up budget is looked at next; None: there is nothing to find out."""
+        return self._look_time
 
     @property
     def free(self) -> int:
@@ -175,7 +202,7 @@ class DailyTokens:
             raise self._used_up(0)
         kept = self.rollback_reserve + self.others_reserve if keeps_shares else 0
         # Once stopped, a few tokens that were only counted too low are not worth going on for.
-        floor = kept + (int(self.limit * _SLACK_SHARE) if keeps_shares and self._is_stopped else 0)
+        floor = kept + (self._slack if keeps_shares and self._is_stopped else 0)
         if self._remaining - self._reserved - tokens >= floor:
             if keeps_shares:
                 self._look_time, self._is_stopped = None, False
@@ -200,13 +227,18 @@ class DailyTokens:
     def lose(self, tokens: int) -> None:
         """Counts the calls of a lost lease as made: whether they were is not known, and this is the cautious reading."""
         self.answered += tokens
+        self._ours_today += tokens
         self._remaining -= tokens
 
     def learn(self, *, order: int, answered_at_grant: int, spent: int, limit: int | None, remaining: int | None) -> None:
         """Takes in what an answer to the grant `order` cost and what its headers said; None where they said nothing."""
+        is_same_limit = limit is None or limit == self.limit
         if limit is not None and limit > 0:
             self.limit, self.is_limit_known = limit, True
         counted = self._remaining - spent
+        if remaining is not None and is_same_limit and remaining > counted + self._slack and order > self._learned_order:
+            # More than there can be of the day we know: a new one began.
+            self._begin_day()
         if remaining is None:
             self._remaining = counted
         else:
@@ -220,6 +252,7 @@ class DailyTokens:
             self._remaining = told if order > self._learned_order else min(counted, told)
             self._learned_order = self._last_order
         self.answered += spent
+        self._ours_today += spent
 
     def accept(self, order: int, *, is_told: bool) -> None:
         """Takes in that the call of the grant `order` went well: a probe has found tokens, and maybe its headers told how many."""
@@ -253,6 +286,7 @@ class DailyTokens:
         now = self._clock.now()
         if now >= self._next_reset:
             self._next_reset = self._reset_after(now)
+            self._begin_day()
             if self._exhausted_until is not None or self._look_time is not None:
                 self._exhausted_until = self._look_time = None
                 self._probe()
@@ -270,6 +304,13 @@ class DailyTokens:
         self._remaining = max(self._remaining, self.limit)
         self._is_stopped = False
         self._learned_order = self._last_order
+
+    def _begin_day(self) -> None:
+        self._ours_today, self._others_before = 0, self._others.spent
+
+    @property
+    def _slack(self) -> int:
+        return max(_SLACK_LEAST, int(self.limit * _SLACK_SHARE))
 
     def _next_look(self) -> datetime:
         return self._clock.now() + timedelta(seconds=self._settings.probe_seconds)

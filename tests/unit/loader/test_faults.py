@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -13,8 +15,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from services.common.errors import PausedError, RateLimitedError, TransientError
 from tests.unit.loader import payloads
 from tests.unit.loader.test_worker import DEAL, ORG, PRODUCT, base, result_of
-from tests.unit.loader.world import ACCOUNT, SettleLostError, World
+from tests.unit.loader.world import ACCOUNT, SettleLostError, World, batch_of
 from transload.v1 import ledger_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from transload.v1.records_pb2 import MappedBatch
 
 EXTERNAL = "organization.transload_id"
 
@@ -217,6 +222,68 @@ async def test_a_used_up_day_settles_what_is_done_and_names_the_time_it_goes_on(
     await world.load("organization", batch)
     assert {pb.OutcomeResult.Name(entry.outcome.result) for entry in world.ledger.entries.values() if entry.outcome} == {"OUTCOME_RESULT_CREATED"}
     assert world.ledger.reports[-1][0] == ""
+
+
+def nearly_used_up(left: int) -> World:
+    """Answer a world with so many tokens left for a load."""
+    world = World(limits=True, plan="lite", seats=1)
+    world.quota_settings = replace(world.quota_settings, others_share=0.0)
+    world.restart()
+    world.app.limits.state()
+    world.app.limits.spend(30_000 - 1_500 - left)
+    return world
+
+
+def named(batch_id: str, numbers: range) -> bytes:
+    batch = batch_of("organization", {f"organization:client/{number}": payloads.organization(f"Org {number}") for number in numbers})
+    batch.batch_id = batch_id
+    return batch.SerializeToString()
+
+
+@pytest.mark.requirement("G-03", "L-10")
+async def test_work_that_was_handed_out_before_the_pause_spends_nothing_that_is_kept_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = nearly_used_up(22)
+    begin, report, is_told = world.ledger.begin, world.ledger.report_target, asyncio.Event()
+
+    async def late_answer(batch: MappedBatch) -> pb.BeginBatchResponse:
+        response = await begin(batch)
+        if batch.batch_id == "late":
+            await is_told.wait()
+        return response
+
+    async def told(connection: str, **facts: Any) -> None:
+        await report(connection, **facts)
+        is_told.set()
+
+    monkeypatch.setattr(world.ledger, "begin", late_answer)
+    monkeypatch.setattr(world.ledger, "report_target", told)
+    ended = await asyncio.gather(
+        world.worker.handle(named("first", range(8))), world.worker.handle(named("late", range(10, 18))), return_exceptions=True
+    )
+    assert [getattr(error, "reason", None) for error in ended] == ["TARGET_QUOTA_EXHAUSTED"] * 2
+    assert [entry.status < 400 for entry in world.app.journal.entries] == [True] * 4
+    assert [reason for reason, _ in world.ledger.reports] == ["TARGET_QUOTA_EXHAUSTED"]
+
+
+@pytest.mark.requirement("G-03", "L-10")
+async def test_a_call_that_went_well_before_the_pause_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = nearly_used_up(22)
+    settle, report, is_told = world.ledger.settle, world.ledger.report_target, asyncio.Event()
+
+    async def late(batch: MappedBatch, *parts: Any, **facts: Any) -> bool:
+        if batch.batch_id == "late":
+            await is_told.wait()
+        return await settle(batch, *parts, **facts)
+
+    async def told(connection: str, **facts: Any) -> None:
+        await report(connection, **facts)
+        is_told.set()
+
+    monkeypatch.setattr(world.ledger, "settle", late)
+    monkeypatch.setattr(world.ledger, "report_target", told)
+    await asyncio.gather(world.worker.handle(named("late", range(1))), world.worker.handle(named("first", range(10, 18))), return_exceptions=True)
+    assert world.live("organization")
+    assert [reason for reason, _ in world.ledger.reports] == ["TARGET_QUOTA_EXHAUSTED"]
 
 
 @pytest.mark.requirement("G-03")

@@ -121,7 +121,7 @@ def test_shadow_mode_lets_all_pass_and_counts_what_it_would_have_held_up() -> No
         assert answer.request_count == 4
     state = budget.state()
     assert state.is_shadow
-    assert state.shadow_held_calls == 40 - 3
+    assert state.shadow_held_calls == {"WINDOW": 40 - 3}
     assert isinstance(Arbiter(settings=replace(rules, is_shadow=False), clock=clock).budget("crm").acquire(requests=1, tokens=5), Lease)
 
 

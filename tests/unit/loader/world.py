@@ -208,7 +208,9 @@ class MemoryLedger:
         del manifest_digest
         return manifest_from_json(orjson.dumps(self.manifest_json))
 
-    async def report_target(self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None) -> None:
+    async def report_target(
+        self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None, is_quota_found: bool = False
+    ) -> None:
         del connection, message
         self.reports.append((reason, resume_time))
 

@@ -11,6 +11,7 @@ from services.common.errors import ConfigurationError, RateLimitedError, Unautho
 from services.ledger.domain import ExtractionState as State
 from services.ledger.domain import PauseKind, RunKind
 from tests.unit.ledger.coordinator.world import ACTOR, CONTEXT, M, World
+from transload.v1 import ledger_service_pb2 as ledger_pb
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1.ledger_service_pb2 import ExtractionState
 from transload.v1.migration_service_pb2 import MigrationState, RunState
@@ -82,6 +83,19 @@ async def test_a_used_up_target_budget_waits_until_its_time(world: World) -> Non
         await world.turn()
     assert PauseKind.TARGET_QUOTA in shown
     assert (await world.migration()).latest_run.state == RunState.RUN_STATE_SUCCEEDED
+
+
+async def test_only_a_look_that_found_tokens_ends_a_pause_for_the_quota_before_its_time(world: World) -> None:
+    await world.create()
+    await world.start(RunKind.AUDIT)
+    report = ledger_pb.ReportTargetRequest(connection=(await world.domain()).target_connection, reason="TARGET_QUOTA_EXHAUSTED", message="used up")
+    report.resume_time.FromDatetime(world.clock.now() + timedelta(hours=5))
+    await world.workers.ReportTarget(report, CONTEXT)
+    assert (await world.domain()).pause_kind is PauseKind.TARGET_QUOTA
+    await world.workers.ReportTarget(ledger_pb.ReportTargetRequest(connection=report.connection), CONTEXT)
+    assert (await world.domain()).pause_kind is PauseKind.TARGET_QUOTA
+    await world.workers.ReportTarget(ledger_pb.ReportTargetRequest(connection=report.connection, is_quota_found=True), CONTEXT)
+    assert (await world.domain()).pause_kind is PauseKind.NONE
 
 
 async def test_a_budget_renewed_before_the_named_time_ends_the_pause(world: World) -> None:

@@ -36,6 +36,7 @@ from transload.v1 import extractor_service_pb2 as extractor_pb
 from transload.v1 import ledger_service_pb2 as ledger_pb
 from transload.v1 import loader_service_pb2 as loader_pb
 from transload.v1 import migration_service_pb2 as pb
+from transload.v1 import quota_service_pb2 as quota_pb
 from transload.v1 import records_pb2
 from transload.v1 import transformer_service_pb2 as transformer_pb
 from transload.v1.ledger_service_pb2 import ExtractionState, RecordAction
@@ -327,6 +328,11 @@ class FakeLoader:
         del connection
         await self.world.port("loader")
         return loader_pb.InspectTargetResponse(target_json=b'{"company": {"name": "Acme"}}', token_count=20)
+
+    async def get_quota(self, connection: str) -> quota_pb.GetQuotaResponse:
+        del connection
+        await self.world.port("loader")
+        return quota_pb.GetQuotaResponse()
 
     async def read_back(
         self,
