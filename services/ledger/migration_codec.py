@@ -12,6 +12,7 @@ from services.ledger import plan_days
 from services.ledger.codec import to_timestamp
 from services.ledger.domain import (
     EntityCount,
+    ErasedCount,
     Event,
     Kept,
     Mapping,
@@ -314,3 +315,15 @@ def repair_to_proto(repairs: Sequence[Repair], run: Run | None) -> pb.RepairMism
         for one in repairs[:REPAIR_STEPS_MAX]
     ]
     return pb.RepairMismatchesResponse(run=run_to_proto(run) if run else None, steps=steps, action_counts=counts)
+
+
+def erased_to_proto(erased: ErasedCount) -> pb.ErasePayloadsResponse:
+    """Answer what was erased."""
+    return pb.ErasePayloadsResponse(
+        source_keys=erased.source_keys,
+        payload_count=erased.payload_count,
+        message_count=erased.message_count,
+        row_count=erased.row_count,
+        image_count=erased.image_count,
+        kept_image_count=erased.kept_image_count,
+    )

@@ -69,6 +69,8 @@ async def finish_repair(tools: Tools, run: Run) -> float:
                 done[str(repair.action)] += 1
         left = [row async for _, row in _rows(transaction, now.migration_id, ReportKind.REPAIRED)]
         head = await settle_mismatches(transaction, now.migration_id, keys, left, Decided(tools.actor, dict(done), now.run_id, tools.clock.now()))
+        for kind in (ReportKind.REPAIR, ReportKind.REPAIRED):  # they hold values of people
+            await transaction.replace_report_rows(now.migration_id, kind, [])
         await end_run(transaction, now, RunState.SUCCEEDED, tools=tools, mismatch_count=head["mismatch_count"])
     return AT_ONCE
 
