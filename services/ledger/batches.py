@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from services.common.canonical import canonical_json
+from services.common.clock import SteadyClock
 from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger.claims import (
     REFERENCE_MISSING,
@@ -85,8 +86,8 @@ class Begun:
         return self.run.kind is RunKind.ROLLBACK and RunContext.of(self.run).scope.deletes_edited
 
 
-async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta, *, steady_now: datetime | None = None) -> Begun:
-    """Claim the records of a batch, write the intents and say what is to be done. Claims are measured by `steady_now`, if given.
+async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta, *, steady: SteadyClock | None = None) -> Begun:
+    """Claim the records of a batch, write the intents and say what is to be done. Claims are measured by `steady`, if given, else by `now`.
 
     Raises:
         NotFoundError: the ledger does not wait for such a batch.
@@ -100,7 +101,8 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     if strangers:
         raise InvalidRequestError(f"batch {begin.batch_id} was announced without {min(strangers)}")
     run = check_taking_work(migration, await tx.get_run(begin.run_id), batch.phase, now)
-    claim = Claim(begin.holder, begin.token, begin.batch_id, now, (steady_now or now) + claim_ttl, steady_now)
+    moment, since = (steady.now(), steady.started) if steady is not None else (now, None)
+    claim = Claim(begin.holder, begin.token, begin.batch_id, now, moment + claim_ttl, moment, since)
     known = await tx.get_records(begin.migration_id, [record.key for record in begin.wanted])
     pairs = [(known.get(wanted.key) or _unseen(begin, batch, wanted), wanted) for wanted in begin.wanted]
     references = await _resolve(tx, begin, batch, [wanted for _, wanted in pairs])

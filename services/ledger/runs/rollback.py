@@ -97,8 +97,8 @@ class RollbackDriver:
         moment = tools.steady.now()
         async with tools.ledger.read() as reader:
             claimed = await reader.list_records(run.migration_id, RecordFilter(states=(RecordState.CLAIMED,)))
-        ends = [record.claim_expire_time for record in claimed if record.claim_expire_time is not None and record.claim_expire_time > moment]
-        if ends:
+        ends = [tools.steady.end_of(record.claim_expire_time, tools.claim_ttl) for record in claimed if record.claim_expire_time is not None]
+        if ends and max(ends) > moment:
             await say(tools, run, "waiting for calls under way to end")
             return min(ON_CHANGE_SECONDS, (max(ends) - moment).total_seconds())
         await self._cancel_extractions(run)
