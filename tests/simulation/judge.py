@@ -16,7 +16,7 @@ from sandbox.pipedrive.control.check_journal import violations
 from services.ledger.domain import BatchState
 from tests.e2e.checker import SOURCE_ENTITIES, Checker, Target, diff_of
 from tests.simulation.operator import MIGRATION
-from tests.simulation.people import PLURALS
+from tests.simulation.people import PLURALS, by_place
 from transload.v1.records_pb2 import MappedBatch
 
 if TYPE_CHECKING:
@@ -40,7 +40,14 @@ PROBE: Final = "GET /v1/users/me"
 """The call that looks whether a used-up budget was renewed."""
 SINGLES: Final = ("activities", "notes", "files", "organization_relations")
 """Objects without an origin of their own, of which equal ones mean that one was made twice."""
-TABLES: Final = {**PLURALS, "line_item": "deal_products", "deal_value": "deals", "organization_relation": "organization_relations"}
+LINES: Final = "deal_products"
+TABLES: Final = {
+    **PLURALS,
+    "line_item": LINES,
+    "deal_value": "deals",
+    "organization_relation": "organization_relations",
+    "custom_field": "fields",
+}
 """Where the account holds what a target entity stands for."""
 _PATH: Final = re.compile(r"app/([A-Za-z]+)/(-?\d+)$")
 _OWN: Final = frozenset({"id", "add_time", "order_nr", "remote_id", "url", "file_name"})
@@ -132,19 +139,35 @@ class Judge:
         del entities
         names = _collections(truth)
         reached = _reachable(truth, {(names[entity], int(source)) for entity, source in hit if entity in names and source.lstrip("-").isdigit()})
+        if any(deed.kind == "delete field" for deed in self._world.people.deeds):
+            reached = {(name, record["id"]) for name, records in truth["collections"].items() for record in records}
         waiting = {(names[entity], int(source)) for entity, source in held if entity in names and source.lstrip("-").isdigit()}
         # What waits is a part of a record, or hangs on it: its own problems and those of what carries it are excused.
         return reached & _reachable_from_below(truth, waiting)
 
     async def _reconciled(self, operator: Operator) -> list[str]:
-        """Say what reconciliation found besides what people did."""
+        """Say what reconciliation found besides what people did, and what they did that it did not find."""
         found = await operator.reconcile()
         touched = {(plural, str(number)) for plural, number in self._world.people.touched}
-        return [
-            f"reconciliation: {mismatch}".replace("\n", " ")
-            for mismatch in found.mismatches
-            if (TABLES.get(mismatch.key.partition(":")[0], ""), mismatch.target_id) not in touched
+        places = {(TABLES.get(mismatch.key.partition(":")[0], ""), mismatch.target_id): mismatch for mismatch in found}
+        problems = [f"reconciliation: {mismatch}".replace("\n", " ") for place, mismatch in places.items() if place not in touched]
+        now = by_place(self._world.state())
+        return problems + [
+            f"reconciliation: it did not find: {deed}" for deed in self._to_be_found(now) if (deed.place[0], str(deed.place[1])) not in places
         ]
+
+    def _to_be_found(self, now: dict[Place, dict[str, Any]]) -> Iterable[Deed]:
+        """Yield deeds to records of ours whose effect still stands."""
+        places = by_place(self._before).keys()
+        for deed in self._world.people.deeds:
+            if deed.place in places or deed.kind not in {"edit", "delete"}:
+                continue
+            kind = next(name for name, plural in PLURALS.items() if plural == deed.place[0])
+            statement = "SELECT 1 FROM records WHERE target_entity = ? AND target_id = ? AND state IN ('loaded', 'waiting') AND image != ''"
+            is_gone = deed.kind == "delete" and deed.place not in now
+            is_edited = deed.kind == "edit" and all(now.get(deed.place, {}).get(name) == value for name, value in deed.values.items())
+            if (is_gone or is_edited) and self._rows(statement, kind, str(deed.place[1])):
+                yield deed
 
     def _repeated(self, new: dict[str, Any]) -> list[str]:
         """Find objects without an origin of their own that were made twice. Lines may be equal; the checker counts them deal by deal."""
@@ -179,8 +202,11 @@ class Judge:
 
     def after_rollback(self) -> list[str]:
         """Say what a rollback left behind or lost, apart from what people did, and whether it deleted what others hang on before them."""
-        places = {(plural, record["id"]) for plural, table in self._before.items() if isinstance(table, list) for record in table}
-        state, problems = self._world.people.without(self._world.state(), lambda place, _: place in places)
+        people, places = self._world.people, by_place(self._before).keys()
+        state, problems = people.without(self._world.state(), lambda place, _: place in places)
+        # Lines that a person's merge put on a deal of the customer's own stay there: they are part of that deal now.
+        moved = {number for deed in people.deeds if deed.kind == "merge" for plural, number in deed.changed if plural == LINES}
+        state[LINES] = [line for line in state[LINES] if line["id"] not in moved or (LINES, line["id"]) in places]
         problems += self._edits_lost(places)
         problems += self._take_out_kept(state)
         problems += [f"rollback: {line}" for line in diff_of(_as_export(self._before), _as_export(state))]

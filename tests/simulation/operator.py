@@ -84,11 +84,14 @@ class Operator:
         """Pick up what changed."""
         await self.step("delta", self.client.run_delta)
 
-    async def reconcile(self) -> pb.ListMismatchesResponse:
-        """Read everything back; answers the first page of what differs."""
+    async def reconcile(self) -> list[pb.Mismatch]:
+        """Read everything back; answers what differs."""
         await self.step("reconcile", self.client.reconcile)
-        found: pb.ListMismatchesResponse = await self._insist(lambda: anext(aiter(self.client.iterate_mismatches(MIGRATION))))
+        found: list[pb.Mismatch] = await self._insist(self._mismatches)
         return found
+
+    async def _mismatches(self) -> list[pb.Mismatch]:
+        return [mismatch async for page in self.client.iterate_mismatches(MIGRATION) for mismatch in page.mismatches]
 
     async def rollback(self) -> None:
         """Take everything back."""

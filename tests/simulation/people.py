@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,7 +43,7 @@ class Deed:
     """What a person did.
 
     Attributes:
-        kind: `edit`, `add`, `delete` or `merge`.
+        kind: `edit`, `add`, `delete`, `merge` or `delete field`.
         place: what it was done to.
         values: what was written, for edits.
         is_settled: whether the ledger knew the record's id by then; the consequences of touching one in the seconds of doubt are documented.
@@ -94,19 +95,24 @@ class People:
         """Make a record."""
         return self._do("add", {"call": {"method": "POST", "path": path, "body": body}}, (PLURALS[kind], 0))
 
+    def delete_field(self, entity: str, code: str) -> bool:
+        """Delete a custom field with all its values."""
+        return self._do("delete field", {"delete_field": {"entity": entity, "field": code}}, ("fields", code))
+
     def _do(self, kind: str, what: State, place: Place, values: State | None = None) -> bool:
-        before = _by_place(self.state())
+        before = by_place(self.state())
         entry = self.app.engine.people.do(what)
         is_done = bool(entry["status"] < OK)
         self.trace.note(f"a person: {what} -> {entry['status']} {entry.get('error') or ''}", "people")
         if is_done:
-            deed = Deed(kind, place, asyncio.get_running_loop().time(), values or {}, self._is_settled(place))
-            _compare(deed, before, _by_place(self.state()))
+            deed = Deed(kind, place, asyncio.get_running_loop().time(), values or {}, self.is_known(place))
+            _compare(deed, before, by_place(self.state()))
             self.deeds.append(deed)
         return is_done
 
-    def _is_settled(self, place: Place) -> bool:
-        kind = next(name for name, plural in PLURALS.items() if plural == place[0])
+    def is_known(self, place: Place) -> bool:
+        """Say whether the ledger knows a record by its id."""
+        kind = next((name for name, plural in PLURALS.items() if plural == place[0]), "custom_field")
         with closing(sqlite3.connect(self.folder / "ledger.db")) as connection:
             row = connection.execute("SELECT 1 FROM records WHERE target_entity = ? AND target_id = ?", (kind, str(place[1]))).fetchone()
         return row is not None
@@ -123,7 +129,7 @@ class People:
             state: as it is now.
             is_put_back: says of a removed record whether it would be there if nobody had removed it.
         """
-        records, problems = _by_place(state), []
+        records, problems = by_place(state), []
         theirs = {place for deed in self.deeds for place in deed.added}
         for deed in reversed(self.deeds):
             for place, record in deed.added.items():
@@ -133,7 +139,7 @@ class People:
                     problems += _changed_back(deed, place, changes, now)
             for place, record in deed.removed.items():
                 if place not in records and (place in theirs or is_put_back(place, deed)):
-                    records[place] = record
+                    records[place] = deepcopy(record)
         plain = {name: value for name, value in state.items() if not isinstance(value, list)}
         tables: State = {name: [] for name, value in state.items() if isinstance(value, list)}
         for (name, _), record in records.items():
@@ -141,7 +147,7 @@ class People:
         return plain | tables, problems
 
 
-def _by_place(state: State) -> dict[Place, State]:
+def by_place(state: State) -> dict[Place, State]:
     """Answer every record by kind and id, custom fields apart, so that they can be compared one by one."""
     return {
         (name, _key(record)): {field_name: dict(value) if field_name == CUSTOM else value for field_name, value in record.items()}

@@ -62,6 +62,14 @@ def add(world: World) -> None:
     world.hits["people add"] += world.people.add(kind, path, body)
 
 
+def delete_field(world: World) -> None:
+    """A person deletes a custom field: one of ours, or one that was there before. One only: nothing that needs it can be loaded from then on."""
+    entity = world.draw.choice(tuple(NAMES))
+    fields = list(world.pipedrive.account.fields.custom[entity])
+    if fields and not any(deed.kind == "delete field" for deed in world.people.deeds):
+        world.hits["people delete field"] += world.people.delete_field(entity, world.draw.choice(fields))
+
+
 def _has_room(world: World, kind: str) -> bool:
     return sum(deed.kind == kind for deed in world.people.deeds) < DEEDS_MAX
 
@@ -73,7 +81,7 @@ def _pick(world: World, kind: str, *, is_settled: bool = False) -> int:
     new = [record_id for record_id in ids if record_id not in old]
     wanted = new if new and world.draw.random() < 0.7 else ids
     record_id = world.draw.choice(wanted) if wanted else 0
-    return 0 if is_settled and record_id not in old and not world.people._is_settled((PLURALS[kind], record_id)) else record_id
+    return 0 if is_settled and record_id not in old and not world.people.is_known((PLURALS[kind], record_id)) else record_id
 
 
 def _old(world: World, kind: str) -> set[int]:

@@ -40,6 +40,7 @@ BLOWS: Final[dict[str, Callable[[World], None]]] = {
     "people add": people.add,
     "people delete": people.delete,
     "people merge": people.merge,
+    "people delete field": people.delete_field,
 }
 """What happens again and again."""
 STANDING: Final[dict[str, Callable[[World], None]]] = {
