@@ -75,8 +75,9 @@ class Patient(Operator):
         elif self.paused_since is None:
             self.paused_since = now
         elif now - self.paused_since > AWAKE_SECONDS:
-            self.paused_since = now
             self.loop.leap(max(0.0, DAY - (EPOCH.timestamp() + now) % DAY - AWAKE_SECONDS))
+            # The pause may outlast midnight by some seconds; only a new one is slept through again.
+            self.paused_since = float("inf")
 
 
 @dataclass(slots=True)
