@@ -14,7 +14,7 @@ MEASURE = """
 import json
 from bench.plan_against_truth import API, figures_of, measure
 from tests.simulation.world import Size
-print(json.dumps(figures_of(measure(Size(clients=8, loaders=1, plan="growth", token_kind=API, seats=1, top_up=-58_500)))))
+print(json.dumps(figures_of(measure(Size(is_small=False, clients=8, loaders=1, plan="growth", token_kind=API, seats=1, top_up=-58_500)))))
 """
 
 
