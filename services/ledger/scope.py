@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 DATA_ENTITIES = tuple(entity for entity, phase in TARGET_PHASES.items() if PHASES.index(phase) > PHASES.index(Phase.PHASE_SCHEMA))
 """Target entities of loaded records, in the order of loading: what refers comes after what it refers to."""
+_LINES_OF = "lines of deal"
+"""Stands among names for the lines of a deal: its value hangs on them as well as on the deal."""
 _CHUNK = 1_000
 
 
@@ -95,6 +97,9 @@ def _take(found: Selection, scope: Scope, record: Record) -> None:
         found.keys[record.key] = None
         if record.target_id and record.target_entity != "deal_value":
             found.names.update(names_of(record.target_entity, record.target_id, image))
+        if record.target_entity == "line_item" and record.parent_target_id:
+            # Pipedrive computes the deal's value anew when its lines change: ours has to be set again when they are back.
+            found.names.add((_LINES_OF, record.parent_target_id))
         known = found.counts.get(record.target_entity) or UndoCount(record.phase, record.target_entity, 0, 0, 0)
         is_changed = record.is_preexisting and bool(record.pre_image)
         found.counts[record.target_entity] = UndoCount(
@@ -114,7 +119,7 @@ def _take(found: Selection, scope: Scope, record: Record) -> None:
 
 def _hangs(found: Selection, record: Record, image: dict[str, Any]) -> bool:
     if record.target_entity == "deal_value":
-        return ("deal", target_id_of(record)) in found.names
+        return any((entity, target_id_of(record)) in found.names for entity in ("deal", _LINES_OF))
     if record.target_entity == "line_item" and record.parent_target_id:
         return ("deal", record.parent_target_id) in found.names
     if not record.target_id and record.intent_record:

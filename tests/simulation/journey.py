@@ -36,12 +36,16 @@ class Plan:
 
     Attributes:
         deltas: how many deltas follow the load, the source changing before each.
+        is_rehearsed: whether the sample is taken back before the load is unlocked.
+        takes_part_back: whether one target entity, with what hangs on it, is taken back after the load, and loaded again by a delta.
         rollback: when everything is taken back.
         rollback_seconds: for a rollback during the load: how long after the load's beginning.
     """
 
     size: Size = field(default_factory=Size)
     deltas: int = 0
+    is_rehearsed: bool = False
+    takes_part_back: bool = False
     rollback: Rollback = ""
     rollback_seconds: float = 0.0
     weather: Weather = field(default_factory=Weather)
@@ -49,14 +53,14 @@ class Plan:
     @classmethod
     def drawn(cls, draw: Random) -> Self:
         """Draw a plan."""
-        plan, token_kind = draw.choice((("growth", "api"), ("growth", "api"), ("growth", "oauth"), ("premium", "oauth")))
+        plan, token_kind = draw.choice((("lite", "api"), ("lite", "oauth"), ("growth", "api"), ("growth", "api"), ("premium", "oauth")))
         is_small = draw.random() < SMALL_SHARE
         size = Size(
             is_small=is_small,
             clients=draw.choice((1, 1, 1, 1, 2, 3) if is_small else (1, 2, 3)),
             is_clean=draw.random() < (0.9 if is_small else 0.6),
             loaders=draw.choice((1, 2, 2, 3)),
-            plan=plan,
+            plan=plan if is_small or plan != "lite" else "growth",  # the smallest plan has no room for all custom fields
             seats=draw.choice((1, 2)),
             token_kind=token_kind,
             retry_after=draw.choice(("always", "window", "never")),
@@ -71,8 +75,18 @@ class Plan:
         rollback: Rollback = draw.choices(("", "at the end", "during the load"), (60, 28, 12))[0]
         if rollback == "during the load":
             deltas = 0
+        is_rehearsed, takes_part_back = draw.random() < 0.12, draw.random() < 0.15 and rollback != "during the load"
         steps = ["audit", "schema", "sample", "load", *(["delta"] if deltas else []), *(["rollback"] if rollback else [])]
-        return cls(size, deltas, rollback, draw.uniform(0.0, 40.0), weather=Weather.drawn(draw, steps))
+        steps += [*(["rehearsal"] if is_rehearsed else []), *(["part"] if takes_part_back else [])]
+        return cls(
+            size,
+            deltas=deltas,
+            is_rehearsed=is_rehearsed,
+            takes_part_back=takes_part_back,
+            rollback=rollback,
+            rollback_seconds=draw.uniform(0.0, 40.0),
+            weather=Weather.drawn(draw, steps),
+        )
 
 
 @dataclass(slots=True)
@@ -109,8 +123,11 @@ class Journey:
             self.facts |= {"seconds": operator.seconds, "resumes": operator.resumes, **judge.facts}
 
     async def _migrate(self, operator: Operator, judge: Judge) -> None:
-        await operator.create(default_options(skipped=ENTITIES_LEFT_OUT if self.plan.size.is_small else ()))
+        skipped = ENTITIES_LEFT_OUT if self.plan.size.is_small else ()
+        await operator.create(default_options(skipped=skipped, is_rehearsed=self.plan.is_rehearsed))
         await operator.prepare()
+        if self.plan.is_rehearsed:
+            await operator.rehearse()
         if self.plan.rollback == "during the load":
             await operator.begin_load()
             await asyncio.sleep(self.plan.rollback_seconds)
@@ -121,6 +138,8 @@ class Journey:
                 self.problems += await judge.half_way(operator)
                 await self._delta(operator)
             self.problems += await judge.after_load(operator)
+            if self.plan.takes_part_back:
+                await self._take_part_back(operator, judge)
             for _ in range(self.plan.deltas):
                 await self._change_and_follow(operator, judge)
         if self.plan.rollback:
@@ -128,6 +147,15 @@ class Journey:
             await operator.rollback()
             await self._settle()
             self.problems += judge.after_rollback()
+
+    async def _take_part_back(self, operator: Operator, judge: Judge) -> None:
+        """Take one target entity back and load it again: all has to be as it was."""
+        entities = judge.entities_in_target()
+        if entities:
+            await operator.take_back(self.world.draw.choice(entities))
+            await operator.delta(includes_rolled_back=True)
+            await self._settle()
+            self.problems += await judge.after_load(operator)
 
     async def _change_and_follow(self, operator: Operator, judge: Judge) -> None:
         """Let the source change and a person edit what the source does not change; the edit has to stay."""

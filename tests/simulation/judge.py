@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from sandbox.pipedrive.control.check_journal import violations
 from services.ledger.domain import BatchState
 from tests.e2e.checker import SOURCE_ENTITIES, Checker, Target, diff_of
+from tests.simulation.asked import asked_of_source, asked_of_target
+from tests.simulation.links import carriers, collections_of, dependants
 from tests.simulation.operator import MIGRATION
 from tests.simulation.people import PLURALS, by_place
 from transload.v1.records_pb2 import MappedBatch
@@ -28,16 +29,11 @@ if TYPE_CHECKING:
 
 
 OK: Final = 200
-TOO_MANY: Final = 429
 DELETED_IN_ORDER: Final = (
     *("/files/", "/notes/", "/activities/", "/deals/", "/persons/", "/organizations/", "/products/"),
     *("/activityTypes/", "/stages/", "/pipelines/", "Fields/"),
 )
 """Parts of paths, in the order in which a rollback may delete."""
-OTHERS_SECONDS: Final = 90.0
-"""So long after others have spent tokens a call may still find none that had seemed to be there: until the next headers."""
-PROBE: Final = "GET /v1/users/me"
-"""The call that looks whether a used-up budget was renewed."""
 SINGLES: Final = ("activities", "notes", "files", "organization_relations")
 """Objects without an origin of their own, of which equal ones mean that one was made twice."""
 LINES: Final = "deal_products"
@@ -49,7 +45,6 @@ TABLES: Final = {
     "custom_field": "fields",
 }
 """Where the account holds what a target entity stands for."""
-_PATH: Final = re.compile(r"app/([A-Za-z]+)/(-?\d+)$")
 _OWN: Final = frozenset({"id", "add_time", "order_nr", "remote_id", "url", "file_name"})
 
 
@@ -92,6 +87,12 @@ class Judge:
             if client["id"] not in changed and found is not None:
                 return int(found["id"])
         return 0
+
+    def entities_in_target(self) -> list[str]:
+        """Answer the target entities of which something of ours stands in Pipedrive and can be taken back on its own."""
+        statement = "SELECT DISTINCT target_entity FROM records WHERE state = 'loaded' AND target_id != '' AND NOT is_preexisting"
+        possible = {*PLURALS, "line_item", "organization_relation"}
+        return sorted(entity for (entity,) in self._rows(statement) if entity in possible)
 
     # What was moved
 
@@ -137,13 +138,13 @@ class Judge:
         ours = self._rows("SELECT source_entity, source_id, target_entity, target_id FROM records WHERE target_id != ''")
         hit = {(entity, source) for entity, source, kind, number in ours if (TABLES.get(kind, ""), int(number) if number.isdigit() else 0) in touched}
         del entities
-        names = _collections(truth)
-        reached = _reachable(truth, {(names[entity], int(source)) for entity, source in hit if entity in names and source.lstrip("-").isdigit()})
+        names = collections_of(truth)
+        reached = dependants(truth, {(names[entity], int(source)) for entity, source in hit if entity in names and source.lstrip("-").isdigit()})
         if any(deed.kind == "delete field" for deed in self._world.people.deeds):
             reached = {(name, record["id"]) for name, records in truth["collections"].items() for record in records}
         waiting = {(names[entity], int(source)) for entity, source in held if entity in names and source.lstrip("-").isdigit()}
         # What waits is a part of a record, or hangs on it: its own problems and those of what carries it are excused.
-        return reached & _reachable_from_below(truth, waiting)
+        return reached & carriers(truth, waiting)
 
     async def _reconciled(self, operator: Operator) -> list[str]:
         """Say what reconciliation found besides what people did, and what they did that it did not find."""
@@ -256,83 +257,12 @@ class Judge:
     # What was asked
 
     async def at_the_end(self, operator: Operator) -> list[str]:
-        """Say what is wrong with the audit trail and with what was asked of Pipedrive."""
+        """Say what is wrong with the audit trail and with what was asked of Pipedrive and of the source."""
         verification = await operator.insist(lambda: operator.client.verify_audit(MIGRATION))
         problems = [] if verification.is_whole else [f"audit: {verification}".replace("\n", " ")]
-        problems += self._quota()
-        problems += self.broken[:5]
-        return problems
-
-    def _quota(self) -> list[str]:
-        """No request over any window or budget, by Pipedrive's own journal and a checker that shares no code with the simulator's limits."""
-        app = self._world.pipedrive
-        journal = app.journal
-        self.facts["requests"] = journal.total
-        rows = journal.rows(0, journal.total)
-        kept = {"kept": len(rows), "total": journal.total, "is_whole": journal.is_whole}
-        whole = {"entries": rows, **kept, "account": app._control._terms(), "days": app.limits.budget.days()}
-        problems = [f"quota: {violation}" for violation in violations(whole)]
-        made = [entry for entry in journal.entries if entry.status == TOO_MANY and not entry.fault and not self._is_of_others(entry)]
-        return problems + [f"quota: {entry.method} {entry.path} at {entry.time:.3f} was refused with 429" for entry in made[:5]]
-
-    def _is_of_others(self, entry: Any) -> bool:
-        """Say whether a refusal is the work of others: a window they shared, or tokens they spent that no header had told of yet."""
-        purse = self._world.purse
-        if not entry.window:
-            return any(entry.time - 2.0 <= moment <= entry.time for moment in purse.shared)
-        if not purse.changes:
-            return False
-        is_told = self._world.size.has_daily_headers
-        return entry.operation == PROBE or any(
-            moment <= entry.time and (not is_told or entry.time - moment <= OTHERS_SECONDS) for moment, _ in purse.changes
-        )
-
-
-def _collections(truth: dict[str, Any]) -> dict[str, str]:
-    """Answer the collection of each source entity: `work_order` stands for `workOrders`."""
-    return {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower().removesuffix("s"): name for name in truth["collections"]}
-
-
-def _links(truth: dict[str, Any]) -> Iterable[tuple[tuple[str, int], tuple[str, int]]]:
-    """Yield each source record with each one its paths name, lines' included."""
-    for name, records in truth["collections"].items():
-        for record in records:
-            for text in _texts(record):
-                if match := _PATH.search(text):
-                    yield (name, record["id"]), (match[1], int(match[2]))
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-
-
-def _closure(begin: set[tuple[str, int]], links: dict[tuple[str, int], set[tuple[str, int]]]) -> set[tuple[str, int]]:
-    reached, waiting = set(begin), list(begin)
-    while waiting:
-        for one in links.get(waiting.pop(), set()) - reached:
-            reached.add(one)
-            waiting.append(one)
-    return reached
-
-
-def _reachable(truth: dict[str, Any], begin: set[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Answer records that hang on these, however far."""
-    links: dict[tuple[str, int], set[tuple[str, int]]] = defaultdict(set)
-    for child, parent in _links(truth):
-        links[parent].add(child)
-    return _closure(begin, links)
-
-
-def _reachable_from_below(truth: dict[str, Any], begin: set[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Answer these records and those they hang on directly."""
-    return begin | {parent for child, parent in _links(truth) if child in begin}
+        self.facts["requests"] = self._world.pipedrive.journal.total
+        counted = self._rows("SELECT COALESCE(SUM(used_count), 0) FROM source_budgets")[0][0]
+        return problems + asked_of_target(self._world) + asked_of_source(self._world, counted) + self.broken[:5]
 
 
 def _subject(problem: str) -> tuple[str, int]:

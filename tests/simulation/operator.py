@@ -80,9 +80,18 @@ class Operator:
         self.on_step("load")
         await self._insist(lambda: self.client.start_load(MIGRATION), forgiven="RUN_ACTIVE")
 
-    async def delta(self) -> None:
-        """Pick up what changed."""
-        await self.step("delta", self.client.run_delta)
+    async def rehearse(self) -> None:
+        """Take the sample back, which unlocks the load."""
+        await self.step("rehearsal", lambda migration_id: self.client.rollback(migration_id, pb.TakeBackScope(is_sample=True)))
+
+    async def take_back(self, entity: str) -> None:
+        """Take one target entity back, with what hangs on it."""
+        self.trace.note(f"takes every {entity} back")
+        await self.step("part", lambda migration_id: self.client.rollback(migration_id, pb.TakeBackScope(target_entity=entity)))
+
+    async def delta(self, *, includes_rolled_back: bool = False) -> None:
+        """Pick up what changed, and what was taken back in parts."""
+        await self.step("delta", lambda migration_id: self.client.run_delta(migration_id, includes_rolled_back=includes_rolled_back))
 
     async def reconcile(self) -> list[pb.Mismatch]:
         """Read everything back; answers what differs."""
@@ -165,7 +174,7 @@ class Operator:
             await asyncio.sleep(1.0)
 
 
-def default_options(conflict_policy: str = "", *, skipped: Sequence[str] = ()) -> pb.MigrationOptions:
+def default_options(conflict_policy: str = "", *, skipped: Sequence[str] = (), is_rehearsed: bool = False) -> pb.MigrationOptions:
     """Answer the options of a migration whose source has no call limits; entities in `skipped` are not read."""
     connector = json.dumps({"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0, "skip_entities": list(skipped)})
-    return pb.MigrationOptions(connector_json=connector, conflict_policy=conflict_policy)
+    return pb.MigrationOptions(connector_json=connector, conflict_policy=conflict_policy, requires_rehearsal=is_rehearsed)

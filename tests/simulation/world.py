@@ -66,6 +66,8 @@ SOURCE_KEY = "source-key"
 """The source's first key, and the name of the file that holds the present one."""
 TARGET_KEY = "target-key"
 """The same of Pipedrive."""
+CALL_LIMITS = frozenset({"E000001", "E000002"})
+"""How the source refuses a call too many, of the minute and of the day."""
 USERS = [
     {"name": "Lucía García", "email": "lucia.garcia@example.com", "active": True, "admin": True},
     {"name": "Mateo Ruiz", "email": "mateo.ruiz@example.com", "active": True},
@@ -179,6 +181,8 @@ class World:
             for rule in faults.rules:
                 name = label(rule)
                 self.hits["blocked" if name == "403 HTML" else f"{where} faults: {name.replace('_', ' ')}"] += rule.fired
+
+        self.hits["source limits"] = sum(call.error_code in CALL_LIMITS for call in self.stel.journal.calls)
 
     @property
     def environ(self) -> dict[str, str]:

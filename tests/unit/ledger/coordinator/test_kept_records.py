@@ -243,3 +243,16 @@ async def test_a_rehearsal_that_leaves_something_behind_does_not_count(world: Wo
     await world.approve()
     with pytest.raises(PreconditionError, match="rehearsal"):
         await world.start(RunKind.LOAD)
+
+
+@pytest.mark.requirement("L-15")
+async def test_a_value_is_set_again_when_lines_were_taken_back_alone(world: World) -> None:
+    await world.until_loaded()
+    assert (await roll_back(world, target_entity="line_item")).state == RunState.RUN_STATE_SUCCEEDED
+    async with world.ledger.read() as reader:
+        records = await reader.get_records(M, [DEAL, "line_item:sales_order/1/1", "deal_value:sales_order/1"])
+    assert {key: record.state for key, record in records.items()} == {
+        DEAL: RecordState.LOADED,
+        "line_item:sales_order/1/1": RecordState.UNDONE,
+        "deal_value:sales_order/1": RecordState.UNDONE,
+    }
