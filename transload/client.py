@@ -289,6 +289,34 @@ class Client:
             if not token:
                 return
 
+    async def erase_payloads(
+        self,
+        migration_id: str,
+        *,
+        key: str = "",
+        text: str = "",
+        is_everything: bool = False,
+        with_rollback_data: bool = False,
+        reason: str,
+        is_dry_run: bool = False,
+    ) -> pb.ErasePayloadsResponse:
+        """Erases the personal data the ledger keeps of a record, of every record that holds a text, or of a closed migration."""
+        request = pb.ErasePayloadsRequest(
+            migration_id=migration_id,
+            with_rollback_data=with_rollback_data,
+            reason=reason,
+            is_dry_run=is_dry_run,
+            request_id=_request_id(),
+            actor=self._actor,
+        )
+        if key:
+            request.key = key
+        if text:
+            request.text = text
+        if is_everything:
+            request.is_everything = True
+        return await self._call(self._stub.ErasePayloads, request, timeout_seconds=900.0)
+
     async def export_audit(self, migration_id: str, after_sequence: int = 0) -> AsyncIterator[pb.Event]:
         """L-14: the audit trail in order."""
         request = pb.ExportAuditRequest(migration_id=migration_id, after_sequence=after_sequence)

@@ -1,20 +1,25 @@
 """The audit trail's chain (L-14): makes it, signs how far it reaches, and finds every change to it. Its format is `transload.audit`."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from services.common.canonical import canonical_json
+from services.common.errors import NotFoundError
 from services.ledger.domain import AuditVerdict, Event, EventDraft
 from services.ledger.repository import Reader, Transaction
 from transload.audit import merkle
 from transload.audit.chain import HASHED_FIELDS, ChainHead, event_hash, format_time, payload_digest
 from transload.audit.heads import AuditHead, Signer
 from transload.audit.merkle import grow, leaf_hash
+from transload.audit.walk import BrokenError, ChainWalk
 
 SALT_BYTES: Final = 16
 _WALK_EVENTS: Final = 1000
+_SUBTREE_EVENTS: Final = 1 << 14
+"""Events of a tree that are computed at once; a power of two, so that they are a subtree."""
 
 
 def new_salt() -> bytes:
@@ -24,8 +29,12 @@ def new_salt() -> bytes:
 
 def hash_of(event: Event) -> str:
     """Compute the hash of an event from its fields."""
+    return event_hash(_hashed(event))
+
+
+def _hashed(event: Event) -> dict[str, Any]:
     hashed = {name: getattr(event, name) for name in HASHED_FIELDS}
-    return event_hash(hashed | {"event_time": format_time(event.event_time)})
+    return hashed | {"event_time": format_time(event.event_time)}
 
 
 def chain(
@@ -63,22 +72,13 @@ def find_break(head: ChainHead, events: Iterable[Event]) -> tuple[ChainHead, int
 
     Answers the new head and, for the first event that does not fit, its sequence and what is wrong; 0 and nothing: all fit.
     """
-    for event in events:
-        expected = head.sequence + 1
-        if event.sequence != expected:
-            return head, expected, f"event {expected} is missing: {event.sequence} follows {head.sequence}"
-        if event.previous_hash != head.hash:
-            return head, expected, f"event {expected} does not name the hash of the event before it"
-        if hash_of(event) != event.hash:
-            return head, expected, f"event {expected} was changed: its hash does not fit its fields"
-        if event.salt and payload_digest(bytes.fromhex(event.salt), event.payload) != event.payload_digest:
-            return head, expected, f"the payload of event {expected} was changed"
-        if event.payload and not event.salt:
-            return head, expected, f"event {expected} has a payload it was not written with"
-        peaks = list(head.peaks)
-        grow(peaks, head.sequence, bytes.fromhex(event.hash))
-        head = ChainHead(event.sequence, event.hash, tuple(peaks))
-    return head, 0, ""
+    walk = ChainWalk(head)
+    try:
+        for event in events:
+            walk.take(_hashed(event), event.hash, event.salt, event.payload)
+    except BrokenError as error:
+        return walk.head, walk.count + 1, str(error)
+    return walk.head, 0, ""
 
 
 async def sign_head(transaction: Transaction, signer: Signer, migration_id: str, now: datetime) -> AuditHead:
@@ -96,12 +96,32 @@ async def sign_head(transaction: Transaction, signer: Signer, migration_id: str,
 
 
 async def inclusion_paths(reader: Reader, migration_id: str, tree_size: int, sequences: Sequence[int]) -> list[list[bytes]]:
-    """Answer for each event the nodes that lead from it to the root of the tree of `tree_size` events."""
-    leaves: list[bytes] = []
-    while len(leaves) < tree_size:
-        hashes = await reader.list_event_hashes(migration_id, after_sequence=len(leaves), limit=min(_WALK_EVENTS * 50, tree_size - len(leaves)))
-        leaves += [leaf_hash(bytes.fromhex(one)) for one in hashes]
-    return merkle.inclusion_paths(leaves, [sequence - 1 for sequence in sequences])
+    """Answer for each event the nodes that lead from it to the root of the tree of `tree_size` events.
+
+    The tree is computed a perfect subtree at a time, beside the event loop: memory and pauses do not grow with the trail.
+
+    Raises:
+        NotFoundError: The trail is shorter than the tree.
+    """
+    paths: dict[int, list[bytes]] = {}
+    roots: list[bytes] = []
+    for first in range(0, tree_size, _SUBTREE_EVENTS):
+        limit = min(_SUBTREE_EVENTS, tree_size - first)
+        hashes = await reader.list_event_hashes(migration_id, after_sequence=first, limit=limit)
+        if len(hashes) < limit:
+            raise NotFoundError(f"the trail ends at event {first + len(hashes)}, {tree_size} were signed: verify it")
+        within = [sequence for sequence in sequences if first < sequence <= first + limit]
+        found, root = await asyncio.to_thread(_subtree, hashes, [sequence - first - 1 for sequence in within])
+        paths.update(zip(within, found, strict=True))
+        roots.append(root)
+    # Above the subtrees stands a tree of their roots: all but the last are perfect, and the last goes up as it is.
+    above = merkle.inclusion_paths(roots, [(sequence - 1) // _SUBTREE_EVENTS for sequence in sequences])
+    return [paths[sequence] + rest for sequence, rest in zip(sequences, above, strict=True)]
+
+
+def _subtree(hashes: Sequence[str], places: Sequence[int]) -> tuple[list[list[bytes]], bytes]:
+    """Answer the paths of some leaves within a subtree, and its root."""
+    return merkle.paths_and_root([leaf_hash(bytes.fromhex(one)) for one in hashes], places)
 
 
 async def verify_trail(reader: Reader, migration_id: str) -> AuditVerdict:
@@ -115,7 +135,7 @@ async def verify_trail(reader: Reader, migration_id: str) -> AuditVerdict:
         until = signed[0].tree_size - head.sequence if signed else _WALK_EVENTS
         limit = min(_WALK_EVENTS, until)
         events: Sequence[Event] = await reader.list_events(migration_id, after_sequence=head.sequence, limit=limit)
-        head, broken, message = find_break(head, events)
+        head, broken, message = await asyncio.to_thread(find_break, head, events)
         if broken:
             return _broken(head, broken, message)
         while signed and signed[0].tree_size == head.sequence:

@@ -11,6 +11,7 @@ from services.ledger import plan_days
 from services.ledger.codec import to_timestamp
 from services.ledger.domain import (
     EntityCount,
+    ErasedCount,
     Event,
     Kept,
     Mapping,
@@ -298,4 +299,16 @@ def target_count_to_proto(count: TargetCount) -> pb.TargetSummary:
         waiting_count=count.waiting_count,
         undone_count=count.undone_count,
         pending_count=count.pending_count,
+    )
+
+
+def erased_to_proto(erased: ErasedCount) -> pb.ErasePayloadsResponse:
+    """Answer what was erased."""
+    return pb.ErasePayloadsResponse(
+        source_keys=erased.source_keys,
+        payload_count=erased.payload_count,
+        message_count=erased.message_count,
+        row_count=erased.row_count,
+        image_count=erased.image_count,
+        kept_image_count=erased.kept_image_count,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
@@ -10,10 +11,10 @@ import orjson
 from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError
 from services.common.sampling import NONE
-from services.ledger import codec, load_plan, migrations, review
+from services.ledger import codec, erasure, load_plan, migrations, review
 from services.ledger import migration_codec as write
 from services.ledger.audit import inclusion_paths, sign_head, verify_trail
-from services.ledger.domain import Mapping, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
+from services.ledger.domain import Mapping, Mentions, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
 from services.ledger.journey import describe_journey, list_views, source_key_of
 from services.ledger.keeping import OURS
 from services.ledger.migrations import require_migration
@@ -48,6 +49,10 @@ EVENTS_PER_PROOF: Final = 10_000
 PAGE_SIZES: Final = {"migrations": (50, 500), "records": (100, 1000), "diff": (100, 500)}
 """Default and maximum."""
 _RECORD_STATES: Final = frozenset(RecordState)
+
+
+class _NotMeantError(Exception):
+    """Takes a transaction back that was only tried."""
 
 
 class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
@@ -417,6 +422,34 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         proven = [pb.ProvenEvent(event=write.event_to_proto(event), path=path) for event, path in zip(events, paths, strict=True)]
         return pb.ProveRecordResponse(source_key=source_key, head=write.audit_head_to_proto(head), events=proven)
 
+    async def ErasePayloads(self, request: pb.ErasePayloadsRequest, context: Context) -> pb.ErasePayloadsResponse:  # noqa: N802, ARG002
+        """Erase personal data; what is proven stays proven."""
+        wanted = erasure.Erase(
+            migration_id=codec.require(request.migration_id, "migration_id"),
+            actor=codec.require(request.actor, "actor"),
+            reason=request.reason,
+            source_key=source_key_of(request.key) if request.key else "",
+            text=request.text,
+            is_everything=request.is_everything,
+            with_images=request.with_rollback_data,
+        )
+        erasure.check_request(wanted)
+        async with self._ledger.read() as reader:
+            await require_migration(reader, request.migration_id)
+        # A retry finds nothing any more: it gets the first answer.
+        subject = Mentions()
+        if not await self._is_answered("ErasePayloads", request.request_id):
+            subject = await self._ledger.look(lambda reader: erasure.find_subject(reader, wanted))
+
+        async def act(transaction: Transaction) -> pb.ErasePayloadsResponse:
+            return write.erased_to_proto(await erasure.erase(transaction, wanted, subject))
+
+        if request.is_dry_run:
+            return await self._tried(act)
+        response = await self._once("ErasePayloads", request.request_id, pb.ErasePayloadsResponse, act)
+        await self._ledger.scrub()
+        return response
+
     async def VerifyAudit(self, request: pb.VerifyAuditRequest, context: Context) -> pb.VerifyAuditResponse:  # noqa: N802, ARG002
         """Walk the hash chain."""
         async with self._ledger.read() as reader:
@@ -444,6 +477,19 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         mapping_yaml = await mapping_yaml_of(self._tools, migration)
         async for chunk in self._tools.transformer.export_reference(snapshot_of(migration, sequence), mapping_yaml):
             yield pb.ExportReferenceFilesResponse(file_name=chunk.file_name, content=chunk.content)
+
+    async def _is_answered(self, name: str, request_id: str) -> bool:
+        async with self._ledger.read() as reader:
+            return bool(request_id) and await reader.get_response(f"{name}/{request_id}") is not None
+
+    async def _tried(self, act: Callable[[Transaction], Awaitable[Response]]) -> Response:
+        """Answer what an act would answer; nothing of it stays."""
+        answers: list[Response] = []
+        with suppress(_NotMeantError):
+            async with self._ledger.transaction() as transaction:
+                answers.append(await act(transaction))
+                raise _NotMeantError
+        return answers[0]
 
     async def _sign_head(self, migration_id: str) -> AuditHead:
         """Sign how far a trail reaches, if that is not signed yet."""

@@ -17,6 +17,7 @@ from services.ledger.domain import (
     BatchState,
     BudgetTerm,
     EntityCount,
+    ErasedCount,
     Event,
     EventDraft,
     Extraction,
@@ -25,6 +26,7 @@ from services.ledger.domain import (
     KeptReason,
     Manifest,
     Mapping,
+    Mentions,
     Migration,
     OutboxMessage,
     Page,
@@ -89,6 +91,10 @@ class Reader(Protocol):
 
     async def list_runs_by_state(self, state: RunState) -> Sequence[Run]:
         """List runs of all migrations in a state, oldest first."""
+        ...
+
+    async def find_mentions(self, migration_id: str, text: str) -> Mentions:
+        """Find every record, event, message and review item that holds a text, in any case."""
         ...
 
     # extraction
@@ -457,8 +463,20 @@ class Transaction(Reader, Protocol):
         """Add rows to a report."""
         ...
 
-    async def erase_payloads(self, migration_id: str) -> None:
-        """Erase all personal data of a migration: event payloads, images, messages, reports. The chain still verifies."""
+    async def erase_records(self, migration_id: str, source_keys: Collection[str], *, with_images: bool) -> ErasedCount:
+        """Erase what is kept of source records and what they became: payloads of their events, messages and, if wanted, images (not in doubt)."""
+        ...
+
+    async def erase_events(self, migration_id: str, sequences: Collection[int]) -> int:
+        """Erase the payloads of some events; answers how many there were."""
+        ...
+
+    async def erase_report_rows(self, migration_id: str, kind: ReportKind, positions: Collection[int]) -> int:
+        """Erase rows of a report; answers how many there were."""
+        ...
+
+    async def erase_payloads(self, migration_id: str, *, with_images: bool) -> ErasedCount:
+        """Erase all personal data of a migration: event payloads, messages, reports and, if wanted, images. The chain still verifies."""
         ...
 
     # plumbing
@@ -511,6 +529,10 @@ class Ledger(Protocol):
 
     def on_change(self, migration_id: str) -> None:
         """Tell the listeners that a migration changed. Transactions do this themselves after their commit."""
+        ...
+
+    async def scrub(self) -> None:
+        """Leave nothing of what was erased in the files of the database, as far as it can. Raises UnavailableError: ask again."""
         ...
 
     async def ping(self) -> None:

@@ -56,7 +56,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
             addresses = [address.strip() for address in settings.quota_address.split(",") if address.strip()]
             channels = [await stack.enter_async_context(grpc_client.channel(address)) for address in addresses]
             source = RemoteSource(channels=channels, holder=holder, clock=clock)
-            get_quota = quota_servicer.show = partial(_remote_quota, [QuotaServiceStub(channel) for channel in channels])
+            get_quota = quota_servicer.show = partial(remote_quota, [QuotaServiceStub(channel) for channel in channels])
         targets = Targets(http=http, connections=Connections.from_env(settings.environ), source=source, clock=clock)
         stack.push_async_callback(targets.aclose)
         staging = Staging.open(settings.staging.url)
@@ -82,12 +82,15 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
         )
 
 
-async def _remote_quota(stubs: Sequence[QuotaServiceStub], connection: str) -> GetQuotaResponse:
-    """Answers the budget as the arbiter knows it that has learned most of it: the others have seen no header."""
+async def remote_quota(stubs: Sequence[QuotaServiceStub], connection: str) -> GetQuotaResponse:
+    """Answers the budget as the arbiter knows it that has learned most of it: the others have seen no header.
+
+    Each is asked for its own view only: one of them may be this process, and two that asked each other would never end.
+    """
     found = GetQuotaResponse()
     for number, stub in enumerate(stubs, start=1):
         try:
-            response = await stub.GetQuota(GetQuotaRequest(connection=connection))
+            response = await stub.GetQuota(GetQuotaRequest(connection=connection, is_local=True))
         except TransientError:
             if number == len(stubs) and not found.window_limit:
                 raise

@@ -64,6 +64,7 @@ async def test_every_step_can_be_taken_by_the_command(tmp_path: Path) -> None:
         assert (await command.data("migration", "show"))["summary"]["mismatch_count"] == 0
         await _review_and_look(command)
         await _take_the_papers(command, tmp_path)
+        await _erase(command, tmp_path)
         assert (await command.data("rollback", "--dry-run"))["token_count"] > 0
         assert (await command.data("migration", "show"))["migration"]["state"] == "loaded"
         await command.text("rollback", "--yes")
@@ -128,3 +129,16 @@ async def _take_the_papers(command: Command, folder: Path) -> None:
     assert verdict["event_count"] == sum(event["source_key"] == "client/1001" for event in events)
     files = (await command.data("export", "--out", str(folder / "reference")))["files"]
     assert {"work-orders.csv", "payments.csv"} <= set(files)
+
+
+async def _erase(command: Command, folder: Path) -> None:
+    """What is kept of a record goes; every proof stays."""
+    words = ("audit", "erase", "--record", "client/1001", "--reason", "request 4711")
+    planned = await command.data(*words, "--dry-run")
+    assert planned["payload_count"] > 0
+    assert await command.data(*words, "--yes") == planned
+    assert "Erased: 0 event payloads" in await command.text(*words, "--yes")
+    proof = folder / "proof-after.json"
+    await command.text("audit", "prove", "client/1001", "--out", str(proof))
+    assert (await command.data("audit", "verify", str(proof)))["erased_count"] == planned["payload_count"]
+    assert (await command.data("audit", "verify"))["is_whole"] is True

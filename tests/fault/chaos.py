@@ -21,6 +21,11 @@ from transload.v1 import migration_service_pb2 as pb
 
 NATS_STORE = "nats and its store"
 STEP_SECONDS_MAX = 300.0
+START_SECONDS_MAX = 20.0
+STANDSTILL_SECONDS_MAX = 20.0
+"""Longest time between deaths. A budget's new arbiter grants nothing for up to 15 s; who kills it sooner again lets nobody work."""
+ALONE_SHARE = 0.8
+"""How many deaths wait until everything has come back from the one before; the others come on top of each other."""
 RESUMES_MAX = 20
 _ANSWERLESS = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
@@ -40,9 +45,18 @@ class Killer:
         """Kill until cancelled."""
         names = ("nats", *self.installed.stack.names, NATS_STORE)
         while True:
-            await self._let_work(requests=self.rng.randint(10, 60), seconds_max=self.rng.uniform(2.0, 6.0))
+            await self._let_work(requests=self.rng.randint(10, 60), seconds_max=STANDSTILL_SECONDS_MAX)
+            if self.rng.random() < ALONE_SHARE:
+                await self._let_start()
             for name in self.rng.sample(names, 2 if self.rng.random() < 0.2 else 1):
                 await self._kill(name)
+
+    async def _let_start(self) -> None:
+        """Wait until everything runs again, for a while: on a busy machine nothing would ever get done else."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        for name in self.installed.stack.names:
+            while time.monotonic() < deadline and not await self.installed.stack.is_serving(name):  # noqa: ASYNC110 - happens in another process
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _kill(self, name: str) -> None:
         try:
@@ -57,7 +71,7 @@ class Killer:
         sys.stderr.write(f"killed {name}\n")
 
     async def _let_work(self, *, requests: int, seconds_max: float) -> None:
-        """Wait until Pipedrive has had so many more requests, or for so long."""
+        """Wait until Pipedrive has had so many more requests, or for so long: how often something dies follows what gets done, on any machine."""
         deadline = time.monotonic() + seconds_max
         first = await self._requests()
         while time.monotonic() < deadline and await self._requests() < first + requests:  # noqa: ASYNC110 - happens in another process

@@ -26,7 +26,7 @@ SEED = int(os.environ.get("TRANSLOAD_CHAOS_SEED") or random.randrange(10**6))
 SOURCE = ("--clients", "12")
 TARGET = ("--plan", "growth", "--seats", "5", "--token-kind", "api")
 """40 calls in 2 seconds: slow enough for many deaths, and every limit counts."""
-KILLS_MIN = 4
+KILLS_MIN = 3
 PATIENCE = IMPATIENT | {"TRANSLOAD_LEDGER_CLAIM_SECONDS": "8"}
 """What a dead loader had in hand goes to another one after so long, not after a minute."""
 

@@ -64,6 +64,11 @@ def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 def inclusion_paths(leaves: Sequence[bytes], indexes: Sequence[int]) -> list[list[bytes]]:
     """Answer the paths of several leaves; the tree is built once for all of them."""
+    return paths_and_root(leaves, indexes)[0]
+
+
+def paths_and_root(leaves: Sequence[bytes], indexes: Sequence[int]) -> tuple[list[list[bytes]], bytes]:
+    """Answer the paths of several leaves of a tree that is not empty, and its root."""
     paths: list[list[bytes]] = [[] for _ in indexes]
     places = list(indexes)
     level = list(leaves)
@@ -74,7 +79,7 @@ def inclusion_paths(leaves: Sequence[bytes], indexes: Sequence[int]) -> list[lis
         # A node without a sibling goes up as it is, which is what splitting at the largest power of two comes to.
         level = [node_hash(level[start], level[start + 1]) if start + 1 < len(level) else level[start] for start in range(0, len(level), 2)]
         places = [place >> 1 for place in places]
-    return paths
+    return paths, level[0]
 
 
 def root_of_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from transload.audit.chain import FIRST_PREVIOUS_HASH, HASHED_FIELDS, event_hash, payload_digest
+from transload.audit.chain import HASHED_FIELDS
 from transload.audit.files import EVENT_FIELDS, EXPORT_KEY, EXPORT_TYPE, HEAD_KEY, PROOF_TYPE, split_event
 from transload.audit.heads import AuditHead, head_from_data
-from transload.audit.merkle import grow, leaf_hash, root_of_path, root_of_peaks
+from transload.audit.merkle import leaf_hash, root_of_path
 from transload.audit.statement import STATEMENT_TYPE, statement_lines
+from transload.audit.walk import BrokenError, ChainWalk, check_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,10 +26,6 @@ _HEAD_START = b'{"' + HEAD_KEY.encode() + b'"'
 STATEMENT_MARK = STATEMENT_TYPE.encode()
 _FIRST_LINE_MAX = 4096
 """Bytes looked at to tell what a file is."""
-
-
-class BrokenError(Exception):
-    """Something does not fit; the message says what and where."""
 
 
 @dataclass(slots=True)
@@ -55,11 +52,18 @@ class ExportVerifier:
     def __init__(self, migration_id: str, pinned_key: str = "") -> None:
         self._migration_id = migration_id
         self._pinned_key = pinned_key
-        self._previous = FIRST_PREVIOUS_HASH
-        self._peaks: list[bytes] = []
-        self.count = 0
-        self.erased_count = 0
+        self._walk = ChainWalk()
         self.head: AuditHead | None = None
+
+    @property
+    def count(self) -> int:
+        """Events that followed so far."""
+        return self._walk.count
+
+    @property
+    def erased_count(self) -> int:
+        """Those whose payload was erased."""
+        return self._walk.erased_count
 
     def take_event(self, line: bytes) -> None:
         """Check one event.
@@ -67,30 +71,15 @@ class ExportVerifier:
         Raises:
             BrokenError: it does not follow from the one before, or was changed.
         """
-        expected = self.count + 1
         try:
             event, payload = split_event(line)
-            sequence, claimed = event["sequence"], event.pop("hash")
-            digest, salt = event["payload_digest"], event.pop("payload_salt")
-            salt_bytes = bytes.fromhex(salt)
-            leaf = bytes.fromhex(claimed)
+            claimed, salt = event.pop("hash"), event.pop("payload_salt")
+            if type(claimed) is not str or type(salt) is not str:
+                raise TypeError("a hash or a salt is no text")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BrokenError(f"event {expected}: the line is {_words(error)}") from error
-        if sequence != expected:
-            raise BrokenError(f"event {expected} is missing: event {sequence} stands in its place")
-        if event.get("previous_hash") != self._previous:
-            raise BrokenError(f"event {expected} does not name the hash of the event before it")
+            raise BrokenError(f"event {self.count + 1}: the line is {_words(error)}") from error
         event["migration_id"] = self._migration_id
-        if event_hash(event) != claimed:
-            raise BrokenError(f"event {expected} was changed: its hash does not fit its fields")
-        if salt_bytes or payload:
-            if payload_digest(salt_bytes, payload) != digest or not salt_bytes:
-                raise BrokenError(f"the payload of event {expected} was changed")
-        elif digest:
-            self.erased_count += 1
-        grow(self._peaks, self.count, leaf)
-        self.count = expected
-        self._previous = claimed
+        self._walk.take(event, claimed, salt, payload)
 
     def take_head(self, line: bytes) -> None:
         """Check one signed head.
@@ -105,10 +94,7 @@ class ExportVerifier:
         check_head(head, self._pinned_key, self._migration_id)
         if self.head is not None and head.public_key != self.head.public_key and not self._pinned_key:
             raise BrokenError("the heads are signed with different keys; name the ledger's with --key")
-        if head.tree_size != self.count:
-            raise BrokenError(f"the signed head after event {self.count} covers {head.tree_size} events: some were removed or inserted")
-        if head.chain_hash != self._previous or head.root_hash != root_of_peaks(self._peaks).hex():
-            raise BrokenError(f"the events up to {self.count} are not the ones that were signed")
+        self._walk.check_head(head)
         self.head = head
 
     def finish(self) -> None:
@@ -188,15 +174,11 @@ def _check_entry(entry: Any, head: AuditHead, source_key: str) -> bool:
     if event["source_key"] != source_key:
         raise BrokenError(f"event {sequence} is of {event['source_key']}, not of {source_key}")
     hashed = {name: event[name] for name in HASHED_FIELDS if name != "migration_id"} | {"migration_id": head.migration_id}
-    if event_hash(hashed) != event["hash"]:
-        raise BrokenError(f"event {sequence} was changed: its hash does not fit its fields")
-    salt = bytes.fromhex(event["payload_salt"])
-    if (salt or payload) and (not salt or payload_digest(salt, payload) != event["payload_digest"]):
-        raise BrokenError(f"the payload of event {sequence} was changed")
+    is_erased = check_event(hashed, event["hash"], event["payload_salt"], payload)
     root = root_of_path(leaf_hash(bytes.fromhex(event["hash"])), sequence - 1, head.tree_size, path)
     if root is None or root.hex() != head.root_hash:
         raise BrokenError(f"event {sequence} does not stand in the tree that was signed")
-    return not salt and bool(event["payload_digest"])
+    return is_erased
 
 
 def verify_statement(content: bytes, pinned_key: str = "") -> Verdict:

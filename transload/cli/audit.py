@@ -16,6 +16,7 @@ import typer
 from transload.audit.heads import key_id
 from transload.audit.verifier import verify_file
 from transload.cli import output, views
+from transload.cli.erasure import erase
 from transload.cli.session import (
     EXIT_REFUSED,
     EXIT_USAGE,
@@ -133,6 +134,9 @@ def prove(
             sys.stdout.buffer.write(proof)
 
     run(act())
+
+
+app.command("erase")(erase)
 
 
 @app.command("key")

@@ -3306,6 +3306,106 @@ class VerifyAuditResponse(_message.Message):
 Global___VerifyAuditResponse: _TypeAlias = VerifyAuditResponse  # noqa: Y015
 
 @_typing.final
+class ErasePayloadsRequest(_message.Message):
+    """Request for `ErasePayloads`. Erasing again changes nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    IS_EVERYTHING_FIELD_NUMBER: _builtins.int
+    WITH_ROLLBACK_DATA_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    IS_DRY_RUN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    key: _builtins.str
+    """Key of a mapped record, or `{entity}/{id}` of a source record: what is kept of that source record and all it became."""
+    text: _builtins.str
+    """A text of at least 5 characters, such as an e-mail address: every source record of which something kept holds it, in any case. It is not written down."""
+    is_everything: _builtins.bool
+    """Everything of the migration; only after it was completed or rolled back."""
+    with_rollback_data: _builtins.bool
+    """Erase the images of records, too. A rollback then keeps the records, unless it deletes edited ones, and a delta asks about each difference."""
+    reason: _builtins.str
+    """Required. Why, at most 200 characters, without personal data: it stays in the trail."""
+    is_dry_run: _builtins.bool
+    """Say only what would be erased."""
+    request_id: _builtins.str
+    """UUID that makes a retry safe."""
+    actor: _builtins.str
+    """Required. Who asks."""
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+        key: _builtins.str = ...,
+        text: _builtins.str = ...,
+        is_everything: _builtins.bool = ...,
+        with_rollback_data: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        is_dry_run: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["is_everything", b"is_everything", "key", b"key", "subject", b"subject", "text", b"text"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "is_dry_run", b"is_dry_run", "is_everything", b"is_everything", "key", b"key", "migration_id", b"migration_id", "reason", b"reason", "request_id", b"request_id", "subject", b"subject", "text", b"text", "with_rollback_data", b"with_rollback_data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["key", "text", "is_everything"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___ErasePayloadsRequest: _TypeAlias = ErasePayloadsRequest  # noqa: Y015
+
+@_typing.final
+class ErasePayloadsResponse(_message.Message):
+    """Response of `ErasePayloads`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_KEYS_FIELD_NUMBER: _builtins.int
+    PAYLOAD_COUNT_FIELD_NUMBER: _builtins.int
+    MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    KEPT_IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    payload_count: _builtins.int
+    """Payloads of events that were erased."""
+    message_count: _builtins.int
+    """Messages of records and review items that were erased."""
+    row_count: _builtins.int
+    """Rows of the diff and the last reconciliation that were erased, and reports of a whole migration."""
+    image_count: _builtins.int
+    """Records whose images were erased."""
+    kept_image_count: _builtins.int
+    """Records whose images are kept: a rollback and a delta compare with them, or they are in doubt."""
+    @_builtins.property
+    def source_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Source records concerned; empty for a whole migration."""
+
+    def __init__(
+        self,
+        *,
+        source_keys: _abc.Iterable[_builtins.str] | None = ...,
+        payload_count: _builtins.int = ...,
+        message_count: _builtins.int = ...,
+        row_count: _builtins.int = ...,
+        image_count: _builtins.int = ...,
+        kept_image_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_count", b"image_count", "kept_image_count", b"kept_image_count", "message_count", b"message_count", "payload_count", b"payload_count", "row_count", b"row_count", "source_keys", b"source_keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasePayloadsResponse: _TypeAlias = ErasePayloadsResponse  # noqa: Y015
+
+@_typing.final
 class ExportReferenceFilesRequest(_message.Message):
     """Request for `ExportReferenceFiles`."""
 

@@ -212,6 +212,11 @@ class MigrationServiceStub:
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.ProveRecordRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_migration__service__pb2.ProveRecordResponse.FromString,
                 _registered_method=True)
+        self.ErasePayloads = channel.unary_unary(
+                '/transload.v1.MigrationService/ErasePayloads',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.ErasePayloadsRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.ErasePayloadsResponse.FromString,
+                _registered_method=True)
         self.ExportReferenceFiles = channel.unary_stream(
                 '/transload.v1.MigrationService/ExportReferenceFiles',
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.ExportReferenceFilesRequest.SerializeToString,
@@ -471,6 +476,13 @@ class MigrationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ErasePayloads(self, request, context):
+        """Erases the personal data the ledger keeps of a record, of every record that holds a text (an e-mail address), or of a closed migration. Every proof stays valid.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExportReferenceFiles(self, request, context):
         """L-12: streams the reference exports as files.
         """
@@ -655,6 +667,11 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.ProveRecord,
                     request_deserializer=transload_dot_v1_dot_migration__service__pb2.ProveRecordRequest.FromString,
                     response_serializer=transload_dot_v1_dot_migration__service__pb2.ProveRecordResponse.SerializeToString,
+            ),
+            'ErasePayloads': grpc.unary_unary_rpc_method_handler(
+                    servicer.ErasePayloads,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.ErasePayloadsRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.ErasePayloadsResponse.SerializeToString,
             ),
             'ExportReferenceFiles': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportReferenceFiles,
@@ -1610,6 +1627,33 @@ class MigrationService:
             '/transload.v1.MigrationService/ProveRecord',
             transload_dot_v1_dot_migration__service__pb2.ProveRecordRequest.SerializeToString,
             transload_dot_v1_dot_migration__service__pb2.ProveRecordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ErasePayloads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/ErasePayloads',
+            transload_dot_v1_dot_migration__service__pb2.ErasePayloadsRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.ErasePayloadsResponse.FromString,
             options,
             channel_credentials,
             insecure,

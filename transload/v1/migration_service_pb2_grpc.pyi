@@ -91,6 +91,8 @@ class MigrationServiceStub:
     """L-14: signs how far the trail reaches and answers the signed head, with the public key that people keep apart to check later files by."""
     ProveRecord: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ProveRecordRequest, _migration_service_pb2.ProveRecordResponse]
     """L-14: proves the journey of one record, so that anyone can check it without the ledger. Signs how far the trail reaches."""
+    ErasePayloads: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ErasePayloadsRequest, _migration_service_pb2.ErasePayloadsResponse]
+    """Erases the personal data the ledger keeps of a record, of every record that holds a text (an e-mail address), or of a closed migration. Every proof stays valid."""
     ExportReferenceFiles: _aio.UnaryStreamMultiCallable[_migration_service_pb2.ExportReferenceFilesRequest, _migration_service_pb2.ExportReferenceFilesResponse]
     """L-12: streams the reference exports as files."""
 
@@ -381,6 +383,14 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_migration_service_pb2.ProveRecordRequest, _abc.Awaitable[_migration_service_pb2.ProveRecordResponse]],
     ) -> _abc.Awaitable[_migration_service_pb2.ProveRecordResponse]:
         """L-14: proves the journey of one record, so that anyone can check it without the ledger. Signs how far the trail reaches."""
+
+    @_abc_1.abstractmethod
+    def ErasePayloads(
+        self,
+        request: _migration_service_pb2.ErasePayloadsRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.ErasePayloadsRequest, _abc.Awaitable[_migration_service_pb2.ErasePayloadsResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.ErasePayloadsResponse]:
+        """Erases the personal data the ledger keeps of a record, of every record that holds a text (an e-mail address), or of a closed migration. Every proof stays valid."""
 
     @_abc_1.abstractmethod
     def ExportReferenceFiles(

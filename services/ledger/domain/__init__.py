@@ -7,6 +7,7 @@ from here.
 
 from services.ledger.domain.counts import EntityCount, TargetCount, UndoCount
 from services.ledger.domain.documents import Manifest, Mapping, Report
+from services.ledger.domain.erasure import ERASED, FIGURES, ErasedCount, Mentions
 from services.ledger.domain.extraction import Extraction, ExtractionEntity, Page
 from services.ledger.domain.kept import Kept
 from services.ledger.domain.migration import Migration, Options
@@ -36,7 +37,9 @@ from services.ledger.kinds import (
 )
 
 __all__ = [
+    "ERASED",
     "EVERYTHING",
+    "FIGURES",
     "OPEN_RECORD_STATES",
     "AuditVerdict",
     "Batch",
@@ -44,6 +47,7 @@ __all__ = [
     "BudgetTerm",
     "ClaimAction",
     "EntityCount",
+    "ErasedCount",
     "Event",
     "EventDraft",
     "Extraction",
@@ -55,6 +59,7 @@ __all__ = [
     "KeptReason",
     "Manifest",
     "Mapping",
+    "Mentions",
     "Migration",
     "MigrationState",
     "MissingPolicy",

@@ -67,6 +67,14 @@ class Database(Protocol):
         """Run `work` on one consistent state. It may wait for nothing but the statements it runs."""
         ...
 
+    async def scrub(self) -> None:
+        """Take what was deleted out of the files as well, as far as the database can. No transaction may be open in the writer.
+
+        Raises:
+            UnavailableError: a reader is in the way.
+        """
+        ...
+
     async def close(self) -> None:
         """Close all connections."""
         ...
@@ -110,6 +118,9 @@ class PostgresDatabase:
         async with self.read() as run:
             return await work(run)
 
+    async def scrub(self) -> None:
+        """Do nothing: what was deleted goes with the next VACUUM FULL, which is an operator's to run."""
+
     async def close(self) -> None:
         """Close all connections."""
         await self._reader.dispose()
@@ -146,6 +157,22 @@ class SqliteDatabase:
     async def read_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
         """Run `work` and everything around it in a reader's thread."""
         return await _uninterrupted(self._reader_threads, lambda: _in_this_thread(self._reader, work))
+
+    async def scrub(self) -> None:
+        """Move the log into the database and empty it: deleted content is overwritten there (`secure_delete`), but old copies stand in the log."""
+
+        def work() -> bool:
+            connection = self._writer.raw_connection()
+            try:
+                busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.close()
+            return bool(busy)
+
+        with _Translated():
+            is_busy = await _uninterrupted(self._writer_thread, work)
+        if is_busy:
+            raise UnavailableError("the ledger's database is being read: old copies of what was erased are not out of its log yet; ask again")
 
     async def close(self) -> None:
         """Close all connections and end the threads."""
@@ -299,6 +326,8 @@ def _sqlite_engine(url: URL, *, size: int, begin: str, is_writer: bool) -> Engin
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        # What is deleted is overwritten, so that erasing is erasing; most builds do so by themselves.
+        cursor.execute("PRAGMA secure_delete=ON")
         # Pages kept by each connection; memory must not grow with the database, and the kernel caches the file anyway.
         cursor.execute(f"PRAGMA cache_size=-{WRITER_CACHE_KIB if is_writer else READER_CACHE_KIB}")
         if not is_writer:

@@ -14,7 +14,7 @@ from services.ledger.audit import new_salt
 from services.ledger.domain import Migration, OutboxMessage, Run
 from services.ledger.repository import Listener
 from services.ledger.sql.engine import Database, normalise_url, open_database
-from services.ledger.sql.erasure import Eraser
+from services.ledger.sql.erasure import Eraser, MentionReader
 from services.ledger.sql.extraction import ExtractionReader, ExtractionWriter
 from services.ledger.sql.kept import KeptReader, KeptWriter
 from services.ledger.sql.records import RecordReader, RecordWriter
@@ -27,11 +27,11 @@ from services.ledger.sql.work import WorkReader, WorkWriter
 Item = TypeVar("Item")
 
 
-class SqlReader(RunReader, WorkReader, RecordReader, KeptReader, ReviewReader, ExtractionReader):
+class SqlReader(RunReader, WorkReader, RecordReader, KeptReader, ReviewReader, ExtractionReader, MentionReader):
     """All queries."""
 
 
-class SqlTransaction(RunWriter, WorkWriter, RecordWriter, KeptWriter, ReviewWriter, ExtractionWriter, Eraser):
+class SqlTransaction(RunWriter, WorkWriter, RecordWriter, KeptWriter, ReviewWriter, ExtractionWriter, MentionReader, Eraser):
     """All queries and writes."""
 
     def __init__(self, run: Runner, statements: Statements, now: Callable[[], datetime], salt: Callable[[], bytes]) -> None:
@@ -89,6 +89,8 @@ class SqlLedger:
         database = open_database(normalise_url(url))
         try:
             await upgrade(database)
+            # What a crash right after an erasure left of it in the log of the database.
+            await database.scrub()
             yield cls(database, clock, salt)
         finally:
             await database.close()
@@ -152,6 +154,15 @@ class SqlLedger:
         """Tell the listeners that a migration changed."""
         for listener in tuple(self._listeners):
             listener(migration_id)
+
+    async def scrub(self) -> None:
+        """Leave nothing of what was erased in the files of the database.
+
+        Raises:
+            UnavailableError: somebody reads for so long that it has to be asked for again.
+        """
+        async with self._write_lock:
+            await self._database.scrub()
 
     def _tell(self, transactions: Sequence[SqlTransaction]) -> None:
         """Tell the listeners what these transactions changed."""

@@ -1,7 +1,7 @@
 """The ledger's tables. Columns are named like the fields of the domain, so that `rows` carries values over by name.
 
 Times are microseconds since 1970 in UTC (SQLite keeps no time zones), documents are text or bytes, so that both databases run the same code.
-Personal data stands only in columns that `erase_payloads` empties: images, messages, intents, payloads, reports.
+Personal data stands only in columns that `erasure` empties: images, messages, intents, payloads, reports.
 """
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, Text, text

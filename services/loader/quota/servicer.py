@@ -94,7 +94,7 @@ class QuotaServicer(QuotaServiceBase):
         del context
         if not request.connection:
             raise InvalidRequestError("connection must be set")
-        return await self.show(request.connection)
+        return await (self.quota if request.is_local else self.show)(request.connection)
 
     async def quota(self, connection: str) -> quota_service_pb2.GetQuotaResponse:
         """Answers the budget of a connection."""

@@ -10,12 +10,13 @@ import pytest
 from services.common import grpc_client, grpc_server
 from services.common.clock import SystemClock
 from services.common.errors import InvalidRequestError, RateLimitedError
+from services.loader.bootstrap import remote_quota
 from services.loader.quota.arbiter import Arbiter, Headers, Priority
 from services.loader.quota.client import QuotaClient
 from services.loader.quota.remote import RemoteSource
 from services.loader.quota.servicer import QuotaServicer
 from services.loader.quota.settings import QuotaSettings
-from transload.v1.quota_service_pb2 import AcquireLeaseRequest, GetQuotaRequest
+from transload.v1.quota_service_pb2 import AcquireLeaseRequest, GetQuotaRequest, GetQuotaResponse
 from transload.v1.quota_service_pb2_grpc import QuotaServiceStub, add_QuotaServiceServicer_to_server
 
 
@@ -41,6 +42,26 @@ async def test_two_loaders_share_one_window_and_one_budget() -> None:
         assert state.spent_token_count == 400
         for quota in quotas:
             await quota.aclose()
+
+
+@pytest.mark.requirement("G-03")
+async def test_an_arbiter_that_shows_what_all_know_asks_itself_once() -> None:
+    clock = SystemClock()
+    servicer = QuotaServicer(arbiter=Arbiter(settings=QuotaSettings(restart_wait_seconds=0.0), clock=clock), clock=clock)
+    async with (
+        grpc_server.serve("127.0.0.1:0", [(add_QuotaServiceServicer_to_server, servicer)]) as server,
+        grpc_client.channel(server.address) as channel,
+    ):
+        stub = QuotaServiceStub(channel)
+        asked: list[str] = []
+
+        async def show(connection: str) -> GetQuotaResponse:
+            asked.append(connection)
+            return await remote_quota([stub], connection)
+
+        servicer.show = show
+        assert (await stub.GetQuota(GetQuotaRequest(connection="crm"))).cost_version
+        assert asked == ["crm"]
 
 
 @pytest.mark.requirement("G-03")

@@ -27,12 +27,12 @@ class Trail:
     peaks: list[bytes] = field(default_factory=list)
     previous: str = chain.FIRST_PREVIOUS_HASH
 
-    def add(self, *, is_erased: bool = False, source_key: str = "client/1", **payload: object) -> None:
+    def add(self, *, is_erased: bool = False, source_key: str = "client/1", kind: str = "", **payload: object) -> None:
         salt, content = (os.urandom(16), orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)) if payload else (b"", b"")
         event: dict[str, Any] = {
             "sequence": len(self.events) + 1,
             "event_time": TIME,
-            "kind": "record.created",
+            "kind": kind or "record.created",
             "actor": "loader-1",
             "key": f"person:{source_key}",
             "source_key": source_key,

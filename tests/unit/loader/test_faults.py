@@ -58,9 +58,11 @@ async def test_a_lost_answer_makes_no_second_organization(world: World, kind: st
 
 @pytest.mark.requirement("L-10")
 @pytest.mark.parametrize("kind", ["cut_after", "error_after", "error_before"])
-@pytest.mark.parametrize("entity", ["activity", "note", "file", "line_item", "line_items"])
+@pytest.mark.parametrize("entity", ["activity", "note", "file", "line_item", "line_items", "organization_relation"])
 async def test_a_lost_answer_makes_no_second_record_without_external_id(world: World, kind: str, entity: str) -> None:
     await base(world)
+    children = {f"organization:client/{number}": payloads.organization(f"Child {number}") for number in range(10, 13)}
+    await world.load("organization", children)
     content = b"some bytes"
     digest = world.files.add(content)
     batch: dict[str, Any] = {
@@ -69,14 +71,34 @@ async def test_a_lost_answer_makes_no_second_record_without_external_id(world: W
         "file": {f"file:entity_attachment/{number}": payloads.file(DEAL, digest, len(content)) for number in range(3)},
         "line_item": {f"line_item:sales_estimate/3/{number}": payloads.line(DEAL, PRODUCT) for number in range(3)},
         "line_items": {f"line_item:sales_estimate/3/{number}": payloads.line(DEAL, PRODUCT) for number in range(8)},
+        "organization_relation": {
+            child.replace("organization:", "organization_relation:"): {
+                "type": "parent",
+                "rel_owner_org_id": {"$ref": ORG},
+                "rel_linked_org_id": {"$ref": child},
+            }
+            for child in children
+        },
     }[entity]
-    kinds = {"activity": "activity", "note": "note", "file": "file", "line_item": "deal_product", "line_items": "deal_product"}
-    before = len(world.live(kinds[entity]))
+    kinds = {"line_item": "deal_product", "line_items": "deal_product", "organization_relation": "organization_relation"}
+    kind_of_store = kinds.get(entity, entity)
+    before = len(world.live(kind_of_store))
     world.fault(kind, method="POST", times=1, nth=[1])
     outcomes = await world.load(entity.removesuffix("s"), batch)
     assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
-    assert len(world.live(kinds[entity])) - before == len(batch)
+    assert len(world.live(kind_of_store)) - before == len(batch)
     assert len({outcome.target_id for outcome in outcomes.values() if outcome}) == len(batch)
+
+
+@pytest.mark.requirement("L-10")
+async def test_a_batch_of_which_the_ledger_holds_something_open_comes_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def open_still(*arguments: Any, **named: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(world.ledger, "settle", open_still)
+    with pytest.raises(TransientError) as caught:
+        await world.load("organization", {ORG: payloads.organization()})
+    assert caught.value.reason == "IN_DOUBT"
 
 
 @pytest.mark.requirement("L-10", "X-04")

@@ -437,7 +437,7 @@ class FakeLoader:
                 outcome.result, outcome.reason, outcome.message = ledger_pb.OUTCOME_RESULT_REJECTED, "TARGET_FORBIDDEN", "no"
                 return outcome
             held = pipedrive.records.get((entity, decision.target_id), {})
-            if not begun.deletes_edited and held and (edited := edited_fields(entity, json.loads(decision.last_image_json), held)):
+            if not begun.deletes_edited and held and (edited := edited_fields(entity, json.loads(decision.last_image_json or b"{}"), held)):
                 outcome.result, outcome.reason, outcome.message = ledger_pb.OUTCOME_RESULT_KEPT, "KEPT_USER_EDIT", f"edited: {edited}"
                 outcome.edited_fields.extend(edited)
                 outcome.image_json = canonical_json(held)
