@@ -75,13 +75,13 @@ simulate: $(STAMP)  ## Replay one simulated migration with its trace: SEED=7, wi
 	@$(BIN)/python -m tests.simulation --seed $(SEED) --mutant "$(MUTANT)"
 
 simulate-many: $(STAMP)  ## Simulate COUNT migrations under faults from seed FIRST on, over WORKERS processes
-	@$(BIN)/python -m tests.simulation --first $(or $(FIRST),1) --count $(or $(COUNT),2000) --workers $(WORKERS)
+	@$(BIN)/python -m tests.simulation --first $(or $(FIRST),1) --count $(or $(COUNT),2000) --seconds $(or $(SECONDS_MAX),0) --workers $(WORKERS)
 
 simulate-table: $(STAMP)  ## Count which faults were drawn and which really hit, over COUNT seeds from FIRST on
 	@$(BIN)/python -m tests.simulation.table --first $(or $(FIRST),1) --count $(or $(COUNT),100) --workers $(WORKERS)
 
 simulate-mutants: $(STAMP)  ## Look for each bug put in on purpose, with at most COUNT seeds
-	@$(BIN)/python -m tests.simulation --mutants --count $(or $(COUNT),500) --workers $(WORKERS)
+	@$(BIN)/python -m tests.simulation --mutants $(MUTANTS) --count $(or $(COUNT),500) --workers $(WORKERS)
 
 chaos: $(STAMP)  ## Kill random services of a real installation with three loaders for SECONDS (default 600), from seed SEED on
 	TRANSLOAD_CHAOS_SECONDS=$(or $(SECONDS),600) TRANSLOAD_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -q -s tests/fault/test_chaos.py

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from services.common.canonical import canonical_json
+from services.common.clock import SteadyClock
 from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger.claims import (
     REFERENCE_MISSING,
@@ -31,8 +32,6 @@ from services.ledger.domain import (
     Outcome,
     OutcomeResult,
     Record,
-    RecordFilter,
-    RecordState,
     ReviewItem,
     Run,
     RunKind,
@@ -43,7 +42,6 @@ from services.ledger.outcomes import Sender, Settlement, settle
 from services.ledger.reconciliation import VALUE_FIELDS
 from services.ledger.repository import Transaction
 from services.ledger.runs.context import RunContext
-from transload.v1.records_pb2 import MappedRecord
 
 _WITHOUT_ORIGIN = frozenset({"organization_relation", "line_item", "activity", "note", "file"})
 """Target entities without an external id: equal ones can be taken for each other."""
@@ -85,8 +83,8 @@ class Begun:
         return self.run.kind is RunKind.ROLLBACK and RunContext.of(self.run).scope.deletes_edited
 
 
-async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta, *, steady_now: datetime | None = None) -> Begun:
-    """Claim the records of a batch, write the intents and say what is to be done. Claims are measured by `steady_now`, if given.
+async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta, *, steady: SteadyClock | None = None) -> Begun:
+    """Claim the records of a batch, write the intents and say what is to be done. Claims are measured by `steady`, if given, else by `now`.
 
     Raises:
         NotFoundError: the ledger does not wait for such a batch.
@@ -100,14 +98,15 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     if strangers:
         raise InvalidRequestError(f"batch {begin.batch_id} was announced without {min(strangers)}")
     run = check_taking_work(migration, await tx.get_run(begin.run_id), batch.phase, now)
-    claim = Claim(begin.holder, begin.token, begin.batch_id, now, (steady_now or now) + claim_ttl, steady_now)
+    moment, since = (steady.now(), steady.started) if steady is not None else (now, None)
+    claim = Claim(begin.holder, begin.token, begin.batch_id, now, moment + claim_ttl, moment, since)
     known = await tx.get_records(begin.migration_id, [record.key for record in begin.wanted])
     pairs = [(known.get(wanted.key) or _unseen(begin, batch, wanted), wanted) for wanted in begin.wanted]
     references = await _resolve(tx, begin, batch, [wanted for _, wanted in pairs])
     if batch.state is BatchState.FINAL:
         decisions = [Decision(record, Action.DONE) for record, _ in pairs]
     elif batch.is_undo:
-        decisions = await _with_lines(tx, begin, [decide_undo(record, claim) for record, _ in pairs])
+        decisions = await _with_lines(tx, begin, run, [decide_undo(record, claim) for record, _ in pairs])
     else:
         policy = migration.options.conflict_policy
         decisions = [decide_load(record, wanted, claim, references, policy) for record, wanted in pairs]
@@ -115,7 +114,7 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     return Begun(decisions, references, sorted(dropped_references(pairs, references)), claim, migration, run)
 
 
-async def _with_lines(tx: Transaction, begin: Begin, decisions: list[Decision]) -> list[Decision]:
+async def _with_lines(tx: Transaction, begin: Begin, run: Run, decisions: list[Decision]) -> list[Decision]:
     """Answer decisions on deals with what else stands in Pipedrive: their lines, and the value that lines or a late link gave them."""
     ids = [item.record.target_id for item in decisions if item.record.target_entity == "deal" and item.action is Action.DELETE]
     if not ids:
@@ -127,7 +126,7 @@ async def _with_lines(tx: Transaction, begin: Begin, decisions: list[Decision]) 
     values = {
         record.target_id: orjson.loads(record.image or "{}") for record in await tx.list_records_by_target(begin.migration_id, "deal_value", ids)
     }
-    doubtful = await _deals_with_doubtful_lines(tx, begin.migration_id)
+    doubtful = RunContext.of(run).doubtful
     found = []
     for decision in decisions:
         record = decision.record
@@ -143,13 +142,6 @@ async def _with_lines(tx: Transaction, begin: Begin, decisions: list[Decision]) 
         told = "" if record.key in doubtful else canonical_json(lines[record.target_id]).decode()
         found.append(replace(decision, record=replace(record, image=canonical_json(image).decode() if image else ""), lines=told, stored=record))
     return found
-
-
-async def _deals_with_doubtful_lines(tx: Transaction, migration_id: str) -> set[str]:
-    """Answer keys of deals on which lines may stand that we do not know of: at most as many as were on their way when a load ended."""
-    which = RecordFilter(target_entity="line_item", states=(RecordState.IN_DOUBT, RecordState.CLAIMED, RecordState.WAITING))
-    doubtful = [record for record in await tx.list_records(migration_id, which) if record.intent_record and not record.target_id]
-    return {reference.key for record in doubtful for reference in MappedRecord.FromString(record.intent_record).references}
 
 
 def _unseen(begin: Begin, batch: Batch, wanted: WantedRecord) -> Record:

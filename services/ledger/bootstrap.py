@@ -58,11 +58,12 @@ async def build(settings: LedgerSettings) -> AsyncIterator[Service]:
             selections=StagingSelections(Staging.open(settings.staging.url)),
             signer=load_signer(settings.signing_key_file),
             poll_seconds=settings.poll_seconds,
+            claim_ttl=timedelta(seconds=settings.claim_seconds),
         )
         timing = Timing(tick_seconds=settings.tick_seconds, reannounce_seconds=settings.reannounce_seconds, restart_seconds=settings.restart_seconds)
         coordinator = Coordinator(tools=tools, drivers=drivers(tools), incarnation=bus.incarnation, timing=timing)
         relay = OutboxRelay(ledger=ledger, publisher=bus, clock=clock)
-        workers = LedgerServicer(ledger=ledger, clock=clock, claim_ttl=timedelta(seconds=settings.claim_seconds), steady=tools.steady)
+        workers = LedgerServicer(ledger=ledger, clock=clock, claim_ttl=tools.claim_ttl, steady=tools.steady)
         yield Service(
             name="ledger",
             servicers=[

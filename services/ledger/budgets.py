@@ -9,6 +9,7 @@ from services.ledger.domain import BudgetTerm
 from transload.v1.ledger_service_pb2 import KeptBudget
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime, timedelta
 
     from services.ledger.repository import Transaction
@@ -42,8 +43,8 @@ class Held:
     before: BudgetTerm | None = None
 
 
-async def hold_budget(tx: Transaction, hold: Hold, now: datetime) -> Held:
-    """Give or renew the term, unless another arbiter has it.
+async def hold_budget(tx: Transaction, hold: Hold, now: datetime, end_of: Callable[[datetime], datetime] | None = None) -> Held:
+    """Give or renew the term, unless another arbiter has it. `end_of` says when a term that was to last until a time is over; None: then.
 
     A replica started again takes its own term over at once: its old process is gone. What is to be noted counts only within a term that never
     ended: who comes back after another one had the budget begins anew.
@@ -53,6 +54,8 @@ async def hold_budget(tx: Transaction, hold: Hold, now: datetime) -> Held:
         begun = BudgetTerm(hold.connection, 1, hold.holder, now + hold.term, hold.kept or b"")
         await tx.save_budget_term(begun)
         return Held(begun, is_granted=True)
+    if end_of is not None:
+        known = replace(known, expire_time=end_of(known.expire_time))
     if known.holder == hold.holder and hold.kept is not None:
         renewed = replace(known, expire_time=now + hold.term, kept=hold.kept)
         await tx.save_budget_term(renewed)

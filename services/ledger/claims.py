@@ -6,9 +6,11 @@ next claim is told to find out first. Updates and deletes are repeated freely an
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
+from services.common.clock import lasting_until
 from services.common.errors import PausedError, PreconditionError, UnavailableError
 from services.ledger.domain import (
     OPEN_RECORD_STATES,
@@ -53,6 +55,10 @@ _ACTIONS = {
 _POLICIES = {Resolution.USE_SOURCE: "source", Resolution.KEEP_TARGET: "target"}
 
 
+CLAIM_TTL: Final = timedelta(seconds=60)
+"""How long a claim lives without an outcome, where nothing else is set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Who claims, and until when."""
@@ -67,10 +73,15 @@ class Claim:
     expire_time: datetime
     steady_now: datetime | None = None
     """What claims are measured by: a clock that never jumps. None: `now`."""
+    steady_since: datetime | None = None
+    """What that clock showed when the ledger started: claims from before last their whole length from then on. None: they count as written."""
 
     def is_over(self, expire_time: datetime | None) -> bool:
         """Say whether somebody else's claim has ended."""
-        return expire_time is None or expire_time <= (self.steady_now or self.now)
+        moment = self.steady_now or self.now
+        if expire_time is not None and self.steady_since is not None:
+            expire_time = lasting_until(expire_time, length=self.expire_time - moment, now=moment, started=self.steady_since)
+        return expire_time is None or expire_time <= moment
 
     @property
     def replica(self) -> str:

@@ -11,15 +11,13 @@ from services.common.clock import Clock, SteadyClock
 from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger import budgets, codec, sources
 from services.ledger.batches import Begin, Settle, begin_batch, settle_batch
-from services.ledger.claims import is_paused
+from services.ledger.claims import CLAIM_TTL, is_paused
 from services.ledger.domain import Migration
 from services.ledger.repository import Ledger, Reader
 from services.ledger.transforms import Transform, record_transform
 from transload.v1 import ledger_service_pb2 as pb
 from transload.v1 import ledger_service_pb2_grpc
 
-CLAIM_TTL: Final = timedelta(seconds=60)
-"""How long a claim lives without an outcome."""
 TERM_MIN: Final = timedelta(seconds=1)
 TERM_MAX: Final = timedelta(seconds=600)
 PAGES_DEFAULT: Final = 500
@@ -152,7 +150,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             holder=codec.require(request.holder, "holder"),
             token=request.request_id,
         )
-        begun = await self._ledger.transact(lambda tx: begin_batch(tx, begin, self._clock.now(), self._claim_ttl, steady_now=self._steady.now()))
+        begun = await self._ledger.transact(lambda tx: begin_batch(tx, begin, self._clock.now(), self._claim_ttl, steady=self._steady))
         return pb.BeginBatchResponse(
             decisions=[codec.decision_to(decision) for decision in begun.decisions],
             reference_ids=begun.references.ids,
@@ -202,7 +200,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         )
         # How long a term lasts must not depend on a wall clock that may be set.
         now = self._steady.now()
-        held = await self._ledger.transact(lambda tx: budgets.hold_budget(tx, hold, now))
+        held = await self._ledger.transact(lambda tx: budgets.hold_budget(tx, hold, now, lambda moment: self._steady.end_of(moment, term)))
         response = pb.HoldBudgetResponse(is_granted=held.is_granted, term_number=held.term.term_number)
         if not held.is_granted:
             response.retry_delay.FromTimedelta(max(timedelta(), held.term.expire_time - now))

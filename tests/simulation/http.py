@@ -6,8 +6,9 @@ The server's side runs as the world's: it goes on when the client dies or gives 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -15,7 +16,7 @@ from multidict import CIMultiDict
 
 from sandbox.common.asgi import TRANSPORT, ConnectionCutError, Request, Response
 from services.loader.pipedrive.http import NoAnswerError, NotSentError, Reply
-from tests.simulation.processes import world_context
+from tests.simulation.processes import in_world_later, world_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -25,12 +26,17 @@ if TYPE_CHECKING:
     from tests.simulation.network import Network
 
 
+WAY_SECONDS_MAX: Final = 4.0
+"""How long a request may be on its way at most, whatever became of its client: the one assumption of docs/exactly-once.md, less a margin."""
+
+
 @dataclass(slots=True)
 class Breakage:
     """Chances of what happens to one request on the way, beside what the simulators themselves play.
 
     Attributes:
         name: whose way, for the table of hits.
+        late: the connection breaks while the request is on its way, and it takes effect all the same, a moment later.
         cut_upload: for requests whose body is sent piece by piece: the connection breaks in the middle.
     """
 
@@ -38,14 +44,16 @@ class Breakage:
     not_sent: float = 0.0
     lost_before: float = 0.0
     lost_after: float = 0.0
+    late: float = 0.0
     cut_upload: float = 0.0
 
     def draw(self, network: Network) -> str:
         """Draw what becomes of a request."""
-        if not (self.not_sent or self.lost_before or self.lost_after):
+        shares = {"not_sent": self.not_sent, "lost_before": self.lost_before, "lost_after": self.lost_after, "late": self.late}
+        if not any(shares.values()):
             return ""
         chance = network.draw.random()
-        for name, share in (("not_sent", self.not_sent), ("lost_before", self.lost_before), ("lost_after", self.lost_after)):
+        for name, share in shares.items():
             if chance < share:
                 network.hits[f"{self.name}: {name.replace('_', ' ')}"] += 1
                 return name
@@ -73,6 +81,11 @@ class PipedriveHttp:
         parts = urlsplit(url)
         wire_headers = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}
         request = Request(method, unquote(parts.path), parts.query.encode("ascii"), wire_headers, body)
+        if fate == "late":
+            network.trace.note(f"http {method} {parts.path} arrives although its connection broke")
+            in_world_later(network.draw.random() * WAY_SECONDS_MAX, self._arrive_late, request)
+            await network.hop()
+            raise NoAnswerError("ServerDisconnectedError")
         if fate == "lost_before":
             network.trace.note(f"http {method} {parts.path} is lost on the way there")
             await asyncio.sleep(self._timeout_seconds)
@@ -102,6 +115,13 @@ class PipedriveHttp:
                 raise NoAnswerError("ClientOSError")
             chunks.append(chunk)
         return b"".join(chunks)
+
+    def _arrive_late(self, request: Request) -> None:
+        asyncio.get_running_loop().create_task(self._handle_unheard(request), context=world_context())  # the loop keeps all its tasks
+
+    async def _handle_unheard(self, request: Request) -> None:
+        with suppress(ConnectionCutError):
+            await self._handle(request)
 
     async def _handle(self, request: Request) -> Response:
         response = await self._app.handle(request)
@@ -209,7 +229,7 @@ async def _served(network: Network, serve: Callable[[], Coroutine[Any, Any, Any]
     def arrive() -> None:
         loop.create_task(handle(), context=world_context())  # noqa: RUF006 - the loop keeps all its tasks
 
-    network.carry(arrive)
+    in_world_later(min(network.seconds(), WAY_SECONDS_MAX), arrive)
     if seconds == float("inf"):
         return await answered
     silence = loop.call_later(seconds, deliver, None, TimeoutError())

@@ -35,7 +35,7 @@ def test_a_seed_can_be_replayed_to_the_letter() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("mutant", ["acknowledge_before_settle", "skip_the_doubt", "debit_after_the_call"])
+@pytest.mark.parametrize("mutant", ["acknowledge_before_settle", "lose_a_page", "debit_after_the_call", "rollback_takes_edits"])
 def test_a_bug_put_in_on_purpose_is_found(mutant: str) -> None:
     result = run("--mutants", mutant, "--count", "40", "--workers", "1")
     assert result.returncode == 0, result.stdout

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from services.common.clock import SteadyClock
 from services.common.errors import TransloadError
 from services.ledger.audit import sign_head
+from services.ledger.claims import CLAIM_TTL
 from services.ledger.domain import EventDraft, Migration, PauseKind, Run, RunState
 from services.ledger.runs.context import RunContext
 from services.ledger.states import state_after_run
@@ -56,6 +57,7 @@ class Tools:
         actor: the ledger's own name in events.
         poll_seconds: pause between two questions whether an extraction is alive.
         steady: measures how long claims last; a jump of the wall clock must not end them.
+        claim_ttl: how long a claim lasts.
     """
 
     ledger: Ledger
@@ -67,6 +69,7 @@ class Tools:
     signer: Signer
     actor: str = "ledger"
     poll_seconds: float = 2.0
+    claim_ttl: timedelta = CLAIM_TTL
     steady: SteadyClock = field(init=False)
 
     def __post_init__(self) -> None:

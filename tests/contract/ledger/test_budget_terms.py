@@ -73,6 +73,20 @@ async def test_a_term_nobody_took_over_goes_on_after_an_outage(world: World) -> 
     assert (await hold(world, "a/1", NOTE)).term.term_number == 1
 
 
+@pytest.mark.requirement("G-03")
+async def test_a_term_outlasts_a_restart_of_the_ledger_whose_clock_was_set(world: World) -> None:
+    await world.servicer.HoldBudget(request("a/1"), CONTEXT)
+    await world.servicer.HoldBudget(request("a/1", kept=KeptBudget.FromString(NOTE)), CONTEXT)
+    world.clock.jump(600)
+    world.restart()
+    refused = await world.servicer.HoldBudget(request("b/1"), CONTEXT)
+    assert not refused.is_granted, "the arbiter before may still be granting"
+    world.clock.advance(refused.retry_delay.ToTimedelta().total_seconds())
+    held = await world.servicer.HoldBudget(request("b/1"), CONTEXT)
+    assert held.is_granted
+    assert held.idle_duration.ToTimedelta() < timedelta(seconds=1), "only what surely has passed counts"
+
+
 def request(holder: str, *, seconds: float = 15.0, kept: KeptBudget | None = None) -> pb.HoldBudgetRequest:
     asked = pb.HoldBudgetRequest(connection="crm", holder=holder, kept=kept)
     asked.term.FromTimedelta(timedelta(seconds=seconds))

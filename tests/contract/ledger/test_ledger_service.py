@@ -409,6 +409,20 @@ async def test_a_jump_of_the_wall_clock_ends_no_claim(world: World) -> None:
     assert actions(await world.begin_batch(mapped(P1), holder="loader-2/a")) == {P1: "IN_DOUBT"}
 
 
+@pytest.mark.parametrize("jump_seconds", [0, 55, 3600, -40, -3600])
+async def test_claims_outlast_a_restart_of_the_ledger_whatever_its_clock_shows_then(world: World, jump_seconds: int) -> None:
+    await world.begin()
+    await world.expect(P1)
+    await world.begin_batch(mapped(P1), holder="loader-1/a")
+    world.clock.advance(5)
+    world.clock.jump(jump_seconds)
+    world.restart()
+    world.clock.advance(54)
+    assert actions(await world.begin_batch(mapped(P1), holder="loader-2/a")) == {P1: "HELD"}, "its holder may still be creating"
+    world.clock.advance(66)
+    assert actions(await world.begin_batch(mapped(P1), holder="loader-2/a")) == {P1: "IN_DOUBT"}, "no claim lasts for good"
+
+
 async def test_a_live_claim_holds_off_other_replicas_until_it_expires(world: World) -> None:
     await world.begin()
     await world.expect(P1)

@@ -44,6 +44,10 @@ class World:
         self.servicer = LedgerServicer(ledger=ledger, clock=clock)
         self._requests = 0
 
+    def restart(self) -> None:
+        """Start the ledger again, as after its process died."""
+        self.servicer = LedgerServicer(ledger=self.ledger, clock=self.clock)
+
     async def begin(self, *, phase: int = PERSONS, kind: RunKind = RunKind.LOAD, options: Options | None = None) -> None:
         """A migration with an extraction and a running run."""
         async with self.ledger.transaction() as tx:

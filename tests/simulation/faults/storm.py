@@ -128,7 +128,7 @@ class Storm:
         world.database.refused_share = 0.0
         world.count_rules()
         for breakage in (world.source_breakage, world.target_breakage):
-            breakage.not_sent = breakage.lost_before = breakage.lost_after = breakage.cut_upload = 0.0
+            breakage.not_sent = breakage.lost_before = breakage.lost_after = breakage.late = breakage.cut_upload = 0.0
         world.pipedrive.faults.clear()
         world.stel.faults.clear()
         world.stel.quota.per_minute = world.stel.quota.per_day = 0

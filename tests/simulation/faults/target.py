@@ -17,8 +17,9 @@ TARGET_KEY: Final = "target-key"
 
 
 def way(world: World) -> None:
-    """Connections to Pipedrive break before or after it has worked, and uploads in their middle."""
+    """Connections to Pipedrive break before, while or after it works, and uploads in their middle."""
     breakage, draw = world.target_breakage, world.draw
+    breakage.late = draw.choice((0.0, 0.0, 0.02, 0.1))
     breakage.not_sent, breakage.lost_before, breakage.lost_after = (draw.choice((0.0, 0.02, 0.1)) for _ in range(3))
     breakage.cut_upload = draw.choice((0.0, 0.2, 0.5))
 

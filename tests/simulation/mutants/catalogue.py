@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from services.common.clock import SteadyClock
+from services.common.edits import edited_fields
 from services.extractor.ledger import LedgerClient as ExtractorLedger
 from services.ledger import batches, migrations
 from services.ledger.claims import Action, Claim, decide_load
 from services.ledger.coordinator import Coordinator
 from services.ledger.runs.rollback import RollbackDriver
+from services.loader import records
 from services.loader.doubt import Doubt
+from services.loader.merge import POLICY_SOURCE, merge
 from services.loader.quota.arbiter import Arbiter, Budget, Priority
 from services.loader.quota.client import Grant, QuotaClient
 from services.loader.worker import LoadWorker
-from tests.simulation.faults import KINDS, Weather
+from tests.simulation.faults import Weather
 from tests.simulation.journey import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from services.ledger.domain import Scope
 
@@ -195,6 +199,26 @@ def lose_a_page(put: Put) -> None:
     put(ExtractorLedger, "record_page", record_once)
 
 
+def overwrite_edits(put: Put) -> None:
+    """A delta writes every field that differs from the source, whoever changed it."""
+
+    def impose(entity: Any, *, payload: Any, actual: Any, **_: Any) -> Any:
+        return merge(entity, last={}, payload=payload, actual=actual, policy=POLICY_SOURCE)
+
+    put(records, "merge", impose)
+
+
+def rollback_takes_edits(put: Put) -> None:
+    """A rollback deletes what people edited like all else."""
+
+    def nothing(*_: object, **__: object) -> list[str]:
+        return []
+
+    for module in list(sys.modules.values()):
+        if getattr(module, "edited_fields", None) is edited_fields and module.__name__.startswith("services."):
+            put(module, "edited_fields", nothing)
+
+
 MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
     mutant.__name__: mutant
     for mutant in (
@@ -214,25 +238,62 @@ MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
         no_grace,
         take_a_twin,
         lose_a_page,
+        overwrite_edits,
+        rollback_takes_edits,
     )
 }
 
 
-FAVOURED: Final[dict[str, tuple[str, ...]]] = {
-    "skip_the_doubt": ("target faults", "target way"),
-    "forget_the_intent": ("kill", "target way"),
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a mutant is looked for in, where most seeds do not have it: its bug shows in nothing else.
+
+    Attributes:
+        kinds: the kinds of fault, and no others.
+        begins: the step with which they begin.
+        deltas: how many deltas, at least.
+        rollback: whether everything is taken back at the end.
+        steps_between: callbacks run between two blows, on average; 0: as the seed draws it.
+        size: what of the accounts and of Transload is so.
+    """
+
+    kinds: tuple[str, ...]
+    begins: str = "load"
+    deltas: int = 0
+    rollback: bool = False
+    steps_between: float = 0.0
+    size: Mapping[str, Any] = field(default_factory=dict)
+
+
+SMALLEST_WINDOW: Final = {"plan": "lite", "token_kind": "api", "seats": 1}
+NEEDS: Final[dict[str, Needs]] = {
+    "announce_never": Needs(("nats wiped", "streams"), steps_between=1000.0),
+    "claims_by_the_wall_clock": Needs(("clock jumps", "streams", "slow"), steps_between=300.0, size={"clients": 3, "loaders": 3}),
+    "forget_leases_at_restart": Needs(("kill",), "schema", steps_between=300.0, size={**SMALLEST_WINDOW, "clients": 3, "loaders": 3}),
+    "forget_the_intent": Needs(("kill", "target way"), steps_between=1000.0),
+    "lose_a_page": Needs(("lossy", "slow"), "audit"),
+    "no_grace": Needs(("target way",), "sample"),
+    "overwrite_edits": Needs(("people edit",), "sample", deltas=2, steps_between=300.0),
+    "rollback_takes_edits": Needs(("people edit",), "sample", rollback=True, steps_between=1000.0),
+    "skip_the_doubt": Needs(("target faults", "target way")),
+    "take_a_twin": Needs(("target faults", "target way"), size={"clients": 2}),
 }
-"""Kinds of fault in whose midst a mutant is looked for, where most seeds do not have them: its own bug shows in nothing else."""
 
 
 def plan_with(seed: int, mutant: str) -> Plan | None:
-    """Answer the plan of a seed for a mutant: its own, with the faults the mutant needs while the load runs. None: as the seed draws it."""
-    kinds = FAVOURED.get(mutant)
-    if kinds is None:
+    """Answer the plan of a seed for a mutant: its own, with what the mutant needs. None: as the seed draws it."""
+    needs = NEEDS.get(mutant)
+    if needs is None:
         return None
     plan = Plan.drawn(Random(seed))
-    weather = Weather(tuple(sorted({*plan.weather.kinds, *kinds} & KINDS)), "load", 120.0, plan.weather.steps_between)
-    return replace(plan, weather=weather)
+    between = needs.steps_between or plan.weather.steps_between
+    return replace(
+        plan,
+        size=replace(plan.size, is_small=True, **needs.size),
+        deltas=max(plan.deltas, needs.deltas) if needs.deltas else 0,
+        rollback="at the end" if needs.rollback else "",
+        weather=Weather(needs.kinds, needs.begins, 120.0, between),
+    )
 
 
 @contextmanager
