@@ -19,6 +19,7 @@ from services.ledger.claims import (
     References,
     check_taking_work,
     decide_load,
+    decide_repair,
     decide_undo,
     dropped_references,
     is_open,
@@ -80,7 +81,8 @@ class Begun:
     @property
     def deletes_edited(self) -> bool:
         """Whether a rollback takes what people edited."""
-        return self.run.kind is RunKind.ROLLBACK and RunContext.of(self.run).scope.deletes_edited
+        # A repair deletes copies only, each of them named by a person.
+        return self.run.kind is RunKind.REPAIR or (self.run.kind is RunKind.ROLLBACK and RunContext.of(self.run).scope.deletes_edited)
 
 
 async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta, *, steady: SteadyClock | None = None) -> Begun:
@@ -105,6 +107,8 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     references = await _resolve(tx, begin, batch, [wanted for _, wanted in pairs])
     if batch.state is BatchState.FINAL:
         decisions = [Decision(record, Action.DONE) for record, _ in pairs]
+    elif batch.is_undo and run.kind is RunKind.REPAIR:
+        decisions = [decide_repair(record, wanted, claim) for record, wanted in pairs]
     elif batch.is_undo:
         decisions = await _with_lines(tx, begin, run, [decide_undo(record, claim) for record, _ in pairs])
     else:
@@ -237,7 +241,8 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
         raise InvalidRequestError(f"migration {request.migration_id} has no record {unknown[0]}")
     sender = Sender(request.holder, request.run_id, is_undo=batch is not None and batch.is_undo, now=now)
     if sender.is_undo and (run := await tx.get_run(request.run_id)) is not None:
-        sender = replace(sender, scope=RunContext.of(run).scope)
+        repair_id = request.batch_id if run.kind is RunKind.REPAIR else ""
+        sender = replace(sender, scope=RunContext.of(run).scope, repair_id=repair_id)
     found: list[Settlement] = []
     token_count = 0
     for outcome in await _each_once(tx, request, batch):
