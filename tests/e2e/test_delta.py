@@ -136,7 +136,7 @@ async def test_edits_policies_questions_deletions_and_a_merge_in_one_delta(accou
     assert (survivor["name"], survivor["website"]) == ("Theirs", "https://merged.example")
     assert (await account.record(merged.key)).target_id == str(foreign["id"])
     assert ("record.merged", "external_id") in await account.events(merged.key)
-    assert await account.live("persons", lost.target_id) is None
+    assert await account.live("persons", lost.target_id) is None, (await account.record(lost.key)).message
     assert await account.live("persons", kept.target_id) is not None
     waiting = await account.record(kept.key)
     assert (waiting.state, waiting.reason) == ("waiting", "SOURCE_DELETED")

@@ -43,15 +43,15 @@ class RemovalWork:
     async def advance(self, run: Run, *, next_step: str) -> float:
         """Do the next round; `position` counts the target entities done, `announced_sequence` numbers the batches."""
         context = RunContext.of(run)
+        # What was announced last comes to its end first: whether a record stays decides on its parts, and the run must not end before its work.
+        if run.phase and not is_done(await self._tools.ledger.look(lambda reader: reader.phase_progress(run.run_id, run.phase))):
+            return ON_CHANGE_SECONDS
         if context.position >= len(ORDER):
             async with self._tools.ledger.transaction() as transaction:
                 now = await fresh(transaction, run)
                 await save_step(transaction, now, RunContext.of(now).at(next_step), phase=0)
             return AT_ONCE
         phase, entity = ORDER[context.position]
-        progress = await self._tools.ledger.look(lambda reader: reader.phase_progress(run.run_id, phase))
-        if not is_done(progress):
-            return ON_CHANGE_SECONDS
         async with self._tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
             held = RunContext.of(now)
