@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from services.ledger.domain import Record, RecordFilter, RecordState, RunKind
-from services.ledger.runs.removal import ORDER
+from services.ledger.domain import Record, RecordFilter, RecordState, Run, RunKind
+from services.ledger.runs.context import RunContext
+from services.ledger.runs.removal import ORDER, RemovalWork
 from tests.unit.ledger.coordinator.world import M, World
 from transload.v1 import migration_service_pb2 as pb
 
@@ -51,3 +52,23 @@ async def test_what_something_still_wanted_hangs_on_is_asked_about(world: World)
     assert asked
     assert {str(record.state) for record in after} <= {"undone", "waiting"}
     assert all("are still in the source" in record.message for record in asked)
+
+
+@pytest.mark.requirement("L-11")
+async def test_nothing_goes_on_before_what_was_announced_is_done(world: World) -> None:
+    await world.until_loaded()
+    lost = await loaded(world)
+    await lose(world, lost)
+    run = Run("delta-x", M, RunKind.DELTA, world.clock.now(), context_json=RunContext(step="remove").to_json())
+    async with world.ledger.transaction() as tx:
+        await tx.save_run(run)
+    work = RemovalWork(world.tools)
+    for _ in range(2 * len(ORDER)):  # no loader takes the batches
+        async with world.ledger.read() as reader:
+            now = await reader.get_run(run.run_id)
+        assert now is not None
+        await work.advance(now, next_step="finish")
+    async with world.ledger.read() as reader:
+        batches = [batch for phase in {phase for phase, _ in ORDER} for batch in await reader.list_batches(run.run_id, phase)]
+    assert RunContext.of(now).step == "remove"
+    assert len({batch.target_entity for batch in batches}) == 1
