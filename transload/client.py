@@ -181,10 +181,20 @@ class Client:
         request = pb.StartLoadRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor)
         return (await self._call(self._stub.StartLoad, request)).run
 
-    async def run_delta(self, migration_id: str, *, includes_rolled_back: bool = False) -> pb.Run:
-        """L-11: picks up what changed in the source, and on request what partial rollbacks took back."""
+    async def run_delta(
+        self, migration_id: str, *, conflicts: Sequence[str] = (), deletions: Sequence[str] = (), includes_rolled_back: bool = False
+    ) -> pb.Run:
+        """L-11: picks up what changed in the source, and on request what partial rollbacks took back.
+
+        Policies given hold for this delta instead of the mapping's, see `RunDeltaRequest`.
+        """
         request = pb.RunDeltaRequest(
-            migration_id=migration_id, request_id=_request_id(), actor=self._actor, includes_rolled_back=includes_rolled_back
+            migration_id=migration_id,
+            request_id=_request_id(),
+            actor=self._actor,
+            conflicts=conflicts,
+            deletions=deletions,
+            includes_rolled_back=includes_rolled_back,
         )
         return (await self._call(self._stub.RunDelta, request)).run
 
@@ -214,6 +224,29 @@ class Client:
             token = response.next_page_token
             if not token:
                 return
+
+    async def repair(
+        self, migration_id: str, keys: Sequence[str] = (), *, kind: str = "", is_all: bool = False, validate_only: bool = False
+    ) -> pb.RepairMismatchesResponse:
+        """L-13: brings mismatches back to what was loaded, by key, or all (of a kind); with `validate_only` says what it would do."""
+        request = pb.RepairMismatchesRequest(
+            migration_id=migration_id,
+            request_id="" if validate_only else _request_id(),
+            actor=self._actor,
+            selection=pb.MismatchSelection(keys=keys, kind=kind, is_all=is_all),
+            validate_only=validate_only,
+        )
+        return await self._call(self._stub.RepairMismatches, request, timeout_seconds=600.0)
+
+    async def accept_mismatches(self, migration_id: str, keys: Sequence[str] = (), *, kind: str = "", is_all: bool = False) -> int:
+        """L-13: keeps what stands in Pipedrive; answers how many records that were."""
+        request = pb.AcceptMismatchesRequest(
+            migration_id=migration_id,
+            request_id=_request_id(),
+            actor=self._actor,
+            selection=pb.MismatchSelection(keys=keys, kind=kind, is_all=is_all),
+        )
+        return (await self._call(self._stub.AcceptMismatches, request, timeout_seconds=600.0)).accepted_count
 
     async def plan_rollback(self, migration_id: str, scope: pb.TakeBackScope | None = None) -> pb.PlanRollbackResponse:
         """L-15: says what a rollback would do and cost."""

@@ -38,6 +38,7 @@ class RunKind(StrEnum):
     DELTA = "delta"
     RECONCILE = "reconcile"
     ROLLBACK = "rollback"
+    REPAIR = "repair"
 
 
 class RunState(StrEnum):
@@ -124,6 +125,7 @@ class Resolution(StrEnum):
     WITHOUT_REFERENCE = "without_reference"
     KEEP_TARGET = "keep_target"
     USE_SOURCE = "use_source"
+    DELETE = "delete"
     ACCEPT = "accept"
 
 
@@ -149,6 +151,8 @@ class OutcomeResult(StrEnum):
     DELETED = "deleted"
     RESTORED = "restored"
     KEPT = "kept"
+    GONE = "gone"
+    """A person deleted it, and by decision it comes again: the next claim creates it."""
 
 
 class IssueKind(StrEnum):
@@ -185,6 +189,10 @@ class ReportKind(StrEnum):
     """Head of the diff; its rows are report rows of the same kind."""
     RECONCILIATION = "reconciliation"
     """Head of the reconciliation; its rows are the mismatches."""
+    REPAIR = "repair"
+    """What a repair does, one row for each record."""
+    REPAIRED = "repaired"
+    """What a repair left different, until it ends."""
     LOAD_PLAN = "load_plan"
     """What the migration will spend, as `PlanTokens` answered it for the mapping whose digest it names."""
     PLAN = "plan"

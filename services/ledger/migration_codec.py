@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -24,6 +25,7 @@ from services.ledger.domain import (
     ReviewItem,
     Run,
     RunKind,
+    RunResult,
     RunState,
     Scope,
     SourceIssue,
@@ -35,10 +37,14 @@ from transload.v1 import records_pb2
 from transload.v1.transformer_service_pb2 import FindingSeverity, MappingFinding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.ledger.repair import Repair
     from services.ledger.runs.rollback_plan import RollbackPlan
     from transload.audit.heads import AuditHead
 
 STATES = {state: pb.MigrationState.Value(f"MIGRATION_STATE_{state.name}") for state in MigrationState}
+REPAIR_STEPS_MAX: Final = 1_000
 RUN_KINDS = {kind: pb.RunKind.Value(f"RUN_KIND_{kind.name}") for kind in RunKind}
 RUN_STATES = {state: pb.RunState.Value(f"RUN_STATE_{state.name}") for state in RunState}
 PAUSE_KINDS = {kind: pb.PauseKind.Value(f"PAUSE_KIND_{'UNSPECIFIED' if kind is PauseKind.NONE else kind.name}") for kind in PauseKind}
@@ -77,7 +83,7 @@ def options_to_proto(options: Options) -> pb.MigrationOptions:
     )
 
 
-def run_to_proto(run: Run, progress: PhaseProgress | None = None) -> pb.Run:
+def run_to_proto(run: Run, progress: PhaseProgress | None = None, results: Sequence[RunResult] = ()) -> pb.Run:
     """Write a run; with the progress of its open phase its counts are set."""
     return pb.Run(
         run_id=run.run_id,
@@ -93,6 +99,7 @@ def run_to_proto(run: Run, progress: PhaseProgress | None = None) -> pb.Run:
         total_count=progress.record_count if progress else 0,
         token_count=run.token_count,
         planned_token_count=run.planned_token_count,
+        results=[pb.RunResult(target_entity=result.target_entity, result=result.result, count=result.count) for result in results],
     )
 
 
@@ -101,6 +108,7 @@ def migration_to_proto(
     *,
     run: Run | None = None,
     progress: PhaseProgress | None = None,
+    results: Sequence[RunResult] = (),
     open_review_count: int = 0,
     kept_count: int = 0,
 ) -> pb.Migration:
@@ -122,7 +130,7 @@ def migration_to_proto(
         approver=migration.approver,
         approve_time=to_timestamp(migration.approve_time),
         create_time=to_timestamp(migration.create_time),
-        latest_run=run_to_proto(run, progress) if run else None,
+        latest_run=run_to_proto(run, progress, results) if run else None,
         open_review_count=open_review_count,
         is_rehearsed=bool(migration.rehearsed_digest) and migration.rehearsed_digest == migration.approved_digest,
         kept_count=kept_count,
@@ -300,6 +308,16 @@ def target_count_to_proto(count: TargetCount) -> pb.TargetSummary:
         undone_count=count.undone_count,
         pending_count=count.pending_count,
     )
+
+
+def repair_to_proto(repairs: Sequence[Repair], run: Run | None) -> pb.RepairMismatchesResponse:
+    """Answer what a repair does."""
+    counts = Counter(str(repair.action) for repair in repairs)
+    steps = [
+        pb.RepairStep(key=one.key, target_id=one.target_id, action=one.action, fields=sorted(one.seen), message=one.message)
+        for one in repairs[:REPAIR_STEPS_MAX]
+    ]
+    return pb.RepairMismatchesResponse(run=run_to_proto(run) if run else None, steps=steps, action_counts=counts)
 
 
 def erased_to_proto(erased: ErasedCount) -> pb.ErasePayloadsResponse:

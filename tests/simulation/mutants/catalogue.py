@@ -17,10 +17,10 @@ from services.ledger import batches, migrations
 from services.ledger.claims import Action, Claim, decide_load
 from services.ledger.coordinator import Coordinator
 from services.ledger.runs.rollback import RollbackDriver
-from services.loader import records
+from services.loader import updates
 from services.loader.doubt import Doubt
-from services.loader.merge import POLICY_SOURCE, merge
-from services.loader.quota.arbiter import Arbiter, Priority
+from services.loader.merge import POLICY_SOURCE, Policy, merge
+from services.loader.quota.arbiter import Arbiter, Budget, Priority
 from services.loader.quota.client import Grant, QuotaClient
 from services.loader.worker import LoadWorker
 from tests.simulation.faults import Weather
@@ -84,13 +84,17 @@ def debit_after_the_call(put: Put) -> None:
 
 
 def forget_leases_at_restart(put: Put) -> None:
-    """A new arbiter grants at once, as if nothing stood in the window."""
-    start = Arbiter.__init__
+    """A new arbiter grants at once, as if nothing stood in the window and the day were whole.
 
-    def start_hastily(arbiter: Arbiter, *, settings: Any, clock: Any) -> None:
-        start(arbiter, settings=replace(settings, restart_wait_seconds=0.0), clock=clock)
+    It shows where calls of the killed one, or leases of it that other loaders still use, arrive within the same 2 s as those of the new one: many
+    calls in hand, several loaders, the process of the arbiter (`loader-1`) killed in the middle of a phase and back within 2 s.
+    """
+    begin = Budget.begin_term
 
-    put(Arbiter, "__init__", start_hastily)
+    def begin_afresh(budget: Budget, _kept: object, *, idle_seconds: float, is_same_replica: bool) -> None:
+        begin(budget, None, idle_seconds=idle_seconds, is_same_replica=is_same_replica)
+
+    put(Budget, "begin_term", begin_afresh)
 
 
 def delete_in_load_order(put: Put) -> None:
@@ -151,8 +155,8 @@ def no_window(put: Put) -> None:
     """The arbiter minds the day's tokens, but not the window of two seconds."""
     start = Arbiter.__init__
 
-    def start_wide(arbiter: Arbiter, *, settings: Any, clock: Any) -> None:
-        start(arbiter, settings=replace(settings, window_seconds=0.05), clock=clock)
+    def start_wide(arbiter: Arbiter, *, settings: Any, **more: Any) -> None:
+        start(arbiter, settings=replace(settings, window_seconds=0.05), **more)
 
     put(Arbiter, "__init__", start_wide)
 
@@ -199,9 +203,9 @@ def overwrite_edits(put: Put) -> None:
     """A delta writes every field that differs from the source, whoever changed it."""
 
     def impose(entity: Any, *, payload: Any, actual: Any, **_: Any) -> Any:
-        return merge(entity, last={}, payload=payload, actual=actual, policy=POLICY_SOURCE)
+        return merge(entity, last={}, payload=payload, actual=actual, policy=Policy(POLICY_SOURCE))
 
-    put(records, "merge", impose)
+    put(updates, "merge", impose)
 
 
 def rollback_takes_edits(put: Put) -> None:
