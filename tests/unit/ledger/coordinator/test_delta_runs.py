@@ -70,5 +70,6 @@ async def test_nothing_goes_on_before_what_was_announced_is_done(world: World) -
         await work.advance(now, next_step="finish")
     async with world.ledger.read() as reader:
         batches = [batch for phase in {phase for phase, _ in ORDER} for batch in await reader.list_batches(run.run_id, phase)]
+    assert now is not None
     assert RunContext.of(now).step == "remove"
     assert len({batch.target_entity for batch in batches}) == 1
