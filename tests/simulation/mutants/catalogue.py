@@ -20,7 +20,7 @@ from services.ledger.runs.rollback import RollbackDriver
 from services.loader import records
 from services.loader.doubt import Doubt
 from services.loader.merge import POLICY_SOURCE, merge
-from services.loader.quota.arbiter import Arbiter, Priority
+from services.loader.quota.arbiter import Arbiter, Budget, Priority
 from services.loader.quota.client import Grant, QuotaClient
 from services.loader.worker import LoadWorker
 from tests.simulation.faults import Weather
@@ -85,12 +85,13 @@ def debit_after_the_call(put: Put) -> None:
 
 def forget_leases_at_restart(put: Put) -> None:
     """A new arbiter grants at once, as if nothing stood in the window."""
-    start = Arbiter.__init__
+    begin = Budget.begin_term
 
-    def start_hastily(arbiter: Arbiter, *, settings: Any, clock: Any) -> None:
-        start(arbiter, settings=replace(settings, restart_wait_seconds=0.0), clock=clock)
+    def begin_hastily(budget: Budget, kept: Any, **facts: Any) -> None:
+        begin(budget, kept, **facts)
+        budget._paused_until = float("-inf")
 
-    put(Arbiter, "__init__", start_hastily)
+    put(Budget, "begin_term", begin_hastily)
 
 
 def delete_in_load_order(put: Put) -> None:
@@ -151,8 +152,8 @@ def no_window(put: Put) -> None:
     """The arbiter minds the day's tokens, but not the window of two seconds."""
     start = Arbiter.__init__
 
-    def start_wide(arbiter: Arbiter, *, settings: Any, clock: Any) -> None:
-        start(arbiter, settings=replace(settings, window_seconds=0.05), clock=clock)
+    def start_wide(arbiter: Arbiter, *, settings: Any, **rest: Any) -> None:
+        start(arbiter, settings=replace(settings, window_seconds=0.05), **rest)
 
     put(Arbiter, "__init__", start_wide)
 
@@ -264,15 +265,20 @@ class Needs:
 WHOLE: Final = {"is_small": False, "clients": 1, "loaders": 3, "plan": "growth", "token_kind": "api"}
 """Eighty custom fields through the smallest window that has room for them: it is full for seconds."""
 NEEDS: Final[dict[str, Needs]] = {
+    "announce_nothing_lost": Needs(("nats wiped", "streams"), steps_between=1000.0),
     "announce_never": Needs(("nats wiped", "streams"), steps_between=1000.0),
     "claims_by_the_wall_clock": Needs(("clock jumps", "pause"), steps_between=150.0, size={"clients": 3, "loaders": 3}),
+    "delete_in_load_order": Needs((), rollback=True),
     "forget_leases_at_restart": Needs(("arbiter restarts",), "schema", steps_between=500.0, size=WHOLE),
     "forget_the_intent": Needs(("kill", "target way"), steps_between=1000.0),
     "lose_a_page": Needs(("lossy", "slow"), "audit"),
     "no_grace": Needs(("target way",), "sample"),
     "overwrite_edits": Needs(("people edit",), "sample", deltas=2, steps_between=300.0),
+    "outage_for_good": Needs(("nats killed",), steps_between=1000.0),
     "rollback_takes_edits": Needs(("people edit",), "sample", rollback=True, steps_between=1000.0),
+    "runs_by_the_wall_clock": Needs(("clock jumps",), "schema", deltas=1, steps_between=1000.0),
     "skip_the_doubt": Needs(("target faults", "target way")),
+    "take_over_at_once": Needs(("streams", "slow"), size={"clients": 2, "loaders": 3}),
     "take_a_twin": Needs(("target faults", "target way"), size={"clients": 2}),
 }
 
