@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import audit_verification, end_to_end, ledger_events, memory, plan_against_truth, quota_days, reading_and_mapping
+from bench import audit_verification, end_to_end, ledger_events, memory, plan_against_truth, quota_days, reading_and_mapping, reconciliation
 
 BENCHMARKS = {
     "end_to_end": end_to_end.run,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "memory": memory.run,
     "audit_verification": audit_verification.run,
     "quota_days": quota_days.run,
+    "reconciliation": reconciliation.run,
     "plan_against_truth": plan_against_truth.run,
 }
 RESULT = Path(".transload") / "bench.json"

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 DAY: Final = 86_400.0
 SHAPES: Final = {
-    "many small clients": Size(clients=250, documents=0.3, files=0.5),
-    "few clients, many documents and lines": Size(clients=16, documents=6.0, lines=3.0),
-    "many files and notes": Size(clients=100, files=25.0),
+    "many small clients": Size(is_small=False, clients=250, documents=0.3, files=0.5),
+    "few clients, many documents and lines": Size(is_small=False, clients=16, documents=6.0, lines=3.0),
+    "many files and notes": Size(is_small=False, clients=100, files=25.0),
 }
 BOUNDS: Final[dict[str, dict[str, Any]]] = {
     "tokens bind": {"seats": 1, "top_up": -57_000, "other_apps": 6},
@@ -75,8 +75,9 @@ class Patient(Operator):
         elif self.paused_since is None:
             self.paused_since = now
         elif now - self.paused_since > AWAKE_SECONDS:
-            self.paused_since = now
             self.loop.leap(max(0.0, DAY - (EPOCH.timestamp() + now) % DAY - AWAKE_SECONDS))
+            # The pause may outlast midnight by some seconds; only a new one is slept through again.
+            self.paused_since = float("inf")
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DAY: Final = 86_400.0
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 CONNECTION: Final = "crm"
+SECOND: Final = "other-crm"
 CREATE_TOKENS: Final = 5
 LOOK_TOKENS: Final = 2
 _TICK: Final = 0.05
@@ -211,6 +212,7 @@ class Loader:
     """One replica: asks for leases as long as it has hands free."""
 
     name: str
+    company: str = CONNECTION
     asks: Process | None = None
     in_flight: int = 0
     is_alive: bool = True
@@ -233,6 +235,7 @@ class Days:
         others_per_hour: float = 0.0,
         in_flight_max: int = 16,
         lost: float = 0.0,
+        second: Account | None = None,
     ) -> None:
         self.clock = Clock()
         self.dice = random.Random(seed)
@@ -240,7 +243,8 @@ class Days:
         self.settings = settings
         self.ways = ways or Ways()
         self.table = TermTable(self.clock, self.dice, lost=lost)
-        self.loaders = [Loader(f"loader-{number}") for number in range(replicas)]
+        self.accounts = {CONNECTION: account} | ({SECOND: second} if second is not None else {})
+        self.loaders = [Loader(f"loader-{number}", company) for number in range(replicas) for company in self.accounts]
         self.in_flight_max = in_flight_max
         self.takeovers = 0
         self._others_per_hour = others_per_hour
@@ -274,7 +278,8 @@ class Days:
         self._incarnation += 1
         self.takeovers += 1
         arbiter = Arbiter(settings=self.settings, clock=self.clock, has_terms=True)
-        arbiter.budget(CONNECTION)
+        for company in self.accounts:
+            arbiter.budget(company)
         terms = self.table.of(f"{name}/{self._incarnation}")
         keeper = Keeper(arbiter=arbiter, terms=terms, settings=self.settings, clock=self.clock)
         self.newest = Process(name, arbiter, keeper, terms)
@@ -320,7 +325,7 @@ class Days:
             return
         is_local, arbiter = self._is_local(loader), process.arbiter
         back = 0.0 if is_local else self._take(self.ways.rpc)
-        budget = arbiter.budget(CONNECTION)
+        budget = arbiter.budget(loader.company)
         wanted = 1 if is_local or is_look else min(10, self.in_flight_max - loader.in_flight)
         tokens = LOOK_TOKENS if is_look else CREATE_TOKENS
         if not is_local:
@@ -364,7 +369,7 @@ class Days:
         trip.sent += 1
 
         def arrive() -> None:
-            headers = self.account.call(self.clock.seconds, tokens, is_look=is_look)
+            headers = self.accounts[loader.company].call(self.clock.seconds, tokens, is_look=is_look)
             self.at(self._take(self.ways.back), lambda: answer(headers))
 
         def answer(headers: Headers) -> None:
@@ -384,7 +389,7 @@ class Days:
 
             def release() -> None:
                 ages = [] if self._is_local(loader) else [self.clock.seconds - answered for answered in trip.answered]
-                budget = arbiter.budget(CONNECTION)
+                budget = arbiter.budget(loader.company)
                 budget.release(trip.lease.lease_id, requests_sent=trip.sent, tokens_spent=trip.spent, headers=trip.headers, ages=ages)
 
             self.at(0.0 if self._is_local(loader) else self._take(self.ways.rpc), release)
@@ -430,6 +435,19 @@ def window_hour(replicas: int, *, seed: int = 1, limit: int = 20, seconds: float
     return world, account.calls / (limit / 2.0 * seconds)
 
 
+def two_companies(replicas: int, *, seed: int = 1, seconds: float = 600.0) -> tuple[float, float, int]:
+    """Let the same loaders work for two companies, the first with too few tokens for the time, the second bound by its window.
+
+    Answers the parts of the allowed tokens and of the slots that were used, and the refusals of our own making.
+    """
+    settings = QuotaSettings(others_share=0.0)
+    small, large = Account(limit=20, daily=10_000), Account(limit=20, daily=100_000_000)
+    world = Days(account=small, second=large, settings=settings, replicas=replicas, seed=seed, in_flight_max=64)
+    world.run(seconds)
+    refused = sum(account.refused_by_window + account.refused_by_budget for account in (small, large))
+    return small.useful / (small.daily * (1 - settings.rollback_share)), large.calls / (large.limit / 2.0 * seconds), refused
+
+
 async def run() -> dict[str, float]:
     """Answer the figures. The simulation has an event loop of its own, so it runs beside this one."""
     return await asyncio.to_thread(_figures)
@@ -445,4 +463,8 @@ def _figures() -> dict[str, float]:
             world, share = window_hour(replicas, limit=limit)
             figures[f"slots of a window of {limit} used, {replicas} replicas, %"] = share * 100
             figures[f"self-made 429, {replicas} replicas, window of {limit} binds"] = world.account.refused_by_window
+        tokens, slots, refused = two_companies(replicas)
+        figures[f"two companies: tokens of the small one used, {replicas} replicas, %"] = tokens * 100
+        figures[f"two companies: slots of the other used, {replicas} replicas, %"] = slots * 100
+        figures[f"two companies: self-made 429, {replicas} replicas"] = refused
     return figures

@@ -215,6 +215,29 @@ class Client:
             if not token:
                 return
 
+    async def repair(
+        self, migration_id: str, keys: Sequence[str] = (), *, kind: str = "", is_all: bool = False, validate_only: bool = False
+    ) -> pb.RepairMismatchesResponse:
+        """L-13: brings mismatches back to what was loaded, by key, or all (of a kind); with `validate_only` says what it would do."""
+        request = pb.RepairMismatchesRequest(
+            migration_id=migration_id,
+            request_id="" if validate_only else _request_id(),
+            actor=self._actor,
+            selection=pb.MismatchSelection(keys=keys, kind=kind, is_all=is_all),
+            validate_only=validate_only,
+        )
+        return await self._call(self._stub.RepairMismatches, request, timeout_seconds=600.0)
+
+    async def accept_mismatches(self, migration_id: str, keys: Sequence[str] = (), *, kind: str = "", is_all: bool = False) -> int:
+        """L-13: keeps what stands in Pipedrive; answers how many records that were."""
+        request = pb.AcceptMismatchesRequest(
+            migration_id=migration_id,
+            request_id=_request_id(),
+            actor=self._actor,
+            selection=pb.MismatchSelection(keys=keys, kind=kind, is_all=is_all),
+        )
+        return (await self._call(self._stub.AcceptMismatches, request, timeout_seconds=600.0)).accepted_count
+
     async def plan_rollback(self, migration_id: str, scope: pb.TakeBackScope | None = None) -> pb.PlanRollbackResponse:
         """L-15: says what a rollback would do and cost."""
         return await self._call(self._stub.PlanRollback, pb.PlanRollbackRequest(migration_id=migration_id, scope=scope))

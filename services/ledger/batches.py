@@ -19,6 +19,7 @@ from services.ledger.claims import (
     References,
     check_taking_work,
     decide_load,
+    decide_repair,
     decide_undo,
     dropped_references,
     is_open,
@@ -32,8 +33,6 @@ from services.ledger.domain import (
     Outcome,
     OutcomeResult,
     Record,
-    RecordFilter,
-    RecordState,
     ReviewItem,
     Run,
     RunKind,
@@ -44,7 +43,6 @@ from services.ledger.outcomes import Sender, Settlement, settle
 from services.ledger.reconciliation import VALUE_FIELDS
 from services.ledger.repository import Transaction
 from services.ledger.runs.context import RunContext
-from transload.v1.records_pb2 import MappedRecord
 
 _WITHOUT_ORIGIN = frozenset({"organization_relation", "line_item", "activity", "note", "file"})
 """Target entities without an external id: equal ones can be taken for each other."""
@@ -83,7 +81,8 @@ class Begun:
     @property
     def deletes_edited(self) -> bool:
         """Whether a rollback takes what people edited."""
-        return self.run.kind is RunKind.ROLLBACK and RunContext.of(self.run).scope.deletes_edited
+        # A repair deletes copies only, each of them named by a person.
+        return self.run.kind is RunKind.REPAIR or (self.run.kind is RunKind.ROLLBACK and RunContext.of(self.run).scope.deletes_edited)
 
 
 async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta, *, steady: SteadyClock | None = None) -> Begun:
@@ -108,8 +107,10 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     references = await _resolve(tx, begin, batch, [wanted for _, wanted in pairs])
     if batch.state is BatchState.FINAL:
         decisions = [Decision(record, Action.DONE) for record, _ in pairs]
+    elif batch.is_undo and run.kind is RunKind.REPAIR:
+        decisions = [decide_repair(record, wanted, claim) for record, wanted in pairs]
     elif batch.is_undo:
-        decisions = await _with_lines(tx, begin, [decide_undo(record, claim) for record, _ in pairs])
+        decisions = await _with_lines(tx, begin, run, [decide_undo(record, claim) for record, _ in pairs])
     else:
         policy = migration.options.conflict_policy
         decisions = [decide_load(record, wanted, claim, references, policy) for record, wanted in pairs]
@@ -117,7 +118,7 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     return Begun(decisions, references, sorted(dropped_references(pairs, references)), claim, migration, run)
 
 
-async def _with_lines(tx: Transaction, begin: Begin, decisions: list[Decision]) -> list[Decision]:
+async def _with_lines(tx: Transaction, begin: Begin, run: Run, decisions: list[Decision]) -> list[Decision]:
     """Answer decisions on deals with what else stands in Pipedrive: their lines, and the value that lines or a late link gave them."""
     ids = [item.record.target_id for item in decisions if item.record.target_entity == "deal" and item.action is Action.DELETE]
     if not ids:
@@ -129,7 +130,7 @@ async def _with_lines(tx: Transaction, begin: Begin, decisions: list[Decision]) 
     values = {
         record.target_id: orjson.loads(record.image or "{}") for record in await tx.list_records_by_target(begin.migration_id, "deal_value", ids)
     }
-    doubtful = await _deals_with_doubtful_lines(tx, begin.migration_id)
+    doubtful = RunContext.of(run).doubtful
     found = []
     for decision in decisions:
         record = decision.record
@@ -145,13 +146,6 @@ async def _with_lines(tx: Transaction, begin: Begin, decisions: list[Decision]) 
         told = "" if record.key in doubtful else canonical_json(lines[record.target_id]).decode()
         found.append(replace(decision, record=replace(record, image=canonical_json(image).decode() if image else ""), lines=told, stored=record))
     return found
-
-
-async def _deals_with_doubtful_lines(tx: Transaction, migration_id: str) -> set[str]:
-    """Answer keys of deals on which lines may stand that we do not know of: at most as many as were on their way when a load ended."""
-    which = RecordFilter(target_entity="line_item", states=(RecordState.IN_DOUBT, RecordState.CLAIMED, RecordState.WAITING))
-    doubtful = [record for record in await tx.list_records(migration_id, which) if record.intent_record and not record.target_id]
-    return {reference.key for record in doubtful for reference in MappedRecord.FromString(record.intent_record).references}
 
 
 def _unseen(begin: Begin, batch: Batch, wanted: WantedRecord) -> Record:
@@ -247,7 +241,8 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
         raise InvalidRequestError(f"migration {request.migration_id} has no record {unknown[0]}")
     sender = Sender(request.holder, request.run_id, is_undo=batch is not None and batch.is_undo, now=now)
     if sender.is_undo and (run := await tx.get_run(request.run_id)) is not None:
-        sender = replace(sender, scope=RunContext.of(run).scope)
+        repair_id = request.batch_id if run.kind is RunKind.REPAIR else ""
+        sender = replace(sender, scope=RunContext.of(run).scope, repair_id=repair_id)
     found: list[Settlement] = []
     token_count = 0
     for outcome in await _each_once(tx, request, batch):

@@ -18,6 +18,7 @@ from services.ledger.runs.clients import GrpcExtractor, GrpcLoader, GrpcTransfor
 from services.ledger.runs.driver import Driver, Tools
 from services.ledger.runs.load import DeltaDriver, LoadDriver, SampleDriver
 from services.ledger.runs.reconcile import ReconcileDriver
+from services.ledger.runs.repair import RepairDriver
 from services.ledger.runs.rollback import RollbackDriver
 from services.ledger.runs.schema import SchemaDriver
 from services.ledger.settings import LedgerSettings
@@ -36,6 +37,7 @@ def drivers(tools: Tools) -> dict[RunKind, Driver]:
         RunKind.DELTA: DeltaDriver(tools),
         RunKind.RECONCILE: ReconcileDriver(tools),
         RunKind.ROLLBACK: RollbackDriver(tools),
+        RunKind.REPAIR: RepairDriver(tools),
     }
 
 

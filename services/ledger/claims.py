@@ -10,6 +10,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+import orjson
+
+from services.common.canonical import canonical_json
 from services.common.clock import lasting_until
 from services.common.errors import PausedError, PreconditionError, UnavailableError
 from services.ledger.domain import (
@@ -28,8 +31,11 @@ from services.ledger.domain import (
     Standing,
     WantedRecord,
 )
+from transload.v1.records_pb2 import MappedRecord
 
 REFERENCE_MISSING = "REFERENCE_MISSING"
+UNEXPECTED = "UNEXPECTED"
+"""Reason of a record made of a copy nobody knew, so that it can be deleted with a claim."""
 
 
 class Action(StrEnum):
@@ -101,6 +107,10 @@ class Decision:
     conflict_policy: str = ""
     missing: tuple[str, ...] = ()
     """References it is blocked by."""
+    last: bytes = b""
+    """Canonical JSON of what stands in for the last image; empty: the record's own."""
+    before: bytes = b""
+    """The same for the pre-image."""
     lines: str = ""
     """Undo of a deal: its lines as loaded, JSON object of line id → image; empty: not to be compared."""
     stored: Record | None = None
@@ -225,6 +235,21 @@ def decide_undo(record: Record, claim: Claim) -> Decision:
     if not record.is_preexisting:
         return _claimed(record, claim, ClaimAction.DELETE)
     return _claimed(record, claim, ClaimAction.RESTORE) if record.pre_image else Decision(record, Action.DONE)
+
+
+def decide_repair(record: Record, wanted: WantedRecord, claim: Claim) -> Decision:
+    """Decide what to do to set fields of a record back, or to delete a copy that was adopted for it.
+
+    It is a restoring, with what shall stand there as the pre-image and with what the reconciliation saw as the last image: so a field that a person
+    has changed since then is left alone. Both come with the batch.
+    """
+    if record.undo_run_id == claim.batch_id or record.state is RecordState.UNDONE or not record.target_id:
+        return Decision(record, Action.DONE)
+    early = _repeat_or_held(record, claim)
+    action = ClaimAction.DELETE if record.reason == UNEXPECTED else ClaimAction.RESTORE
+    decision = early if early is not None else _claimed(record, claim, action)
+    content = orjson.loads(MappedRecord.FromString(wanted.content).payload_json or b"{}")
+    return replace(decision, before=canonical_json(content.get("expected", {})), last=canonical_json(content.get("seen", {})))
 
 
 def is_open(record: Record | None, batch: Batch) -> bool:

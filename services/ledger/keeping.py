@@ -17,7 +17,7 @@ from services.ledger.domain import EventDraft, Kept, KeptReason, RecordState, Re
 from services.ledger.outcomes import KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from services.ledger.domain import Record, Run, Scope
@@ -33,11 +33,11 @@ class Keeping:
     """What stays.
 
     Attributes:
-        keys: records of ours that stay.
+        names: records of ours that stay, `{target entity}/{id}`.
         holders: name (`{target entity}/{id}`) → keys of what stays and refers to it.
     """
 
-    keys: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
     holders: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kept: Kept) -> None:
@@ -45,7 +45,7 @@ class Keeping:
         if kept.reason is KeptReason.OUTSIDE:
             return
         if kept.reason in OURS:
-            self.keys.add(kept.key)
+            self.names.add(f"{kept.target_entity}/{kept.target_id}")
         for name in kept.references:
             self.holders.setdefault(name, []).append(kept.key)
 
@@ -54,6 +54,12 @@ class Keeping:
         image: dict[str, Any] = orjson.loads(record.image or "{}")
         names = names_of(record.target_entity, record.target_id, image)
         return [key for entity, number in names for key in self.holders.get(f"{entity}/{number}", [])]
+
+    def needs(self, record: Record) -> bool:
+        """Say whether a record of ours stays because of others: something refers to it, or it belongs to a deal that stays."""
+        if not record.target_id or record.is_preexisting:
+            return False
+        return bool(self.holders_of(record)) or f"deal/{deal_id_of(record)}" in self.names
 
 
 async def read_keeping(reader: Reader, migration_id: str) -> Keeping:
@@ -85,9 +91,18 @@ def kept_record(record: Record, scope: Scope, run: Run, message: str, moment: da
     )
 
 
-def kept_of(record: Record, reason: KeptReason, run: Run, moment: datetime, *, fields: Iterable[str] = (), message: str = "") -> Kept:
-    """Answer the note of a record of ours that stays; what it refers to follows from what we loaded."""
-    image: dict[str, Any] = orjson.loads(record.image or "{}")
+def kept_of(
+    record: Record,
+    reason: KeptReason,
+    run: Run,
+    moment: datetime,
+    *,
+    image: Mapping[str, Any] | None = None,
+    fields: Iterable[str] = (),
+    message: str = "",
+) -> Kept:
+    """Answer the note of a record of ours that stays; what it refers to follows from how it stands in Pipedrive, else from what we loaded."""
+    image = orjson.loads(record.image or "{}") if image is None else image
     named = [f"{entity}/{number}" for entity, number in references(record.target_entity, image)]
     if record.target_entity == "line_item" and record.parent_target_id:
         named.append(f"deal/{record.parent_target_id}")
@@ -103,6 +118,13 @@ def kept_of(record: Record, reason: KeptReason, run: Run, moment: datetime, *, f
         references=tuple(dict.fromkeys(named)),
         message=message,
     )
+
+
+def deal_id_of(record: Record) -> str:
+    """Answer the deal a line item or a deal's value belongs to; empty for other records."""
+    if record.target_entity not in {"line_item", "deal_value"}:
+        return ""
+    return record.parent_target_id or (record.target_id if record.target_entity == "deal_value" else "")
 
 
 def kept_event(kept: Kept, source_key: str, actor: str) -> EventDraft:

@@ -38,6 +38,7 @@ class RunKind(StrEnum):
     DELTA = "delta"
     RECONCILE = "reconcile"
     ROLLBACK = "rollback"
+    REPAIR = "repair"
 
 
 class RunState(StrEnum):
@@ -185,6 +186,10 @@ class ReportKind(StrEnum):
     """Head of the diff; its rows are report rows of the same kind."""
     RECONCILIATION = "reconciliation"
     """Head of the reconciliation; its rows are the mismatches."""
+    REPAIR = "repair"
+    """What a repair does, one row for each record."""
+    REPAIRED = "repaired"
+    """What a repair left different, until it ends."""
     LOAD_PLAN = "load_plan"
     """What the migration will spend, as `PlanTokens` answered it for the mapping whose digest it names."""
     PLAN = "plan"

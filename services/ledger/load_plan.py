@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _LOG = telemetry.get_logger(__name__)
 CUSTOM_FIELDS: Final[Mapping[str, int]] = {"Lite": 30, "Growth": 100, "Premium": 300, "Ultimate": 500}
 """Custom fields each plan takes."""
-PHASE_SECONDS: Final = 0.6
+PHASE_SECONDS: Final = 0.9
 """A phase takes about so long beside its calls: it is opened and closed within some seconds, less what the window has room for after them
 (measured by `python -m bench plan_against_truth`)."""
 SPENDING: Final = (RunKind.SCHEMA, RunKind.SAMPLE, RunKind.LOAD, RunKind.RECONCILE)

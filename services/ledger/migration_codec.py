@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -35,10 +36,14 @@ from transload.v1 import records_pb2
 from transload.v1.transformer_service_pb2 import FindingSeverity, MappingFinding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.ledger.repair import Repair
     from services.ledger.runs.rollback_plan import RollbackPlan
     from transload.audit.heads import AuditHead
 
 STATES = {state: pb.MigrationState.Value(f"MIGRATION_STATE_{state.name}") for state in MigrationState}
+REPAIR_STEPS_MAX: Final = 1_000
 RUN_KINDS = {kind: pb.RunKind.Value(f"RUN_KIND_{kind.name}") for kind in RunKind}
 RUN_STATES = {state: pb.RunState.Value(f"RUN_STATE_{state.name}") for state in RunState}
 PAUSE_KINDS = {kind: pb.PauseKind.Value(f"PAUSE_KIND_{'UNSPECIFIED' if kind is PauseKind.NONE else kind.name}") for kind in PauseKind}
@@ -300,6 +305,16 @@ def target_count_to_proto(count: TargetCount) -> pb.TargetSummary:
         undone_count=count.undone_count,
         pending_count=count.pending_count,
     )
+
+
+def repair_to_proto(repairs: Sequence[Repair], run: Run | None) -> pb.RepairMismatchesResponse:
+    """Answer what a repair does."""
+    counts = Counter(str(repair.action) for repair in repairs)
+    steps = [
+        pb.RepairStep(key=one.key, target_id=one.target_id, action=one.action, fields=sorted(one.seen), message=one.message)
+        for one in repairs[:REPAIR_STEPS_MAX]
+    ]
+    return pb.RepairMismatchesResponse(run=run_to_proto(run) if run else None, steps=steps, action_counts=counts)
 
 
 def erased_to_proto(erased: ErasedCount) -> pb.ErasePayloadsResponse:

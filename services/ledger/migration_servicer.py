@@ -11,7 +11,7 @@ import orjson
 from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError
 from services.common.sampling import NONE
-from services.ledger import codec, erasure, load_plan, migrations, review
+from services.ledger import codec, erasure, load_plan, migrations, mismatches, review
 from services.ledger import migration_codec as write
 from services.ledger.audit import inclusion_paths, sign_head, verify_trail
 from services.ledger.domain import Mapping, Mentions, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
@@ -282,6 +282,29 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             mismatch_count=head["mismatch_count"],
             end_time=codec.to_timestamp(report.create_time),
         )
+
+    async def RepairMismatches(self, request: pb.RepairMismatchesRequest, context: Context) -> pb.RepairMismatchesResponse:  # noqa: N802, ARG002
+        """Say what a repair would do, or start it."""
+        codec.require(request.actor, "actor")
+        asked = mismatches.Asked(request.migration_id, request.actor, request.selection, self._tools.clock.now())
+        if request.validate_only:
+            async with self._ledger.read() as reader:
+                return write.repair_to_proto(await mismatches.plan_repairs(reader, asked), None)
+
+        async def act(transaction: Transaction) -> pb.RepairMismatchesResponse:
+            return write.repair_to_proto(*await mismatches.start_repair(transaction, asked))
+
+        return await self._once("RepairMismatches", request.request_id, pb.RepairMismatchesResponse, act)
+
+    async def AcceptMismatches(self, request: pb.AcceptMismatchesRequest, context: Context) -> pb.AcceptMismatchesResponse:  # noqa: N802, ARG002
+        """Keep what stands in Pipedrive."""
+        codec.require(request.actor, "actor")
+        asked = mismatches.Asked(request.migration_id, request.actor, request.selection, self._tools.clock.now())
+
+        async def act(transaction: Transaction) -> pb.AcceptMismatchesResponse:
+            return pb.AcceptMismatchesResponse(accepted_count=await mismatches.accept(transaction, asked, self._tools.signer))
+
+        return await self._once("AcceptMismatches", request.request_id, pb.AcceptMismatchesResponse, act)
 
     async def PlanRollback(self, request: pb.PlanRollbackRequest, context: Context) -> pb.PlanRollbackResponse:  # noqa: N802, ARG002
         """Say what a rollback would do."""

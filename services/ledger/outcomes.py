@@ -12,6 +12,7 @@ import orjson
 
 from services.common.canonical import canonical_json
 from services.common.edits import references
+from services.ledger.claims import UNEXPECTED
 from services.ledger.domain import (
     EVERYTHING,
     ClaimAction,
@@ -34,6 +35,7 @@ ROLLED_BACK = "SKIPPED_ROLLED_BACK"
 
 _LOADING = frozenset({OutcomeResult.CREATED, OutcomeResult.UPDATED, OutcomeResult.MATCHED, OutcomeResult.UNCHANGED})
 _UNDOING = frozenset({OutcomeResult.DELETED, OutcomeResult.RESTORED, OutcomeResult.KEPT})
+_REPAIRING = frozenset({OutcomeResult.RESTORED, OutcomeResult.KEPT, OutcomeResult.REJECTED, OutcomeResult.WAITING})
 _LASTING = frozenset({Resolution.NONE, Resolution.SKIP, Resolution.WITHOUT_REFERENCE})
 _UNCLAIMED = {"holder": "", "claim_action": ClaimAction.NONE, "claim_token": "", "claim_batch_id": "", "claim_expire_time": None}
 
@@ -46,6 +48,8 @@ class Sender:
     run_id: str
     is_undo: bool
     now: datetime
+    repair_id: str = ""
+    """Batch that sets fields back: whatever comes of it, the record stays loaded, and is done with this batch. Empty: it is none."""
     scope: Scope = EVERYTHING
     """What the run takes back."""
 
@@ -79,6 +83,8 @@ def settle(record: Record, outcome: Outcome, sender: Sender) -> Settlement | Non
     if outcome.result in _LOADING:
         return _loaded(record, outcome, sender)
     free = replace(record, **_freeing(sender))
+    if sender.repair_id and record.reason != UNEXPECTED and outcome.result in _REPAIRING:
+        return _repaired(free, outcome, sender)
     if outcome.result in _UNDOING:
         return _undone(free, outcome, sender)
     if outcome.result is OutcomeResult.NOT_TRIED:
@@ -155,6 +161,15 @@ def _kept(record: Record, outcome: Outcome, sender: Sender) -> Kept:
         references=tuple(dict.fromkeys(f"{entity}/{number}" for entity, number in references(record.target_entity, image))),
         message=outcome.message,
     )
+
+
+def _repaired(free: Record, outcome: Outcome, sender: Sender) -> Settlement:
+    """Its fields stand as they were loaded, or what kept them from it is told; the next comparison shows which."""
+    is_done = outcome.result is OutcomeResult.RESTORED
+    state = RecordState.MATCHED if free.is_preexisting and not free.pre_image else RecordState.LOADED
+    settled = replace(free, state=state, undo_run_id=sender.repair_id)
+    flags = () if is_done else (_item(settled, outcome.reason or KEPT, outcome.message, sender, is_blocking=False),)
+    return Settlement(settled, _event("record.repaired" if is_done else "record.kept", settled, outcome, sender), flags)
 
 
 def _released(record: Record, free: Record, outcome: Outcome, sender: Sender) -> Settlement:

@@ -79,12 +79,14 @@ class UndoFacts:
         lines_looked_at: line items on deals of ours, read before their deals are deleted.
         option_fields: fields of which options are deleted.
         field_entities: kinds of records whose fields have custom fields, or options, of ours.
+        listed: records of ours that stay and stand in the lists of what changed since the migration began, by kind.
     """
 
     with_deal: Mapping[str, int] = field(default_factory=dict)
     lines_looked_at: int = 0
     option_fields: int = 0
     field_entities: Mapping[str, int] = field(default_factory=dict)
+    listed: Mapping[str, int] = field(default_factory=dict)
 
 
 def undo_order(scope: Scope | None = None) -> tuple[tuple[int, str], ...]:
@@ -119,7 +121,7 @@ def plan_steps(counts: Sequence[UndoCount], *, scope: Scope, facts: UndoFacts) -
         free = facts.with_deal.get(entity, 0)
         paid = max(0, deletes - free)
         reading = read_tokens_of(entity, delete_count=paid, restore_count=restores, scope=scope, facts=facts) if paid or restores else 0
-        reading += SWEPT[entity] if entity in swept else 0
+        reading += _sweep_tokens(entity, facts.listed.get(entity, 0)) if entity in swept else 0
         tokens = tokens_of(entity, delete_count=paid, restore_count=restores, facts=facts) + reading
         if deletes or restores or tokens:
             steps.append(UndoStep(phase, entity, deletes, restores, tokens, reading))
@@ -162,6 +164,12 @@ def read_tokens_of(target_entity: str, *, delete_count: int, restore_count: int,
         per_deal = facts.lines_looked_at / delete_count
         before += sum(_LIST_TOKENS * max(1, -(-round(part * per_deal) // _LINES_PAGE)) for part in batches)
     return before + after
+
+
+def _sweep_tokens(kind: str, listed_count: int) -> int:
+    page_tokens = _PAGE_TOKENS_V1 if kind in READ_BY_PAGES else _LIST_TOKENS
+    pages = max(1, -(-listed_count // _PAGES.get(kind, _LINES_PAGE)))
+    return SWEPT[kind] + (pages - 1) * page_tokens
 
 
 def _by_ids(count: int) -> int:

@@ -31,6 +31,7 @@ class Step(StrEnum):
     DELTA = "delta"
     RECONCILE = "reconcile"
     ROLLBACK = "rollback"
+    REPAIR = "repair"
     PAUSE = "pause"
     RESUME = "resume"
     COMPLETE = "complete"
@@ -52,6 +53,7 @@ ALLOWED_FROM: dict[Step, frozenset[MigrationState]] = {
     Step.DELTA: frozenset({_S.LOADED}),
     Step.RECONCILE: frozenset({_S.PREPARED, _S.SAMPLED, _S.APPROVED, _S.LOADED, _S.COMPLETED}),
     Step.ROLLBACK: frozenset(_S) - {_S.ROLLED_BACK},
+    Step.REPAIR: frozenset({_S.LOADED, _S.COMPLETED}),
     Step.PAUSE: frozenset(_S),
     Step.RESUME: frozenset(_S),
     Step.COMPLETE: frozenset({_S.LOADED}),

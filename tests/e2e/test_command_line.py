@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import installation
+from tests.e2e.harness import Rehearsal, installation
 
 pytestmark = [pytest.mark.slow]
 
@@ -62,6 +62,7 @@ async def test_every_step_can_be_taken_by_the_command(tmp_path: Path) -> None:
         assert (await command.data("delta"))["latest_run"]["state"] == "succeeded"
         assert (await command.data("reconcile"))["mismatch_count"] == 0
         assert (await command.data("migration", "show"))["summary"]["mismatch_count"] == 0
+        await _see_to_mismatches(command, rehearsal, tmp_path)
         await _review_and_look(command)
         await _take_the_papers(command, tmp_path)
         await _erase(command, tmp_path)
@@ -96,6 +97,30 @@ async def _sample_and_approve(command: Command, folder: Path) -> None:
     assert difference["diff_digest"] in page.read_text(encoding="utf-8")
     assert difference["diff_digest"] in await command.text("diff", "--all")
     assert (await command.data("approve", "--diff", difference["diff_digest"]))["approver"] == "ana@example.com"
+
+
+async def _see_to_mismatches(command: Command, rehearsal: Rehearsal, folder: Path) -> None:
+    key = "organization:client/1001"
+    target_id = int(next(record.target_id for record in await rehearsal.records(target_entity="organization") if record.key == key))
+    edit = {"kind": "organization", "id": target_id, "values": {"name": "Renamed by a person"}}
+    await rehearsal.pipedrive.control("POST", "people", {"do": {"edit": edit}})
+    assert "Renamed by a person" in await command.text("reconcile", "--file-sample", "none", exit_status=1)
+    assert [row["key"] for row in await command.data("mismatches")] == [key]
+    await command.text("repair", exit_status=2)
+    assert (await command.data("repair", key, "--dry-run"))["action_counts"] == {"patch": 1}
+    assert "0 mismatches are left" in await command.text("repair", "--all")
+    await rehearsal.pipedrive.control("POST", "people", {"do": {"edit": edit}})
+    await command.text("reconcile", "--file-sample", "none", exit_status=1)
+    await command.text("accept", exit_status=2)
+    # What was accepted is a person's and would stay at the rollback below.
+    assert "NOT_FOUND" in await command.text("accept", "organization:client/0", exit_status=1)
+    assert (await command.data("repair", key))["mismatch_count"] == 0
+    statement = folder / "arrived.json"
+    whole = await command.data("reconcile", "--file-sample", "2", "--relation-sample", "all", "--statement", str(statement))
+    assert whole["mismatch_count"] == 0
+    assert "Result: whole." in (folder / "arrived.txt").read_text(encoding="utf-8")
+    public_key = (await command.text("audit", "key")).strip()
+    assert (await command.data("audit", "verify", str(statement), "--key", public_key))["kind"] == "statement"
 
 
 async def _review_and_look(command: Command) -> None:

@@ -50,6 +50,9 @@ def statement_lines(event: Mapping[str, Any], payload: bytes) -> list[str]:
     for name, sample in sorted(found["samples"].items()):
         unknown = f" ({sample['unknown']:,} could not be compared)" if sample["unknown"] else ""
         lines.append(f"On a sample, {_SAMPLED.get(name, name)}: {sample['words']}{unknown}. Drawn with seed {sample['seed']}.")
+    if found.get("repaired"):
+        done = ", ".join(f"{count:,} by {action}" for action, count in sorted(found["repaired"].items()))
+        lines.append(f"Seen to since the comparison: {done}. Repaired records were compared again, accepted ones are as people left them.")
     lines.append(f"Mapping {found['mapping_digest']}, manifest {found['manifest_digest']}.")
     return lines
 

@@ -23,12 +23,16 @@ from transload.cli.session import (
 from transload.cli.steps import follow
 
 if TYPE_CHECKING:
+    from transload.client import Client
     from transload.v1 import migration_service_pb2 as pb
 
 _SIZES: Final = {"": 0, "all": -1, "none": -2}
 _SUMS: Final = ("expected", "found", "missing", "different", "unexpected")
 _SAMPLES: Final = {"file_bytes": "bytes of files", "organization_relation": "organization relations"}
-_OFFER: Final = "Look at them: transload mismatches. See to them, or take the migration back: transload rollback --dry-run."
+_OFFER: Final = (
+    "Set them back with `transload repair KEY` or `--all` (first with --dry-run), keep what people made with `transload accept KEY`,"
+    " or take the migration back: `transload rollback --dry-run`."
+)
 
 FileSampleOption = Annotated[str, typer.Option("--file-sample", help="Files whose bytes are compared: a number, all, none. Default: by confidence.")]
 RelationSampleOption = Annotated[
@@ -37,6 +41,9 @@ RelationSampleOption = Annotated[
 StatementOption = Annotated[
     Path | None, typer.Option("--statement", help="Write the signed statement here (JSON), and beside it as text; `audit verify FILE` checks it.")
 ]
+KeysArgument = Annotated[list[str] | None, typer.Argument(help="Keys of records, as `transload mismatches` shows them.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All mismatches; copies nobody knows only with --kind unexpected.")]
+KindOption = Annotated[str, typer.Option("--kind", help="With --all: missing, different, or unexpected.")]
 LastOption = Annotated[bool, typer.Option("--last", help="Show the last reconciliation instead of starting one.")]
 
 
@@ -99,6 +106,91 @@ def mismatches(*, migration: MigrationOption = "", address: AddressOption = "", 
             output.stdout.print(_table(rows) if rows else "No mismatches.")
 
     run(act())
+
+
+def repair(
+    keys: KeysArgument = None,
+    *,
+    all_: AllOption = False,
+    kind: KindOption = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    migration: MigrationOption = "",
+    wait: WaitOption = True,
+    address: AddressOption = "",
+    actor: ActorOption = "",
+    json_output: JsonOption = False,
+) -> None:
+    """Bring mismatches back to what was loaded: set fields back, make missing records again, upload files again, delete named copies (L-13)."""
+    _check_selection(keys, kind, is_all=all_)
+
+    async def act() -> None:
+        async with connect_migration(migration, address, actor) as (client, migration_id):
+            answer = await client.repair(migration_id, keys or (), kind=kind, is_all=all_, validate_only=dry_run)
+            if not json_output or dry_run:
+                _show_steps(answer, json_output=json_output)
+            if dry_run:
+                return
+            if not answer.HasField("run"):
+                output.stderr.print("Nothing of it can be repaired; see why above.")
+                raise typer.Exit(EXIT_REFUSED)
+
+            async def started(client_: Client, migration_id_: str) -> pb.Run:
+                del client_, migration_id_
+                return answer.run
+
+            await follow(client, migration_id, started, is_waiting=wait, json_output=json_output, tells_success=False)
+            if not wait:
+                return
+            found = json.loads((await client.get_reconciliation(migration_id)).report_json)
+        if json_output:
+            output.print_json({**output.as_data(answer), **found})
+        else:
+            output.stdout.print(f"Repaired; {found['mismatch_count']:,} mismatches are left.")
+        if found["mismatch_count"]:
+            raise typer.Exit(EXIT_REFUSED)
+
+    run(act())
+
+
+def accept(
+    keys: KeysArgument = None,
+    *,
+    all_: AllOption = False,
+    kind: KindOption = "",
+    migration: MigrationOption = "",
+    address: AddressOption = "",
+    actor: ActorOption = "",
+    json_output: JsonOption = False,
+) -> None:
+    """Accept what stands in Pipedrive in place of what was loaded: recorded, and expected from now on (L-13)."""
+    _check_selection(keys, kind, is_all=all_)
+
+    async def act() -> None:
+        async with connect_migration(migration, address, actor) as (client, migration_id):
+            count = await client.accept_mismatches(migration_id, keys or (), kind=kind, is_all=all_)
+        if json_output:
+            output.print_json({"accepted_count": count})
+        else:
+            output.stdout.print(f"{count:,} records are accepted as they stand in Pipedrive.")
+
+    run(act())
+
+
+def _check_selection(keys: list[str] | None, kind: str, *, is_all: bool) -> None:
+    if bool(keys) == is_all or (keys and kind):
+        output.stderr.print("Give the keys of records, as `transload mismatches` shows them, or --all, with --kind for one kind.")
+        raise typer.Exit(EXIT_USAGE)
+
+
+def _show_steps(answer: pb.RepairMismatchesResponse, *, json_output: bool) -> None:
+    if json_output:
+        output.print_json(output.as_data(answer))
+        return
+    rows = [(step.key, step.target_id, step.action, ", ".join(step.fields), step.message) for step in answer.steps]
+    output.stdout.print(output.table("What is done", ("record", "id", "action", "fields", "why not"), rows))
+    hidden = sum(answer.action_counts.values()) - len(rows)
+    if hidden:
+        output.stdout.print(f"and {hidden:,} more")
 
 
 def _show(found: dict[str, Any], rows: list[pb.Mismatch]) -> None:

@@ -219,7 +219,10 @@ class Rehearsal:
         if not verified.is_whole:
             result.problems.append(f"the audit trail is broken at event {verified.broken_sequence}")
         if self._options.takes_back:
+            plan = await client.plan_rollback(MIGRATION_ID)
             await self._step(client, target, "rollback", client.rollback)
+            result.rollback_tokens = (await client.get_migration(MIGRATION_ID)).latest_run.token_count
+            result.rollback_planned_tokens, result.load_tokens = plan.token_count, plan.load_token_count
             after = await target.export()
             result.rollback_is_equal = after == before
             (self._options.data_dir / "pipedrive-before.json").write_bytes(before)

@@ -40,6 +40,10 @@ class RehearsalResult:
     diff_page: Path
     target_url: str
     rollback_is_equal: bool | None = None
+    rollback_tokens: int = 0
+    rollback_planned_tokens: int = 0
+    load_tokens: int = 0
+    """Spent on what was taken back: schema, sample, load and delta."""
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -58,6 +62,12 @@ class RehearsalResult:
         ]
         if self.rollback_is_equal is not None:
             lines.append("Taken back: the Pipedrive account is " + ("byte for byte as before." if self.rollback_is_equal else "NOT as before."))
+            part = self.rollback_tokens / max(1, self.load_tokens)
+            error = (self.rollback_tokens - self.rollback_planned_tokens) / max(1, self.rollback_planned_tokens)
+            lines.append(
+                f"That took {self.rollback_tokens:,} tokens, {part:.1%} of the {self.load_tokens:,} of schema, sample, load and delta;"
+                f" {self.rollback_planned_tokens:,} were planned ({error:+.1%})"
+            )
         lines.extend(f"PROBLEM: {problem}" for problem in self.problems)
         return lines
 
@@ -97,4 +107,7 @@ class RehearsalResult:
             "open_review_count": self.open_review_count,
             "pipedrive_journal": self.journal,
             "rollback_is_equal": self.rollback_is_equal,
+            "rollback_tokens": self.rollback_tokens,
+            "rollback_planned_tokens": self.rollback_planned_tokens,
+            "rollback_part_of_load": round(self.rollback_tokens / self.load_tokens, 4) if self.load_tokens else None,
         }

@@ -133,6 +133,8 @@ class _RunKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunKind.Value
     """L-13."""
     RUN_KIND_ROLLBACK: _RunKind.ValueType  # 7
     """L-15."""
+    RUN_KIND_REPAIR: _RunKind.ValueType  # 9
+    """L-13: mismatches of a reconciliation are seen to."""
 
 class RunKind(_RunKind, metaclass=_RunKindEnumTypeWrapper):
     """Kind of a run."""
@@ -153,6 +155,8 @@ RUN_KIND_RECONCILE: RunKind.ValueType  # 6
 """L-13."""
 RUN_KIND_ROLLBACK: RunKind.ValueType  # 7
 """L-15."""
+RUN_KIND_REPAIR: RunKind.ValueType  # 9
+"""L-13: mismatches of a reconciliation are seen to."""
 Global___RunKind: _TypeAlias = RunKind  # noqa: Y015
 
 class _RunState:
@@ -1870,6 +1874,232 @@ class GetReconciliationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetReconciliationResponse: _TypeAlias = GetReconciliationResponse  # noqa: Y015
+
+@_typing.final
+class MismatchSelection(_message.Message):
+    """Which mismatches are meant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    IS_ALL_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """Without keys: all, or all of this kind (`missing`, `different`, `unexpected`)."""
+    is_all: _builtins.bool
+    """Without keys: must be true, so that nothing means everything by accident."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of records, as `ListMismatches` answers them."""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[_builtins.str] | None = ...,
+        kind: _builtins.str = ...,
+        is_all: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_all", b"is_all", "keys", b"keys", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MismatchSelection: _TypeAlias = MismatchSelection  # noqa: Y015
+
+@_typing.final
+class RepairMismatchesRequest(_message.Message):
+    """Request for `RepairMismatches`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    request_id: _builtins.str
+    """Optional UUID that makes a retry safe."""
+    actor: _builtins.str
+    """Required. Who decides; what a person changed in Pipedrive since the load is overwritten in this name."""
+    validate_only: _builtins.bool
+    """Say what would be done and do nothing."""
+    @_builtins.property
+    def selection(self) -> Global___MismatchSelection:
+        """Required. What to repair. Unexpected records are deleted only when named by key or kind."""
+
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        selection: Global___MismatchSelection | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "migration_id", b"migration_id", "request_id", b"request_id", "selection", b"selection", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairMismatchesRequest: _TypeAlias = RepairMismatchesRequest  # noqa: Y015
+
+@_typing.final
+class RepairStep(_message.Message):
+    """What is done about one record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """The record."""
+    target_id: _builtins.str
+    """Id in Pipedrive."""
+    action: _builtins.str
+    """`patch`, `create`, `upload`, `delete`, or `none`."""
+    message: _builtins.str
+    """With `none`: why, in words."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields that are set back."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        target_id: _builtins.str = ...,
+        action: _builtins.str = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "fields", b"fields", "key", b"key", "message", b"message", "target_id", b"target_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairStep: _TypeAlias = RepairStep  # noqa: Y015
+
+@_typing.final
+class RepairMismatchesResponse(_message.Message):
+    """Response of `RepairMismatches`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ActionCountsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RUN_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    ACTION_COUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> Global___Run:
+        """The run; not set with `validate_only` or when nothing can be repaired."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___RepairStep]:
+        """What is done, at most 1,000 records."""
+
+    @_builtins.property
+    def action_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Records by action."""
+
+    def __init__(
+        self,
+        *,
+        run: Global___Run | None = ...,
+        steps: _abc.Iterable[Global___RepairStep] | None = ...,
+        action_counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_counts", b"action_counts", "run", b"run", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairMismatchesResponse: _TypeAlias = RepairMismatchesResponse  # noqa: Y015
+
+@_typing.final
+class AcceptMismatchesRequest(_message.Message):
+    """Request for `AcceptMismatches`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    request_id: _builtins.str
+    """Optional UUID that makes a retry safe."""
+    actor: _builtins.str
+    """Required. Who decides."""
+    @_builtins.property
+    def selection(self) -> Global___MismatchSelection:
+        """Required."""
+
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        selection: Global___MismatchSelection | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "migration_id", b"migration_id", "request_id", b"request_id", "selection", b"selection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptMismatchesRequest: _TypeAlias = AcceptMismatchesRequest  # noqa: Y015
+
+@_typing.final
+class AcceptMismatchesResponse(_message.Message):
+    """Response of `AcceptMismatches`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPTED_COUNT_FIELD_NUMBER: _builtins.int
+    accepted_count: _builtins.int
+    """Records whose mismatches are accepted now."""
+    def __init__(
+        self,
+        *,
+        accepted_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_count", b"accepted_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptMismatchesResponse: _TypeAlias = AcceptMismatchesResponse  # noqa: Y015
 
 @_typing.final
 class ListMismatchesResponse(_message.Message):

@@ -147,6 +147,16 @@ class MigrationServiceStub:
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.GetReconciliationRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_migration__service__pb2.GetReconciliationResponse.FromString,
                 _registered_method=True)
+        self.RepairMismatches = channel.unary_unary(
+                '/transload.v1.MigrationService/RepairMismatches',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.RepairMismatchesRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.RepairMismatchesResponse.FromString,
+                _registered_method=True)
+        self.AcceptMismatches = channel.unary_unary(
+                '/transload.v1.MigrationService/AcceptMismatches',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.AcceptMismatchesRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.AcceptMismatchesResponse.FromString,
+                _registered_method=True)
         self.PlanRollback = channel.unary_unary(
                 '/transload.v1.MigrationService/PlanRollback',
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.PlanRollbackRequest.SerializeToString,
@@ -385,6 +395,21 @@ class MigrationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RepairMismatches(self, request, context):
+        """Brings records that a reconciliation found different or missing back to what was loaded; with `validate_only` says what it would do.
+        Starts a run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptMismatches(self, request, context):
+        """Keeps what a reconciliation found as it is: from now on that is what is expected.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PlanRollback(self, request, context):
         """L-15: says what a rollback would do and cost. Changes nothing.
         """
@@ -602,6 +627,16 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.GetReconciliation,
                     request_deserializer=transload_dot_v1_dot_migration__service__pb2.GetReconciliationRequest.FromString,
                     response_serializer=transload_dot_v1_dot_migration__service__pb2.GetReconciliationResponse.SerializeToString,
+            ),
+            'RepairMismatches': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepairMismatches,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.RepairMismatchesRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.RepairMismatchesResponse.SerializeToString,
+            ),
+            'AcceptMismatches': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptMismatches,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.AcceptMismatchesRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.AcceptMismatchesResponse.SerializeToString,
             ),
             'PlanRollback': grpc.unary_unary_rpc_method_handler(
                     servicer.PlanRollback,
@@ -1276,6 +1311,60 @@ class MigrationService:
             '/transload.v1.MigrationService/GetReconciliation',
             transload_dot_v1_dot_migration__service__pb2.GetReconciliationRequest.SerializeToString,
             transload_dot_v1_dot_migration__service__pb2.GetReconciliationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepairMismatches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/RepairMismatches',
+            transload_dot_v1_dot_migration__service__pb2.RepairMismatchesRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.RepairMismatchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptMismatches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/AcceptMismatches',
+            transload_dot_v1_dot_migration__service__pb2.AcceptMismatchesRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.AcceptMismatchesResponse.FromString,
             options,
             channel_credentials,
             insecure,

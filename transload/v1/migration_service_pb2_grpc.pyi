@@ -65,6 +65,12 @@ class MigrationServiceStub:
     """Answers the mismatches of the last reconciliation."""
     GetReconciliation: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetReconciliationRequest, _migration_service_pb2.GetReconciliationResponse]
     """Answers what the last reconciliation found, with the proof that it stands in the signed trail."""
+    RepairMismatches: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.RepairMismatchesRequest, _migration_service_pb2.RepairMismatchesResponse]
+    """Brings records that a reconciliation found different or missing back to what was loaded; with `validate_only` says what it would do.
+    Starts a run.
+    """
+    AcceptMismatches: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.AcceptMismatchesRequest, _migration_service_pb2.AcceptMismatchesResponse]
+    """Keeps what a reconciliation found as it is: from now on that is what is expected."""
     PlanRollback: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.PlanRollbackRequest, _migration_service_pb2.PlanRollbackResponse]
     """L-15: says what a rollback would do and cost. Changes nothing."""
     RollbackMigration: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.RollbackMigrationRequest, _migration_service_pb2.RollbackMigrationResponse]
@@ -279,6 +285,24 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_migration_service_pb2.GetReconciliationRequest, _abc.Awaitable[_migration_service_pb2.GetReconciliationResponse]],
     ) -> _abc.Awaitable[_migration_service_pb2.GetReconciliationResponse]:
         """Answers what the last reconciliation found, with the proof that it stands in the signed trail."""
+
+    @_abc_1.abstractmethod
+    def RepairMismatches(
+        self,
+        request: _migration_service_pb2.RepairMismatchesRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.RepairMismatchesRequest, _abc.Awaitable[_migration_service_pb2.RepairMismatchesResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.RepairMismatchesResponse]:
+        """Brings records that a reconciliation found different or missing back to what was loaded; with `validate_only` says what it would do.
+        Starts a run.
+        """
+
+    @_abc_1.abstractmethod
+    def AcceptMismatches(
+        self,
+        request: _migration_service_pb2.AcceptMismatchesRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.AcceptMismatchesRequest, _abc.Awaitable[_migration_service_pb2.AcceptMismatchesResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.AcceptMismatchesResponse]:
+        """Keeps what a reconciliation found as it is: from now on that is what is expected."""
 
     @_abc_1.abstractmethod
     def PlanRollback(

@@ -1,5 +1,6 @@
 """The control interface under `/_sandbox/`: state, journal, faults, clock, budget and tokens, for tests and rehearsals."""
 
+import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -57,6 +58,7 @@ class Control:
             ("GET", "people"): self._show_people,
             ("POST", "people"): self._ask_people,
             ("DELETE", "people"): self._dismiss_people,
+            ("POST", "rot"): self._rot,
         }
 
     async def handle(self, request: Request) -> Response:
@@ -191,6 +193,19 @@ class Control:
     def _show_budget(self, request: Request) -> Response:
         del request
         return json_response(200, self._limits.state())
+
+    def _rot(self, request: Request) -> Response:
+        """Change one bit in the bytes of a file, `{"file": id}`, and nothing else: as a storage does that fails silently."""
+        wanted = _object(request).get("file")
+        file = self._account.store["file"].get(wanted) if isinstance(wanted, int) else None
+        if file is None or not file.get("digest"):
+            raise ControlError("file: the id of a file with bytes")
+        content = self._account.store.get_blob(file["digest"])
+        changed = bytes([content[0] ^ 1]) + content[1:] if content else b"\x00"
+        digest = hashlib.sha256(changed).hexdigest()
+        self._account.store.put_blob(digest, changed)
+        self._account.store.put("file", {**file, "digest": digest})
+        return json_response(200, {"file": wanted, "digest": digest})
 
     def _set_budget(self, request: Request) -> Response:
         change_budget(self._limits.budget, _body(request))

@@ -51,6 +51,8 @@ class RunContext:
     """What a rollback takes back."""
     sweeps: tuple[str, ...] = ()
     """Target entities whose changed records a rollback reads, for what people hung on ours and for what is still there."""
+    doubtful: tuple[str, ...] = ()
+    """Deals on which lines may stand that the ledger does not know of, so that their lines are not compared."""
     swept: dict[str, int] = field(default_factory=dict)
     """When each was read last, seconds since 1970."""
     look_time: float = 0.0
@@ -79,7 +81,7 @@ class RunContext:
             entity: Disposition(tuple(entry["phases"]), entry["skip_reason"]) for entity, entry in raw.get("dispositions", {}).items()
         }
         raw["scope"] = Scope(**raw.get("scope", {}))
-        for name in ("coverage", "entities", "sweeps"):
+        for name in ("coverage", "entities", "sweeps", "doubtful"):
             raw[name] = tuple(raw.get(name, ()))
         return cls(**raw)
 

@@ -30,7 +30,13 @@ PAGES_PER_ANNOUNCEMENT = 100
 PAGES_PER_REPEAT = 5_000
 KEYS_PER_SELECTION_ROW = 200
 
-_VERBS = {RunKind.SCHEMA: "preparing", RunKind.SAMPLE: "loading the sample's", RunKind.DELTA: "loading changed", RunKind.ROLLBACK: "taking back"}
+_VERBS = {
+    RunKind.SCHEMA: "preparing",
+    RunKind.SAMPLE: "loading the sample's",
+    RunKind.DELTA: "loading changed",
+    RunKind.ROLLBACK: "taking back",
+    RunKind.REPAIR: "making again",
+}
 
 
 @dataclass(frozen=True, slots=True)

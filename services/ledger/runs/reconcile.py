@@ -134,25 +134,25 @@ class ReconcileDriver:
         async with self._tools.ledger.read() as reader:
             count = await reader.count_records(migration.migration_id, RecordFilter(target_entity=entity, has_target=True))
         is_listed = count >= SCANNED_FROM or (count and entity in NEEDS_EVERY_RECORD)
+        # A list of files ends at an id. It is looked for once and kept where a list needs no key.
+        first_id = await self._first_id(migration, entity) if is_listed and entity == "file" else ""
 
         def go_on(held: RunContext) -> RunContext:
             if not count:
                 return held.next_position()
-            return replace(held, part=_LIST if is_listed else f"{_UNSEEN}:{entity}")
+            return replace(held, part=_LIST, after_key=first_id) if is_listed else replace(held, part=f"{_UNSEEN}:{entity}")
 
         await self._save(run, Tally(), go_on, f"comparing {_plain(entity)}")
 
     async def _list(self, migration: Migration, run: Run, context: RunContext, entity: str) -> None:
         """Compare the next pages of a list. A token that is no longer taken means to begin this list again; what was seen is not counted twice."""
-        since, first_id = await self._since(migration), ""
-        if entity == "file":
-            first_id = await self._first_id(migration, entity)
+        since = await self._since(migration)
         pages = self._tools.loader.list_back(
             migration.target_connection,
             entity,
             changed_since=since,
             page_token=context.page_token,
-            first_target_id=first_id,
+            first_target_id=context.after_key,
             is_archived=context.part == _ARCHIVED,
         )
         seen, token_count, page_count = Seen(context.seen), 0, 0
@@ -333,7 +333,7 @@ class ReconcileDriver:
 
 
 def _after_page(held: RunContext, *, part: str, page_token: str, seen: str) -> RunContext:
-    return replace(held, part=part, page_token=page_token, seen=seen)
+    return replace(held, part=part, page_token=page_token, seen=seen, after_key=held.after_key if part == held.part else "")
 
 
 async def _known(reader: Reader, migration: Migration, entity: str, images: Mapping[str, Image]) -> _Known:

@@ -32,8 +32,8 @@ from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, RunFailedError, Tools, current_migration, end_run, fresh, save_step, say
 from services.ledger.runs.phases import OPEN_BATCHES, batch_message, is_done
 from services.ledger.runs.reading import read_records
-from services.ledger.runs.rollback_plan import plan_of_run
-from services.ledger.runs.rounds import end_with_deals, keep_edited, keep_needed
+from services.ledger.runs.rollback_plan import deals_with_doubtful_lines, plan_of_run
+from services.ledger.runs.rounds import end_with_deals, keep_some
 from services.ledger.runs.sweep import sweep
 from transload.v1.records_pb2 import MappedRecord, Phase
 
@@ -115,7 +115,9 @@ class RollbackDriver:
                 now.migration_id, EventDraft(kind="rollback.planned", actor=tools.actor, payload={**payload, "steps": steps})
             )
             await transaction.replace_report_rows(now.migration_id, ReportKind.RECONCILIATION, [])
-            context = replace(RunContext.of(now).at(_UNDO), sweeps=plan.sweeps)
+            context = replace(
+                RunContext.of(now).at(_UNDO), sweeps=plan.sweeps, doubtful=await deals_with_doubtful_lines(transaction, now.migration_id)
+            )
             await save_step(transaction, now, context, planned_token_count=token_count)
         return AT_ONCE
 
@@ -184,27 +186,24 @@ class RollbackDriver:
     async def _round(self, migration: Migration, run: Run, phase: int, entity: str, records: Sequence[Record]) -> None:
         """Keep what must stay of the records, and announce the others."""
         tools = self._tools
-        is_looked_at = entity in READ_BY_PAGES and not RunContext.of(run).scope.deletes_edited
+        looks = not RunContext.of(run).scope.deletes_edited
         looked = tools.clock.now()
-        read = (
-            await read_records(tools, migration, entity, [one for one in records if one.target_id], is_newest_first=True, is_rollback=True)
-            if is_looked_at
-            else None
-        )
+        async with tools.ledger.read() as reader:
+            keeping = await read_keeping(reader, run.migration_id) if looks else Keeping()
+        compared = _compared(entity, records, keeping) if looks else []
+        is_newest_first = entity in READ_BY_PAGES
+        read = await read_records(tools, migration, entity, compared, is_newest_first=is_newest_first, is_rollback=True)
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
             context = RunContext.of(now)
             if context.position != RunContext.of(run).position or context.step != _UNDO:
                 return
-            left = list(records)
-            keeping = Keeping() if context.scope.deletes_edited else await read_keeping(transaction, now.migration_id)
-            if read is not None:
-                left = await keep_edited(transaction, now, left, read.images, actor=tools.actor, moment=looked)
+            if read.token_count:
                 await transaction.add_run_tokens(now.run_id, read.token_count, target_entity=entity)
-            left = await keep_needed(transaction, now, left, keeping, actor=tools.actor, moment=looked)
+            left = await keep_some(transaction, now, records, keeping, read.images, actor=tools.actor, moment=looked)
             if entity in WITH_DEAL:
-                left = await end_with_deals(transaction, migration, now, left, keeping, actor=tools.actor, moment=looked)
-            context = replace(context, look_time=looked.timestamp() if is_looked_at else 0.0)
+                left = await end_with_deals(transaction, migration, now, left, actor=tools.actor, moment=looked)
+            context = replace(context, look_time=looked.timestamp() if looks and is_newest_first else 0.0)
             await self._announce(transaction, now, context, (phase, entity), left)
 
     async def _announce(self, transaction: Transaction, run: Run, context: RunContext, place: tuple[int, str], records: Sequence[Record]) -> None:
@@ -301,6 +300,19 @@ class RollbackDriver:
             if context.scope.is_sample:
                 await _rehearsed(transaction, migration, is_clean=not mismatches and not kept, tools=tools)
         return AT_ONCE
+
+
+def _compared(entity: str, records: Sequence[Record], keeping: Keeping) -> list[Record]:
+    """Answer the records that are read here: notes and files, which the loader cannot list by their ids, and what stays for others' sake.
+
+    Of the latter it says what a person changed, and to what they refer now. What is deleted is compared by the loader right before.
+    """
+    standing = [record for record in records if record.target_id]
+    if entity in READ_BY_PAGES:
+        return standing
+    if TARGET_PHASES[entity] == Phase.PHASE_SCHEMA or entity in {"deal_value", "user"}:
+        return []
+    return [record for record in standing if keeping.needs(record)]
 
 
 async def _rehearsed(transaction: Transaction, migration: Migration, *, is_clean: bool, tools: Tools) -> None:

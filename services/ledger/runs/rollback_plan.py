@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from services.ledger.domain import KeptReason, RecordFilter, RecordState, Scope, UndoCount
-from services.ledger.keeping import OURS, kept_of
+from services.ledger.keeping import OURS, deal_id_of, kept_of
 from services.ledger.outcomes import KEPT
-from services.ledger.rollback import ROUND_RECORDS, WITH_DEAL, UndoFacts, plan_steps, sweeps_of, undo_order
+from services.ledger.rollback import ROUND_RECORDS, SWEPT, WITH_DEAL, UndoFacts, plan_steps, sweeps_of, undo_order
 from services.ledger.runs.context import RunContext
-from services.ledger.runs.rounds import deal_id_of
 from services.ledger.scope import Selection, check_scope, select
+from transload.v1.records_pb2 import MappedRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -157,7 +157,29 @@ async def _facts(reader: Reader, migration: Migration, scope: Scope, selection: 
         lines_looked_at=with_deal["line_item"],
         option_fields=len(options),
         field_entities={entity: len(entities) for entity, entities in fields.items()},
+        listed=await _listed(reader, migration.migration_id, selection) if selection is not None else {},
     )
+
+
+async def _listed(reader: Reader, migration_id: str, selection: Selection) -> dict[str, int]:
+    """Count the records that stay when a part is taken back, of the kinds whose lists of changes are read."""
+    listed = {}
+    for kind in SWEPT:
+        count = await reader.count_records(migration_id, RecordFilter(target_entity=kind, has_target=True))
+        taken = selection.counts.get(kind)
+        listed[kind] = count - (taken.delete_count if taken else 0)
+    return listed
+
+
+async def deals_with_doubtful_lines(reader: Reader, migration_id: str) -> tuple[str, ...]:
+    """Answer keys of deals on which lines may stand that we do not know of: at most as many as were on their way when a load ended."""
+    states = (RecordState.IN_DOUBT, RecordState.CLAIMED, RecordState.WAITING)
+    found: dict[str, None] = {}
+    async for records in _chunks(reader, migration_id, RecordFilter(target_entity="line_item", states=states)):
+        for record in records:
+            if record.intent_record and not record.target_id:
+                found.update(dict.fromkeys(reference.key for reference in MappedRecord.FromString(record.intent_record).references))
+    return tuple(found)
 
 
 async def _chunks(reader: Reader, migration_id: str, which: RecordFilter) -> AsyncIterator[Sequence[Record]]:

@@ -9,10 +9,10 @@ import orjson
 
 from services.common.edits import edited_fields
 from services.ledger.domain import EventDraft, KeptReason, RecordState, Resolution
-from services.ledger.keeping import kept_event, kept_of, kept_record
+from services.ledger.keeping import deal_id_of, kept_event, kept_of, kept_record
 from services.ledger.outcomes import ROLLED_BACK
+from services.ledger.reconciliation import VALUE_FIELDS
 from services.ledger.runs.context import RunContext
-from services.ledger.runs.reading import target_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,60 +26,65 @@ if TYPE_CHECKING:
 _ERASED = "what was loaded was erased, so it cannot be compared"
 
 
-async def keep_edited(
-    transaction: Transaction, run: Run, records: Sequence[Record], images: Mapping[str, Image], *, actor: str, moment: datetime
+async def keep_some(
+    transaction: Transaction,
+    run: Run,
+    records: Sequence[Record],
+    keeping: Keeping,
+    images: Mapping[str, Image],
+    *,
+    actor: str,
+    moment: datetime,
 ) -> list[Record]:
-    """Keep records that a person edited, of kinds the loader cannot list by their ids; answers the others."""
+    """Keep records of ours that a person edited, as far as images were read, and those that others need; answers what is to be taken back."""
     pairs, left = [], []
     for record in records:
-        image = images.get(record.key)
-        edited: list[str] = []
-        if image is not None and record.target_id and not record.is_preexisting:
-            edited = edited_fields(record.target_entity, orjson.loads(record.image), image) if record.image else [_ERASED]
-        if edited:
-            message = f"edited by a person and kept: {', '.join(edited)}"
-            pairs.append((record, kept_of(record, KeptReason.EDITED, run, moment, fields=edited, message=message)))
-        else:
+        kept = _kept(record, run, keeping, images.get(record.key), moment)
+        if kept is None:
             left.append(record)
+        else:
+            pairs.append((record, kept))
     await _keep(transaction, run, pairs, actor, moment)
     return left
 
 
-async def keep_needed(
-    transaction: Transaction, run: Run, records: Sequence[Record], keeping: Keeping, *, actor: str, moment: datetime
-) -> list[Record]:
-    """Keep records of ours that something that stays refers to; answers the others."""
-    pairs, left = [], []
-    for record in records:
-        holders = keeping.holders_of(record) if record.target_id and not record.is_preexisting else []
-        if holders:
-            others = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
-            message = f"kept because {holders[0]}{others} refers to it and stays"
-            pairs.append((record, kept_of(record, KeptReason.NEEDED, run, moment, message=message)))
-        else:
-            left.append(record)
-    await _keep(transaction, run, pairs, actor, moment)
-    return left
+def _kept(record: Record, run: Run, keeping: Keeping, image: Image | None, moment: datetime) -> Kept | None:
+    if not record.target_id or record.is_preexisting:
+        return None
+    if image is not None and (edited := _edited(record, image)):
+        message = f"edited by a person and kept: {', '.join(edited)}"
+        return kept_of(record, KeptReason.EDITED, run, moment, image=image, fields=edited, message=message)
+    if not keeping.needs(record):
+        return None
+    holders = keeping.holders_of(record)
+    others = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+    message = f"kept because {holders[0]}{others} refers to it and stays" if holders else f"kept because it belongs to deal {deal_id_of(record)}"
+    return kept_of(record, KeptReason.NEEDED, run, moment, image=image, message=message)
+
+
+def _edited(record: Record, image: Image) -> list[str]:
+    if not record.image:
+        return [_ERASED]
+    # The value of a deal follows from its lines.
+    ignored = VALUE_FIELDS if record.target_entity == "deal" else ()
+    return edited_fields(record.target_entity, orjson.loads(record.image), image, ignored=ignored)
 
 
 async def end_with_deals(
-    transaction: Transaction, migration: Migration, run: Run, records: Sequence[Record], keeping: Keeping, *, actor: str, moment: datetime
+    transaction: Transaction, migration: Migration, run: Run, records: Sequence[Record], *, actor: str, moment: datetime
 ) -> list[Record]:
-    """Mark what died with its deal as taken back, and what belongs to a deal that stays as kept; answers what needs calls of its own."""
+    """Mark what died with its deal as taken back; answers what needs calls of its own."""
     keys = await transaction.find_targets(migration.target_connection, "deal", {deal_id_of(record) for record in records})
     deals = {deal.target_id: deal for deal in (await transaction.get_records(run.migration_id, list(keys.values()))).values()}
-    ended, left, pairs = [], [], []
+    ended, left = [], []
     for record in records:
         deal = deals.get(deal_id_of(record)) if record.target_id else None
         if deal is None or deal.is_preexisting:
             left.append(record)
-        elif deal.key in keeping.keys:
-            pairs.append((record, kept_of(record, KeptReason.NEEDED, run, moment, message=f"kept because it belongs to {deal.key}, which stays")))
         elif deal.state is RecordState.UNDONE:
             ended.append(record)
         else:
             left.append(record)
-    await _keep(transaction, run, pairs, actor, moment)
     await _end(transaction, run, ended, actor, moment)
     return left
 
@@ -125,8 +130,3 @@ async def _keep(transaction: Transaction, run: Run, pairs: Sequence[tuple[Record
     await transaction.save_records([kept_record(record, scope, run, kept.message, moment) for record, kept in pairs])
     await transaction.save_kept([kept for _, kept in pairs])
     await transaction.append_events(run.migration_id, [kept_event(kept, record.source_key, actor) for record, kept in pairs])
-
-
-def deal_id_of(record: Record) -> str:
-    """Answer the deal a record hangs on."""
-    return record.parent_target_id or (target_id_of(record) if record.target_entity == "deal_value" else "")

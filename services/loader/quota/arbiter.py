@@ -50,6 +50,7 @@ _BURST_PAUSE_SECONDS_MAX: Final = 60.0
 _AMBIGUOUS_MAX: Final = 5
 _RETRY_SECONDS_MIN: Final = 0.005
 _WANTED_SECONDS: Final = 0.5
+_LINGER_SECONDS: Final = 0.05
 _TERM_RETRY_SECONDS: Final = 0.05
 _HTTP_TOO_MANY: Final = 429
 _HTTP_OK_BELOW: Final = 400
@@ -213,7 +214,7 @@ class Budget:
         if is_probing and self._window.held:
             return self._refuse(priority, now, _WANTED_SECONDS)
         if self._wanted and any(other < priority and until > now for other, until in self._wanted.items()):
-            return Refusal(_RETRY_SECONDS_MIN * 4)
+            return self._refuse(priority, now, _RETRY_SECONDS_MIN * 4)
         free = self._window.limit - self._window.used(now)
         if searches:
             free = min(free, self._searches.limit - self._searches.used(now))
@@ -221,7 +222,9 @@ class Budget:
         if granted <= 0:
             waits = [self._window.free_at(now, 1), self._searches.free_at(now, 1) if searches else now]
             return self._refuse(priority, now, max(waits) - now)
-        self._wanted.pop(priority, None)
+        if self._wanted.pop(priority, None) is not None and priority is not Priority.BULK:
+            # It had to wait, so its next call is on its way: what comes after it waits a moment more.
+            self._wanted[priority] = now + _LINGER_SECONDS
         return self._grant(now, granted, tokens, min(searches, granted))
 
     def release(self, lease_id: str, *, requests_sent: int, tokens_spent: int, headers: Headers | None, ages: Sequence[float] = ()) -> None:

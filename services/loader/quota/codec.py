@@ -69,6 +69,7 @@ def priority_of_run(run_kind: str) -> Priority:
     return {
         "rollback": Priority.ROLLBACK,
         "reconcile": Priority.VERIFY,
+        "repair": Priority.VERIFY,
         "audit": Priority.VERIFY,
         "schema": Priority.SAMPLE,
         "sample": Priority.SAMPLE,

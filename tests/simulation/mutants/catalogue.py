@@ -84,14 +84,17 @@ def debit_after_the_call(put: Put) -> None:
 
 
 def forget_leases_at_restart(put: Put) -> None:
-    """A new arbiter grants at once, as if nothing stood in the window."""
+    """A new arbiter grants at once, as if nothing stood in the window and the day were whole.
+
+    It shows where calls of the killed one, or leases of it that other loaders still use, arrive within the same 2 s as those of the new one: many
+    calls in hand, several loaders, the process of the arbiter (`loader-1`) killed in the middle of a phase and back within 2 s.
+    """
     begin = Budget.begin_term
 
-    def begin_hastily(budget: Budget, kept: Any, **facts: Any) -> None:
-        begin(budget, kept, **facts)
-        budget._paused_until = float("-inf")
+    def begin_afresh(budget: Budget, _kept: object, *, idle_seconds: float, is_same_replica: bool) -> None:
+        begin(budget, None, idle_seconds=idle_seconds, is_same_replica=is_same_replica)
 
-    put(Budget, "begin_term", begin_hastily)
+    put(Budget, "begin_term", begin_afresh)
 
 
 def delete_in_load_order(put: Put) -> None:
@@ -152,8 +155,8 @@ def no_window(put: Put) -> None:
     """The arbiter minds the day's tokens, but not the window of two seconds."""
     start = Arbiter.__init__
 
-    def start_wide(arbiter: Arbiter, *, settings: Any, **rest: Any) -> None:
-        start(arbiter, settings=replace(settings, window_seconds=0.05), **rest)
+    def start_wide(arbiter: Arbiter, *, settings: Any, **more: Any) -> None:
+        start(arbiter, settings=replace(settings, window_seconds=0.05), **more)
 
     put(Arbiter, "__init__", start_wide)
 

@@ -84,3 +84,10 @@ def test_a_part_leaves_schema_and_users_alone() -> None:
     entities = {entity for _, entity in undo_order(Scope(is_sample=True))}
     assert entities.isdisjoint({"user", "custom_field", "field_option", "pipeline", "stage", "activity_type"})
     assert "deal" in entities
+
+
+@pytest.mark.requirement("L-15")
+def test_what_stays_of_a_large_load_is_paid_for_in_the_lists_of_a_part() -> None:
+    counts = [UndoCount(TARGET_PHASES["note"], "note", 1, 0, 0)]
+    steps = {step.target_entity: step for step in plan_steps(counts, scope=Scope(target_entity="note"), facts=UndoFacts(listed={"note": 1_200}))}
+    assert steps["note"].read_token_count == 20 + 3 * 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from services.common.errors import RateLimitedError
@@ -318,3 +320,25 @@ def test_a_higher_priority_that_waits_goes_first(clock: FakeClock) -> None:
     clock.advance(0.202)
     assert isinstance(target.acquire(requests=1, tokens=5, priority=Priority.BULK), Refusal)
     take(target, priority=Priority.ROLLBACK)
+
+
+@pytest.mark.requirement("G-03", "L-15")
+@pytest.mark.parametrize("seed", range(5))
+def test_under_contention_rollback_comes_first_and_the_bulk_last(clock: FakeClock, seed: int) -> None:
+    target = budget(clock, window_limit=4)
+    dice, calls = random.Random(seed), dict.fromkeys(Priority, 20)
+    ask_at = {priority: dice.uniform(0, 0.01) for priority in Priority}
+    granted: list[Priority] = []
+    while any(calls.values()):
+        priority = min((priority for priority in Priority if calls[priority]), key=lambda one: ask_at[one])
+        clock.advance(max(0.0, ask_at[priority] - clock.monotonic()))
+        answer = target.acquire(requests=1, tokens=5, priority=priority)
+        if isinstance(answer, Refusal):
+            ask_at[priority] = clock.monotonic() + answer.retry_seconds
+            continue
+        granted.append(priority)
+        calls[priority] -= 1
+        ask_at[priority] = clock.monotonic() + 0.001
+        target.release(answer.lease_id, requests_sent=1, tokens_spent=5, headers=Headers(status=200))
+    # Whoever has not asked yet cannot be waited for: so the first window goes to all.
+    assert granted[4:] == sorted(granted[4:])

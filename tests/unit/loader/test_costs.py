@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
 import pytest
 
-from services.loader.pipedrive.costs import operation, operations
+from services.loader.pipedrive.costs import operation, operations, version
 
+PUBLISHED = Path(__file__).resolve().parents[4] / "shared" / "reference" / "pipedrive" / "token-costs.csv"
 CODE = Path(__file__).resolve().parents[3] / "services" / "loader"
 
 
@@ -40,6 +42,20 @@ def test_every_operation_the_code_names_is_in_the_table() -> None:
 def test_costs_are_the_published_ones(name: str, method: str, path: str, token_count: int) -> None:
     found = operation(name)
     assert (found.method, found.path, found.token_count) == (method, path, token_count)
+
+
+@pytest.mark.requirement("G-03")
+def test_the_whole_table_is_the_published_one() -> None:
+    if not PUBLISHED.exists():
+        pytest.skip(f"{PUBLISHED} is not there")
+    with PUBLISHED.open(encoding="utf-8") as file:
+        published = {(row["method"], row["path"]): int(row["token_cost"]) for row in csv.DictReader(file)}
+    ours = {(found.method, found.path.replace("/api/v1/", "/v1/")): found.token_count for found in operations().values()}
+    assert {place: published.get(place) for place in ours} == ours
+
+
+def test_the_table_names_its_version() -> None:
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", version())
 
 
 def test_only_posts_may_not_be_repeated() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.quota_days import Account, Days, Ways, budget_day, window_hour
+from bench.quota_days import Account, Days, Ways, budget_day, two_companies, window_hour
 from services.loader.quota.arbiter import Arbiter, Budget, Lease, Refusal
 from services.loader.quota.settings import QuotaSettings
 from services.loader.quota.tokens import Kept
@@ -157,6 +157,15 @@ def test_nearly_all_allowed_tokens_go_to_useful_calls_when_the_budget_binds(repl
     assert share >= 0.98
     assert world.account.refused_by_window == world.account.refused_by_budget == 0
     assert world.account.remaining >= 30_000 * world.settings.rollback_share * 0.5
+
+
+@pytest.mark.requirement("G-03")
+@pytest.mark.parametrize("replicas", [1, 4])
+def test_a_company_whose_tokens_are_used_up_takes_no_slots_of_another(replicas: int) -> None:
+    tokens, slots, refused = two_companies(replicas, seconds=240.0)
+    assert tokens >= 0.98
+    assert slots >= 0.95
+    assert refused == 0
 
 
 def test_what_other_apps_spend_is_learned_from_the_headers() -> None:

@@ -37,8 +37,6 @@ def upgrade() -> None:
     is_set = sa.text("parent_target_id <> ''")
     op.create_index("ix_records_parent", "records", ["migration_id", "parent_target_id"], sqlite_where=is_set, postgresql_where=is_set)
     op.add_column("migrations", sa.Column("rehearsed_digest", sa.String(), nullable=False, server_default=""))
-    with op.batch_alter_table("migrations") as migrations:
-        migrations.alter_column("rehearsed_digest", server_default=None)
 
 
 def downgrade() -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from services.common.errors import InvalidRequestError, NotFoundError, PreconditionError
 from services.ledger.domain import RecordState, RunKind
+from services.ledger.runs.rollback_plan import deals_with_doubtful_lines
 from tests.unit.ledger.coordinator.world import CONTEXT, M, World
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1.migration_service_pb2 import MigrationState, RunState
+from transload.v1.records_pb2 import MappedRecord, Reference
 
 ORG, PERSON, DEAL = "organization:client/1", "person:client/1", "deal:sales_order/1"
 
@@ -243,6 +245,20 @@ async def test_a_rehearsal_that_leaves_something_behind_does_not_count(world: Wo
     await world.approve()
     with pytest.raises(PreconditionError, match="rehearsal"):
         await world.start(RunKind.LOAD)
+
+
+@pytest.mark.requirement("L-15")
+async def test_lines_of_a_deal_with_a_line_in_doubt_are_not_compared(world: World) -> None:
+    await world.until_loaded()
+    key = "line_item:sales_order/1/1"
+    reference = Reference(key=DEAL)
+    async with world.ledger.transaction() as transaction:
+        line = (await transaction.get_records(M, [key]))[key]
+        content = MappedRecord(key=key, target_entity="line_item", references=[reference]).SerializeToString()
+        doubtful = replace(line, state=RecordState.IN_DOUBT, target_id="", parent_target_id="", intent_time=world.clock.now(), intent_record=content)
+        await transaction.save_records([doubtful])
+    async with world.ledger.read() as reader:
+        assert await deals_with_doubtful_lines(reader, M) == (DEAL,)
 
 
 @pytest.mark.requirement("L-15")

@@ -449,10 +449,21 @@ class FakeLoader:
             outcome.result = ledger_pb.OUTCOME_RESULT_DELETED
             return outcome
         if action == RecordAction.RECORD_ACTION_RESTORE:
-            pipedrive.records[entity, decision.target_id] |= json.loads(decision.pre_image_json)
-            outcome.result = ledger_pb.OUTCOME_RESULT_RESTORED
-            return outcome
+            return self._restore(decision, entity, outcome)
         return None
+
+    def _restore(self, decision: ledger_pb.RecordDecision, entity: str, outcome: ledger_pb.RecordOutcome) -> ledger_pb.RecordOutcome:
+        """Set fields back that still hold what was there last; others are kept and named."""
+        held = self.world.pipedrive.records.get((entity, decision.target_id))
+        before, last = json.loads(decision.pre_image_json), json.loads(decision.last_image_json)
+        if held is None:
+            outcome.result, outcome.message = ledger_pb.OUTCOME_RESULT_KEPT, "deleted in Pipedrive by somebody; nothing to restore"
+            return outcome
+        edited = [name for name, old in before.items() if held.get(name) not in (old, last.get(name))]
+        held |= {name: old for name, old in before.items() if name not in edited}
+        outcome.result = ledger_pb.OUTCOME_RESULT_KEPT if edited else ledger_pb.OUTCOME_RESULT_RESTORED
+        outcome.message = f"edited by a person and kept: {', '.join(edited)}" if edited else ""
+        return outcome
 
     def _load(
         self, decision: ledger_pb.RecordDecision, record: MappedRecord, image: dict[str, Any], outcome: ledger_pb.RecordOutcome
