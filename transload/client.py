@@ -181,10 +181,20 @@ class Client:
         request = pb.StartLoadRequest(migration_id=migration_id, request_id=_request_id(), actor=self._actor)
         return (await self._call(self._stub.StartLoad, request)).run
 
-    async def run_delta(self, migration_id: str, *, includes_rolled_back: bool = False) -> pb.Run:
-        """L-11: picks up what changed in the source, and on request what partial rollbacks took back."""
+    async def run_delta(
+        self, migration_id: str, *, conflicts: Sequence[str] = (), deletions: Sequence[str] = (), includes_rolled_back: bool = False
+    ) -> pb.Run:
+        """L-11: picks up what changed in the source, and on request what partial rollbacks took back.
+
+        Policies given hold for this delta instead of the mapping's, see `RunDeltaRequest`.
+        """
         request = pb.RunDeltaRequest(
-            migration_id=migration_id, request_id=_request_id(), actor=self._actor, includes_rolled_back=includes_rolled_back
+            migration_id=migration_id,
+            request_id=_request_id(),
+            actor=self._actor,
+            conflicts=conflicts,
+            deletions=deletions,
+            includes_rolled_back=includes_rolled_back,
         )
         return (await self._call(self._stub.RunDelta, request)).run
 

@@ -8,6 +8,7 @@ from sandbox.common.asgi import JSON_TYPE, Receive, Request, Response, Scope, Se
 from sandbox.common.faults import FaultRuleError
 from sandbox.stel_order.application import StelOrder, decode_object, encode, read_request, send_response
 from sandbox.stel_order.mutations import mutate
+from sandbox.stel_order.schema import MODIFIED
 from sandbox.stel_order.store import stamp
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Control:
         self._routes: dict[tuple[str, str], Callable[[Request], Response]] = {
             ("GET", "health"): lambda _: json_response(200, {"status": "ok"}),
             ("POST", "mutate"): self._mutate,
+            ("POST", "change"): self._change,
             ("GET", "truth"): self._truth,
             ("GET", "journal"): lambda _: json_response(200, simulator.journal.as_json()),
             ("DELETE", "journal"): self._clear_journal,
@@ -66,6 +68,17 @@ class Control:
         self._mutation_count += 1
         changes = mutate(self._simulator.account, int(seed), self._simulator.clock.now())
         return json_response(200, {"seed": seed, "changes": changes})
+
+    def _change(self, request: Request) -> Response:
+        """Set values of one record, as somebody does in the application: its modification stamp moves."""
+        wanted = decode_object(request.body)
+        store, collection, record_id = self._simulator.account.store, str(wanted.get("collection")), wanted.get("id")
+        found = next((record for record in store.records(collection) if record["id"] == record_id), None)
+        if found is None or not isinstance(wanted.get("values"), dict):
+            raise ValueError("collection and id of a record, and values to set")
+        changed = found | wanted["values"] | {MODIFIED: stamp(self._simulator.clock.now())}
+        store.put(collection, changed)
+        return json_response(200, {"record": changed})
 
     def _truth(self, request: Request) -> Response:
         """Answer everything the account holds: by collection counts, and all records with deleted ones unless `records=0`."""

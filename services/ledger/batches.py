@@ -1,6 +1,6 @@
 """What the loader asks and tells: claims before an effect, outcomes after it. Each is one transaction."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from services.ledger.claims import (
     is_open,
     resolve_references,
 )
+from services.ledger.delta import Policies
 from services.ledger.domain import (
     Batch,
     BatchState,
@@ -33,17 +34,22 @@ from services.ledger.domain import (
     Outcome,
     OutcomeResult,
     Record,
+    RecordState,
     ReviewItem,
     Run,
     RunKind,
+    Standing,
     WantedRecord,
     review_item_id,
 )
+from services.ledger.merges import MERGEABLE, Move, take_over
 from services.ledger.outcomes import Sender, Settlement, settle
 from services.ledger.reconciliation import VALUE_FIELDS
 from services.ledger.repository import Transaction
 from services.ledger.runs.context import RunContext
 
+_WRITING = frozenset({Action.CREATE, Action.UPDATE, Action.IN_DOUBT})
+_SETTLED = frozenset({RecordState.LOADED, RecordState.MATCHED, RecordState.WAITING})
 _WITHOUT_ORIGIN = frozenset({"organization_relation", "line_item", "activity", "note", "file"})
 """Target entities without an external id: equal ones can be taken for each other."""
 _NO_REFERENCES = References(ids={}, pending=frozenset(), missing={})
@@ -71,6 +77,10 @@ class Begun:
     claim: Claim
     migration: Migration
     run: Run
+    field_policies: Mapping[str, str]
+    """Policy on conflicts by field."""
+    referred: Mapping[str, Standing]
+    """In a delta: records referred to that people may have merged since."""
 
     @property
     def look_age(self) -> timedelta | None:
@@ -82,7 +92,9 @@ class Begun:
     def deletes_edited(self) -> bool:
         """Whether a rollback takes what people edited."""
         # A repair deletes copies only, each of them named by a person.
-        return self.run.kind is RunKind.REPAIR or (self.run.kind is RunKind.ROLLBACK and RunContext.of(self.run).scope.deletes_edited)
+        if self.run.kind in {RunKind.DELTA, RunKind.REPAIR}:
+            return True
+        return self.run.kind is RunKind.ROLLBACK and RunContext.of(self.run).scope.deletes_edited
 
 
 async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: timedelta, *, steady: SteadyClock | None = None) -> Begun:
@@ -104,7 +116,9 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     claim = Claim(begin.holder, begin.token, begin.batch_id, now, moment + claim_ttl, moment, since)
     known = await tx.get_records(begin.migration_id, [record.key for record in begin.wanted])
     pairs = [(known.get(wanted.key) or _unseen(begin, batch, wanted), wanted) for wanted in begin.wanted]
-    references = await _resolve(tx, begin, batch, [wanted for _, wanted in pairs])
+    known_targets = await _referred(tx, begin, [wanted for _, wanted in pairs])
+    references = resolve_references([wanted for _, wanted in pairs], known_targets, batch.phase) if known_targets is not None else _NO_REFERENCES
+    policies = Policies.of(run, migration)
     if batch.state is BatchState.FINAL:
         decisions = [Decision(record, Action.DONE) for record, _ in pairs]
     elif batch.is_undo and run.kind is RunKind.REPAIR:
@@ -112,10 +126,18 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     elif batch.is_undo:
         decisions = await _with_lines(tx, begin, run, [decide_undo(record, claim) for record, _ in pairs])
     else:
-        policy = migration.options.conflict_policy
+        policy = policies.conflict(batch.target_entity)
         decisions = [decide_load(record, wanted, claim, references, policy) for record, wanted in pairs]
     await _store(tx, begin, batch, decisions, now)
-    return Begun(decisions, references, sorted(dropped_references(pairs, references)), claim, migration, run)
+    referred: dict[str, Standing] = {}
+    if run.kind is RunKind.DELTA and not batch.is_undo and any(decision.action in _WRITING for decision in decisions):
+        referred = {
+            key: standing
+            for key, standing in (known_targets or {}).items()
+            if standing.target_entity in MERGEABLE and standing.has_target and standing.state in _SETTLED
+        }
+    dropped = sorted(dropped_references(pairs, references))
+    return Begun(decisions, references, dropped, claim, migration, run, policies.field_conflicts(batch.target_entity), referred)
 
 
 async def _with_lines(tx: Transaction, begin: Begin, run: Run, decisions: list[Decision]) -> list[Decision]:
@@ -152,11 +174,10 @@ def _unseen(begin: Begin, batch: Batch, wanted: WantedRecord) -> Record:
     return Record(begin.migration_id, wanted.key, wanted.target_entity, wanted.source_entity, wanted.source_id, batch.phase)
 
 
-async def _resolve(tx: Transaction, begin: Begin, batch: Batch, wanted: Sequence[WantedRecord]) -> References:
+async def _referred(tx: Transaction, begin: Begin, wanted: Sequence[WantedRecord]) -> dict[str, Standing] | None:
+    """Answer how the records stand that a batch refers to; None: it refers to none."""
     keys = {key for record in wanted for reference in record.references for key in (reference.key, reference.fallback_key) if key}
-    if not keys:
-        return _NO_REFERENCES
-    return resolve_references(wanted, await tx.get_standings(begin.migration_id, keys), batch.phase)
+    return await tx.get_standings(begin.migration_id, keys) if keys else None
 
 
 async def _store(tx: Transaction, begin: Begin, batch: Batch, decisions: Sequence[Decision], now: datetime) -> None:
@@ -171,6 +192,11 @@ async def _store(tx: Transaction, begin: Begin, batch: Batch, decisions: Sequenc
         await tx.append_events(
             begin.migration_id, [_begun_event(begin, batch, changed), *(_blocked_event(decision, replica) for decision in blocked)]
         )
+    if batch.state is BatchState.EXPECTED and not batch.is_undo:
+        # Counted when a batch is begun for the first time: what it does itself is counted when it is settled.
+        unchanged = sum(decision.action is Action.DONE and decision.record.has_target for decision in decisions)
+        if unchanged:
+            await tx.add_run_results(begin.run_id, {(batch.target_entity, "unchanged"): unchanged})
     is_final = all(not is_open(decision.record, batch) and decision.action is not Action.HELD for decision in decisions)
     if batch.state is BatchState.FINAL:
         return
@@ -221,6 +247,8 @@ class Settle:
     shared_calls: Sequence[Mapping[str, Any]]
     """Calls of the batch as a whole."""
     request_id: str
+    moves: Sequence[Move] = ()
+    """Merges that were found out."""
 
 
 async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
@@ -235,6 +263,13 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
     batch = await tx.get_batch(request.batch_id)
     if batch is not None and batch.migration_id != request.migration_id:
         raise NotFoundError(f"migration {request.migration_id} has no batch {request.batch_id}")
+    merged: dict[str, int] = {}
+    if request.moves:
+        migration = await tx.get_migration(request.migration_id)
+        if migration is None:
+            raise NotFoundError(f"there is no migration {request.migration_id}", reason="MIGRATION_NOT_FOUND")
+        replica = request.holder.partition("/")[0]
+        merged = await take_over(tx, migration, request.moves, run_id=request.run_id, actor=replica, now=now)
     records = await tx.get_records(request.migration_id, [outcome.key for outcome in request.outcomes])
     unknown = [outcome.key for outcome in request.outcomes if outcome.key not in records]
     if unknown:
@@ -252,6 +287,11 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
             found.append(settlement)
             token_count += outcome.token_count
     await _keep(tx, request, found, sender, token_count, target_entity=batch.target_entity if batch is not None else "")
+    results = Counter({(entity, "merged"): count for entity, count in merged.items()})
+    for settlement in found:
+        results.update({(settlement.record.target_entity, word): count for word, count in settlement.results})
+    if results:
+        await tx.add_run_results(request.run_id, results)
     return await _finish(tx, request, batch, records)
 
 
@@ -284,7 +324,7 @@ async def _keep(tx: Transaction, request: Settle, found: Sequence[Settlement], s
     is_told_before = bool(request.request_id) and await tx.get_response(identity) is not None
     if not found and (is_told_before or not request.request_id or not request.shared_calls):
         return
-    events = [settlement.event for settlement in found]
+    events = [event for settlement in found for event in (*settlement.more_events, settlement.event)]
     if request.shared_calls and not is_told_before:
         token_count += sum(int(call["token_count"]) for call in request.shared_calls)
         payload = {"run_id": request.run_id, "batch_id": request.batch_id, "calls": [dict(call) for call in request.shared_calls]}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -58,6 +58,22 @@ _ACTIONS = {
     ClaimAction.DELETE: Action.DELETE,
     ClaimAction.RESTORE: Action.RESTORE,
 }
+FORGOTTEN: dict[str, Any] = {
+    "target_id": "",
+    "parent_target_id": "",
+    "payload_digest": "",
+    "image": "",
+    "pre_image": "",
+    "is_preexisting": False,
+    "undo_run_id": "",
+    "asked": "",
+    "declined": "",
+    "gone": "",
+    "load_time": None,
+    "reason": "",
+    "message": "",
+}
+"""What a record no longer has when it begins anew."""
 _POLICIES = {Resolution.USE_SOURCE: "source", Resolution.KEEP_TARGET: "target"}
 
 
@@ -105,6 +121,8 @@ class Decision:
     is_changed: bool = False
     """True when `record` has to be written."""
     conflict_policy: str = ""
+    asked_policy: str = ""
+    """What a person said to the fields in `record.asked`: `source`, `target`; empty: nothing."""
     missing: tuple[str, ...] = ()
     """References it is blocked by."""
     last: bytes = b""
@@ -204,7 +222,7 @@ def decide_load(record: Record, wanted: WantedRecord, claim: Claim, references: 
         return Decision(record, Action.DONE)
     early = _repeat_or_held(record, claim)
     if early is not None:
-        return replace(early, conflict_policy=_policy(record, conflict_policy))
+        return replace(early, conflict_policy=_policy(record, conflict_policy), asked_policy=_POLICIES.get(record.resolution, ""))
     if _is_there(record, wanted):
         return _settled(record, claim)
     if _stays_rejected(record, wanted):
@@ -302,7 +320,8 @@ def _settled(record: Record, claim: Claim) -> Decision:
     if record.state in {RecordState.LOADED, RecordState.MATCHED}:
         return Decision(record, Action.DONE)
     state = RecordState.MATCHED if record.is_preexisting and not record.pre_image else RecordState.LOADED
-    return Decision(replace(record, state=state, reason="", message="", update_time=claim.now), Action.DONE, is_changed=True)
+    settled = replace(record, state=state, reason="", message="", asked="", update_time=claim.now)
+    return Decision(settled, Action.DONE, is_changed=True)
 
 
 def _stays_rejected(record: Record, wanted: WantedRecord) -> bool:
@@ -311,7 +330,9 @@ def _stays_rejected(record: Record, wanted: WantedRecord) -> bool:
 
 
 def _policy(record: Record, default: str) -> str:
-    return _POLICIES.get(record.resolution, default if default in {"source", "target"} else "")
+    """What a person said holds for the fields that were asked about; of records from before that was noted, for all of them."""
+    given = "" if record.asked else _POLICIES.get(record.resolution, "")
+    return given or (default if default in {"source", "target"} else "")
 
 
 def _blocked(record: Record, wanted: WantedRecord, claim: Claim, missing: tuple[str, ...], references: References) -> Decision:
@@ -347,20 +368,10 @@ def _claimed(record: Record, claim: Claim, action: ClaimAction, wanted: WantedRe
         intent_record=wanted.content if wanted and is_uncertain else record.intent_record,
         update_time=claim.now,
     )
-    return Decision(claimed, _ACTIONS[action], is_changed=True, conflict_policy=conflict_policy)
+    asked_policy = _POLICIES.get(record.resolution, "")
+    return Decision(claimed, _ACTIONS[action], is_changed=True, conflict_policy=conflict_policy, asked_policy=asked_policy)
 
 
 def _forgotten(record: Record) -> Record:
     """A record that was taken back begins anew."""
-    return replace(
-        record,
-        target_id="",
-        parent_target_id="",
-        payload_digest="",
-        image="",
-        pre_image="",
-        is_preexisting=False,
-        undo_run_id="",
-        reason="",
-        message="",
-    )
+    return replace(record, **FORGOTTEN)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import orjson
 from google.protobuf import duration_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -197,7 +198,7 @@ def wanted_from(record: records_pb2.MappedRecord) -> WantedRecord:
     )
 
 
-def decision_to(decision: Decision) -> ledger_service_pb2.RecordDecision:
+def decision_to(decision: Decision, *, guards_edits: bool = False) -> ledger_service_pb2.RecordDecision:
     """Answer the message of a decision; images go along only where they are needed."""
     record = decision.record
     needs_image = decision.action in {Action.UPDATE, Action.DELETE, Action.RESTORE}
@@ -210,6 +211,11 @@ def decision_to(decision: Decision) -> ledger_service_pb2.RecordDecision:
         intent_time=to_timestamp(record.intent_time) if decision.action is Action.IN_DOUBT else None,
         conflict_policy=decision.conflict_policy,
         parent_target_id=record.parent_target_id,
+        asked_json=record.asked.encode() if needs_image else b"",
+        asked_policy=decision.asked_policy,
+        declined_json=record.declined.encode() if decision.action is Action.UPDATE else b"",
+        guards_edits=guards_edits and decision.action is Action.DELETE,
+        load_time=to_timestamp(record.load_time) if decision.action is Action.UPDATE else None,
         lines_json=decision.lines.encode(),
     )
 
@@ -249,6 +255,10 @@ def outcome_from(outcome: ledger_service_pb2.RecordOutcome) -> Outcome:
         stuck_fields=tuple(outcome.stuck_fields),
         calls=tuple(call_from(call) for call in outcome.calls),
         token_count=sum(call.token_count for call in outcome.calls),
+        conflicts=tuple(orjson.loads(outcome.conflicts_json)) if outcome.conflicts_json else (),
+        asked=outcome.asked_json.decode(),
+        declined=outcome.declined_json.decode(),
+        is_partly_done=outcome.is_partly_done,
     )
 
 

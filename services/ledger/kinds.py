@@ -125,6 +125,7 @@ class Resolution(StrEnum):
     WITHOUT_REFERENCE = "without_reference"
     KEEP_TARGET = "keep_target"
     USE_SOURCE = "use_source"
+    DELETE = "delete"
     ACCEPT = "accept"
 
 
@@ -150,6 +151,8 @@ class OutcomeResult(StrEnum):
     DELETED = "deleted"
     RESTORED = "restored"
     KEPT = "kept"
+    GONE = "gone"
+    """A person deleted it, and by decision it comes again: the next claim creates it."""
 
 
 class IssueKind(StrEnum):

@@ -12,7 +12,8 @@ from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger import budgets, codec, sources
 from services.ledger.batches import Begin, Settle, begin_batch, settle_batch
 from services.ledger.claims import CLAIM_TTL, is_paused
-from services.ledger.domain import Migration
+from services.ledger.domain import Migration, RunKind
+from services.ledger.merges import READ_ALONE, Move, links_to
 from services.ledger.repository import Ledger, Reader
 from services.ledger.transforms import Transform, record_transform
 from transload.v1 import ledger_service_pb2 as pb
@@ -152,7 +153,12 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         )
         begun = await self._ledger.transact(lambda tx: begin_batch(tx, begin, self._clock.now(), self._claim_ttl, steady=self._steady))
         return pb.BeginBatchResponse(
-            decisions=[codec.decision_to(decision) for decision in begun.decisions],
+            decisions=[codec.decision_to(decision, guards_edits=begun.run.kind is RunKind.DELTA) for decision in begun.decisions],
+            field_policies=begun.field_policies,
+            referred={
+                key: pb.Referred(target_entity=one.target_entity, target_id=one.target_id, load_time=codec.to_timestamp(one.load_time))
+                for key, one in begun.referred.items()
+            },
             reference_ids=begun.references.ids,
             dropped_references=begun.dropped,
             claim_expire_time=codec.to_timestamp(begun.claim.expire_time),
@@ -173,6 +179,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             outcomes=[codec.outcome_from(outcome) for outcome in request.outcomes],
             shared_calls=[codec.call_from(call) for call in request.shared_calls],
             request_id=request.request_id,
+            moves=[Move(move.target_entity, move.from_target_id, move.to_target_id, move.evidence) for move in request.moves],
         )
         is_final = await self._ledger.transact(lambda tx: settle_batch(tx, settle, self._clock.now()))
         return pb.SettleBatchResponse(is_final=is_final)
@@ -186,6 +193,23 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             entity = codec.require(request.target_entity, "target_entity")
             found = await reader.find_targets(migration.target_connection, entity, list(request.target_ids))
         return pb.LookupTargetsResponse(targets=[pb.KnownTarget(target_id=target_id, key=key) for target_id, key in found.items()])
+
+    async def ListLinks(self, request: pb.ListLinksRequest, context: Context) -> pb.ListLinksResponse:  # noqa: N802, ARG002
+        """Say which records were loaded with a link to some target ids."""
+        if len(request.target_ids) > LOOKUP_MAX:
+            raise InvalidRequestError(f"target_ids: at most {LOOKUP_MAX} a call, not {len(request.target_ids)}")
+        async with self._ledger.read() as reader:
+            await _migration(reader, request.migration_id)
+            entity = codec.require(request.target_entity, "target_entity")
+            links = await links_to(reader, request.migration_id, entity, list(request.target_ids), entities=READ_ALONE)
+        return pb.ListLinksResponse(
+            links=[
+                pb.TargetLink(
+                    target_id=link.target_id, from_target_entity=link.record.target_entity, from_target_id=link.record.target_id, field=link.field
+                )
+                for link in links
+            ]
+        )
 
     async def HoldBudget(self, request: pb.HoldBudgetRequest, context: Context) -> pb.HoldBudgetResponse:  # noqa: N802, ARG002
         """Give an arbiter its term."""

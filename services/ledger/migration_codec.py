@@ -25,6 +25,7 @@ from services.ledger.domain import (
     ReviewItem,
     Run,
     RunKind,
+    RunResult,
     RunState,
     Scope,
     SourceIssue,
@@ -82,7 +83,7 @@ def options_to_proto(options: Options) -> pb.MigrationOptions:
     )
 
 
-def run_to_proto(run: Run, progress: PhaseProgress | None = None) -> pb.Run:
+def run_to_proto(run: Run, progress: PhaseProgress | None = None, results: Sequence[RunResult] = ()) -> pb.Run:
     """Write a run; with the progress of its open phase its counts are set."""
     return pb.Run(
         run_id=run.run_id,
@@ -98,6 +99,7 @@ def run_to_proto(run: Run, progress: PhaseProgress | None = None) -> pb.Run:
         total_count=progress.record_count if progress else 0,
         token_count=run.token_count,
         planned_token_count=run.planned_token_count,
+        results=[pb.RunResult(target_entity=result.target_entity, result=result.result, count=result.count) for result in results],
     )
 
 
@@ -106,6 +108,7 @@ def migration_to_proto(
     *,
     run: Run | None = None,
     progress: PhaseProgress | None = None,
+    results: Sequence[RunResult] = (),
     open_review_count: int = 0,
     kept_count: int = 0,
 ) -> pb.Migration:
@@ -127,7 +130,7 @@ def migration_to_proto(
         approver=migration.approver,
         approve_time=to_timestamp(migration.approve_time),
         create_time=to_timestamp(migration.create_time),
-        latest_run=run_to_proto(run, progress) if run else None,
+        latest_run=run_to_proto(run, progress, results) if run else None,
         open_review_count=open_review_count,
         is_rehearsed=bool(migration.rehearsed_digest) and migration.rehearsed_digest == migration.approved_digest,
         kept_count=kept_count,

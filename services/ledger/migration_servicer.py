@@ -20,6 +20,7 @@ from services.ledger.keeping import OURS
 from services.ledger.migrations import require_migration
 from services.ledger.reconciled import describe_reconciliation
 from services.ledger.runs.audit import target_json_of
+from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import mapping_yaml_of, snapshot_of
 from services.ledger.runs.rollback_plan import plan_rollback
 from services.ledger.runs.sampled import FILE_BYTES, RELATION
@@ -191,7 +192,7 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         """Start a sample."""
         if not 0 <= request.size <= migrations.SAMPLE_SIZE_MAX:
             raise InvalidRequestError(f"size: 1 to {migrations.SAMPLE_SIZE_MAX}, 0 for the default of 150")
-        return await self._start("RunSample", request, RunKind.SAMPLE, pb.RunSampleResponse, sample_size=request.size)
+        return await self._start("RunSample", request, RunKind.SAMPLE, pb.RunSampleResponse, asked=RunContext(sample_size=request.size))
 
     async def GetDiff(self, request: pb.GetDiffRequest, context: Context) -> pb.GetDiffResponse:  # noqa: N802, ARG002
         """Answer a page of the diff."""
@@ -247,15 +248,28 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         return await self._once("ResumeMigration", request.request_id, pb.ResumeMigrationResponse, act)
 
     async def RunDelta(self, request: pb.RunDeltaRequest, context: Context) -> pb.RunDeltaResponse:  # noqa: N802, ARG002
-        """Start a delta."""
-        return await self._start("RunDelta", request, RunKind.DELTA, pb.RunDeltaResponse, includes_rolled_back=request.includes_rolled_back)
+        """Start a delta; policies given for it are checked before."""
+        asked = RunContext(conflicts=tuple(request.conflicts), deletions=tuple(request.deletions), includes_rolled_back=request.includes_rolled_back)
+        if asked.conflicts or asked.deletions:
+            async with self._ledger.read() as reader:
+                migration = await require_migration(reader, request.migration_id)
+            if migration.mapping_digest:
+                mapping_yaml = await mapping_yaml_of(self._tools, migration)
+                await self._tools.transformer.compile_schema(mapping_yaml, conflicts=asked.conflicts, deletions=asked.deletions)
+        return await self._start("RunDelta", request, RunKind.DELTA, pb.RunDeltaResponse, asked=asked)
 
     async def Reconcile(self, request: pb.ReconcileRequest, context: Context) -> pb.ReconcileResponse:  # noqa: N802, ARG002
         """Start a reconciliation."""
         asked = {FILE_BYTES: request.file_sample_size, RELATION: request.relation_sample_size}
         if any(size < NONE for size in asked.values()):
             raise InvalidRequestError("file_sample_size, relation_sample_size: a number of records, 0 for the default, -1 for all, -2 for none")
-        return await self._start("Reconcile", request, RunKind.RECONCILE, pb.ReconcileResponse, asked=asked)
+        return await self._start(
+            "Reconcile",
+            request,
+            RunKind.RECONCILE,
+            pb.ReconcileResponse,
+            asked=RunContext(asked={name: number for name, number in asked.items() if number}),
+        )
 
     async def GetReconciliation(self, request: pb.GetReconciliationRequest, context: Context) -> pb.GetReconciliationResponse:  # noqa: N802, ARG002
         """Answer what the last reconciliation found, proven."""
@@ -325,7 +339,7 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             migration = await require_migration(reader, request.migration_id)
             if scope.is_partial:  # says at once that there is no such record
                 await plan_rollback(reader, migration, scope)
-        return await self._start("RollbackMigration", request, RunKind.ROLLBACK, pb.RollbackMigrationResponse, scope=scope)
+        return await self._start("RollbackMigration", request, RunKind.ROLLBACK, pb.RollbackMigrationResponse, asked=RunContext(scope=scope))
 
     async def ListKept(self, request: pb.ListKeptRequest, context: Context) -> pb.ListKeptResponse:  # noqa: N802, ARG002
         """List what rollbacks kept."""
@@ -524,15 +538,16 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         run = await reader.latest_run(migration.migration_id)
         progress = await reader.phase_progress(run.run_id, run.phase) if run is not None and run.phase else None
         open_count = await reader.count_open_review_items(migration.migration_id)
+        results = await reader.list_run_results(run.run_id) if run is not None else ()
         kept_count = await reader.count_kept(migration.migration_id, OURS)
-        return write.migration_to_proto(migration, run=run, progress=progress, open_review_count=open_count, kept_count=kept_count)
+        return write.migration_to_proto(migration, run=run, progress=progress, results=results, open_review_count=open_count, kept_count=kept_count)
 
-    async def _start(self, name: str, request: Any, kind: RunKind, response_type: type[Response], **wishes: Any) -> Response:
-        """Start a run and answer it; `wishes` as `start_run` takes them."""
+    async def _start(self, name: str, request: Any, kind: RunKind, response_type: type[Response], *, asked: RunContext | None = None) -> Response:
+        """Start a run and answer it."""
 
         async def act(transaction: Transaction) -> Response:
             now = self._tools.clock.now()
-            run = await migrations.start_run(transaction, request.migration_id, kind, actor=request.actor, now=now, **wishes)
+            run = await migrations.start_run(transaction, request.migration_id, kind, actor=request.actor, now=now, asked=asked)
             return response_type(run=write.run_to_proto(run))
 
         return await self._once(name, request.request_id, response_type, act)

@@ -12,7 +12,6 @@ import orjson
 
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError, PreconditionError
 from services.ledger.domain import (
-    EVERYTHING,
     EventDraft,
     ExtractionState,
     Mapping,
@@ -22,7 +21,6 @@ from services.ledger.domain import (
     Run,
     RunKind,
     RunState,
-    Scope,
 )
 from services.ledger.keeping import OURS
 from services.ledger.runs.audit import with_new_mapping
@@ -103,25 +101,23 @@ async def create(transaction: Transaction, migration: Migration, actor: str) -> 
     return migration
 
 
-async def start_run(
-    transaction: Transaction,
-    migration_id: str,
-    kind: RunKind,
-    *,
-    actor: str,
-    now: datetime,
-    sample_size: int = 0,
-    asked: Mapping_[str, int] | None = None,
-    scope: Scope = EVERYTHING,
-    includes_rolled_back: bool = False,
-) -> Run:
-    """Start a run; the coordinator takes it up after the commit. `asked` are numbers the run's driver knows, `scope` is what a rollback takes.
+async def start_run(transaction: Transaction, migration_id: str, kind: RunKind, *, actor: str, now: datetime, asked: RunContext | None = None) -> Run:
+    """Start a run; the coordinator takes it up after the commit.
+
+    Args:
+        transaction: The unit of work.
+        migration_id: Whose run.
+        kind: What it does.
+        actor: Who asks.
+        now: When.
+        asked: What was asked for this run alone: the sample's size, policies, what a rollback takes, numbers the run's driver knows.
 
     Raises:
         PreconditionError: The state of the migration does not allow it.
     """
     migration = await require_migration(transaction, migration_id)
-    check(Step(kind.value), await standing_of(transaction, migration), scope=scope)
+    asked = asked or RunContext()
+    check(Step(kind.value), await standing_of(transaction, migration), scope=asked.scope)
     if kind is RunKind.ROLLBACK:
         await _cancel_active(transaction, migration, actor=actor, now=now)
     runs = await transaction.list_runs(migration_id)
@@ -133,23 +129,20 @@ async def start_run(
         start_time=after((known.start_time for known in runs), now),
         activity="starting",
         planned_token_count=planned,
-        context_json=RunContext(
-            sample_size=sample_size,
-            asked={name: number for name, number in (asked or {}).items() if number},
-            scope=scope,
-            includes_rolled_back=includes_rolled_back,
-        ).to_json(),
+        context_json=asked.to_json(),
     )
     await transaction.save_run(run)
     await transaction.save_migration(replace(migration, **unpaused()))
     payload: dict[str, object] = {
         "run_id": run.run_id,
         "mapping_digest": migration.mapping_digest,
-        "sample_size": sample_size,
+        "sample_size": asked.sample_size,
         **await _cost_version(transaction, migration_id),
     }
+    if asked.conflicts or asked.deletions:
+        payload["policies"] = [*asked.conflicts, *asked.deletions]
     if kind is RunKind.ROLLBACK:
-        payload["scope"] = asdict(scope)
+        payload["scope"] = asdict(asked.scope)
     await transaction.append_event(migration_id, EventDraft(kind="run.started", actor=actor, result=kind.value, payload=payload))
     return run
 
@@ -179,7 +172,7 @@ async def add_mapping(transaction: Transaction, mapping: Mapping, *, base_digest
     if mapping.digest == migration.mapping_digest:
         latest = await transaction.get_mapping(migration.migration_id)
         if latest is not None:
-            return latest
+            return latest if latest.mapping_yaml == mapping.mapping_yaml else await _add_wording(transaction, migration, mapping)
     added = replace(mapping, version=migration.mapping_version + 1)
     await transaction.add_mapping(added)
     state = state_after_step(Step.EDIT_MAPPING, standing)
@@ -187,6 +180,32 @@ async def add_mapping(transaction: Transaction, mapping: Mapping, *, base_digest
     payload = {"version": added.version, "mapping_digest": added.digest, "was_confirmed": standing.is_confirmed, "was_approved": standing.is_approved}
     await transaction.append_event(migration.migration_id, EventDraft(kind="mapping.edited", actor=mapping.actor, payload=payload))
     return added
+
+
+async def _add_wording(transaction: Transaction, migration: Migration, mapping: Mapping) -> Mapping:
+    """Store a version that maps every record as the one before: comments, or the policies of deltas. Confirmation and approval stay.
+
+    Raises:
+        MappingError: MAPPING_INVALID, the linter found errors. It is in force at once, so nobody would refuse it later.
+    """
+    _refuse_errors(mapping)
+    added = replace(mapping, version=migration.mapping_version + 1)
+    await transaction.add_mapping(added)
+    await transaction.save_migration(replace(migration, mapping_version=added.version))
+    payload = {"version": added.version, "mapping_digest": added.digest, "is_same_mapping": True}
+    await transaction.append_event(migration.migration_id, EventDraft(kind="mapping.edited", actor=mapping.actor, payload=payload))
+    return added
+
+
+def _refuse_errors(mapping: Mapping | None) -> None:
+    errors = [finding for finding in json.loads(mapping.findings_json if mapping else "[]") if finding["severity"] == _ERROR]
+    if errors:
+        first = errors[0]
+        raise MappingError(
+            f"the mapping has {len(errors)} error(s), the first at {first['path']}: {first['message']}. Edit the mapping, then confirm it",
+            reason="MAPPING_INVALID",
+            metadata={"error_count": str(len(errors)), "path": str(first["path"])},
+        )
 
 
 async def confirm_mapping(transaction: Transaction, migration_id: str, digest: str, *, actor: str) -> Migration:
@@ -200,15 +219,7 @@ async def confirm_mapping(transaction: Transaction, migration_id: str, digest: s
     migration = await require_migration(transaction, migration_id)
     standing = await standing_of(transaction, migration)
     check(Step.CONFIRM_MAPPING, standing, digest=digest)
-    mapping = await transaction.get_mapping(migration_id)
-    errors = [finding for finding in json.loads(mapping.findings_json if mapping else "[]") if finding["severity"] == _ERROR]
-    if errors:
-        first = errors[0]
-        raise MappingError(
-            f"the mapping has {len(errors)} error(s), the first at {first['path']}: {first['message']}. Edit the mapping, then confirm it",
-            reason="MAPPING_INVALID",
-            metadata={"error_count": str(len(errors)), "path": str(first["path"])},
-        )
+    _refuse_errors(await transaction.get_mapping(migration_id))
     confirmed = replace(migration, state=state_after_step(Step.CONFIRM_MAPPING, standing), confirmed_digest=digest)
     await transaction.save_migration(confirmed)
     payload = {"version": migration.mapping_version, "mapping_digest": digest}

@@ -12,7 +12,7 @@ import orjson
 
 from services.common.canonical import canonical_json
 from services.common.edits import references
-from services.ledger.claims import UNEXPECTED
+from services.ledger.claims import FORGOTTEN, UNEXPECTED
 from services.ledger.domain import (
     EVERYTHING,
     ClaimAction,
@@ -33,6 +33,17 @@ DUPLICATE = "DUPLICATE_KEY"
 KEPT = "KEPT_USER_EDIT"
 ROLLED_BACK = "SKIPPED_ROLLED_BACK"
 
+_ASK = "ask"
+_COUNTED = {
+    OutcomeResult.CREATED: "created",
+    OutcomeResult.UPDATED: "updated",
+    OutcomeResult.MATCHED: "matched",
+    OutcomeResult.UNCHANGED: "unchanged",
+    OutcomeResult.WAITING: "waiting",
+    OutcomeResult.REJECTED: "rejected",
+    OutcomeResult.DELETED: "deleted",
+}
+"""Outcomes by the word of a run's sums."""
 _LOADING = frozenset({OutcomeResult.CREATED, OutcomeResult.UPDATED, OutcomeResult.MATCHED, OutcomeResult.UNCHANGED})
 _UNDOING = frozenset({OutcomeResult.DELETED, OutcomeResult.RESTORED, OutcomeResult.KEPT})
 _REPAIRING = frozenset({OutcomeResult.RESTORED, OutcomeResult.KEPT, OutcomeResult.REJECTED, OutcomeResult.WAITING})
@@ -70,6 +81,10 @@ class Settlement:
     """True when the record came into being with this outcome and gets a creation order."""
     ends_review: bool = False
     """True when open items that held the record up are over."""
+    more_events: tuple[EventDraft, ...] = ()
+    """One for every decision on fields changed on both sides."""
+    results: tuple[tuple[str, int], ...] = ()
+    """What a run's sums grow by."""
     kept: Kept | None = None
     """What is noted because it stays in Pipedrive."""
     twin: Record | None = None
@@ -78,6 +93,16 @@ class Settlement:
 
 def settle(record: Record, outcome: Outcome, sender: Sender) -> Settlement | None:
     """Answer what an outcome leads to; None: it does not count (it did before, or the sender has no claim)."""
+    found = _settled(record, outcome, sender)
+    if found is None:
+        return None
+    told = conflict_events(record, found.record, outcome, sender)
+    results = [(_COUNTED[outcome.result], 1)] if outcome.result in _COUNTED else []
+    results += [(f"conflict_{event.result}", len((event.payload or {})["fields"])) for event in told]
+    return replace(found, more_events=told, results=tuple(results))
+
+
+def _settled(record: Record, outcome: Outcome, sender: Sender) -> Settlement | None:
     if record.holder != sender.holder or record.state is not RecordState.CLAIMED:
         return _from_outsider(record, outcome, sender)
     if outcome.result in _LOADING:
@@ -87,6 +112,9 @@ def settle(record: Record, outcome: Outcome, sender: Sender) -> Settlement | Non
         return _repaired(free, outcome, sender)
     if outcome.result in _UNDOING:
         return _undone(free, outcome, sender)
+    if outcome.result is OutcomeResult.GONE:
+        anew = replace(free, **FORGOTTEN, state=RecordState.EXPECTED)
+        return Settlement(anew, _event("record.gone", free, outcome, sender))
     if outcome.result is OutcomeResult.NOT_TRIED:
         return _released(record, free, outcome, sender)
     if outcome.result is OutcomeResult.UNKNOWN:
@@ -117,6 +145,9 @@ def _loaded(record: Record, outcome: Outcome, sender: Sender) -> Settlement:
         message="",
         resolution=record.resolution if record.resolution in _LASTING else Resolution.NONE,
         undo_run_id="",
+        asked="",
+        declined=outcome.declined,
+        load_time=sender.now,
     )
     flags = (_item(settled, outcome.flag_reason, outcome.message, sender, is_blocking=False),) if outcome.flag_reason else ()
     is_new = not was_there or not record.create_order
@@ -201,12 +232,53 @@ def _held_up(record: Record, free: Record, outcome: Outcome, sender: Sender) -> 
         resolution=free.resolution if free.resolution in _LASTING else Resolution.NONE,
         undo_run_id=sender.run_id if sender.is_undo else "",
     )
+    if outcome.asked:
+        settled = _asked(settled, outcome, sender)
     items: tuple[ReviewItem, ...] = ()
     if is_waiting or sender.is_undo:
         items = (_item(settled, outcome.reason, outcome.message, sender, is_blocking=is_waiting),)
     elif outcome.flag_reason:
         items = (_item(settled, outcome.flag_reason, outcome.message, sender, is_blocking=False),)
     return Settlement(settled, _event(f"record.{outcome.result}", settled, outcome, sender), items, ends_review=not is_waiting)
+
+
+def _asked(settled: Record, outcome: Outcome, sender: Sender) -> Record:
+    """Note what a person is asked about, and what of the record was changed already: it stands neither as before nor as wanted."""
+    noted = replace(settled, asked=outcome.asked)
+    if sender.is_undo:
+        return noted
+    noted = replace(noted, declined=outcome.declined, image=outcome.image or settled.image)
+    if not outcome.is_partly_done:
+        return noted
+    pre_image = _merge(outcome.pre_image, settled.pre_image) if settled.is_preexisting else ""
+    return replace(noted, payload_digest="", pre_image=pre_image, load_time=sender.now)
+
+
+def conflict_events(before: Record, after: Record, outcome: Outcome, sender: Sender) -> tuple[EventDraft, ...]:
+    """Answer an event for every kind of decision on fields changed on both sides. What was asked before is not told again."""
+    groups: dict[tuple[str, str], list[Any]] = {}
+    known = orjson.loads(before.asked) if before.asked else {}
+    for conflict in outcome.conflicts:
+        is_known = conflict["decision"] == _ASK and conflict["field"] in known and known[conflict["field"]] == conflict["target"]
+        if not is_known:
+            groups.setdefault((conflict["decision"], conflict["by"]), []).append(conflict)
+    return tuple(
+        EventDraft(
+            kind="conflict.asked" if word == _ASK else "conflict.decided",
+            actor=sender.replica,
+            key=after.key,
+            source_key=after.source_key,
+            target_id=after.target_id or before.target_id,
+            result=word,
+            payload={
+                "run_id": sender.run_id,
+                "by": by,
+                "fields": [conflict["field"] or "(record)" for conflict in conflicts],
+                "values": {conflict["field"]: {"source": conflict["source"], "target": conflict["target"]} for conflict in conflicts},
+            },
+        )
+        for (word, by), conflicts in groups.items()
+    )
 
 
 def _from_outsider(record: Record, outcome: Outcome, sender: Sender) -> Settlement | None:

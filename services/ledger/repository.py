@@ -8,6 +8,7 @@ Errors of the database arrive as `UnavailableError`; a caller repeats the whole 
 """
 
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Mapping as Map
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -41,6 +42,7 @@ from services.ledger.domain import (
     ReviewItem,
     Run,
     RunCost,
+    RunResult,
     RunState,
     SourceIssue,
     SourceRecord,
@@ -79,6 +81,10 @@ class Reader(Protocol):
 
     async def list_run_costs(self, migration_id: str) -> Sequence[RunCost]:
         """List what the runs of a migration spent, by run and target entity."""
+        ...
+
+    async def list_run_results(self, run_id: str) -> Sequence[RunResult]:
+        """List what a run brought about, by target entity and result."""
         ...
 
     async def get_budget_term(self, connection: str) -> BudgetTerm | None:
@@ -168,6 +174,10 @@ class Reader(Protocol):
 
     async def list_records_of_sources(self, migration_id: str, phase: int, source_entity: str, source_ids: Collection[str]) -> Sequence[Record]:
         """List what several source records of one entity became in a phase."""
+        ...
+
+    async def list_records_of_targets(self, migration_id: str, target_entity: str, target_ids: Collection[str]) -> Sequence[Record]:
+        """List the records that stand under some ids in Pipedrive; several may stand under one."""
         ...
 
     async def list_records_by_parent(self, migration_id: str, target_entity: str, parent_target_ids: Collection[str]) -> Sequence[Record]:
@@ -340,6 +350,10 @@ class Transaction(Reader, Protocol):
 
     async def add_run_tokens(self, run_id: str, token_count: int, *, target_entity: str) -> None:
         """Add tokens spent to a run; `target_entity` says on what: see `RunCost`."""
+        ...
+
+    async def add_run_results(self, run_id: str, counts: Map[tuple[str, str], int]) -> None:
+        """Add to what a run brought about: (target entity, result) → count."""
         ...
 
     # extraction

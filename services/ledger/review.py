@@ -1,7 +1,8 @@
 """The review queue (L-16): which resolutions an item takes, and what each does to the record behind it.
 
 A blocking item holds its record in state waiting. Resolving it decides what the next load or delta does with the record (`retry`,
-`without_reference`, `use_source`, `keep_target`), or ends the matter at once (`skip`). Keeping the target's side of a conflict waits for the next
+`without_reference`, `use_source`, `keep_target`, `delete`), or ends the matter at once (`skip`, and `keep_target` of a record that the source has
+no more). Keeping the target's side of a conflict waits for the next
 delta, too, because the fields nobody disputes are still to be written. A flag only wants to be seen (`accept`).
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import orjson
 
 from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger.domain import EventDraft, Record, RecordState, Resolution, ReviewFilter, ReviewItem, SourceIssue, SourceState
@@ -24,7 +27,9 @@ ITEMS_PER_TRANSACTION = 200
 _BY_REASON: dict[str, tuple[Resolution, ...]] = {
     "REFERENCE_MISSING": (Resolution.RETRY, Resolution.WITHOUT_REFERENCE, Resolution.SKIP),
     "CONFLICT": (Resolution.KEEP_TARGET, Resolution.USE_SOURCE),
+    "SOURCE_DELETED": (Resolution.KEEP_TARGET, Resolution.DELETE),
 }
+_SOURCE_DELETED = "SOURCE_DELETED"
 _BLOCKING = (Resolution.RETRY, Resolution.SKIP)
 _FLAG = (Resolution.ACCEPT,)
 
@@ -58,6 +63,7 @@ async def resolve(
             raise InvalidRequestError(f"review item {item.review_item_id} ({item.reason}) takes {words}, not {resolution}")
     records = await transaction.get_records(migration_id, {item.key for item in open_items if item.is_blocking and item.key})
     changed = [resolved_record(record, resolution, now) for record in records.values() if record.state is RecordState.WAITING]
+    changed += await _parts_that_stay(transaction, changed, resolution, now)
     await transaction.save_records(changed)
     for item in open_items:
         if item.is_blocking and not item.key and resolution is Resolution.SKIP:
@@ -72,7 +78,7 @@ async def resolve(
                 key=item.key,
                 source_key=item.source_key,
                 result=resolution.value,
-                payload={"review_item_id": item.review_item_id, "reason": item.reason},
+                payload={"review_item_id": item.review_item_id, "reason": item.reason} | _asked_fields(records.get(item.key)),
             )
             for item in open_items
         ],
@@ -82,10 +88,33 @@ async def resolve(
 
 def resolved_record(record: Record, resolution: Resolution, now: datetime) -> Record:
     """Answer a waiting record after its item was resolved."""
+    if record.reason == _SOURCE_DELETED and resolution is Resolution.KEEP_TARGET:
+        return replace(record, state=RecordState.LOADED, gone="keep", reason="", message="", asked="", update_time=now)
+    if record.reason == _SOURCE_DELETED and resolution is Resolution.DELETE:
+        return replace(record, gone="delete", resolution=resolution, update_time=now)
     if resolution is Resolution.SKIP:
         state = RecordState.LOADED if record.has_target and not record.is_preexisting else RecordState.SKIPPED
         return replace(record, state=state, resolution=resolution, reason="SKIPPED_BY_REVIEW", message=f"left out by {resolution}", update_time=now)
     return replace(record, resolution=resolution, update_time=now)
+
+
+async def _parts_that_stay(transaction: Transaction, kept: Sequence[Record], resolution: Resolution, now: datetime) -> list[Record]:
+    """Answer what hangs on records that stay although the source has them no more, and would have gone with them."""
+    if resolution is not Resolution.KEEP_TARGET:
+        return []
+    known = {record.key for record in kept}
+    parts: dict[str, Record] = {}
+    for record in kept:
+        if record.gone == "keep":
+            for other in await transaction.list_records_of_source(record.migration_id, record.source_entity, record.source_id):
+                if other.phase > record.phase and other.gone == "delete" and other.has_target and other.key not in known:
+                    parts[other.key] = replace(other, gone="keep", update_time=now)
+    return list(parts.values())
+
+
+def _asked_fields(record: Record | None) -> dict[str, list[str]]:
+    """Answer which fields a decision is about."""
+    return {"fields": [name or "(record)" for name in orjson.loads(record.asked)]} if record is not None and record.asked else {}
 
 
 async def resolve_all(transaction: Transaction, migration_id: str, reason: str, *, resolution: Resolution, actor: str, now: datetime) -> int:

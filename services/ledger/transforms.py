@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.ledger.claims import is_paused
+from services.ledger.delta import ASK, FLAG, Policies
 from services.ledger.domain import (
     Batch,
     EventDraft,
@@ -29,10 +30,12 @@ from services.ledger.repository import Transaction
 
 ACTOR = "transformer"
 SKIPPED_BY_REVIEW = "SKIPPED_BY_REVIEW"
+SOURCE_DELETED = "SOURCE_DELETED"
 
 _RECORD_STATES = {IssueKind.REJECTED: RecordState.REJECTED, IssueKind.SKIPPED: RecordState.SKIPPED, IssueKind.WAITING: RecordState.WAITING}
 _SOURCE_STATES = {IssueKind.REJECTED: SourceState.REJECTED, IssueKind.SKIPPED: SourceState.SKIPPED, IssueKind.WAITING: SourceState.WAITING}
 _PRECEDENCE = list(SourceState)
+_HOLDING = frozenset({SourceState.WAITING, SourceState.REJECTED})
 _DROPPABLE = frozenset({RecordState.EXPECTED, RecordState.WAITING, RecordState.REJECTED, RecordState.SKIPPED})
 
 
@@ -69,6 +72,9 @@ async def record_transform(tx: Transaction, transform: Transform, now: datetime)
     scope = await _scope(tx, transform)
     known = await _known_records(tx, transform, scope)
     await _drop_vanished(tx, transform, scope, known, now)
+    left = await _without_held(tx, transform, _left(transform, scope, known))
+    await _lose(tx, transform, Policies.of(run, migration), left, now)
+    known |= await _find_again(tx, transform, known, now)
     new = [_expected(transform, wanted, now) for key, wanted in transform.records.items() if key not in known]
     await tx.add_records(new)
     changed = await _record_issues(tx, transform, scope, known, now)
@@ -115,17 +121,81 @@ async def _drop_vanished(tx: Transaction, transform: Transform, scope: Mapping[s
     ]
     await tx.delete_records(transform.migration_id, vanished)
     await tx.close_review_items(transform.migration_id, vanished, ACTOR, now)
-    wholes = {(issue.source_entity, issue.source_id): issue.reason for issue in transform.issues if not issue.key}
-    left = [
-        _left_behind(record, wholes.get((record.source_entity, record.source_id), ""))
+
+
+def _left(transform: Transform, scope: Mapping[str, set[str]], known: Mapping[str, Record]) -> list[Record]:
+    """Answer records of ours in Pipedrive that their source records, as they are now, do not become any more, if nothing was decided on them yet."""
+    produced = set(transform.records) | {issue.key for issue in transform.issues if issue.key}
+    return [
+        record
         for record in known.values()
         if record.key not in produced
         and record.source_id in scope[record.source_entity]
         and record.state is RecordState.LOADED
         and not record.is_preexisting
+        and not record.gone
         and record.reason != DUPLICATE
     ]
-    await tx.open_review_items([_review_item(transform, issue, now) for issue in left])
+
+
+async def _without_held(tx: Transaction, transform: Transform, left: Sequence[Record]) -> list[Record]:
+    """Leave out what is not lost but held up: while its source record waits or is refused in mapping, nothing is made of it."""
+    held = {issue.source_key for issue in transform.issues if issue.kind in {IssueKind.WAITING, IssueKind.REJECTED}}
+    for source_key, record in {record.source_key: record for record in left}.items():
+        others = await tx.list_records_of_source(record.migration_id, record.source_entity, record.source_id)
+        issues = await tx.list_source_issues(record.migration_id, entity=record.source_entity, source_id=record.source_id)
+        if any(_is_held(other) for other in others) or any(issue.state in _HOLDING for issue in issues):
+            held.add(source_key)
+    return [record for record in left if record.source_key not in held]
+
+
+def _is_held(record: Record) -> bool:
+    """Say whether mapping holds a record up; what a loader or a person holds up was claimed, and has the digest of that claim."""
+    return record.state in {RecordState.WAITING, RecordState.REJECTED} and not record.intent_digest and record.reason != SOURCE_DELETED
+
+
+async def _lose(tx: Transaction, transform: Transform, policies: Policies, left: Sequence[Record], now: datetime) -> None:
+    """Decide on what the source has no more, by the policy of its target entity; what is to be deleted goes at the end of the delta."""
+    if not left:
+        return
+    wholes = {(issue.source_entity, issue.source_id): issue.reason for issue in transform.issues if not issue.key}
+    records: list[Record] = []
+    items: list[ReviewItem] = []
+    events: list[EventDraft] = []
+    counts: Counter[tuple[str, str]] = Counter()
+    for record in left:
+        word, reason = policies.deletion(record.target_entity), wholes.get((record.source_entity, record.source_id), "")
+        after = replace(record, gone=word, update_time=now)
+        if word == ASK:
+            after = replace(after, state=RecordState.WAITING, reason=SOURCE_DELETED, message=_left_behind(record, reason).message)
+            items.append(_review_item(transform, replace(_left_behind(record, reason), kind=IssueKind.WAITING, reason=SOURCE_DELETED), now))
+        elif word == FLAG:
+            items.append(_review_item(transform, _left_behind(record, reason), now))
+        records.append(after)
+        payload = {"run_id": transform.run_id, "policy": word, "reason": reason or "SKIPPED_NOT_MAPPED"}
+        events.append(EventDraft("source.gone", ACTOR, record.key, record.source_key, record.target_id, word, payload))
+        counts[record.target_entity, f"gone_{word}"] += 1
+    await tx.save_records(records)
+    await tx.open_review_items(items)
+    await tx.append_events(transform.migration_id, events)
+    await tx.add_run_results(transform.run_id, counts)
+
+
+async def _find_again(tx: Transaction, transform: Transform, known: Mapping[str, Record], now: datetime) -> dict[str, Record]:
+    """Forget what was decided on records that their source records become again; answers them."""
+    back = {
+        key: replace(known[key], gone="", update_time=now)
+        for key in transform.records
+        if key in known and known[key].gone and known[key].state is not RecordState.UNDONE and not known[key].holder
+    }
+    await tx.save_records(list(back.values()))
+    events = [
+        EventDraft("source.back", ACTOR, key, record.source_key, record.target_id, "back", {"run_id": transform.run_id})
+        for key, record in back.items()
+    ]
+    if events:
+        await tx.append_events(transform.migration_id, events)
+    return back
 
 
 def _left_behind(record: Record, reason: str) -> Issue:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError
 from services.loader.canonical import image_bytes
-from services.loader.work import Action, Batch, Manifest, Result, Work
+from services.loader.merge import Policy
+from services.loader.work import Action, Batch, Manifest, Referred, Result, Work
 from transload.v1 import ledger_service_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from services.loader.pipedrive.client import CallContext, CallRecord, PipedriveClient
-    from services.loader.work import Outcome
+    from services.loader.work import Move, Outcome
     from transload.v1.records_pb2 import MappedBatch, MappedRecord
 
 _REFERENCE: Final = "$ref"
@@ -47,8 +49,9 @@ def batch_from_proto(
     if [decision.key for decision in response.decisions] != [record.key for record in message.records]:
         raise InvalidRequestError("the ledger's decisions do not match the records of the batch")
     dropped = frozenset(response.dropped_references)
+    field_policies = dict(response.field_policies)
     works = [
-        _work(record, decision, response.reference_ids, dropped, context)
+        _work(record, decision, response.reference_ids, dropped, context=context, field_policies=field_policies)
         for record, decision in zip(message.records, response.decisions, strict=True)
     ]
     return Batch(
@@ -61,6 +64,10 @@ def batch_from_proto(
         shared=context,
         started=started,
         reference_ids=dict(response.reference_ids),
+        referred={
+            key: Referred(one.target_entity, one.target_id, one.load_time.ToDatetime(UTC) if one.HasField("load_time") else None)
+            for key, one in response.referred.items()
+        },
         deletes_edited=response.deletes_edited,
         look_age=response.look_age.ToTimedelta().total_seconds() if response.HasField("look_age") else None,
     )
@@ -71,7 +78,9 @@ def _work(
     decision: ledger_service_pb2.RecordDecision,
     reference_ids: Mapping[str, str],
     dropped: Collection[str],
+    *,
     context: CallContext,
+    field_policies: Mapping[str, str],
 ) -> Work:
     payload = orjson.loads(record.payload_json) if record.payload_json else None
     missing: list[str] = []
@@ -87,7 +96,15 @@ def _work(
         last_image=orjson.loads(decision.last_image_json) if decision.last_image_json else {},
         pre_image=orjson.loads(decision.pre_image_json) if decision.pre_image_json else {},
         intent_time=decision.intent_time.ToDatetime(UTC) if decision.HasField("intent_time") else None,
-        conflict_policy=decision.conflict_policy,
+        policy=Policy(
+            default=decision.conflict_policy,
+            fields=field_policies,
+            asked=orjson.loads(decision.asked_json) if decision.asked_json else {},
+            decision=decision.asked_policy,
+        ),
+        declined=orjson.loads(decision.declined_json) if decision.declined_json else {},
+        guards_edits=decision.guards_edits,
+        load_time=decision.load_time.ToDatetime(UTC) if decision.HasField("load_time") else None,
         parent_target_id=decision.parent_target_id,
         group=record.group,
         missing=tuple(missing),
@@ -144,8 +161,24 @@ def outcome_to_proto(work: Work, outcome: Outcome) -> ledger_service_pb2.RecordO
         payload_digest=work.payload_digest,
         parent_target_id=outcome.parent_target_id,
         flag_reason=outcome.flag_reason,
+        conflicts_json=_conflicts_json(outcome) if outcome.conflicts else b"",
+        asked_json=canonical_json(dict(outcome.asked)) if outcome.asked else b"",
+        declined_json=canonical_json(dict(outcome.declined)) if outcome.declined else b"",
+        is_partly_done=outcome.is_partly_done,
         edited_fields=outcome.edited_fields,
         stuck_fields=outcome.stuck_fields,
+    )
+
+
+def _conflicts_json(outcome: Outcome) -> bytes:
+    told = [{"field": one.name, "decision": one.word, "by": one.by, "source": one.source, "target": one.target} for one in outcome.conflicts]
+    return canonical_json(told)
+
+
+def move_to_proto(move: Move) -> ledger_service_pb2.TargetMove:
+    """Writes a merge that was found out."""
+    return ledger_service_pb2.TargetMove(
+        target_entity=move.target_entity, from_target_id=move.from_target_id, to_target_id=move.to_target_id, evidence=move.evidence
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from services.loader.codec import manifest_from_json
 from services.loader.quota.codec import kept_from_proto, kept_to_proto
 from services.loader.quota.keeper import Term
+from services.loader.work import Link
 from transload.v1 import ledger_service_pb2
 from transload.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
@@ -47,8 +48,9 @@ class LedgerClient:
         shared_calls: Sequence[ledger_service_pb2.TargetCall],
         *,
         request_id: str,
+        moves: Sequence[ledger_service_pb2.TargetMove] = (),
     ) -> bool:
-        """Stores outcomes; answers whether the batch is final. Raises UnavailableError."""
+        """Stores outcomes and merges; answers whether the batch is final. Raises UnavailableError."""
         response = await self._stub.SettleBatch(
             ledger_service_pb2.SettleBatchRequest(
                 migration_id=batch.migration_id,
@@ -58,6 +60,7 @@ class LedgerClient:
                 outcomes=outcomes,
                 request_id=request_id,
                 shared_calls=shared_calls,
+                moves=moves,
             )
         )
         return response.is_final
@@ -67,6 +70,12 @@ class LedgerClient:
         request = ledger_service_pb2.LookupTargetsRequest(migration_id=migration_id, target_entity=target_entity, target_ids=target_ids)
         response = await self._stub.LookupTargets(request)
         return {target.target_id: target.key for target in response.targets}
+
+    async def links_to(self, migration_id: str, target_entity: str, target_ids: Sequence[str]) -> Sequence[Link]:
+        """Answers some records that were loaded with a link to each of the target ids."""
+        request = ledger_service_pb2.ListLinksRequest(migration_id=migration_id, target_entity=target_entity, target_ids=target_ids)
+        response = await self._stub.ListLinks(request)
+        return [Link(link.target_id, link.from_target_entity, link.from_target_id, link.field) for link in response.links]
 
     async def manifest(self, manifest_digest: str) -> Manifest:
         """Answers what the loader needs of a manifest; kept, as it never changes."""

@@ -1,24 +1,74 @@
 """The three-way comparison: what we loaded last, what the source says now, what stands in Pipedrive now (L-11).
 
 For every field: the source did not change it → left alone, whatever a person made of it. The source changed it and nobody else did → changed. Both
-changed it to the same → nothing to do. Both changed it differently → a conflict, for the policy or a person.
+changed it to the same → nothing to do. Both changed it differently → a conflict, which the field's policy or a person decides. What the source says
+is compared with what it said last, which is what we loaded, or for a field in which a person's value stands by decision, what was declined then: a
+decision holds until the source changes the field again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from services.loader.canonical import CUSTOM, CUSTOM_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from services.loader.canonical import Image
     from services.loader.entities.base import Entity
 
-POLICY_SOURCE = "source"
-POLICY_TARGET = "target"
+POLICY_SOURCE: Final = "source"
+POLICY_TARGET: Final = "target"
+ASK: Final = "ask"
+BY_POLICY: Final = "policy"
+BY_PERSON: Final = "person"
+WHOLE: Final = ""
+"""Stands for the record as a whole among fields: it was deleted in Pipedrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who decides a conflict.
+
+    Attributes:
+        default: `source` or `target`; anything else: a person is asked.
+        fields: the same by field, where it differs.
+        asked: fields a person was asked about, and what stood in Pipedrive then.
+        decision: what the person said to them; empty: nothing yet.
+    """
+
+    default: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    decision: str = ""
+
+    def decide(self, name: str, now: Any) -> tuple[str, str]:
+        """Answers `source`, `target` or `ask`, and by whom. A person's word holds for the value that was shown, not for a later one."""
+        if self.decision and name in self.asked and self.asked[name] == now:
+            return self.decision, BY_PERSON
+        word = self.fields.get(name, self.default)
+        return (word if word in {POLICY_SOURCE, POLICY_TARGET} else ASK), BY_POLICY
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A field changed on both sides.
+
+    Attributes:
+        name: the field; empty: the whole record.
+        word: `ask`, `source` or `target`.
+        by: `policy` or `person`.
+        source: what the source says, canonical; None: nothing.
+        target: what stood in Pipedrive, canonical; None: nothing.
+    """
+
+    name: str
+    word: str
+    by: str
+    source: Any
+    target: Any
 
 
 @dataclass(slots=True)
@@ -31,6 +81,9 @@ class Merge:
         image: what is ours in Pipedrive afterwards.
         conflicts: fields changed on both sides that nobody has decided on.
         stuck: fields the API cannot clear; they keep the old value.
+        asked: the fields in `conflicts`, and what stands in Pipedrive.
+        declined: fields in which a person's value stands, and what the source says.
+        decisions: every field changed on both sides, and what is done with it.
     """
 
     changes: dict[str, Any] = field(default_factory=dict)
@@ -38,9 +91,58 @@ class Merge:
     image: Image = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    asked: dict[str, Any] = field(default_factory=dict)
+    declined: dict[str, Any] = field(default_factory=dict)
+    decisions: list[Conflict] = field(default_factory=list)
 
 
-def merge(entity: Entity, *, last: Image, payload: Mapping[str, Any], actual: Image, policy: str) -> Merge:
+@dataclass(slots=True)
+class _Sides:
+    """One comparison on its way."""
+
+    entity: Entity
+    last: Image
+    declined: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    wanted: Image
+    actual: Image
+    policy: Policy
+    result: Merge = field(default_factory=Merge)
+
+    def keep(self, name: str) -> None:
+        """Leave a field as it stands, ours or a person's."""
+        if name in self.declined:
+            self.result.declined[name] = self.declined[name]
+        elif self.last.get(name) is not None:
+            self.result.image[name] = self.last[name]
+
+    def yield_to(self, name: str, word: str, by: str) -> None:
+        """Leave a field to the person who changed it, or to one who is asked."""
+        now, new = self.actual.get(name), self.wanted.get(name)
+        self.result.decisions.append(Conflict(name, word, by, new, now))
+        if word == POLICY_TARGET:
+            self.result.declined[name] = new
+            return
+        self.result.conflicts.append(name)
+        self.result.asked[name] = now
+        self.keep(name)
+
+    def change(self, name: str) -> None:
+        """Write a field."""
+        new, now = self.wanted.get(name), self.actual.get(name)
+        if new is None and not self.entity.can_clear(name, self.wanted):
+            self.result.stuck.append(name)
+            self.keep(name)
+            return
+        self.result.changes[name] = None if new is None else api_value(self.payload, name)
+        self.result.before[name] = now
+        if new is not None:
+            self.result.image[name] = new
+
+
+def merge(
+    entity: Entity, *, last: Image, payload: Mapping[str, Any], actual: Image, policy: Policy, declined: Mapping[str, Any] | None = None
+) -> Merge:
     """Compares field by field.
 
     Args:
@@ -48,31 +150,66 @@ def merge(entity: Entity, *, last: Image, payload: Mapping[str, Any], actual: Im
         last: image of what we loaded last; fields missing in it were never ours.
         payload: what the source says now, references resolved.
         actual: image of what stands in Pipedrive.
-        policy: `source` or `target` decides conflicts; empty: they are reported.
+        policy: decides conflicts.
+        declined: fields in which a person's value stands, and what the source said then.
     """
-    wanted = entity.image(payload)
-    result = Merge()
-    for name in sorted(wanted.keys() | last.keys()):
-        old, new, now = last.get(name), wanted.get(name), actual.get(name)
-        if new == old or name in entity.create_only:
-            _keep(result.image, name, old)
-        elif new == now:
-            _keep(result.image, name, new)
-        elif now != old and policy != POLICY_SOURCE:
-            # With policy `target` the person's value stands, and the field is ours no more.
-            if policy != POLICY_TARGET:
-                result.conflicts.append(name)
-        elif new is None and not entity.can_clear(name, wanted):
-            result.stuck.append(name)
-            _keep(result.image, name, old)
+    sides = _Sides(entity, last, declined or {}, payload, entity.image(payload), actual, policy)
+    for name in sorted(sides.wanted.keys() | last.keys() | sides.declined.keys()):
+        _compare(sides, name)
+    _respect_companions(sides)
+    return sides.result
+
+
+def _compare(sides: _Sides, name: str) -> None:
+    is_declined = name in sides.declined
+    said, new, now = sides.declined[name] if is_declined else sides.last.get(name), sides.wanted.get(name), sides.actual.get(name)
+    if new == said or name in sides.entity.create_only:
+        sides.keep(name)
+    elif new == now:
+        if new is not None:
+            sides.result.image[name] = new
+    elif is_declined or now != sides.last.get(name):
+        word, by = sides.policy.decide(name, now)
+        if word == POLICY_SOURCE:
+            sides.result.decisions.append(Conflict(name, word, by, new, now))
+            sides.change(name)
         else:
-            result.changes[name] = None if new is None else api_value(payload, name)
-            result.before[name] = now
-            _keep(result.image, name, new)
-    return result
+            sides.yield_to(name, word, by)
+    else:
+        sides.change(name)
 
 
-def fill(entity: Entity, *, payload: Mapping[str, Any], actual: Image, policy: str) -> Merge:
+def _respect_companions(sides: _Sides) -> None:
+    """A field that Pipedrive takes only together with another must not carry that one over a person's value: both are decided as one."""
+    result = sides.result
+    for name in [name for name in sides.entity.companions if name in result.changes]:
+        other = sides.entity.companions[name]
+        wanted, now = sides.wanted.get(other), sides.actual.get(other)
+        if other in result.changes or wanted is None or wanted == now:
+            continue
+        words = [sides.policy.decide(name, sides.actual.get(name)), sides.policy.decide(other, now)]
+        word, by = next((one for one in words if one[0] != POLICY_SOURCE), words[0])
+        if word == POLICY_SOURCE:
+            _forget(result, other)
+            result.decisions.append(Conflict(other, word, by, wanted, now))
+            sides.change(other)
+            continue
+        _forget(result, name)
+        result.changes.pop(name, None)
+        result.before.pop(name, None)
+        result.image.pop(name, None)
+        sides.yield_to(name, word, by)
+
+
+def _forget(result: Merge, name: str) -> None:
+    """Takes back what was decided on a field."""
+    result.decisions = [one for one in result.decisions if one.name != name]
+    result.conflicts = [one for one in result.conflicts if one != name]
+    result.asked.pop(name, None)
+    result.declined.pop(name, None)
+
+
+def fill(entity: Entity, *, payload: Mapping[str, Any], actual: Image, policy: Policy) -> Merge:
     """Compares with a record that was there before us: empty fields are filled, others are changed only by policy `source`."""
     wanted = entity.image(payload)
     result = Merge()
@@ -82,10 +219,13 @@ def fill(entity: Entity, *, payload: Mapping[str, Any], actual: Image, policy: s
             continue
         if new == now:
             result.image[name] = new
-        elif now is None or policy == POLICY_SOURCE:
+        elif now is None or policy.decide(name, now)[0] == POLICY_SOURCE:
             result.changes[name] = api_value(payload, name)
             result.before[name] = now
             result.image[name] = new
+        else:
+            # What was there stays, and is asked about only when the source changes the field.
+            result.declined[name] = new
     return result
 
 
@@ -105,13 +245,13 @@ def restore(entity: Entity, *, before: Mapping[str, Any], last: Image, actual: I
     return result
 
 
+def names_of(fields: Iterable[str]) -> str:
+    """Writes fields for people."""
+    return ", ".join(name or "the record" for name in fields)
+
+
 def api_value(payload: Mapping[str, Any], name: str) -> Any:
     """Answers a field's value as the payload has it."""
     if name.startswith(CUSTOM_PREFIX):
         return (payload.get(CUSTOM) or {}).get(name.removeprefix(CUSTOM_PREFIX))
     return payload.get(name)
-
-
-def _keep(image: Image, name: str, value: Any) -> None:
-    if value is not None:
-        image[name] = value

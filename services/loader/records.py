@@ -1,21 +1,20 @@
-"""Loading records with an id of their own: create, update by three-way comparison, match with what is there, resolve what is in doubt."""
+"""Loading records with an id of their own: create, match with what is there, resolve what is in doubt; updates are in `updates`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
 from contextlib import aclosing
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.canonical import canonical_json
 from services.common.errors import TargetRejectedError
 from services.loader.attempts import failure, parked
-from services.loader.entities.file import FILE, staged_digest, upload_body
+from services.loader.entities.file import FILE
 from services.loader.entities.line_item import BULK_FROM, BULK_MAX, LINE_ITEM
 from services.loader.entities.organization_relation import ORGANIZATION_RELATION
-from services.loader.merge import POLICY_SOURCE, POLICY_TARGET, Merge, fill, merge
+from services.loader.merge import fill
 from services.loader.pipedrive.errors import GoneError
 from services.loader.work import Action, Outcome, Result
 
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from services.loader.attempts import Attempts
     from services.loader.doubt import Doubt
     from services.loader.entities.base import Entity, Found
-    from services.loader.work import Batch, FileStore, Work
+    from services.loader.updates import Updates
+    from services.loader.work import Batch, Work
 
 MATCH: Final = "$match"
 # Rounds of "list, then create what is absent" within one delivery. A record that fails so often in a row while others pass is not unlucky:
@@ -33,16 +33,15 @@ MATCH: Final = "$match"
 _DOUBT_ROUNDS: Final = 6
 # Deliveries with all their rounds, when nothing passes at all, before a person is asked.
 _FAILED_DELIVERIES_MAX: Final = 5
-_FILE_LOOKBACK: Final = timedelta(hours=1)
 
 
 class Records:
     """Loads products, organizations, relations, persons, deals, line items, activities, notes and files."""
 
-    def __init__(self, *, attempts: Attempts, doubt: Doubt, files: FileStore) -> None:
+    def __init__(self, *, attempts: Attempts, doubt: Doubt, updates: Updates) -> None:
         self._attempts = attempts
         self._doubt = doubt
-        self._files = files
+        self._updates = updates
         # Deliveries in which a record failed all its rounds, by key; only records Pipedrive fails on are in it.
         self._failures: dict[str, int] = {}
 
@@ -50,7 +49,7 @@ class Records:
         """Decides every record of the batch."""
         await self._match(entity, batch, [work for work in batch.open(Action.CREATE) if work.body.get(MATCH)])
         await self._create(entity, batch, batch.open(Action.CREATE))
-        await self._update(entity, batch, batch.open(Action.UPDATE))
+        await self._updates.update(entity, batch)
         await self.settle_doubts(entity, batch)
 
     async def settle_doubts(self, entity: Entity, batch: Batch) -> None:
@@ -115,16 +114,9 @@ class Records:
 
     def _upload(self, batch: Batch) -> Any:
         async def act(work: Work) -> Outcome:
-            return created(FILE, work, await self._send_file(batch, work))
+            return created(FILE, work, await self._updates.send_file(batch, work))
 
         return act
-
-    async def _send_file(self, batch: Batch, work: Work) -> Found:
-        # The first bytes are fetched before the call: a file that is not in staging must not leave a half-sent upload in doubt.
-        async with aclosing(self._files.read_file(staged_digest(work.body))) as stream:  # type: ignore[type-var]
-            await anext(stream, None)
-        answer = await batch.client.call("files.create", work.context, body=upload_body(work.body, self._files.read_file))
-        return FILE.created(answer.data)
 
     async def _create_lines(self, batch: Batch, works: Sequence[Work]) -> None:
         """Puts products on deals: one deal's lines in their order, in bulk where that is not dearer; several deals at a time."""
@@ -167,88 +159,17 @@ class Records:
 
     async def _link(self, entity: Entity, batch: Batch, work: Work, found: Found) -> Outcome:
         payload = entity.body(work.body)
-        result = fill(entity, payload=payload, actual=found.image, policy=work.conflict_policy)
+        result = fill(entity, payload=payload, actual=found.image, policy=work.policy)
         if result.changes:
             await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, payload))
-        return Outcome(Result.MATCHED, found.target_id, image=result.image, pre_image=result.before or None, parent_target_id=found.parent_id)
-
-    async def _update(self, entity: Entity, batch: Batch, works: list[Work]) -> None:
-        if not works or batch.stop is not None:
-            return
-        try:
-            if entity is FILE:
-                await self._replace_files(batch, works)
-                return
-            actual = await self._read(entity, batch, works)
-        except Exception as error:  # noqa: BLE001 - sorted in `failure`
-            outcome = failure(batch, error)
-            for work in works:
-                work.outcome = outcome
-            return
-
-        async def act(work: Work) -> Outcome:
-            found = actual.get(work.target_id)
-            if found is None:
-                return await self._update_gone(entity, batch, work)
-            return await self._update_one(entity, batch, work, found)
-
-        await self._attempts.each(batch, works, act)
-
-    @staticmethod
-    async def _read(entity: Entity, batch: Batch, works: Sequence[Work]) -> dict[str, Found]:
-        if entity is not LINE_ITEM:
-            return await entity.read(batch.client, batch.shared, [work.target_id for work in works])
-        deals = sorted({work.parent_target_id or str(work.body.get("deal_id") or "") for work in works} - {""})
-        found: dict[str, Found] = {}
-        async for page in LINE_ITEM.of_deals(batch.client, batch.shared, deals):
-            found.update({line.target_id: line for line in page})
-        return found
-
-    @staticmethod
-    async def _update_one(entity: Entity, batch: Batch, work: Work, found: Found) -> Outcome:
-        payload = {name: value for name, value in work.body.items() if not name.startswith("$")}
-        result = merge(entity, last=work.last_image, payload=payload, actual=found.image, policy=work.conflict_policy)
-        if result.conflicts:
-            fields = ", ".join(result.conflicts)
-            return Outcome(
-                Result.WAITING,
-                work.target_id,
-                image=work.last_image,
-                reason="CONFLICT",
-                message=f"changed in the source and in Pipedrive since it was loaded: {fields}; decide which side is right",
-                parent_target_id=found.parent_id,
-            )
-        if result.changes:
-            await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, payload))
-        return _updated(work, found, result)
-
-    @staticmethod
-    async def _update_gone(entity: Entity, batch: Batch, work: Work) -> Outcome:
-        if work.conflict_policy == POLICY_SOURCE:
-            return created(entity, work, await entity.create(batch.client, work.context, work.body))
-        if work.conflict_policy == POLICY_TARGET:
-            return Outcome(Result.UNCHANGED, work.target_id, image=work.last_image, message="deleted in Pipedrive; stays deleted by decision")
         return Outcome(
-            Result.WAITING,
-            work.target_id,
-            image=work.last_image,
-            reason="CONFLICT",
-            message="changed in the source, but deleted in Pipedrive since it was loaded; decide whether it is created again",
+            Result.MATCHED,
+            found.target_id,
+            image=result.image,
+            pre_image=result.before or None,
+            parent_target_id=found.parent_id,
+            declined=result.declined,
         )
-
-    async def _replace_files(self, batch: Batch, works: list[Work]) -> None:
-        """A file's content cannot be changed: the new version goes up, then the old one goes.
-
-        Safe to repeat: a new version that went up before a crash is looked for first.
-        """
-        uploaded = await self._doubt.resolve(FILE, batch, works, lookback=_FILE_LOOKBACK, exclude=frozenset(work.target_id for work in works))
-
-        async def act(work: Work) -> Outcome:
-            new = uploaded.get(work.key) or await self._send_file(batch, work)
-            await FILE.delete(batch.client, work.context, work.target_id)
-            return Outcome(Result.UPDATED, new.target_id, image=FILE.image(work.body))
-
-        await self._attempts.each(batch, works, act)
 
 
 async def _put_on_deal(batch: Batch, works: Sequence[Work]) -> None:
@@ -282,22 +203,6 @@ def created(entity: Entity, work: Work, found: Found) -> Outcome:
     elif entity is ORGANIZATION_RELATION:
         parent = parent or str(work.body.get("rel_owner_org_id") or "")
     return Outcome(Result.CREATED, found.target_id, image=entity.image(work.body), parent_target_id=parent)
-
-
-def _updated(work: Work, found: Found, result: Merge) -> Outcome:
-    before = None
-    if work.pre_image:
-        # A record that was there before us: fields we touch for the first time are remembered too.
-        before = result.before | work.pre_image
-    return Outcome(
-        Result.UPDATED if result.changes else Result.UNCHANGED,
-        work.target_id,
-        image=result.image,
-        pre_image=before,
-        parent_target_id=found.parent_id or work.parent_target_id,
-        flag_reason="TARGET_REJECTED" if result.stuck else "",
-        message=f"Pipedrive's API cannot clear {', '.join(result.stuck)}; the old value stands" if result.stuck else "",
-    )
 
 
 def _is_doubtful(work: Work) -> bool:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.loader.attempts import Attempts
+from services.loader.attempts import Attempts, failure
 from services.loader.definitions import Definitions
 from services.loader.doubt import Doubt
 from services.loader.entities import NAMED_ENTITIES, RECORD_ENTITIES
 from services.loader.owners import Owners
 from services.loader.records import Records
+from services.loader.removal import spare_edited
+from services.loader.survivors import Survivors
 from services.loader.undo import Undo
+from services.loader.updates import Updates
 from services.loader.values import DealValues
 from services.loader.work import Action, Outcome, Result
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from services.common.clock import Clock
     from services.loader.work import Batch, FileStore, LedgerPort
 
@@ -31,7 +36,9 @@ class Upsert:
         attempts = Attempts(in_flight_max=in_flight_max)
         doubt = Doubt(ledger=ledger, clock=clock, grace_seconds=grace_seconds, margin_seconds=margin_seconds)
         self.unsettled = doubt.unsettled
-        self._records = Records(attempts=attempts, doubt=doubt, files=files)
+        self._survivors = Survivors(ledger=ledger, clock=clock, margin_seconds=margin_seconds)
+        updates = Updates(attempts=attempts, doubt=doubt, files=files, survivors=self._survivors)
+        self._records = Records(attempts=attempts, doubt=doubt, updates=updates)
         self._definitions = Definitions(attempts=attempts, doubt=doubt, ledger=ledger)
         self._owners = Owners(attempts=attempts, ledger=ledger)
         self._values = DealValues(attempts=attempts)
@@ -41,6 +48,7 @@ class Upsert:
         """Decides the records; `batch.stop` says why some were not tried. Call it, and settle, within `unsettled(batch)`."""
         _hold_back_orphans(batch)
         if batch.is_undo:
+            await spare_edited(batch)
             await self._undo.undo(batch)
         else:
             await self._load(batch)
@@ -48,6 +56,16 @@ class Upsert:
             # Only what stopped the batch leaves records undecided; what was in doubt before stays so.
             is_doubtful = work.action is Action.IN_DOUBT
             work.outcome = Outcome(Result.UNKNOWN, reason="IN_DOUBT") if is_doubtful else Outcome(Result.NOT_TRIED)
+
+    async def follow_references(self, batch: Batch) -> Mapping[str, str]:
+        """Answers key → id of records referred to that people have merged into others since. `batch.stop` is set when Pipedrive cannot be asked."""
+        if not batch.referred:
+            return {}
+        try:
+            return await self._survivors.refer(batch)
+        except Exception as error:  # noqa: BLE001 - sorted in `failure`
+            failure(batch, error)
+            return {}
 
     async def _load(self, batch: Batch) -> None:
         entity = batch.target_entity

@@ -8,7 +8,7 @@ from services.loader import canonical
 from services.loader.attempts import failure
 from services.loader.entities.deal import DEAL
 from services.loader.entities.line_item import LINE_ITEM
-from services.loader.merge import POLICY_SOURCE, POLICY_TARGET
+from services.loader.merge import POLICY_SOURCE, POLICY_TARGET, Conflict
 from services.loader.work import Action, Outcome, Result
 
 if TYPE_CHECKING:
@@ -63,13 +63,19 @@ async def _decide(batch: Batch, work: Work, found: Found | None, *, is_edited: b
     changes = {name: value for name, value in wanted.items() if actual.get(name) != value}
     if not changes:
         return Outcome(Result.UNCHANGED, deal_id, image=wanted)
-    if is_edited and work.conflict_policy == POLICY_TARGET:
-        return Outcome(Result.UNCHANGED, deal_id, image={}, message="the value a person gave the deal stands by decision")
-    if is_edited and work.conflict_policy != POLICY_SOURCE:
-        message = "the deal's value was changed in the source and by a person in Pipedrive since it was loaded; decide which side is right"
-        return Outcome(Result.WAITING, deal_id, image=work.last_image, reason="CONFLICT", message=message)
+    told: tuple[Conflict, ...] = ()
+    if is_edited:
+        word, by = work.policy.decide("value", actual.get("value"))
+        told = (Conflict("value", word, by, wanted.get("value"), actual.get("value")),)
+        if word == POLICY_TARGET:
+            message = "the value a person gave the deal stands by decision"
+            return Outcome(Result.UNCHANGED, deal_id, image={}, message=message, conflicts=told)
+        if word != POLICY_SOURCE:
+            message = "the deal's value was changed in the source and by a person in Pipedrive since it was loaded; decide which side is right"
+            asked = {"value": actual.get("value")}
+            return Outcome(Result.WAITING, deal_id, image=work.last_image, reason="CONFLICT", message=message, conflicts=told, asked=asked)
     await DEAL.update(batch.client, work.context, found, changes)
-    return Outcome(Result.UPDATED, deal_id, image=wanted)
+    return Outcome(Result.UPDATED, deal_id, image=wanted, conflicts=told)
 
 
 async def _edited(batch: Batch, works: Sequence[Work], deals: Mapping[str, Found]) -> set[str]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from services.common.keys import RecordKey
+from services.loader.merge import Conflict, Policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -44,6 +45,7 @@ class Result(StrEnum):
     DELETED = "DELETED"
     RESTORED = "RESTORED"
     KEPT = "KEPT"
+    GONE = "GONE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ class Outcome:
     stuck_fields: tuple[str, ...] = ()
     is_answered: bool = False
     """Of an unknown outcome: Pipedrive is done with the request, whatever it did."""
+    conflicts: Sequence[Conflict] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    declined: Mapping[str, Any] = field(default_factory=dict)
+    is_partly_done: bool = False
 
 
 @dataclass(slots=True)
@@ -78,7 +84,10 @@ class Work:
         last_image: what we loaded last.
         pre_image: the fields we changed, before we did; with explicit nulls.
         intent_time: when the open intent was written, for in doubt.
-        conflict_policy: `source`, `target` or empty.
+        policy: decides fields changed on both sides.
+        declined: fields in which a person's value stands, and what the source said then.
+        guards_edits: of a delete: only when nobody changed the record since.
+        load_time: when what stands in Pipedrive was settled last.
         parent_target_id: id of the record it hangs on.
         group: records of one group go in one call.
         missing: keys of references that could not be resolved.
@@ -95,7 +104,10 @@ class Work:
     last_image: Image = field(default_factory=dict)
     pre_image: dict[str, Any] = field(default_factory=dict)
     intent_time: datetime | None = None
-    conflict_policy: str = ""
+    policy: Policy = field(default_factory=Policy)
+    declined: dict[str, Any] = field(default_factory=dict)
+    guards_edits: bool = False
+    load_time: datetime | None = None
     parent_target_id: str = ""
     group: str = ""
     missing: tuple[str, ...] = ()
@@ -113,6 +125,35 @@ class Work:
         return RecordKey.parse(self.key)
 
 
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """A record in Pipedrive that records of a batch refer to."""
+
+    target_entity: str
+    target_id: str
+    load_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A record that a person merged into another; `evidence` is how it was found out: `answered_id`, `external_id` or `links`."""
+
+    target_entity: str
+    from_target_id: str
+    to_target_id: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A record that was loaded with a link to another."""
+
+    target_id: str
+    from_target_entity: str
+    from_target_id: str
+    field: str
+
+
 @dataclass(slots=True)
 class Batch:
     """A batch on its way.
@@ -127,6 +168,8 @@ class Batch:
         shared: context of calls made for the batch as a whole.
         started: monotonic time it was begun.
         reference_ids: resolved references: key → target id.
+        referred: records referred to that may have been merged or deleted since, by key.
+        moves: merges that were found out.
         stop: what stopped it; records not done by then are not tried.
         deletes_edited: undo: what people edited is deleted, too.
         look_age: undo: seconds since the ledger compared these records with what was loaded; None: it did not.
@@ -141,6 +184,8 @@ class Batch:
     shared: CallContext
     started: float
     reference_ids: Mapping[str, str]
+    referred: Mapping[str, Referred] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
     stop: TransloadError | None = None
     deletes_edited: bool = False
     look_age: float | None = None
@@ -155,6 +200,10 @@ class LedgerPort(Protocol):
 
     async def known_targets(self, migration_id: str, target_entity: str, target_ids: Sequence[str]) -> Mapping[str, str]:
         """Answers target id → key of those that belong to records."""
+        ...
+
+    async def links_to(self, migration_id: str, target_entity: str, target_ids: Sequence[str]) -> Sequence[Link]:
+        """Answers some records that were loaded with a link to each of the target ids."""
         ...
 
     async def manifest(self, manifest_digest: str) -> Manifest:

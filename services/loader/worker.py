@@ -20,7 +20,7 @@ from services.common.errors import (
     TransloadError,
     UnauthorizedError,
 )
-from services.loader.codec import batch_from_proto, calls_to_proto, outcome_to_proto
+from services.loader.codec import batch_from_proto, calls_to_proto, move_to_proto, outcome_to_proto
 from services.loader.hands import Hands
 from services.loader.pipedrive.client import CallContext
 from services.loader.pipedrive.errors import ClaimExpiredError, OutcomeUnknownError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from services.loader.targets import Targets
     from services.loader.upsert import Upsert
     from services.loader.work import Batch
-    from transload.v1.ledger_service_pb2 import BeginBatchResponse, RecordOutcome, TargetCall
+    from transload.v1.ledger_service_pb2 import BeginBatchResponse, RecordOutcome, TargetCall, TargetMove
 
 _LOG = telemetry.get_logger(__name__)
 
@@ -62,8 +62,16 @@ class BatchLedger(Protocol):
         """Claims the records of a batch."""
         ...
 
-    async def settle(self, batch: MappedBatch, outcomes: Sequence[RecordOutcome], shared_calls: Sequence[TargetCall], *, request_id: str) -> bool:
-        """Stores outcomes."""
+    async def settle(
+        self,
+        batch: MappedBatch,
+        outcomes: Sequence[RecordOutcome],
+        shared_calls: Sequence[TargetCall],
+        *,
+        request_id: str,
+        moves: Sequence[TargetMove] = (),
+    ) -> bool:
+        """Stores outcomes, and merges that were found out."""
         ...
 
     async def report_target(
@@ -200,13 +208,21 @@ class LoadWorker:
             await self._tell(response.connection, reason=error.reason, message=error.message)
             return RateLimitedError(error.message, retry_after_seconds=_LOOK_AGAIN_SECONDS, reason=error.reason)
         batch = batch_from_proto(message, response, client=client, context=context, started=started)
+        moved = await self._upsert.follow_references(batch)
+        if moved:
+            for key, target_id in moved.items():
+                response.reference_ids[key] = target_id
+            referred = batch
+            batch = batch_from_proto(message, response, client=client, context=context, started=started)
+            batch.moves, batch.stop = referred.moves, referred.stop
         with self._upsert.unsettled(batch):
             await self._upsert.apply(batch)
             outcomes = [outcome_to_proto(work, work.outcome) for work in batch.works if work.outcome is not None]
             is_held = any(work.action is Action.HELD for work in batch.works)
             is_final = True
             if outcomes or not is_held:
-                is_final = await self._settle(message, outcomes, calls_to_proto(batch.shared.log))
+                moves = [move_to_proto(move) for move in dict.fromkeys(batch.moves)]
+                is_final = await self._settle(message, outcomes, calls_to_proto(batch.shared.log), moves)
         _LOG.info(
             "batch.settled",
             migration_id=message.migration_id,
@@ -217,7 +233,7 @@ class LoadWorker:
         await self._report(response.connection, batch)
         return self._next(batch, is_held=is_held, is_final=is_final)
 
-    async def _settle(self, message: MappedBatch, outcomes: list[RecordOutcome], calls: list[TargetCall]) -> bool:
+    async def _settle(self, message: MappedBatch, outcomes: list[RecordOutcome], calls: list[TargetCall], moves: list[TargetMove]) -> bool:
         """Settles, for a while also past an outage of the ledger: what is not settled has to be found out again by listing.
 
         Answers whether nothing of the batch is open.
@@ -225,10 +241,10 @@ class LoadWorker:
         request_id = str(uuid.uuid4())
         for attempt in range(1, _SETTLES_MAX):
             try:
-                return await self._ledger.settle(message, outcomes, calls, request_id=request_id)
+                return await self._ledger.settle(message, outcomes, calls, request_id=request_id, moves=moves)
             except TransientError:
                 await self._clock.sleep(self._backoff.delay_seconds(attempt))
-        return await self._ledger.settle(message, outcomes, calls, request_id=request_id)
+        return await self._ledger.settle(message, outcomes, calls, request_id=request_id, moves=moves)
 
     @staticmethod
     def _next(batch: Batch, *, is_held: bool, is_final: bool) -> TransloadError | None:
@@ -240,6 +256,9 @@ class LoadWorker:
             return batch.stop
         if any(work.outcome is not None and work.outcome.result is Result.UNKNOWN for work in batch.works):
             return OutcomeUnknownError("some outcomes are not known yet")
+        if any(work.outcome is not None and work.outcome.result is Result.GONE for work in batch.works):
+            # Created again under a claim of its own, with its intent written first.
+            return ClaimExpiredError("records that were deleted in Pipedrive are created again")
         if is_held:
             return ClaimHeldError("another loader has some records of this batch")
         # The ledger knows better than we do, e.g. that an object we found belongs to a twin.

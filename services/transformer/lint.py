@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
 from services.transformer.context import Context, RecordProblem
+from services.transformer.delta import entity_problem, field_problem
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.rules import property_values, skip_reason
@@ -53,6 +54,7 @@ def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, 
     findings = _Findings()
     _check_schema(mapping, findings)
     _check_targets(mapping, findings)
+    _check_delta(mapping, findings)
     _check_remarks(mapping, findings)
     try:
         plan = MappingPlan(mapping)
@@ -70,6 +72,19 @@ def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, 
 def has_errors(findings: Iterable[pb.MappingFinding]) -> bool:
     """Say whether a mapping with these findings must not be confirmed."""
     return any(finding.severity == _ERROR for finding in findings)
+
+
+def _check_delta(mapping: Mapping, findings: _Findings) -> None:
+    for entity, own in mapping.delta.entities.items():
+        path = f"delta.entities.{entity}"
+        problem = entity_problem(entity)
+        if problem:
+            findings.add(_ERROR, path, problem, "L-11")
+            continue
+        for name in own.fields:
+            problem = field_problem(mapping, entity, name)
+            if problem:
+                findings.add(_ERROR, f"{path}.fields.{name}", problem, "L-11")
 
 
 def _check_schema(mapping: Mapping, findings: _Findings) -> None:

@@ -275,6 +275,32 @@ class Policies(_Model):
     phone_region: str | None = None
 
 
+ConflictWord: TypeAlias = Literal["ask", "source", "target"]
+DeletionWord: TypeAlias = Literal["keep", "flag", "ask", "delete"]
+
+
+class EntityDelta(_Model):
+    """What a target entity does differently in deltas."""
+
+    conflicts: ConflictWord | None = None
+    deletions: DeletionWord | None = None
+    fields: dict[str, ConflictWord] = {}
+    """Who decides on single fields: fields as Pipedrive names them, or ids of custom fields."""
+
+
+class Delta(_Model):
+    """What deltas do with fields that changed in the source and in Pipedrive, and with records the source has no more.
+
+    Deltas alone go by it, so it is no part of the mapping's digest: changing it takes no confirmation and no approval back.
+    """
+
+    conflicts: ConflictWord | None = None
+    """None: as the migration's option says."""
+    deletions: DeletionWord | None = None
+    """None: flag."""
+    entities: dict[str, EntityDelta] = {}
+
+
 class Owner(_Model):
     """A source user, and the e-mail by which the Pipedrive user is found."""
 
@@ -347,6 +373,7 @@ class Mapping(_Model):
     source: str
     title: str = ""
     policies: Policies = Policies()
+    delta: Delta = Delta()
     collections: dict[str, str] = {}
     """Names in the source's addresses to entities."""
     links: dict[str, LinkRule] = {}
@@ -360,8 +387,8 @@ class Mapping(_Model):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the mapping in canonical form: layout and comments do not count."""
-        return digest_of(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        """SHA-256 (hex) of the mapping in canonical form: layout and comments do not count, nor does `delta`, which changes no mapped record."""
+        return digest_of(self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"delta"}))
 
 
 def merge(base: Any, layer: Any) -> Any:

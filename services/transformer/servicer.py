@@ -11,6 +11,7 @@ from services.common.canonical import canonical_json, digest
 from services.common.errors import InvalidRequestError, MappingError
 from services.transformer import exports, load_plan, profile, sample
 from services.transformer.compile import compile_schema, dispositions
+from services.transformer.delta import compile_policy
 from services.transformer.lint import lint
 from services.transformer.mapping import connector_mapping_text, load_mapping
 from services.transformer.preview import preview
@@ -74,7 +75,11 @@ class TransformerServicer(TransformerServiceServicer):
         """List what a mapping needs in Pipedrive."""
         del context
         mapping = load_mapping(request.mapping_yaml)
-        return pb.CompileSchemaResponse(records=compile_schema(mapping), dispositions=dispositions(mapping))
+        return pb.CompileSchemaResponse(
+            records=compile_schema(mapping),
+            dispositions=dispositions(mapping),
+            delta_policy=compile_policy(mapping, conflicts=request.conflicts, deletions=request.deletions),
+        )
 
     async def ProfileSource(  # noqa: N802
         self, request: pb.ProfileSourceRequest, context: aio.ServicerContext[Any, Any]

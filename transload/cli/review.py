@@ -40,7 +40,7 @@ def list_(
 def resolve(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of review items.")] = None,
     *,
-    with_: Annotated[str, typer.Option("--with", help="retry, skip, without_reference, keep_target, use_source or accept.")],
+    with_: Annotated[str, typer.Option("--with", help="retry, skip, without_reference, keep_target, use_source, delete or accept.")],
     reason: Annotated[str, typer.Option("--reason", help="Instead of ids: all open items of this reason.")] = "",
     migration: MigrationOption = "",
     address: AddressOption = "",

@@ -116,6 +116,22 @@ def start(
 
 def delta(
     *,
+    conflicts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--conflicts",
+            metavar="POLICY",
+            help="For this delta only: source, target or ask for what changed on both sides; also deal=source, deal.title=target. Can be repeated.",
+        ),
+    ] = None,
+    deletions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--deletions",
+            metavar="POLICY",
+            help="For this delta only: keep, flag, ask or delete what the source has no more; also deal=delete. Can be repeated.",
+        ),
+    ] = None,
     rolled_back: Annotated[bool, typer.Option("--rolled-back", help="Also load again what a partial rollback took back.")] = False,
     migration: MigrationOption = "",
     wait: WaitOption = True,
@@ -123,12 +139,23 @@ def delta(
     actor: ActorOption = "",
     json_output: JsonOption = False,
 ) -> None:
-    """Pick up what changed in the source, and what was resolved in review (L-11)."""
+    """Pick up what changed in the source, and what was resolved in review (L-11). As often as wanted."""
 
-    async def start(client: Client, migration_id: str) -> pb.Run:
-        return await client.run_delta(migration_id, includes_rolled_back=rolled_back)
+    async def act() -> None:
+        async with connect_migration(migration, address, actor) as (client, migration_id):
+            done = await follow(
+                client,
+                migration_id,
+                lambda c, m: c.run_delta(m, conflicts=conflicts or (), deletions=deletions or (), includes_rolled_back=rolled_back),
+                is_waiting=wait,
+                json_output=json_output,
+            )
+        if wait and not json_output:
+            output.stdout.print(views.results_table(done.latest_run))
+            if any(result.result in {"conflict_ask", "gone_ask"} for result in done.latest_run.results):
+                output.stdout.print("Some of it waits for a decision: transload review list", markup=False)
 
-    _run_step(start, migration, address, actor, wait=wait, json_output=json_output)
+    run(act())
 
 
 def _state_step(change: Callable[[Client, str], Awaitable[pb.Migration]], migration: str, address: str, actor: str, *, json_output: bool) -> None:

@@ -90,6 +90,24 @@ def sums_agree(summary: pb.Summary) -> bool:
     )
 
 
+RESULTS = ("created", "updated", "unchanged", "matched", "merged", "deleted", "waiting", "rejected")
+CONFLICTS = ("conflict_source", "conflict_target", "conflict_ask")
+GONE = ("gone_keep", "gone_flag", "gone_ask", "gone_delete")
+
+
+def results_table(latest: pb.Run) -> Table:
+    """What a run brought about, per target entity; conflicts are counted by field."""
+    columns = (*RESULTS, *CONFLICTS, *GONE)
+    counts: dict[str, dict[str, int]] = {}
+    for result in latest.results:
+        counts.setdefault(result.target_entity, {})[result.result] = result.count
+    shown = [column for column in columns if column in RESULTS[:3] or any(column in own for own in counts.values())]
+    rows = [(entity, *(own.get(column, 0) for column in shown)) for entity, own in counts.items()]
+    totals = [sum(own.get(column, 0) for own in counts.values()) for column in shown]
+    heads = [column.replace("conflict_", "conflicts: ").replace("gone_", "gone: ") for column in shown]
+    return output.table("What became of it", ("target", *heads), rows, right_from=1, footer=("sum", *(f"{total:,}" for total in totals)))
+
+
 def findings_table(findings: Iterable[MappingFinding]) -> Table:
     """What the mapping linter says."""
     rows = [(output.enum_word(finding, "severity"), finding.requirement, finding.path, finding.message) for finding in findings]
@@ -209,10 +227,10 @@ def print_record(record: pb.GetRecordResponse) -> None:
     record_rows = [(view.key, view.state, view.target_id, view.reason, view.message) for view in record.records]
     output.stdout.print(output.table("In Pipedrive", ("record", "state", "id", "reason", "message"), record_rows))
     event_rows = [
-        (event.sequence, event.event_time.ToJsonString(), event.kind, event.actor, event.target_id, _calls(event.payload_json))
+        (event.sequence, event.event_time.ToJsonString(), event.kind, event.actor, event.target_id, event.result, _details(event.payload_json))
         for event in record.events
     ]
-    output.stdout.print(output.table("Events", ("#", "time", "kind", "actor", "target id", "calls"), event_rows))
+    output.stdout.print(output.table("Events", ("#", "time", "kind", "actor", "target id", "result", "details"), event_rows))
     if record.review_items:
         output.stdout.print(review_table(record.review_items))
 
@@ -223,11 +241,21 @@ def _in_order(names: Iterable[str], first: Sequence[str]) -> list[str]:
     return [name for name in first if name in present] + [name for name in present if name not in first]
 
 
-def _calls(payload_json: bytes) -> str:
-    """The Pipedrive calls in an event's payload, one per line."""
+def _details(payload_json: bytes) -> str:
+    """What an event's payload says in a few lines: the fields a decision is about and who decided, a merge, the Pipedrive calls."""
     payload = json.loads(payload_json) if payload_json else {}
-    calls = payload.get("calls", []) if isinstance(payload, dict) else []
-    return "\n".join(f"{call.get('method')} {call.get('path')} → {call.get('status')} ({call.get('token_count')} tokens)" for call in calls)
+    if not isinstance(payload, dict):
+        return ""
+    lines = []
+    if payload.get("fields"):
+        lines.append(", ".join(payload["fields"]) + (f" (by {payload['by']})" if payload.get("by") else ""))
+    if payload.get("to_target_id"):
+        lines.append(f"{payload.get('from_target_id')} merged into {payload['to_target_id']}")
+    if payload.get("policy"):
+        lines.append(f"policy {payload['policy']}")
+    calls = payload.get("calls", [])
+    lines.extend(f"{call.get('method')} {call.get('path')} → {call.get('status')} ({call.get('token_count')} tokens)" for call in calls)
+    return "\n".join(lines)
 
 
 def _title(section: str) -> str:

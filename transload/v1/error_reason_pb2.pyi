@@ -98,6 +98,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The file could not be downloaded from the source."""
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 58
     """A person edited the same field in Pipedrive since it was loaded (L-11)."""
+    ERROR_REASON_SOURCE_DELETED: _ErrorReason.ValueType  # 40
+    """The source has the record no more, and a person decides whether it goes from Pipedrive, too (L-11)."""
+    ERROR_REASON_TARGET_MERGED: _ErrorReason.ValueType  # 41
+    """A person merged the record into another in Pipedrive; updates go to the one that stays."""
     ERROR_REASON_DUPLICATE_KEY: _ErrorReason.ValueType  # 59
     """Two source records carry the same key; the first one wins."""
     ERROR_REASON_SKIPPED_ARCHIVED: _ErrorReason.ValueType  # 70
@@ -202,6 +206,10 @@ ERROR_REASON_FILE_UNAVAILABLE: ErrorReason.ValueType  # 57
 """The file could not be downloaded from the source."""
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 58
 """A person edited the same field in Pipedrive since it was loaded (L-11)."""
+ERROR_REASON_SOURCE_DELETED: ErrorReason.ValueType  # 40
+"""The source has the record no more, and a person decides whether it goes from Pipedrive, too (L-11)."""
+ERROR_REASON_TARGET_MERGED: ErrorReason.ValueType  # 41
+"""A person merged the record into another in Pipedrive; updates go to the one that stays."""
 ERROR_REASON_DUPLICATE_KEY: ErrorReason.ValueType  # 59
 """Two source records carry the same key; the first one wins."""
 ERROR_REASON_SKIPPED_ARCHIVED: ErrorReason.ValueType  # 70

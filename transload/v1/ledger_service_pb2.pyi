@@ -168,6 +168,8 @@ class _OutcomeResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome
     """Undo: fields restored."""
     OUTCOME_RESULT_KEPT: _OutcomeResult.ValueType  # 11
     """Undo: kept, nothing of ours was left to restore or a person's edit stands."""
+    OUTCOME_RESULT_GONE: _OutcomeResult.ValueType  # 40
+    """A person deleted it in Pipedrive, and by decision it comes again: the next claim creates it, with an intent."""
 
 class OutcomeResult(_OutcomeResult, metaclass=_OutcomeResultEnumTypeWrapper):
     """What became of a record."""
@@ -196,6 +198,8 @@ OUTCOME_RESULT_RESTORED: OutcomeResult.ValueType  # 10
 """Undo: fields restored."""
 OUTCOME_RESULT_KEPT: OutcomeResult.ValueType  # 11
 """Undo: kept, nothing of ours was left to restore or a person's edit stands."""
+OUTCOME_RESULT_GONE: OutcomeResult.ValueType  # 40
+"""A person deleted it in Pipedrive, and by decision it comes again: the next claim creates it, with an intent."""
 Global___OutcomeResult: _TypeAlias = OutcomeResult  # noqa: Y015
 
 @_typing.final
@@ -818,6 +822,11 @@ class RecordDecision(_message.Message):
     CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     LINES_JSON_FIELD_NUMBER: _builtins.int
     PARENT_TARGET_ID_FIELD_NUMBER: _builtins.int
+    ASKED_JSON_FIELD_NUMBER: _builtins.int
+    ASKED_POLICY_FIELD_NUMBER: _builtins.int
+    DECLINED_JSON_FIELD_NUMBER: _builtins.int
+    GUARDS_EDITS_FIELD_NUMBER: _builtins.int
+    LOAD_TIME_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The record."""
     action: Global___RecordAction.ValueType
@@ -834,9 +843,21 @@ class RecordDecision(_message.Message):
     """Undo of a deal: its line items as we loaded them, a JSON object of line id → canonical image. Empty: not to be looked at, because one of them is in doubt."""
     parent_target_id: _builtins.str
     """Images needed to undo what hangs on a parent (line items): the parent's target id."""
+    asked_json: _builtins.bytes
+    """Fields a person was asked about: field → value in Pipedrive at that moment, as a JSON object. `asked_policy` decides those whose value is still that one."""
+    asked_policy: _builtins.str
+    """Decision of a person on the fields of `asked_json`: `source`, `target` or empty (none yet)."""
+    declined_json: _builtins.bytes
+    """Fields in which a person's value stands by decision: field → value of the source it was decided against, as a JSON object."""
+    guards_edits: _builtins.bool
+    """Of a delete because the source has the record no more: leave it, and answer `WAITING`, when a person changed it since it was loaded."""
     @_builtins.property
     def intent_time(self) -> _timestamp_pb2.Timestamp:
         """When the first intent without outcome was written, for in doubt."""
+
+    @_builtins.property
+    def load_time(self) -> _timestamp_pb2.Timestamp:
+        """When what stands in Pipedrive was settled last; where to begin to look for what a record was merged into."""
 
     def __init__(
         self,
@@ -850,10 +871,15 @@ class RecordDecision(_message.Message):
         conflict_policy: _builtins.str = ...,
         lines_json: _builtins.bytes = ...,
         parent_target_id: _builtins.str = ...,
+        asked_json: _builtins.bytes = ...,
+        asked_policy: _builtins.str = ...,
+        declined_json: _builtins.bytes = ...,
+        guards_edits: _builtins.bool = ...,
+        load_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["intent_time", b"intent_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent_time", b"intent_time", "load_time", b"load_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "conflict_policy", b"conflict_policy", "intent_time", b"intent_time", "key", b"key", "last_image_json", b"last_image_json", "lines_json", b"lines_json", "parent_target_id", b"parent_target_id", "pre_image_json", b"pre_image_json", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "asked_json", b"asked_json", "asked_policy", b"asked_policy", "conflict_policy", b"conflict_policy", "declined_json", b"declined_json", "guards_edits", b"guards_edits", "intent_time", b"intent_time", "key", b"key", "last_image_json", b"last_image_json", "lines_json", b"lines_json", "load_time", b"load_time", "parent_target_id", b"parent_target_id", "pre_image_json", b"pre_image_json", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -885,6 +911,47 @@ class BeginBatchResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class FieldPoliciesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ReferredEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Referred: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Referred | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     DECISIONS_FIELD_NUMBER: _builtins.int
     REFERENCE_IDS_FIELD_NUMBER: _builtins.int
     DROPPED_REFERENCES_FIELD_NUMBER: _builtins.int
@@ -892,6 +959,8 @@ class BeginBatchResponse(_message.Message):
     CONNECTION_FIELD_NUMBER: _builtins.int
     RUN_KIND_FIELD_NUMBER: _builtins.int
     CLAIM_DURATION_FIELD_NUMBER: _builtins.int
+    FIELD_POLICIES_FIELD_NUMBER: _builtins.int
+    REFERRED_FIELD_NUMBER: _builtins.int
     DELETES_EDITED_FIELD_NUMBER: _builtins.int
     LOOK_AGE_FIELD_NUMBER: _builtins.int
     connection: _builtins.str
@@ -923,6 +992,14 @@ class BeginBatchResponse(_message.Message):
         """
 
     @_builtins.property
+    def field_policies(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Policy on conflicts by field, for fields that differ from `RecordDecision.conflict_policy`: `source`, `target` or `ask`."""
+
+    @_builtins.property
+    def referred(self) -> _containers.MessageMap[_builtins.str, Global___Referred]:
+        """References that may point to records that people have merged or deleted since, by key; only in deltas."""
+
+    @_builtins.property
     def look_age(self) -> _duration_pb2.Duration:
         """Undo: how long ago the ledger compared these records with what it loaded; unset: it did not, so the loader has to before it deletes."""
 
@@ -936,16 +1013,50 @@ class BeginBatchResponse(_message.Message):
         connection: _builtins.str = ...,
         run_kind: _builtins.str = ...,
         claim_duration: _duration_pb2.Duration | None = ...,
+        field_policies: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        referred: _abc.Mapping[_builtins.str, Global___Referred] | None = ...,
         deletes_edited: _builtins.bool = ...,
         look_age: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "look_age", b"look_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "connection", b"connection", "decisions", b"decisions", "deletes_edited", b"deletes_edited", "dropped_references", b"dropped_references", "look_age", b"look_age", "reference_ids", b"reference_ids", "run_kind", b"run_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_duration", b"claim_duration", "claim_expire_time", b"claim_expire_time", "connection", b"connection", "decisions", b"decisions", "deletes_edited", b"deletes_edited", "dropped_references", b"dropped_references", "field_policies", b"field_policies", "look_age", b"look_age", "reference_ids", b"reference_ids", "referred", b"referred", "run_kind", b"run_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BeginBatchResponse: _TypeAlias = BeginBatchResponse  # noqa: Y015
+
+@_typing.final
+class Referred(_message.Message):
+    """A record in Pipedrive that others refer to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_ENTITY_FIELD_NUMBER: _builtins.int
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    LOAD_TIME_FIELD_NUMBER: _builtins.int
+    target_entity: _builtins.str
+    """Target entity."""
+    target_id: _builtins.str
+    """Its id in Pipedrive."""
+    @_builtins.property
+    def load_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was settled last."""
+
+    def __init__(
+        self,
+        *,
+        target_entity: _builtins.str = ...,
+        target_id: _builtins.str = ...,
+        load_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["load_time", b"load_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["load_time", b"load_time", "target_entity", b"target_entity", "target_id", b"target_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Referred: _TypeAlias = Referred  # noqa: Y015
 
 @_typing.final
 class TargetCall(_message.Message):
@@ -1008,6 +1119,10 @@ class RecordOutcome(_message.Message):
     PAYLOAD_DIGEST_FIELD_NUMBER: _builtins.int
     PARENT_TARGET_ID_FIELD_NUMBER: _builtins.int
     FLAG_REASON_FIELD_NUMBER: _builtins.int
+    CONFLICTS_JSON_FIELD_NUMBER: _builtins.int
+    ASKED_JSON_FIELD_NUMBER: _builtins.int
+    DECLINED_JSON_FIELD_NUMBER: _builtins.int
+    IS_PARTLY_DONE_FIELD_NUMBER: _builtins.int
     EDITED_FIELDS_FIELD_NUMBER: _builtins.int
     STUCK_FIELDS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
@@ -1030,6 +1145,16 @@ class RecordOutcome(_message.Message):
     """Target id of the parent, where the API needs it to find the record again (line items, organization relations)."""
     flag_reason: _builtins.str
     """The outcome stands, and a person should look: opens a review item of this reason without holding the record (e.g. `OWNER_UNMATCHED`)."""
+    conflicts_json: _builtins.bytes
+    """Fields changed on both sides, and what was decided: JSON list of `{"field", "decision": "ask" | "source" | "target", "by": "policy" | "person",
+    "source", "target"}` with the values on both sides; kept as erasable payload of events.
+    """
+    asked_json: _builtins.bytes
+    """Fields that wait for a decision: field → value in Pipedrive now, as a JSON object."""
+    declined_json: _builtins.bytes
+    """Fields in which a person's value stands by decision: field → value of the source, as a JSON object."""
+    is_partly_done: _builtins.bool
+    """With `WAITING`: some fields were changed all the same; `image_json` says what is ours now."""
     @_builtins.property
     def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetCall]:
         """Calls made for this record; a bulk call stands with its first record."""
@@ -1056,16 +1181,54 @@ class RecordOutcome(_message.Message):
         payload_digest: _builtins.str = ...,
         parent_target_id: _builtins.str = ...,
         flag_reason: _builtins.str = ...,
+        conflicts_json: _builtins.bytes = ...,
+        asked_json: _builtins.bytes = ...,
+        declined_json: _builtins.bytes = ...,
+        is_partly_done: _builtins.bool = ...,
         edited_fields: _abc.Iterable[_builtins.str] | None = ...,
         stuck_fields: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "edited_fields", b"edited_fields", "flag_reason", b"flag_reason", "image_json", b"image_json", "key", b"key", "message", b"message", "parent_target_id", b"parent_target_id", "payload_digest", b"payload_digest", "pre_image_json", b"pre_image_json", "reason", b"reason", "result", b"result", "stuck_fields", b"stuck_fields", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_json", b"asked_json", "calls", b"calls", "conflicts_json", b"conflicts_json", "declined_json", b"declined_json", "edited_fields", b"edited_fields", "flag_reason", b"flag_reason", "image_json", b"image_json", "is_partly_done", b"is_partly_done", "key", b"key", "message", b"message", "parent_target_id", b"parent_target_id", "payload_digest", b"payload_digest", "pre_image_json", b"pre_image_json", "reason", b"reason", "result", b"result", "stuck_fields", b"stuck_fields", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordOutcome: _TypeAlias = RecordOutcome  # noqa: Y015
+
+@_typing.final
+class TargetMove(_message.Message):
+    """A record was merged into another by a person in Pipedrive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_ENTITY_FIELD_NUMBER: _builtins.int
+    FROM_TARGET_ID_FIELD_NUMBER: _builtins.int
+    TO_TARGET_ID_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    target_entity: _builtins.str
+    """Target entity."""
+    from_target_id: _builtins.str
+    """Id it had."""
+    to_target_id: _builtins.str
+    """Id of the record that stays."""
+    evidence: _builtins.str
+    """How it was found out: `answered_id`, `external_id` or `links`."""
+    def __init__(
+        self,
+        *,
+        target_entity: _builtins.str = ...,
+        from_target_id: _builtins.str = ...,
+        to_target_id: _builtins.str = ...,
+        evidence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "from_target_id", b"from_target_id", "target_entity", b"target_entity", "to_target_id", b"to_target_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TargetMove: _TypeAlias = TargetMove  # noqa: Y015
 
 @_typing.final
 class SettleBatchRequest(_message.Message):
@@ -1080,6 +1243,7 @@ class SettleBatchRequest(_message.Message):
     OUTCOMES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SHARED_CALLS_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
     migration_id: _builtins.str
     """Required. The migration."""
     run_id: _builtins.str
@@ -1098,6 +1262,10 @@ class SettleBatchRequest(_message.Message):
     def shared_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetCall]:
         """Calls that belong to the batch as a whole (listing for in-doubt records, reading before updates)."""
 
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetMove]:
+        """Merges that were found out; taken over before the outcomes."""
+
     def __init__(
         self,
         *,
@@ -1108,10 +1276,11 @@ class SettleBatchRequest(_message.Message):
         outcomes: _abc.Iterable[Global___RecordOutcome] | None = ...,
         request_id: _builtins.str = ...,
         shared_calls: _abc.Iterable[Global___TargetCall] | None = ...,
+        moves: _abc.Iterable[Global___TargetMove] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "holder", b"holder", "migration_id", b"migration_id", "outcomes", b"outcomes", "request_id", b"request_id", "run_id", b"run_id", "shared_calls", b"shared_calls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "holder", b"holder", "migration_id", b"migration_id", "moves", b"moves", "outcomes", b"outcomes", "request_id", b"request_id", "run_id", b"run_id", "shared_calls", b"shared_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1138,6 +1307,96 @@ class SettleBatchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SettleBatchResponse: _TypeAlias = SettleBatchResponse  # noqa: Y015
+
+@_typing.final
+class ListLinksRequest(_message.Message):
+    """Request for `ListLinks`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    TARGET_ENTITY_FIELD_NUMBER: _builtins.int
+    TARGET_IDS_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required. The migration."""
+    target_entity: _builtins.str
+    """Required. Target entity that is linked to."""
+    @_builtins.property
+    def target_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Required. Its ids in Pipedrive, at most 1000."""
+
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+        target_entity: _builtins.str = ...,
+        target_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["migration_id", b"migration_id", "target_entity", b"target_entity", "target_ids", b"target_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLinksRequest: _TypeAlias = ListLinksRequest  # noqa: Y015
+
+@_typing.final
+class TargetLink(_message.Message):
+    """A record that was loaded with a link."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    FROM_TARGET_ENTITY_FIELD_NUMBER: _builtins.int
+    FROM_TARGET_ID_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    target_id: _builtins.str
+    """Id it was linked to."""
+    from_target_entity: _builtins.str
+    """Target entity of the record that has the link."""
+    from_target_id: _builtins.str
+    """Its id in Pipedrive."""
+    field: _builtins.str
+    """Field that holds the link."""
+    def __init__(
+        self,
+        *,
+        target_id: _builtins.str = ...,
+        from_target_entity: _builtins.str = ...,
+        from_target_id: _builtins.str = ...,
+        field: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "from_target_entity", b"from_target_entity", "from_target_id", b"from_target_id", "target_id", b"target_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TargetLink: _TypeAlias = TargetLink  # noqa: Y015
+
+@_typing.final
+class ListLinksResponse(_message.Message):
+    """Response of `ListLinks`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetLink]:
+        """At most 3 per target id."""
+
+    def __init__(
+        self,
+        *,
+        links: _abc.Iterable[Global___TargetLink] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["links", b"links"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLinksResponse: _TypeAlias = ListLinksResponse  # noqa: Y015
 
 @_typing.final
 class LookupTargetsRequest(_message.Message):

@@ -90,6 +90,11 @@ class LedgerServiceStub:
                 request_serializer=transload_dot_v1_dot_ledger__service__pb2.LookupTargetsRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_ledger__service__pb2.LookupTargetsResponse.FromString,
                 _registered_method=True)
+        self.ListLinks = channel.unary_unary(
+                '/transload.v1.LedgerService/ListLinks',
+                request_serializer=transload_dot_v1_dot_ledger__service__pb2.ListLinksRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_ledger__service__pb2.ListLinksResponse.FromString,
+                _registered_method=True)
         self.HoldBudget = channel.unary_unary(
                 '/transload.v1.LedgerService/HoldBudget',
                 request_serializer=transload_dot_v1_dot_ledger__service__pb2.HoldBudgetRequest.SerializeToString,
@@ -185,6 +190,13 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLinks(self, request, context):
+        """Says which records of the migration were loaded with a link to some target ids. Used to find out what a missing record was merged into.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def HoldBudget(self, request, context):
         """Gives the right to grant from a target connection's budget to one arbiter at a time, for a term, and notes what must outlive that arbiter.
         Asking again renews the term. Needs no migration.
@@ -257,6 +269,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.LookupTargets,
                     request_deserializer=transload_dot_v1_dot_ledger__service__pb2.LookupTargetsRequest.FromString,
                     response_serializer=transload_dot_v1_dot_ledger__service__pb2.LookupTargetsResponse.SerializeToString,
+            ),
+            'ListLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLinks,
+                    request_deserializer=transload_dot_v1_dot_ledger__service__pb2.ListLinksRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_ledger__service__pb2.ListLinksResponse.SerializeToString,
             ),
             'HoldBudget': grpc.unary_unary_rpc_method_handler(
                     servicer.HoldBudget,
@@ -567,6 +584,33 @@ class LedgerService:
             '/transload.v1.LedgerService/LookupTargets',
             transload_dot_v1_dot_ledger__service__pb2.LookupTargetsRequest.SerializeToString,
             transload_dot_v1_dot_ledger__service__pb2.LookupTargetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.LedgerService/ListLinks',
+            transload_dot_v1_dot_ledger__service__pb2.ListLinksRequest.SerializeToString,
+            transload_dot_v1_dot_ledger__service__pb2.ListLinksResponse.FromString,
             options,
             channel_credentials,
             insecure,

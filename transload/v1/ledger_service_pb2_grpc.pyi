@@ -41,6 +41,8 @@ class LedgerServiceStub:
     """Stores the outcomes of a batch in one transaction and ends its claims."""
     LookupTargets: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.LookupTargetsRequest, _ledger_service_pb2.LookupTargetsResponse]
     """Says which of some target ids belong to records of any migration into this target. Used to resolve in-doubt records."""
+    ListLinks: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListLinksRequest, _ledger_service_pb2.ListLinksResponse]
+    """Says which records of the migration were loaded with a link to some target ids. Used to find out what a missing record was merged into."""
     HoldBudget: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.HoldBudgetRequest, _ledger_service_pb2.HoldBudgetResponse]
     """Gives the right to grant from a target connection's budget to one arbiter at a time, for a term, and notes what must outlive that arbiter.
     Asking again renews the term. Needs no migration.
@@ -141,6 +143,14 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_ledger_service_pb2.LookupTargetsRequest, _abc.Awaitable[_ledger_service_pb2.LookupTargetsResponse]],
     ) -> _abc.Awaitable[_ledger_service_pb2.LookupTargetsResponse]:
         """Says which of some target ids belong to records of any migration into this target. Used to resolve in-doubt records."""
+
+    @_abc_1.abstractmethod
+    def ListLinks(
+        self,
+        request: _ledger_service_pb2.ListLinksRequest,
+        context: _aio.ServicerContext[_ledger_service_pb2.ListLinksRequest, _abc.Awaitable[_ledger_service_pb2.ListLinksResponse]],
+    ) -> _abc.Awaitable[_ledger_service_pb2.ListLinksResponse]:
+        """Says which records of the migration were loaded with a link to some target ids. Used to find out what a missing record was merged into."""
 
     @_abc_1.abstractmethod
     def HoldBudget(

@@ -242,6 +242,7 @@ class Run(_message.Message):
     TOTAL_COUNT_FIELD_NUMBER: _builtins.int
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     PLANNED_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Id, unique."""
     kind: Global___RunKind.ValueType
@@ -272,6 +273,10 @@ class Run(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended."""
 
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunResult]:
+        """What became of the records a sample, load or delta met, conflicts and deletions included. Set in `Migration.latest_run`."""
+
     def __init__(
         self,
         *,
@@ -288,14 +293,47 @@ class Run(_message.Message):
         total_count: _builtins.int = ...,
         token_count: _builtins.int = ...,
         planned_token_count: _builtins.int = ...,
+        results: _abc.Iterable[Global___RunResult] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "done_count", b"done_count", "end_time", b"end_time", "kind", b"kind", "message", b"message", "phase", b"phase", "planned_token_count", b"planned_token_count", "reason", b"reason", "run_id", b"run_id", "start_time", b"start_time", "state", b"state", "token_count", b"token_count", "total_count", b"total_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "done_count", b"done_count", "end_time", b"end_time", "kind", b"kind", "message", b"message", "phase", b"phase", "planned_token_count", b"planned_token_count", "reason", b"reason", "results", b"results", "run_id", b"run_id", "start_time", b"start_time", "state", b"state", "token_count", b"token_count", "total_count", b"total_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class RunResult(_message.Message):
+    """How many records of a kind a run brought to one result."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_ENTITY_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    target_entity: _builtins.str
+    """Target entity."""
+    result: _builtins.str
+    """`created`, `updated`, `unchanged`, `matched`, `waiting`, `rejected`, `deleted`, `merged`; fields in conflict: `conflict_source`, `conflict_target`,
+    `conflict_ask`; records the source has no more: `gone_keep`, `gone_flag`, `gone_ask`, `gone_delete`.
+    """
+    count: _builtins.int
+    """Records, for `conflict_*` fields."""
+    def __init__(
+        self,
+        *,
+        target_entity: _builtins.str = ...,
+        result: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "result", b"result", "target_entity", b"target_entity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunResult: _TypeAlias = RunResult  # noqa: Y015
 
 @_typing.final
 class Migration(_message.Message):
@@ -1628,6 +1666,8 @@ class RunDeltaRequest(_message.Message):
     MIGRATION_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    DELETIONS_FIELD_NUMBER: _builtins.int
     INCLUDES_ROLLED_BACK_FIELD_NUMBER: _builtins.int
     migration_id: _builtins.str
     """Required."""
@@ -1637,17 +1677,29 @@ class RunDeltaRequest(_message.Message):
     """Who asks."""
     includes_rolled_back: _builtins.bool
     """Also take up records again that a partial rollback took back."""
+    @_builtins.property
+    def conflicts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For this run instead of the mapping's policy on fields that changed on both sides, in order: `source`, `target` or `ask` for everything, `ENTITY=WORD`
+        for a target entity, `ENTITY.FIELD=WORD` for one of its fields.
+        """
+
+    @_builtins.property
+    def deletions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For this run instead of the mapping's policy on records the source has no more: `keep`, `flag`, `ask` or `delete`, or `ENTITY=WORD`."""
+
     def __init__(
         self,
         *,
         migration_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         actor: _builtins.str = ...,
+        conflicts: _abc.Iterable[_builtins.str] | None = ...,
+        deletions: _abc.Iterable[_builtins.str] | None = ...,
         includes_rolled_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "includes_rolled_back", b"includes_rolled_back", "migration_id", b"migration_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "conflicts", b"conflicts", "deletions", b"deletions", "includes_rolled_back", b"includes_rolled_back", "migration_id", b"migration_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2572,7 +2624,7 @@ class ReviewItem(_message.Message):
     """Who resolved it."""
     @_builtins.property
     def resolutions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Resolutions possible: `retry`, `skip`, `without_reference`, `keep_target`, `use_source`, `accept`."""
+        """Resolutions possible: `retry`, `skip`, `without_reference`, `keep_target`, `use_source`, `delete`, `accept`."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

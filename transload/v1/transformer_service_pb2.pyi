@@ -243,16 +243,28 @@ class CompileSchemaRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MAPPING_YAML_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    DELETIONS_FIELD_NUMBER: _builtins.int
     mapping_yaml: _builtins.str
     """Required. The mapping as YAML."""
+    @_builtins.property
+    def conflicts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Policies on conflicts that hold instead of the mapping's, each `WORD`, `ENTITY=WORD` or `ENTITY.FIELD=WORD`; see `DeltaPolicy`."""
+
+    @_builtins.property
+    def deletions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Policies on deletions that hold instead of the mapping's, each `WORD` or `ENTITY=WORD`."""
+
     def __init__(
         self,
         *,
         mapping_yaml: _builtins.str = ...,
+        conflicts: _abc.Iterable[_builtins.str] | None = ...,
+        deletions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mapping_yaml", b"mapping_yaml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "deletions", b"deletions", "mapping_yaml", b"mapping_yaml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -266,6 +278,7 @@ class CompileSchemaResponse(_message.Message):
 
     RECORDS_FIELD_NUMBER: _builtins.int
     DISPOSITIONS_FIELD_NUMBER: _builtins.int
+    DELTA_POLICY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.MappedRecord]:
         """Schema records in dependency order (a pipeline before its stages)."""
@@ -274,19 +287,112 @@ class CompileSchemaResponse(_message.Message):
     def dispositions(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntityDisposition]:
         """What the mapping does with each source entity of the connector, in the order they are read."""
 
+    @_builtins.property
+    def delta_policy(self) -> Global___DeltaPolicy:
+        """What the section `delta` of the mapping decides, overrides applied."""
+
     def __init__(
         self,
         *,
         records: _abc.Iterable[_records_pb2.MappedRecord] | None = ...,
         dispositions: _abc.Iterable[Global___EntityDisposition] | None = ...,
+        delta_policy: Global___DeltaPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delta_policy", b"delta_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dispositions", b"dispositions", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta_policy", b"delta_policy", "dispositions", b"dispositions", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CompileSchemaResponse: _TypeAlias = CompileSchemaResponse  # noqa: Y015
+
+@_typing.final
+class DeltaPolicy(_message.Message):
+    """What is done with records that changed on both sides, or that the source has no more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    DELETIONS_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    conflicts: _builtins.str
+    """`source`, `target` or `ask`; empty: the migration's own policy."""
+    deletions: _builtins.str
+    """`keep`, `flag`, `ask` or `delete`; empty: `flag`."""
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntityDeltaPolicy]:
+        """Where a target entity differs."""
+
+    def __init__(
+        self,
+        *,
+        conflicts: _builtins.str = ...,
+        deletions: _builtins.str = ...,
+        entities: _abc.Iterable[Global___EntityDeltaPolicy] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "deletions", b"deletions", "entities", b"entities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeltaPolicy: _TypeAlias = DeltaPolicy  # noqa: Y015
+
+@_typing.final
+class EntityDeltaPolicy(_message.Message):
+    """What a target entity does differently; empty fields follow the whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FieldsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TARGET_ENTITY_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    DELETIONS_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    target_entity: _builtins.str
+    """Target entity."""
+    conflicts: _builtins.str
+    """`source`, `target` or `ask`."""
+    deletions: _builtins.str
+    """`keep`, `flag`, `ask` or `delete`."""
+    @_builtins.property
+    def fields(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Policy on conflicts by field: a field as Pipedrive names it, or the id of a custom field under `schema.fields`."""
+
+    def __init__(
+        self,
+        *,
+        target_entity: _builtins.str = ...,
+        conflicts: _builtins.str = ...,
+        deletions: _builtins.str = ...,
+        fields: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "deletions", b"deletions", "fields", b"fields", "target_entity", b"target_entity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntityDeltaPolicy: _TypeAlias = EntityDeltaPolicy  # noqa: Y015
 
 @_typing.final
 class EntityDisposition(_message.Message):

@@ -13,7 +13,7 @@ from services.ledger.domain.kept import Kept
 from services.ledger.domain.migration import Migration, Options
 from services.ledger.domain.records import OPEN_RECORD_STATES, Outcome, Record, RecordFilter, Reference, Standing, WantedRecord
 from services.ledger.domain.review import ReviewFilter, ReviewItem, review_item_id
-from services.ledger.domain.runs import EVERYTHING, BudgetTerm, PhaseProgress, Run, RunCost, Scope
+from services.ledger.domain.runs import EVERYTHING, BudgetTerm, PhaseProgress, Run, RunCost, RunResult, Scope
 from services.ledger.domain.sources import Issue, SourceIssue, SourceRecord
 from services.ledger.domain.trail import AuditVerdict, Event, EventDraft
 from services.ledger.domain.work import Batch, OutboxMessage, PageWork
@@ -83,6 +83,7 @@ __all__ = [
     "Run",
     "RunCost",
     "RunKind",
+    "RunResult",
     "RunState",
     "Scope",
     "SourceIssue",

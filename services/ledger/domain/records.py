@@ -57,6 +57,14 @@ class Record:
     undo_run_id: str = ""
     """Rollback run that was done with this record without taking it back (kept, refused)."""
     update_time: datetime | None = None
+    asked: str = ""
+    """Fields a person was asked about: canonical JSON, field → value in Pipedrive then; personal data, can be erased."""
+    declined: str = ""
+    """Fields in which a person's value stands: canonical JSON, field → what the source said; personal data, can be erased."""
+    gone: str = ""
+    """What was decided when the source had it no more: `keep`, `flag`, `ask`, `delete`; empty: the source has it."""
+    load_time: datetime | None = None
+    """When what stands in Pipedrive was settled last."""
 
     @property
     def source_key(self) -> str:
@@ -78,6 +86,8 @@ class Standing:
     state: RecordState
     target_id: str
     reason: str
+    target_entity: str = ""
+    load_time: datetime | None = None
 
     @property
     def has_target(self) -> bool:
@@ -129,6 +139,12 @@ class Outcome:
     calls: tuple[Map[str, Any], ...] = ()
     """Calls made for it, as they stand in the event's payload."""
     token_count: int = 0
+    conflicts: tuple[Map[str, Any], ...] = ()
+    """Fields changed on both sides: `{"field", "decision", "by", "source", "target"}`."""
+    asked: str = ""
+    declined: str = ""
+    is_partly_done: bool = False
+    """Of one that waits: some fields were changed, `image` says what is ours now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +158,5 @@ class RecordFilter:
     phase: int = 0
     has_target: bool = False
     """Only records that stand in Pipedrive."""
+    gone: str = ""
+    """Only records of which this was decided when the source had them no more."""

@@ -47,6 +47,16 @@ class RunCost:
 
 
 @dataclass(frozen=True, slots=True)
+class RunResult:
+    """How many records of one target entity a run brought to one result."""
+
+    run_id: str
+    target_entity: str
+    result: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetTerm:
     """Who may grant from a target connection's budget, and until when."""
 

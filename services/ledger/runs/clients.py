@@ -89,9 +89,12 @@ class GrpcTransformer:
         request = transformer_pb.ValidateMappingRequest(mapping_yaml=mapping_yaml, snapshot=snapshot, target_json=target_json)
         return await self._stub.ValidateMapping(request, timeout=LONG_CALL_SECONDS)
 
-    async def compile_schema(self, mapping_yaml: str) -> transformer_pb.CompileSchemaResponse:
-        """List the schema records a mapping needs and what it does with each entity."""
-        return await self._stub.CompileSchema(transformer_pb.CompileSchemaRequest(mapping_yaml=mapping_yaml), timeout=CALL_SECONDS)
+    async def compile_schema(
+        self, mapping_yaml: str, *, conflicts: Sequence[str] = (), deletions: Sequence[str] = ()
+    ) -> transformer_pb.CompileSchemaResponse:
+        """List the schema records a mapping needs, what it does with each entity, and its policies for deltas with those given instead."""
+        request = transformer_pb.CompileSchemaRequest(mapping_yaml=mapping_yaml, conflicts=conflicts, deletions=deletions)
+        return await self._stub.CompileSchema(request, timeout=CALL_SECONDS)
 
     async def profile_source(
         self,

@@ -47,6 +47,12 @@ class RunContext:
     """Entities the present extraction reads; empty: all."""
     extra_selection: str = ""
     """Digest of the selection of records that a delta maps again although the source did not change them."""
+    conflicts: tuple[str, ...] = ()
+    """Policies on conflicts given for this run alone, as they were asked for."""
+    deletions: tuple[str, ...] = ()
+    """Policies on deletions given for this run alone."""
+    policies: dict[str, Any] = field(default_factory=dict)
+    """The policies the run decides by, see `services.ledger.delta`."""
     scope: Scope = EVERYTHING
     """What a rollback takes back."""
     sweeps: tuple[str, ...] = ()
@@ -81,7 +87,7 @@ class RunContext:
             entity: Disposition(tuple(entry["phases"]), entry["skip_reason"]) for entity, entry in raw.get("dispositions", {}).items()
         }
         raw["scope"] = Scope(**raw.get("scope", {}))
-        for name in ("coverage", "entities", "sweeps", "doubtful"):
+        for name in ("coverage", "entities", "sweeps", "doubtful", "conflicts", "deletions"):
             raw[name] = tuple(raw.get(name, ()))
         return cls(**raw)
 

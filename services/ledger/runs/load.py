@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.common.phases import PHASES
+from services.ledger.delta import Policies, bound_policies
 from services.ledger.domain import EventDraft, ExtractionState, RecordFilter, RecordState, Resolution, ReviewFilter, Run, RunState, SourceState
 from services.ledger.outcomes import ROLLED_BACK
 from services.ledger.review import AGAIN
@@ -16,6 +17,7 @@ from services.ledger.runs.driver import AT_ONCE, Tools, current_migration, end_r
 from services.ledger.runs.extraction import ExtractionWork, unread_entities
 from services.ledger.runs.manifest import save_manifest
 from services.ledger.runs.phases import PhaseWork, save_selection
+from services.ledger.runs.removal import RemovalWork
 from transload.v1.records_pb2 import Phase
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ ROWS_PER_READ = 500
 
 _PHASES, _USERS, _REBIND, _FINISH, _DIFF = "phases", "users", "rebind", "finish", "diff"
 _EXTRACT, _UNREAD, _EXTRACT_UNREAD, _PREPARE = "extract", "unread", "extract_unread", "prepare"
+_REMOVE = "remove"
 
 
 class SampleDriver:
@@ -69,7 +72,10 @@ class SampleDriver:
             now = await fresh(transaction, run)
             await save_selection(transaction, now.migration_id, selection.source_keys)
             context = replace(
-                RunContext.of(now).at(_PHASES), dispositions=dispositions_from(list(compiled.dispositions)), coverage=tuple(selection.coverage)
+                RunContext.of(now).at(_PHASES),
+                dispositions=dispositions_from(list(compiled.dispositions)),
+                coverage=tuple(selection.coverage),
+                policies=await bound_policies(transaction, now.migration_id, compiled.delta_policy),
             )
             payload = {
                 "run_id": now.run_id,
@@ -115,7 +121,8 @@ class LoadDriver:
         compiled = await tools.transformer.compile_schema(await mapping_yaml_of(tools, migration))
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
-            context = replace(RunContext.of(now).at(_PHASES), dispositions=dispositions_from(list(compiled.dispositions)))
+            policies = await bound_policies(transaction, now.migration_id, compiled.delta_policy)
+            context = replace(RunContext.of(now).at(_PHASES), dispositions=dispositions_from(list(compiled.dispositions)), policies=policies)
             await skip_unmapped(transaction, tools, now, context)
             sequence = await transaction.page_sequence(now.migration_id)
             await save_step(transaction, now, context, snapshot_sequence=sequence, manifest_digest=migration.manifest_digest)
@@ -129,6 +136,7 @@ class DeltaDriver:
         self._tools = tools
         self._phases = PhaseWork(tools)
         self._extraction = ExtractionWork(tools)
+        self._removal = RemovalWork(tools)
 
     async def advance(self, migration: Migration, run: Run) -> float:
         """Do the next thing of a delta."""
@@ -146,13 +154,17 @@ class DeltaDriver:
         if step == _REBIND:
             return await self._rebind(migration, run)
         if step == _PHASES:
-            return await self._phases.advance(migration, run, phases=DATA_PHASES, next_step=_FINISH)
+            return await self._phases.advance(migration, run, phases=DATA_PHASES, next_step=_REMOVE)
+        if step == _REMOVE:
+            return await self._removal.advance(run, next_step=_FINISH)
         if step == _FINISH:
             return await finish_load(self._tools, run)
         return await self._begin(migration, run)
 
     async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
-        """Announce unfinished pages again."""
+        """Announce unfinished work again."""
+        if RunContext.of(run).step == _REMOVE:
+            return 0 if untransformed_only else await self._removal.announce_again(run)
         return await self._phases.announce_again(migration, run, untransformed_only=untransformed_only)
 
     async def _begin(self, migration: Migration, run: Run) -> float:
@@ -180,7 +192,8 @@ class DeltaDriver:
     async def _prepare(self, migration: Migration, run: Run) -> float:
         tools = self._tools
         await say(tools, run, "preparing what changed")
-        compiled = await tools.transformer.compile_schema(await mapping_yaml_of(tools, migration))
+        held = RunContext.of(run)
+        compiled = await tools.transformer.compile_schema(await mapping_yaml_of(tools, migration), conflicts=held.conflicts, deletions=held.deletions)
         if RunContext.of(run).includes_rolled_back:
             await take_up_rolled_back(tools, run)
         async with tools.ledger.read() as reader:
@@ -189,11 +202,20 @@ class DeltaDriver:
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
             await save_selection(transaction, now.migration_id, again)
-            context = replace(RunContext.of(now).at(_USERS), dispositions=dispositions_from(list(compiled.dispositions)), extra_selection=selection)
+            policies = await bound_policies(transaction, now.migration_id, compiled.delta_policy)
+            context = replace(
+                RunContext.of(now).at(_USERS),
+                dispositions=dispositions_from(list(compiled.dispositions)),
+                extra_selection=selection,
+                policies=policies,
+            )
             await skip_unmapped(transaction, tools, now, context)
             sequence = await transaction.page_sequence(now.migration_id)
             await save_step(transaction, now, context, snapshot_sequence=sequence, manifest_digest=migration.manifest_digest)
             payload = {"run_id": now.run_id, "page_count": sequence - now.after_sequence, "taken_up_again_count": len(again)}
+            payload["policies"] = {"conflicts": Policies.of(replace(now, context_json=context.to_json()), migration).conflicts or "ask", **policies}
+            if held.conflicts or held.deletions:
+                payload["overrides"] = [*held.conflicts, *held.deletions]
             await transaction.append_event(now.migration_id, EventDraft(kind="delta.prepared", actor=tools.actor, payload=payload))
         return AT_ONCE
 
@@ -226,7 +248,10 @@ async def finish_load(tools: Tools, run: Run) -> float:
             }
             for count in await transaction.summarize_sources(now.migration_id)
         }
-        await end_run(transaction, now, RunState.SUCCEEDED, tools=tools, sums=sums)
+        results: dict[str, dict[str, int]] = {}
+        for result in await transaction.list_run_results(now.run_id):
+            results.setdefault(result.target_entity, {})[result.result] = result.count
+        await end_run(transaction, now, RunState.SUCCEEDED, tools=tools, sums=sums, results=results)
     return AT_ONCE
 
 

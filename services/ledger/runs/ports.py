@@ -50,8 +50,10 @@ class Transformer(Protocol):
         """Check a mapping."""
         ...
 
-    async def compile_schema(self, mapping_yaml: str) -> transformer_service_pb2.CompileSchemaResponse:
-        """List the schema records a mapping needs and what it does with each entity."""
+    async def compile_schema(
+        self, mapping_yaml: str, *, conflicts: Sequence[str] = (), deletions: Sequence[str] = ()
+    ) -> transformer_service_pb2.CompileSchemaResponse:
+        """List the schema records a mapping needs, what it does with each entity, and its policies for deltas with those given instead."""
         ...
 
     async def profile_source(

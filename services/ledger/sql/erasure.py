@@ -18,7 +18,13 @@ _KEPT_REPORTS: Final = (str(ReportKind.LOAD_PLAN), str(ReportKind.PLAN))
 _PART_ROWS: Final = 2000
 
 _IN_DOUBT = and_(_RECORDS.c.intent_time.is_not(None), _RECORDS.c.target_id == "")
-_HAS_IMAGES = or_(_RECORDS.c.image != "", _RECORDS.c.pre_image != "", func.length(_RECORDS.c.intent_record) > 0)
+_HAS_IMAGES = or_(
+    _RECORDS.c.image != "",
+    _RECORDS.c.pre_image != "",
+    _RECORDS.c.asked != "",
+    _RECORDS.c.declined != "",
+    func.length(_RECORDS.c.intent_record) > 0,
+)
 
 
 class MentionReader(Session):
@@ -30,7 +36,7 @@ class MentionReader(Session):
         keys: set[str] = set()
         sequences: list[int] = []
         for table, columns in (
-            (_RECORDS, ("image", "pre_image", "message", "intent_record")),
+            (_RECORDS, ("image", "pre_image", "message", "intent_record", "asked", "declined")),
             (_ISSUES, ("message",)),
             (_ITEMS, ("message",)),
         ):
@@ -126,7 +132,7 @@ class Eraser(Session):
 
     async def _images(self, erased: ErasedCount, *where: ColumnElement[bool], with_images: bool) -> None:
         if with_images:
-            blank = {"image": "", "pre_image": "", "intent_record": b""}
+            blank = {"image": "", "pre_image": "", "intent_record": b"", "asked": "", "declined": ""}
             erased.image_count += await self._run(update(_RECORDS).where(*where, _HAS_IMAGES, ~_IN_DOUBT).values(**blank))
         erased.kept_image_count += await self._count(_RECORDS, *where, _HAS_IMAGES)
 

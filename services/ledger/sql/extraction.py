@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import case, func, literal, select, union_all, update
 
-from services.ledger.domain import EntityCount, Extraction, ExtractionEntity, Page, Resolution, SourceIssue, SourceRecord, SourceState
+from services.ledger.domain import EntityCount, Extraction, ExtractionEntity, Page, RecordState, Resolution, SourceIssue, SourceRecord, SourceState
 from services.ledger.sql.rows import RowCodec, to_micros
 from services.ledger.sql.session import chunks, table_of
 from services.ledger.sql.tables import (
@@ -133,7 +133,7 @@ def _ranks(migration_id: str, entity: str = "", source_id: str = "") -> Any:
     """Select the rank of the state that counts, for each source record with mapped records or issues."""
     # What was taken back on its own stays out until asked; what a whole rollback took back is open again.
     is_left_out = (_RECORDS.c.state == "undone") & (_RECORDS.c.resolution == str(Resolution.SKIP))
-    of_record = case(
+    of_state = case(
         {
             "waiting": _RANKS[SourceState.WAITING],
             "rejected": _RANKS[SourceState.REJECTED],
@@ -144,6 +144,9 @@ def _ranks(migration_id: str, entity: str = "", source_id: str = "") -> Any:
         value=case((is_left_out, literal("skipped")), else_=_RECORDS.c.state),
         else_=literal(_PENDING),
     )
+    # What was deleted because the source has it no more is settled.
+    is_removed = (_RECORDS.c.state == str(RecordState.UNDONE)) & (_RECORDS.c.gone != "")
+    of_record = case((is_removed, literal(_RANKS[SourceState.SKIPPED])), else_=of_state)
     of_issue = case(
         {"waiting": _RANKS[SourceState.WAITING], "rejected": _RANKS[SourceState.REJECTED]},
         value=_ISSUES.c.state,

@@ -44,6 +44,8 @@ def _where(which: RecordFilter) -> list[ColumnElement[bool]]:
         found.append(_RECORDS.c.reason == which.reason)
     if which.phase:
         found.append(_RECORDS.c.phase == which.phase)
+    if which.gone:
+        found.append(_RECORDS.c.gone == which.gone)
     if which.has_target:
         found.append(_HAS_TARGET)
     return found
@@ -84,6 +86,14 @@ class RecordReader(Session):
         for part in chunks(source_ids):
             values = {"migration_id": migration_id, "source_entity": source_entity, "source_ids": part, "phase": phase}
             found.extend(map(_RECORD.from_values, await self._tuples(_OF_SOURCES, values)))
+        return found
+
+    async def list_records_of_targets(self, migration_id: str, target_entity: str, target_ids: Collection[str]) -> Sequence[Record]:
+        """List the records that stand under some ids in Pipedrive; several may stand under one."""
+        found: list[Record] = []
+        for part in chunks(target_ids):
+            where = (_RECORDS.c.target_entity == target_entity, _RECORDS.c.target_id.in_(part), _RECORDS.c.migration_id == migration_id)
+            found.extend(_RECORD.from_row(row) for row in await self._all(select(_RECORDS).where(*where, _HAS_TARGET).order_by(_RECORDS.c.key)))
         return found
 
     async def list_records_by_parent(self, migration_id: str, target_entity: str, parent_target_ids: Collection[str]) -> Sequence[Record]:

@@ -1,13 +1,24 @@
 """Migrations, runs and the documents about them."""
 
+from collections.abc import Mapping as Mapping_
 from collections.abc import Sequence
 
 from sqlalchemy import bindparam, func, select, update
 
-from services.ledger.domain import BudgetTerm, Manifest, Mapping, Migration, Report, ReportKind, Run, RunCost, RunState
+from services.ledger.domain import BudgetTerm, Manifest, Mapping, Migration, Report, ReportKind, Run, RunCost, RunResult, RunState
 from services.ledger.sql.rows import RowCodec
 from services.ledger.sql.session import Session, by, table_of
-from services.ledger.sql.tables import BudgetTermRow, ManifestRow, MappingRow, MigrationRow, ReportLineRow, ReportRow, RunCostRow, RunRow
+from services.ledger.sql.tables import (
+    BudgetTermRow,
+    ManifestRow,
+    MappingRow,
+    MigrationRow,
+    ReportLineRow,
+    ReportRow,
+    RunCostRow,
+    RunResultRow,
+    RunRow,
+)
 
 _MIGRATIONS, _RUNS, _COSTS = table_of(MigrationRow), table_of(RunRow), table_of(RunCostRow)
 _MAPPINGS, _MANIFESTS = table_of(MappingRow), table_of(ManifestRow)
@@ -24,6 +35,7 @@ _ADD_TO_COST = (
 )
 _MIGRATION, _RUN = RowCodec(Migration), RowCodec(Run)
 _COST = RowCodec(RunCost)
+_RESULTS, _RESULT = table_of(RunResultRow), RowCodec(RunResult)
 _TERMS, _TERM = table_of(BudgetTermRow), RowCodec(BudgetTerm)
 _MAPPING, _MANIFEST, _REPORT = RowCodec(Mapping), RowCodec(Manifest), RowCodec(Report)
 
@@ -66,6 +78,11 @@ class RunReader(Session):
         """List what the runs of a migration spent, by run and target entity."""
         joined = select(_COSTS).join(_RUNS, _RUNS.c.run_id == _COSTS.c.run_id).where(_RUNS.c.migration_id == migration_id)
         return [_COST.from_row(row) for row in await self._all(joined.order_by(_COSTS.c.run_id, _COSTS.c.target_entity))]
+
+    async def list_run_results(self, run_id: str) -> Sequence[RunResult]:
+        """List what a run brought about, by target entity and result."""
+        statement = select(_RESULTS).where(_RESULTS.c.run_id == run_id, _RESULTS.c.count != 0)
+        return [_RESULT.from_row(row) for row in await self._all(statement.order_by(_RESULTS.c.target_entity, _RESULTS.c.result))]
 
     async def get_budget_term(self, connection: str) -> BudgetTerm | None:
         """Answer who may grant from a target connection's budget."""
@@ -129,6 +146,13 @@ class RunWriter(RunReader):
         await self._run(_ADD_TO_RUN, [{"of_run": run_id, "more": token_count}])
         await self._insert_new(_COSTS, [_COST.to_row(RunCost(run_id, target_entity, 0))])
         await self._run(_ADD_TO_COST, [{"of_run": run_id, "of_entity": target_entity, "more": token_count}])
+
+    async def add_run_results(self, run_id: str, counts: Mapping_[tuple[str, str], int]) -> None:
+        """Add to what a run brought about: (target entity, result) → count."""
+        await self._insert_new(_RESULTS, [_RESULT.to_row(RunResult(run_id, entity, result, 0)) for entity, result in sorted(counts)])
+        for (entity, result), count in sorted(counts.items()):
+            which = (_RESULTS.c.run_id == run_id, _RESULTS.c.target_entity == entity, _RESULTS.c.result == result)
+            await self._run(update(_RESULTS).where(*which).values(count=_RESULTS.c.count + count))
 
     async def add_mapping(self, mapping: Mapping) -> None:
         """Write a new version of the mapping."""

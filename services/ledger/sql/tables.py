@@ -110,6 +110,17 @@ class RunCostRow(SQLModel, table=True):
     token_count: int = Field(sa_type=BigInteger)
 
 
+class RunResultRow(SQLModel, table=True):
+    """How many records a run brought to a result."""
+
+    __tablename__ = "run_results"
+
+    run_id: str = Field(primary_key=True, foreign_key="runs.run_id")
+    target_entity: str = Field(primary_key=True)
+    result: str = Field(primary_key=True)
+    count: int = Field(sa_type=BigInteger)
+
+
 class ExtractionRow(SQLModel, table=True):
     """One reading of a source."""
 
@@ -258,6 +269,10 @@ class RecordRow(SQLModel, table=True):
     create_order: int = Field(sa_type=BigInteger)
     undo_run_id: str
     update_time: int | None = Field(sa_type=BigInteger)
+    asked: str = Field(sa_type=Text)
+    declined: str = Field(sa_type=Text)
+    gone: str
+    load_time: int | None = Field(sa_type=BigInteger)
 
 
 class KeptRow(SQLModel, table=True):

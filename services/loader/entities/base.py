@@ -53,6 +53,7 @@ class Entity:
         unclearable: fields that cannot be cleared.
         fingerprint: fields that together tell a record from others when there is no external id; empty: there is one.
         has_ids_filter: its listing takes `ids=`.
+        companions: field → field that Pipedrive wants to be sent along with it.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Entity:
     unclearable: frozenset[str] = frozenset()
     fingerprint: tuple[str, ...] = ()
     has_ids_filter: bool = True
+    companions: Mapping[str, str] = field(default_factory=dict)
 
     update_time_fields: ClassVar[tuple[str, ...]] = ("update_time", "add_time")
 

@@ -107,5 +107,6 @@ DEAL: Final = DealEntity(
     unclearable=frozenset(
         {"title", "owner_id", "pipeline_id", "stage_id", "currency", "status", "visible_to", "expected_close_date", "archive_time"}
     ),
+    companions={**dict.fromkeys(sorted(_CLOSING), "status"), "pipeline_id": "stage_id"},
 )
 """The creation time cannot be set in version 2; `expected_close_date` cannot be cleared (API.md 10, pitfalls 5 and 9)."""

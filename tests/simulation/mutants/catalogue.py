@@ -17,9 +17,9 @@ from services.ledger import batches, migrations
 from services.ledger.claims import Action, Claim, decide_load
 from services.ledger.coordinator import Coordinator
 from services.ledger.runs.rollback import RollbackDriver
-from services.loader import records
+from services.loader import updates
 from services.loader.doubt import Doubt
-from services.loader.merge import POLICY_SOURCE, merge
+from services.loader.merge import POLICY_SOURCE, Policy, merge
 from services.loader.quota.arbiter import Arbiter, Budget, Priority
 from services.loader.quota.client import Grant, QuotaClient
 from services.loader.worker import LoadWorker
@@ -203,9 +203,9 @@ def overwrite_edits(put: Put) -> None:
     """A delta writes every field that differs from the source, whoever changed it."""
 
     def impose(entity: Any, *, payload: Any, actual: Any, **_: Any) -> Any:
-        return merge(entity, last={}, payload=payload, actual=actual, policy=POLICY_SOURCE)
+        return merge(entity, last={}, payload=payload, actual=actual, policy=Policy(POLICY_SOURCE))
 
-    put(records, "merge", impose)
+    put(updates, "merge", impose)
 
 
 def rollback_takes_edits(put: Put) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.loader.entities import RECORD_ENTITIES
-from services.loader.merge import fill, merge, restore
+from services.loader.merge import Policy, fill, merge, restore
 
 DEAL, ORG, PERSON = RECORD_ENTITIES["deal"], RECORD_ENTITIES["organization"], RECORD_ENTITIES["person"]
 
@@ -20,15 +20,15 @@ DEAL, ORG, PERSON = RECORD_ENTITIES["deal"], RECORD_ENTITIES["organization"], RE
         pytest.param(("a", "a", "u"), "", {}, [], "a", id="only-a-person-changed-it"),
         pytest.param(("a", "b", "a"), "", {"website": "b"}, [], "b", id="only-the-source-changed-it"),
         pytest.param(("a", "b", "b"), "", {}, [], "b", id="both-to-the-same"),
-        pytest.param(("a", "b", "u"), "", {}, ["website"], None, id="both-differently"),
+        pytest.param(("a", "b", "u"), "", {}, ["website"], "a", id="both-differently"),
         pytest.param(("a", "b", "u"), "source", {"website": "b"}, [], "b", id="the-source-wins"),
         pytest.param(("a", "b", "u"), "target", {}, [], None, id="the-person-wins"),
         pytest.param(("a", None, "a"), "", {"website": None}, [], None, id="the-source-cleared-it"),
-        pytest.param(("a", None, "u"), "", {}, ["website"], None, id="cleared-against-an-edit"),
+        pytest.param(("a", None, "u"), "", {}, ["website"], "a", id="cleared-against-an-edit"),
         pytest.param(("a", None, None), "", {}, [], None, id="both-cleared-it"),
         pytest.param((None, "b", None), "", {"website": "b"}, [], "b", id="new-field"),
         pytest.param((None, "b", "u"), "", {}, ["website"], None, id="new-field-a-person-filled"),
-        pytest.param(("a", "b", None), "", {}, ["website"], None, id="a-person-cleared-it"),
+        pytest.param(("a", "b", None), "", {}, ["website"], "a", id="a-person-cleared-it"),
     ],
 )
 def test_field_by_field(
@@ -40,40 +40,40 @@ def test_field_by_field(
     def image(value: str | None) -> dict[str, Any]:
         return {} if value is None else {"website": value}
 
-    result = merge(ORG, last=image(last), payload=image(new), actual=image(now), policy=policy)
+    result = merge(ORG, last=image(last), payload=image(new), actual=image(now), policy=Policy(policy))
     assert (result.changes, result.conflicts, result.image.get("website")) == (changes, conflicts, kept)
 
 
 def test_a_patch_has_what_only_goes_together_and_clears_in_the_apis_way() -> None:
     payload = {"status": "won", "won_time": "2021-01-02T03:04:05Z", "pipeline_id": 2, "stage_id": 9, "custom_fields": {"ab": 5}}
     last = {"status": "won", "won_time": "2020-01-01T00:00:00Z", "pipeline_id": 1, "stage_id": 9, "custom_fields.ab": 5, "custom_fields.cd": 6}
-    result = merge(DEAL, last=last, payload=payload, actual=last, policy="")
+    result = merge(DEAL, last=last, payload=payload, actual=last, policy=Policy())
     assert DEAL.patch_body(result.changes, payload) == {
         "won_time": "2021-01-02T03:04:05Z", "status": "won", "pipeline_id": 2, "stage_id": 9, "custom_fields": {"cd": None},
     }  # fmt: skip
     emails = {"emails": [{"label": "work", "primary": True, "value": "a@b.c"}]}
-    cleared = merge(PERSON, last=emails, payload={}, actual=emails, policy="")
+    cleared = merge(PERSON, last=emails, payload={}, actual=emails, policy=Policy())
     assert PERSON.patch_body(cleared.changes, {}) == {"emails": []}
 
 
 def test_what_the_api_cannot_clear_is_named_and_stays_ours() -> None:
     last = {"expected_close_date": "2024-01-01"}
-    result = merge(DEAL, last=last, payload={}, actual=last, policy="")
+    result = merge(DEAL, last=last, payload={}, actual=last, policy=Policy())
     assert (result.stuck, result.changes, result.image) == (["expected_close_date"], {}, last)
 
 
 def test_fields_taken_on_create_only_are_never_patched() -> None:
-    result = merge(ORG, last={"add_time": "2020-01-01T00:00:00Z"}, payload={"add_time": "2021-01-01T00:00:00Z"}, actual={}, policy="source")
+    result = merge(ORG, last={"add_time": "2020-01-01T00:00:00Z"}, payload={"add_time": "2021-01-01T00:00:00Z"}, actual={}, policy=Policy("source"))
     assert result.changes == {}
 
 
 @pytest.mark.requirement("L-15")
 def test_a_matched_record_is_filled_and_only_policy_overwrites() -> None:
     payload, actual = {"name": "New", "website": "w", "address": {"value": "x"}}, {"name": "Old", "address": {"value": "x"}}
-    careful = fill(ORG, payload=payload, actual=actual, policy="")
+    careful = fill(ORG, payload=payload, actual=actual, policy=Policy())
     assert (careful.changes, careful.before) == ({"website": "w"}, {"website": None})
     assert careful.image == {"website": "w", "address": {"value": "x"}}
-    bold = fill(ORG, payload=payload, actual=actual, policy="source")
+    bold = fill(ORG, payload=payload, actual=actual, policy=Policy("source"))
     assert bold.before == {"name": "Old", "website": None}
 
 

@@ -28,6 +28,7 @@ from services.loader.quota.client import LocalSource
 from services.loader.quota.settings import QuotaSettings
 from services.loader.targets import Targets
 from services.loader.upsert import Upsert
+from services.loader.work import Link
 from services.loader.worker import LoadWorker
 from tests.fakes.clock import FakeClock
 from transload.v1 import ledger_service_pb2 as pb
@@ -86,6 +87,9 @@ class Entry:
     pre_image: bytes = b""
     is_preexisting: bool = False
     intent_time: datetime | None = None
+    asked: bytes = b""
+    declined: bytes = b""
+    load_time: datetime | None = None
     outcome: pb.RecordOutcome | None = None
     calls: list[pb.TargetCall] = field(default_factory=list)
 
@@ -107,6 +111,9 @@ class MemoryLedger:
         self.look_age: float | None = None
         self.lines: dict[str, bytes] = {}
         self.held: set[str] = set()
+        self.moves: list[tuple[str, str, str]] = []
+        self.field_policies: dict[str, str] = {}
+        self.resolutions: dict[str, str] = {}
         self.lose_settles = 0
         self.begin_count = 0
 
@@ -117,15 +124,21 @@ class MemoryLedger:
         if self._is_paused():
             raise PausedError("paused", metadata={"reason": self.reports[-1][0], "connection": CONNECTION})
         self.begin_count += 1
-        response = pb.BeginBatchResponse(connection=CONNECTION, run_kind=self.run_kind)
+        response = pb.BeginBatchResponse(connection=CONNECTION, run_kind=self.run_kind, field_policies=self.field_policies)
         response.claim_expire_time.FromDatetime(self._clock.now() + timedelta(seconds=self.claim_seconds) + self.clock_difference)
         response.claim_duration.FromTimedelta(timedelta(seconds=self.claim_seconds))
-        response.deletes_edited = self.deletes_edited
+        response.deletes_edited = self.deletes_edited or self.run_kind == "delta"
         if self.look_age is not None:
             response.look_age.FromTimedelta(timedelta(seconds=self.look_age))
         for record in batch.records:
             response.decisions.append(self._decide(record, is_undo=batch.is_undo))
             for reference in record.references:
+                entry = self.entry(reference.key)
+                if entry.target_id and self.run_kind == "delta":
+                    referred = response.referred[reference.key]
+                    referred.target_entity, referred.target_id = reference.key.partition(":")[0], entry.target_id
+                    if entry.load_time is not None:
+                        referred.load_time.FromDatetime(entry.load_time)
                 if self.entry(reference.key).target_id:
                     response.reference_ids[reference.key] = self.entry(reference.key).target_id
         return response
@@ -147,8 +160,14 @@ class MemoryLedger:
             last_image_json=entry.image,
             pre_image_json=entry.pre_image,
             conflict_policy=self.conflict_policy,
+            asked_json=entry.asked,
+            asked_policy=self.resolutions.get(record.key, ""),
+            declined_json=entry.declined,
+            guards_edits=self.run_kind == "delta" and is_undo,
             lines_json=self.lines.get(record.key, b"{}"),
         )
+        if entry.load_time is not None:
+            decision.load_time.FromDatetime(entry.load_time)
         if record.key in self.held:
             decision.action = pb.RECORD_ACTION_HELD
         elif is_undo:
@@ -175,13 +194,20 @@ class MemoryLedger:
         return pb.RECORD_ACTION_RESTORE if entry.pre_image else pb.RECORD_ACTION_DONE
 
     async def settle(
-        self, batch: MappedBatch, outcomes: Sequence[pb.RecordOutcome], shared_calls: Sequence[pb.TargetCall], *, request_id: str
+        self,
+        batch: MappedBatch,
+        outcomes: Sequence[pb.RecordOutcome],
+        shared_calls: Sequence[pb.TargetCall],
+        *,
+        request_id: str,
+        moves: Sequence[pb.TargetMove] = (),
     ) -> bool:
         del request_id, batch
         if self.lose_settles:
             self.lose_settles -= 1
             raise SettleLostError
         self.shared_calls.extend(shared_calls)
+        self._follow(moves)
         for outcome in outcomes:
             entry = self.entry(outcome.key)
             entry.outcome = outcome
@@ -192,13 +218,38 @@ class MemoryLedger:
                 entry.state, entry.intent_time = "loaded", None
                 entry.target_id, entry.parent = outcome.target_id, outcome.parent_target_id
                 entry.digest, entry.image = outcome.payload_digest, outcome.image_json
+                entry.asked, entry.declined, entry.load_time = b"", outcome.declined_json, self._clock.now()
                 if outcome.pre_image_json:
                     entry.pre_image = canonical_json({**orjson.loads(outcome.pre_image_json), **orjson.loads(entry.pre_image or b"{}")})
             elif outcome.result in {pb.OUTCOME_RESULT_DELETED, pb.OUTCOME_RESULT_RESTORED, pb.OUTCOME_RESULT_KEPT}:
                 entry.state = "undone"
+            elif outcome.result == pb.OUTCOME_RESULT_GONE:
+                entry.target_id, entry.digest, entry.image, entry.asked = "", "", b"", b""
+            elif outcome.result == pb.OUTCOME_RESULT_WAITING and entry.target_id:
+                entry.asked, entry.declined = outcome.asked_json, outcome.declined_json
+                entry.image = outcome.image_json or entry.image
+                if outcome.is_partly_done:
+                    entry.digest = ""
             elif outcome.result in {pb.OUTCOME_RESULT_REJECTED, pb.OUTCOME_RESULT_NOT_TRIED, pb.OUTCOME_RESULT_WAITING}:
                 entry.intent_time = None
         return True
+
+    def _follow(self, moves: Sequence[pb.TargetMove]) -> None:
+        self.moves.extend((move.from_target_id, move.to_target_id, move.evidence) for move in moves)
+        for move in moves:
+            for key, entry in self.entries.items():
+                if key.startswith(f"{move.target_entity}:") and entry.target_id == move.from_target_id:
+                    entry.target_id = move.to_target_id
+
+    async def links_to(self, migration_id: str, target_entity: str, target_ids: Sequence[str]) -> Sequence[Link]:
+        del migration_id
+        field = {"organization": "org_id", "person": "person_id", "deal": "deal_id"}[target_entity]
+        found = []
+        for key, entry in self.entries.items():
+            end = str(orjson.loads(entry.image or b"{}").get(field, ""))
+            if entry.target_id and end in target_ids:
+                found.append(Link(end, key.partition(":")[0], entry.target_id, field))
+        return found
 
     async def known_targets(self, migration_id: str, target_entity: str, target_ids: Sequence[str]) -> Mapping[str, str]:
         del migration_id

@@ -210,8 +210,10 @@ class FakeTransformer:
         broken = mapping_yaml.startswith("broken")
         return transformer_pb.ValidateMappingResponse(findings=findings, mapping_digest="" if broken else digest(mapping_yaml.encode()))
 
-    async def compile_schema(self, mapping_yaml: str) -> transformer_pb.CompileSchemaResponse:
-        del mapping_yaml
+    async def compile_schema(
+        self, mapping_yaml: str, *, conflicts: Sequence[str] = (), deletions: Sequence[str] = ()
+    ) -> transformer_pb.CompileSchemaResponse:
+        del mapping_yaml, conflicts, deletions
         await self.world.port("transformer")
         return transformer_pb.CompileSchemaResponse(
             records=[

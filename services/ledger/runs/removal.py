@@ -1,0 +1,186 @@
+"""The last step of a delta: what the source has no more, and is to go by policy or by a person's word, is deleted from Pipedrive (L-11).
+
+It goes through the loader with the claims of a rollback, in the order of the phases: a record first, then what hung on it. So when a record must
+stay, because a person changed it or because something the source still has hangs on it, its parts stay with it, and a person is asked. Each round
+takes the next records by key and notes how far it came in the transaction that announces them; what was deleted before a crash is found deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from services.common.phases import PHASES, TARGET_PHASES
+from services.ledger.delta import DELETE
+from services.ledger.domain import Batch, EventDraft, RecordFilter, RecordState, Resolution, ReviewItem, review_item_id
+from services.ledger.merges import links_to
+from services.ledger.runs.context import RunContext
+from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, Tools, fresh, save_step
+from services.ledger.runs.phases import OPEN_BATCHES, batch_message, is_done
+from services.ledger.transforms import SOURCE_DELETED
+from transload.v1.records_pb2 import MappedRecord, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.ledger.domain import Record, Run
+    from services.ledger.repository import Transaction
+
+RECORDS_PER_ROUND = 500
+RECORDS_PER_BATCH = 100
+_NAMED_MAX = 3
+_DATA_PHASES = tuple(phase for phase in PHASES if phase not in {Phase.PHASE_USERS, Phase.PHASE_SCHEMA})
+ORDER: tuple[tuple[int, str], ...] = tuple((int(phase), entity) for phase in _DATA_PHASES for entity, own in TARGET_PHASES.items() if own == phase)
+"""(phase, target entity) in the order things are deleted."""
+
+
+class RemovalWork:
+    """Deletes, one target entity after the other."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def advance(self, run: Run, *, next_step: str) -> float:
+        """Do the next round; `position` counts the target entities done, `announced_sequence` numbers the batches."""
+        context = RunContext.of(run)
+        # What was announced last comes to its end first: whether a record stays decides on its parts, and the run must not end before its work.
+        if run.phase and not is_done(await self._tools.ledger.look(lambda reader: reader.phase_progress(run.run_id, run.phase))):
+            return ON_CHANGE_SECONDS
+        if context.position >= len(ORDER):
+            async with self._tools.ledger.transaction() as transaction:
+                now = await fresh(transaction, run)
+                await save_step(transaction, now, RunContext.of(now).at(next_step), phase=0)
+            return AT_ONCE
+        phase, entity = ORDER[context.position]
+        async with self._tools.ledger.transaction() as transaction:
+            now = await fresh(transaction, run)
+            held = RunContext.of(now)
+            if (held.position, held.after_key) == (context.position, context.after_key):
+                await self._round(transaction, now, held, phase, entity)
+        return AT_ONCE
+
+    async def announce_again(self, run: Run) -> int:
+        """Announce unfinished batches again; they are made from the ledger alone."""
+        async with self._tools.ledger.transaction() as transaction:
+            now = await fresh(transaction, run)
+            found = [batch for phase in dict.fromkeys(phase for phase, _ in ORDER) for batch in await _open_batches(transaction, now, phase)]
+            attempt_name = f"again/{int(self._tools.clock.now().timestamp())}"
+            for batch in found:
+                records = await transaction.get_records(now.migration_id, batch.keys)
+                again = batch_message(batch, [_undo_record(records[key]) for key in batch.keys], manifest_digest="", attempt_name=attempt_name)
+                await transaction.add_outbox([again])
+        return len(found)
+
+    async def _round(self, transaction: Transaction, run: Run, context: RunContext, phase: int, entity: str) -> None:
+        which = RecordFilter(target_entity=entity, gone=DELETE, has_target=True)
+        records = await transaction.list_records(run.migration_id, which, after_key=context.after_key, limit=RECORDS_PER_ROUND)
+        chosen = [record for record in records if _is_to_go(record)]
+        chosen = await self._without_parts_that_stay(transaction, chosen)
+        chosen = await self._ask_about_needed(transaction, run, chosen)
+        number = context.announced_sequence
+        for start in range(0, len(chosen), RECORDS_PER_BATCH):
+            part = chosen[start : start + RECORDS_PER_BATCH]
+            number += 1
+            batch = Batch(
+                batch_id=f"{run.run_id}/remove/{phase}/{entity}/{number}",
+                migration_id=run.migration_id,
+                run_id=run.run_id,
+                phase=phase,
+                target_entity=entity,
+                keys=tuple(record.key for record in part),
+                is_undo=True,
+            )
+            await transaction.add_batches([batch])
+            await transaction.add_outbox([batch_message(batch, [_undo_record(record) for record in part], manifest_digest="")])
+        is_last = len(records) < RECORDS_PER_ROUND
+        held = replace(
+            context,
+            announced_sequence=number,
+            position=context.position + int(is_last),
+            after_key="" if is_last else records[-1].key,
+        )
+        if chosen:
+            await save_step(transaction, run, held, phase=phase, activity=f"deleting {entity.replace('_', ' ')} records the source has no more")
+        else:
+            await save_step(transaction, run, held)
+
+    @staticmethod
+    async def _without_parts_that_stay(transaction: Transaction, records: Sequence[Record]) -> list[Record]:
+        """Leave out what hangs on a record of the same source record that a person is asked about; it goes or stays with that one."""
+        chosen = []
+        for record in records:
+            others = await transaction.list_records_of_source(record.migration_id, record.source_entity, record.source_id)
+            if not any(_waits(other) and other.phase < record.phase for other in others):
+                chosen.append(record)
+        return chosen
+
+    async def _ask_about_needed(self, transaction: Transaction, run: Run, records: Sequence[Record]) -> list[Record]:
+        """Ask about records that something hangs on which the source still has; a person who said `delete` knows."""
+        open_ones = [record for record in records if record.resolution is not Resolution.DELETE]
+        if not open_ones:
+            return list(records)
+        by_target = {record.target_id: record for record in open_ones}
+        links = await links_to(transaction, run.migration_id, open_ones[0].target_entity, by_target, is_wanted=True)
+        needed: dict[str, list[str]] = {}
+        for link in links:
+            needed.setdefault(by_target[link.target_id].key, []).append(link.record.key)
+        asked = [_asked(record, needed[record.key], self._tools) for record in open_ones if record.key in needed]
+        await transaction.save_records(asked)
+        await transaction.open_review_items([_item(record, self._tools) for record in asked])
+        await transaction.append_events(
+            run.migration_id,
+            [
+                EventDraft(
+                    kind="source.gone",
+                    actor=self._tools.actor,
+                    key=record.key,
+                    source_key=record.source_key,
+                    target_id=record.target_id,
+                    result="ask",
+                    payload={"run_id": run.run_id, "policy": DELETE, "needed_by": needed[record.key]},
+                )
+                for record in asked
+            ],
+        )
+        if asked:
+            await transaction.add_run_results(run.run_id, {(asked[0].target_entity, "gone_ask"): len(asked)})
+        return [record for record in records if record.key not in needed]
+
+
+async def _open_batches(transaction: Transaction, run: Run, phase: int) -> list[Batch]:
+    return [batch for batch in await transaction.list_batches(run.run_id, phase, OPEN_BATCHES) if batch.is_undo]
+
+
+def _is_to_go(record: Record) -> bool:
+    """Say whether a record is to be deleted now: nothing holds it up, or a person said so."""
+    if record.is_preexisting:
+        return False
+    return record.state is RecordState.LOADED or (record.state is RecordState.WAITING and record.resolution is Resolution.DELETE)
+
+
+def _waits(record: Record) -> bool:
+    """Say whether a person is asked about a record that the source has no more."""
+    return record.state is RecordState.WAITING and record.reason == SOURCE_DELETED and record.has_target
+
+
+def _asked(record: Record, needed_by: Sequence[str], tools: Tools) -> Record:
+    named = ", ".join(needed_by[:_NAMED_MAX])
+    message = f"the source has it no more, but {named} in Pipedrive refer to it and are still in the source; decide whether it is deleted"
+    return replace(record, state=RecordState.WAITING, reason=SOURCE_DELETED, message=message, update_time=tools.clock.now())
+
+
+def _item(record: Record, tools: Tools) -> ReviewItem:
+    return ReviewItem(
+        review_item_id=review_item_id(record.migration_id, record.source_key, record.key, SOURCE_DELETED),
+        migration_id=record.migration_id,
+        reason=SOURCE_DELETED,
+        source_key=record.source_key,
+        key=record.key,
+        is_blocking=True,
+        message=record.message,
+        create_time=tools.clock.now(),
+    )
+
+
+def _undo_record(record: Record) -> MappedRecord:
+    return MappedRecord(key=record.key, target_entity=record.target_entity, source_entity=record.source_entity, source_id=record.source_id)
