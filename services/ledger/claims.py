@@ -227,6 +227,9 @@ def decide_load(record: Record, wanted: WantedRecord, claim: Claim, references: 
         return _settled(record, claim)
     if _stays_rejected(record, wanted):
         return Decision(record, Action.DONE)
+    if record.state is RecordState.UNDONE and record.intent_time is None:
+        # Before it may come to wait for a reference: what was taken back has no place in Pipedrive any more.
+        record = _forgotten(record)
     missing = tuple(key for key in _needed(record, wanted) if key in references.missing)
     if missing:
         return _blocked(record, wanted, claim, missing, references)
@@ -236,8 +239,6 @@ def decide_load(record: Record, wanted: WantedRecord, claim: Claim, references: 
         return _claimed(record, claim, ClaimAction.UPDATE, wanted, conflict_policy=_policy(record, conflict_policy))
     if record.intent_time is not None:
         return _claimed(record, claim, ClaimAction.RESOLVE, wanted)
-    if record.state is RecordState.UNDONE:
-        record = _forgotten(record)
     return _claimed(record, claim, ClaimAction.CREATE, wanted)
 
 

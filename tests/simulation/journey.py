@@ -153,6 +153,7 @@ class Journey:
         entities = judge.entities_in_target()
         if entities:
             await operator.take_back(self.world.draw.choice(entities))
+            judge.reload_time = asyncio.get_running_loop().time()
             await operator.delta(includes_rolled_back=True)
             await self._settle()
             self.problems += await judge.after_load(operator)

@@ -58,6 +58,8 @@ class Judge:
         self._rollback_from = 0
         self._ledger: sqlite3.Connection | None = None
         self._deeds_before = 0
+        self.reload_time = -1.0
+        """When a part had been taken back and began to be loaded again."""
         self.broken: list[str] = []
         """Rules that were seen broken on the way."""
 
@@ -121,12 +123,19 @@ class Judge:
         return problems + self._repeated(state) + await self._sums(operator)
 
     def _is_ours_to_be(self, place: Place, deed: Deed) -> bool:
-        """Say whether a record somebody removed counts as if it were there. One that was in doubt then is made again: it is not put back twice."""
-        if deed.is_settled or place[0] not in PLURALS.values():
+        """Say whether a record somebody removed counts as if it were there.
+
+        One that was in doubt then is made again, and so is one of a part that was taken back and loaded again since: these are not put back twice.
+        """
+        if place[0] not in PLURALS.values() or (deed.is_settled and deed.time > self.reload_time):
             return True
+        if place[0] in SINGLES:
+            return deed.time > self.reload_time
         origins = {value for value in deed.removed[place].get("custom_fields", {}).values() if isinstance(value, str) and value.startswith("source/")}
         live = Target.parse(_as_export(self._world.state())).by_origin.get(place[0], {})
-        return not any(origin in live for origin in origins)
+        # One that swallowed it may carry its origin since.
+        swallowers = {swallower for merge in self._world.people.deeds if merge.kind == "merge" for swallower in merge.changed}
+        return not any((place[0], record["id"]) not in swallowers for origin in origins for record in live.get(origin, ()))
 
     def _excused(self, truth: dict[str, Any]) -> set[tuple[str, int]]:
         """Answer source records that may differ: people removed what they hang on, or edited what the source changed, and the ledger says so."""
