@@ -60,7 +60,7 @@ class Survivors:
     async def refer(self, batch: Batch) -> dict[str, str]:
         """Looks after the records that those of the batch refer to; answers key → id of the record it was merged into, and notes the moves."""
         by_entity: dict[str, dict[str, tuple[str, datetime | None]]] = defaultdict(dict)
-        for key, one in batch.referred.items():
+        for key, one in sorted(batch.referred.items(), key=lambda entry: entry[0]):  # a message's map has another order in every process
             if one.target_entity in MERGEABLE:
                 by_entity[one.target_entity][one.target_id] = (key, one.load_time)
         moved: dict[str, str] = {}

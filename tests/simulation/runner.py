@@ -75,10 +75,11 @@ def _find(name: str, seeds: Sequence[int], workers: int) -> tuple[int, str]:
 
 
 def _hunt(name: str, seed: int) -> str:
-    """Answer the first thing that a seed finds wrong with a mutant in."""
+    """Answer the first thing that a seed finds wrong with a mutant in; it has to go well without."""
+    plan = plan_with(seed, name)
     with mutated(name):
-        verdict = simulate(seed, plan=plan_with(seed, name), buries=False)
-    return verdict.problems[0] if verdict.problems else ""
+        verdict = simulate(seed, plan=plan, buries=False)
+    return verdict.problems[0] if verdict.problems and not simulate(seed, plan=plan, buries=False).problems else ""
 
 
 def _simulate_until(seed: int, *, until: float) -> Verdict | None:

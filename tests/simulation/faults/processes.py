@@ -16,6 +16,9 @@ RESTART_SECONDS: Final = ((0.2, 3.0, 8), (3.0, 20.0, 3), (60.0, 100.0, 1))
 """How long a killed process stays away: from, to, weight. The longest outlasts a claim."""
 PAUSE_SECONDS: Final = ((0.5, 5.0, 4), (10.0, 40.0, 2), (62.0, 95.0, 1))
 """How long a process stands still; the longest outlasts a claim, the middle one an `ack_wait`."""
+ARBITER: Final = "loader-1"
+ARBITER_RESTARTS_MAX: Final = 6
+"""In one bad time: an arbiter that is killed for good grants nothing for good."""
 CLOCK_SECONDS: Final = 55.0
 """How far a wall clock may be off: two of them by more than a claim lasts, each by less than the margin of a search for what is in doubt."""
 
@@ -40,6 +43,16 @@ def kill(world: World, name: str) -> bool:
 def kill_one(world: World) -> None:
     """A process dies, and is started again after a while."""
     world.hits["kill"] += kill(world, world.draw.choice(sorted(world.processes)))
+
+
+def restart_arbiter(world: World) -> None:
+    """The loader that holds the arbiter dies and is back at once, while what it granted still stands in the window."""
+    process = world.processes[ARBITER]
+    if process.is_running and world.hits["arbiter restarts"] < ARBITER_RESTARTS_MAX:
+        process.kill()
+        world.trace.note(f"kill {process.incarnation}, back at once", "weather")
+        world.hits["arbiter restarts"] += 1
+        in_world_later(world.draw.uniform(0.05, 0.8), process.start)
 
 
 def power_cut(world: World) -> None:

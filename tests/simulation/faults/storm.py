@@ -25,6 +25,7 @@ BLOWS: Final[dict[str, Callable[[World], None]]] = {
     "kill": processes.kill_one,
     "pause": processes.pause,
     "power cut": processes.power_cut,
+    "arbiter restarts": processes.restart_arbiter,
     "dies in commit": processes.die_in_commit,
     "clock jumps": processes.clock_jump,
     "nats killed": between.kill_nats,

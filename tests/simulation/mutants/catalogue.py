@@ -265,17 +265,23 @@ class Needs:
     size: Mapping[str, Any] = field(default_factory=dict)
 
 
-SMALLEST_WINDOW: Final = {"plan": "lite", "token_kind": "api", "seats": 1}
+WHOLE: Final = {"is_small": False, "clients": 1, "loaders": 3, "plan": "growth", "token_kind": "api"}
+"""Eighty custom fields through the smallest window that has room for them: it is full for seconds."""
 NEEDS: Final[dict[str, Needs]] = {
+    "announce_nothing_lost": Needs(("nats wiped", "streams"), steps_between=1000.0),
     "announce_never": Needs(("nats wiped", "streams"), steps_between=1000.0),
-    "claims_by_the_wall_clock": Needs(("clock jumps", "streams", "slow"), steps_between=300.0, size={"clients": 3, "loaders": 3}),
-    "forget_leases_at_restart": Needs(("kill",), "schema", steps_between=300.0, size={**SMALLEST_WINDOW, "clients": 3, "loaders": 3}),
+    "claims_by_the_wall_clock": Needs(("clock jumps", "pause"), steps_between=150.0, size={"clients": 3, "loaders": 3}),
+    "delete_in_load_order": Needs((), rollback=True),
+    "forget_leases_at_restart": Needs(("arbiter restarts",), "schema", steps_between=500.0, size=WHOLE),
     "forget_the_intent": Needs(("kill", "target way"), steps_between=1000.0),
     "lose_a_page": Needs(("lossy", "slow"), "audit"),
     "no_grace": Needs(("target way",), "sample"),
     "overwrite_edits": Needs(("people edit",), "sample", deltas=2, steps_between=300.0),
+    "outage_for_good": Needs(("nats killed",), steps_between=1000.0),
     "rollback_takes_edits": Needs(("people edit",), "sample", rollback=True, steps_between=1000.0),
+    "runs_by_the_wall_clock": Needs(("clock jumps",), "schema", deltas=1, steps_between=1000.0),
     "skip_the_doubt": Needs(("target faults", "target way")),
+    "take_over_at_once": Needs(("streams", "slow"), size={"clients": 2, "loaders": 3}),
     "take_a_twin": Needs(("target faults", "target way"), size={"clients": 2}),
 }
 
@@ -289,7 +295,7 @@ def plan_with(seed: int, mutant: str) -> Plan | None:
     between = needs.steps_between or plan.weather.steps_between
     return replace(
         plan,
-        size=replace(plan.size, is_small=True, **needs.size),
+        size=replace(plan.size, **{"is_small": True, **needs.size}),
         deltas=max(plan.deltas, needs.deltas) if needs.deltas else 0,
         rollback="at the end" if needs.rollback else "",
         weather=Weather(needs.kinds, needs.begins, 120.0, between),
