@@ -154,8 +154,7 @@ class Journey:
         if entities:
             await operator.take_back(self.world.draw.choice(entities))
             judge.reload_time = asyncio.get_running_loop().time()
-            await operator.delta(includes_rolled_back=True)
-            await self._settle()
+            await self._delta(operator, includes_rolled_back=True)
             self.problems += await judge.after_load(operator)
 
     async def _change_and_follow(self, operator: Operator, judge: Judge) -> None:
@@ -169,12 +168,12 @@ class Journey:
         await self._delta(operator)
         self.problems += await judge.after_load(operator)
 
-    async def _delta(self, operator: Operator) -> None:
+    async def _delta(self, operator: Operator, *, includes_rolled_back: bool = False) -> None:
         """Pick up what changed in the source, again as long as it changes while it is read."""
         seen = -1
         while seen < len(self.world.source_changes):
             seen = len(self.world.source_changes)
-            await operator.delta()
+            await operator.delta(includes_rolled_back=includes_rolled_back)
             await self._settle()
 
     async def _settle(self) -> None:
