@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.ledger.claims import is_paused
-from services.ledger.delta import ASK, FLAG, Policies
+from services.ledger.delta import ASK, FLAG, KEEP, Policies
 from services.ledger.domain import (
     Batch,
     EventDraft,
@@ -25,12 +25,13 @@ from services.ledger.domain import (
     WorkState,
     review_item_id,
 )
-from services.ledger.outcomes import DUPLICATE
+from services.ledger.outcomes import DUPLICATE, KEPT
 from services.ledger.repository import Transaction
 
 ACTOR = "transformer"
 SKIPPED_BY_REVIEW = "SKIPPED_BY_REVIEW"
 SOURCE_DELETED = "SOURCE_DELETED"
+NOT_MAPPED = "SKIPPED_NOT_MAPPED"
 
 _RECORD_STATES = {IssueKind.REJECTED: RecordState.REJECTED, IssueKind.SKIPPED: RecordState.SKIPPED, IssueKind.WAITING: RecordState.WAITING}
 _SOURCE_STATES = {IssueKind.REJECTED: SourceState.REJECTED, IssueKind.SKIPPED: SourceState.SKIPPED, IssueKind.WAITING: SourceState.WAITING}
@@ -74,6 +75,7 @@ async def record_transform(tx: Transaction, transform: Transform, now: datetime)
     await _drop_vanished(tx, transform, scope, known, now)
     left = await _without_held(tx, transform, _left(transform, scope, known))
     await _lose(tx, transform, Policies.of(run, migration), left, now)
+    await _leave_out(tx, transform, await _without_held(tx, transform, _taken_back(transform, scope, known)), now)
     known |= await _find_again(tx, transform, known, now)
     new = [_expected(transform, wanted, now) for key, wanted in transform.records.items() if key not in known]
     await tx.add_records(new)
@@ -138,6 +140,21 @@ def _left(transform: Transform, scope: Mapping[str, set[str]], known: Mapping[st
     ]
 
 
+def _taken_back(transform: Transform, scope: Mapping[str, set[str]], known: Mapping[str, Record]) -> list[Record]:
+    """Answer records that were taken back, would be loaded again, and that their source records, as they are now, do not become any more."""
+    produced = set(transform.records) | {issue.key for issue in transform.issues if issue.key}
+    return [
+        record
+        for record in known.values()
+        if record.key not in produced
+        and record.source_id in scope[record.source_entity]
+        and record.state is RecordState.UNDONE
+        and record.resolution is not Resolution.SKIP
+        and record.intent_time is None
+        and not record.gone
+    ]
+
+
 async def _without_held(tx: Transaction, transform: Transform, left: Sequence[Record]) -> list[Record]:
     """Leave out what is not lost but held up: while its source record waits or is refused in mapping, nothing is made of it."""
     held = {issue.source_key for issue in transform.issues if issue.kind in {IssueKind.WAITING, IssueKind.REJECTED}}
@@ -172,13 +189,29 @@ async def _lose(tx: Transaction, transform: Transform, policies: Policies, left:
         elif word == FLAG:
             items.append(_review_item(transform, _left_behind(record, reason), now))
         records.append(after)
-        payload = {"run_id": transform.run_id, "policy": word, "reason": reason or "SKIPPED_NOT_MAPPED"}
+        payload = {"run_id": transform.run_id, "policy": word, "reason": reason or NOT_MAPPED}
         events.append(EventDraft("source.gone", ACTOR, record.key, record.source_key, record.target_id, word, payload))
         counts[record.target_entity, f"gone_{word}"] += 1
     await tx.save_records(records)
     await tx.open_review_items(items)
     await tx.append_events(transform.migration_id, events)
     await tx.add_run_results(transform.run_id, counts)
+
+
+async def _leave_out(tx: Transaction, transform: Transform, records: Sequence[Record], now: datetime) -> None:
+    """Settle what was taken back and is not to come again: nothing stands in Pipedrive, so no policy is asked. Kept in the ledger for its journey."""
+    wholes = {(issue.source_entity, issue.source_id): issue.reason for issue in transform.issues if not issue.key}
+    settled: list[Record] = []
+    events: list[EventDraft] = []
+    for record in records:
+        reason = wholes.get((record.source_entity, record.source_id)) or NOT_MAPPED
+        kept_reason = record.reason if record.reason == KEPT else reason
+        settled.append(replace(record, gone=KEEP, resolution=Resolution.NONE, reason=kept_reason, update_time=now))
+        payload = {"run_id": transform.run_id, "policy": KEEP, "reason": reason}
+        events.append(EventDraft("source.gone", ACTOR, record.key, record.source_key, record.target_id, KEEP, payload))
+    if settled:
+        await tx.save_records(settled)
+        await tx.append_events(transform.migration_id, events)
 
 
 async def _find_again(tx: Transaction, transform: Transform, known: Mapping[str, Record], now: datetime) -> dict[str, Record]:
@@ -206,7 +239,7 @@ def _left_behind(record: Record, reason: str) -> Issue:
         source_entity=record.source_entity,
         source_id=record.source_id,
         key=record.key,
-        reason=reason or "SKIPPED_NOT_MAPPED",
+        reason=reason or NOT_MAPPED,
         message=f"{record.target_entity} {record.target_id} stays in Pipedrive although {cause}: delete it there if it should go",
     )
 

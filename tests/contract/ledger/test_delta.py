@@ -12,6 +12,7 @@ from services.ledger import review
 from services.ledger.audit import verify_trail
 from services.ledger.delta import Policies, bound_policies
 from services.ledger.domain import Options, RecordFilter, RecordState, Resolution, ReviewFilter, ReviewItem, RunKind
+from services.ledger.outcomes import ROLLED_BACK
 from services.ledger.runs.context import RunContext
 from tests.contract.ledger.world import CONTEXT, DEALS, ORGANIZATIONS, PERSONS, RUN, M, World, actions, issue, mapped, outcome, reference
 from transload.v1 import ledger_service_pb2 as pb
@@ -270,6 +271,42 @@ async def test_a_delete_of_a_delta_spares_edits_and_what_comes_back_is_created_a
     await world.expect(P1, batch_id="b9")
     assert actions(await world.begin_batch(mapped(P1, name="Ann"), batch_id="b9")) == {P1: "CREATE"}
     assert (await world.get(P1)).gone == ""
+
+
+@pytest.mark.requirement("L-11", "L-15", "X-04")
+@pytest.mark.parametrize("lost", [[issue("SKIPPED", "client/1", "SKIPPED_DELETED")], []], ids=["deleted", "becomes-something-else"])
+async def test_what_was_taken_back_and_is_gone_from_the_source_is_settled_and_may_come_back(world: World, lost: list[pb.RecordIssue]) -> None:
+    await begin(world, deletions="ask")
+    page = world.page()
+    await world.record_page(page, "1", "2")
+    await load(world, P1, "1", name="Ann")
+    taken_back = replace(await world.get(P1), state=RecordState.UNDONE, resolution=Resolution.SKIP, reason=ROLLED_BACK)
+    await world.know(taken_back)
+    await world.transform(await world.announce(page), [P2], lost, batch_id="b2")
+    assert await world.get(P1) == taken_back  # it stays out until somebody asks for it
+    await world.know(replace(taken_back, resolution=Resolution.RETRY))
+    for _ in range(2):
+        await world.transform(await world.announce(page), [P2], lost, batch_id="b2")
+    async with world.ledger.read() as reader:
+        assert await reader.source_state(M, "client", "1") == "skipped"
+    reason = "SKIPPED_DELETED" if lost else "SKIPPED_NOT_MAPPED"
+    assert ((await world.get(P1)).reason, (await world.get(P1)).resolution) == (reason, Resolution.NONE)
+    assert [(result, payload["reason"]) for result, payload in await told(world, "source.gone")] == [("keep", reason)]
+    assert await items(world) == []
+    await world.transform(await world.announce(page), [P1, P2], batch_id="b3")
+    assert actions(await world.begin_batch(mapped(P1, name="Ann"), batch_id="b3")) == {P1: "CREATE"}
+
+
+@pytest.mark.requirement("L-11", "L-15")
+async def test_what_was_taken_back_and_waits_in_mapping_is_not_settled(world: World) -> None:
+    await begin(world)
+    page = world.page()
+    await world.record_page(page, "1", "2")
+    await load(world, P1, "1", name="Ann")
+    again = replace(await world.get(P1), state=RecordState.UNDONE, resolution=Resolution.RETRY, reason=ROLLED_BACK)
+    await world.know(again)
+    await world.transform(await world.announce(page), [P2], [issue("WAITING", "client/1", "INTERNAL")], batch_id="b2")
+    assert await world.get(P1) == again
 
 
 def move(entity: str, old: str, new: str) -> pb.TargetMove:

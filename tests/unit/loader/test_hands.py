@@ -81,7 +81,7 @@ class TwoCompanies:
     def unsettled(self, batch: Batch) -> Iterator[None]:
         yield
 
-    async def follow_references(self, _: Batch) -> dict[str, str]:
+    async def follow_references(self, _batch: Batch) -> dict[str, str]:
         return {}
 
     async def apply(self, batch: Batch) -> None:
