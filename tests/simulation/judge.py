@@ -227,6 +227,7 @@ class Judge:
         # Lines that a person's merge put on a deal of the customer's own stay there: they are part of that deal now.
         moved = {number for deed in people.deeds if deed.kind == "merge" for plural, number in deed.changed if plural == LINES}
         state[LINES] = [line for line in state[LINES] if line["id"] not in moved or (LINES, line["id"]) in places]
+        self._value_as_before(state)
         problems += self._edits_lost(places, {(TABLES.get(entity, ""), target_id) for entity, target_id in operator.given_up})
         problems += self._take_out_kept(state)
         problems += [f"rollback: {line}" for line in diff_of(_as_export(self._before), _as_export(state))]
@@ -238,6 +239,17 @@ class Judge:
                     problems.append(f"rollback: {entry.path} was deleted after {DELETED_IN_ORDER[latest]}")
                 latest = max(latest, rank)
         return problems
+
+    def _value_as_before(self, state: dict[str, Any]) -> None:
+        """Overlook the value of a customer's own deal that a person merged one of ours with lines into.
+
+        From then on Pipedrive works it out of the lines, and what it was is nowhere to be read.
+        """
+        swallowers = {record for deed in self._world.people.deeds if deed.kind == "merge" for plural, record in deed.changed if plural == "deals"}
+        values = {deal["id"]: deal.get("value") for deal in self._before["deals"] if deal["id"] in swallowers}
+        for deal in state["deals"]:
+            if deal["id"] in values:
+                deal["value"] = values[deal["id"]]
 
     def _edits_lost(self, places: Container[tuple[str, Any]], given_up: Container[tuple[str, str]]) -> list[str]:
         """Say which records a person edited before the rollback are gone, although nobody but the rollback can have deleted them."""
