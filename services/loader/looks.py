@@ -1,8 +1,8 @@
 """The look before a deletion: what a person changed since we loaded it stays (L-15).
 
 Records are read by lists of ids right before they are deleted, so an edit is missed only when it falls between that list and the deletion of this
-record: seconds, and never longer than a claim lasts, because a batch that lost its claim begins anew. Notes and files have no list by ids; the ledger
-reads them by whole pages, and only what was read too long ago is read one by one here.
+record: seconds, because `lookouts` has old looks taken again, and never longer than a claim lasts, because a batch that lost its claim begins anew.
+Notes and files have no list by ids; the ledger reads them by whole pages, and only what was read too long ago is read one by one here.
 """
 
 from __future__ import annotations
@@ -42,16 +42,22 @@ async def look(entity: Entity, batch: Batch) -> dict[str, Found] | None:
     if not works or batch.stop is not None:
         return {}
     try:
-        if entity is LINE_ITEM:
-            actual = await _lines(batch, sorted({work.parent_target_id for work in works} - {""}))
-        else:
-            actual = await entity.read(batch.client, batch.shared, [work.target_id for work in works])
-        lines = await _lines_by_deal(batch, [work for work in deletes if work.target_id in actual]) if entity is DEAL else {}
+        return await read_and_keep(entity, batch, works)
     except Exception as error:  # noqa: BLE001 - sorted in `failure`
         outcome = failure(batch, error)
         for work in works:
             work.outcome = outcome
         return None
+
+
+async def read_and_keep(entity: Entity, batch: Batch, works: Sequence[Work]) -> dict[str, Found]:
+    """Read records and keep those to be deleted that a person edited; answers what was read by id. Raises what the calls raise."""
+    if entity is LINE_ITEM:
+        actual = await _lines(batch, sorted({work.parent_target_id for work in works} - {""}))
+    else:
+        actual = await entity.read(batch.client, batch.shared, [work.target_id for work in works])
+    deletes = [work for work in works if work.action is Action.DELETE]
+    lines = await _lines_by_deal(batch, [work for work in deletes if work.target_id in actual]) if entity is DEAL else {}
     for work in deletes:
         found = actual.get(work.target_id)
         if found is not None and (edited := _edited(entity, work, found, lines.get(work.target_id, {}))):

@@ -12,22 +12,30 @@ from services.loader.updates import read_targets
 from services.loader.work import Action, Outcome, Result
 
 if TYPE_CHECKING:
-    from services.loader.work import Batch
+    from collections.abc import Sequence
+
+    from services.loader.work import Batch, Work
 
 
 async def spare_edited(batch: Batch) -> None:
     """Decides those records that are gone already or that a person changed; the rest is left to be deleted."""
-    entity = RECORD_ENTITIES.get(batch.target_entity)
     works = [work for work in batch.open(Action.DELETE) if work.guards_edits]
-    if entity is None or not works:
+    if not works:
         return
     try:
-        actual = await read_targets(entity, batch, works)
+        await read_and_spare(batch, works)
     except Exception as error:  # noqa: BLE001 - sorted in `failure`
         outcome = failure(batch, error)
         for work in works:
             work.outcome = outcome
+
+
+async def read_and_spare(batch: Batch, works: Sequence[Work]) -> None:
+    """Reads records and decides those that are gone or edited. Raises what the calls raise."""
+    entity = RECORD_ENTITIES.get(batch.target_entity)
+    if entity is None:
         return
+    actual = await read_targets(entity, batch, works)
     for work in works:
         found = actual.get(work.target_id)
         if found is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -13,17 +14,20 @@ from services.loader.canonical import time
 from services.loader.entities import NAMED_ENTITIES, RECORD_ENTITIES, schema
 from services.loader.entities.base import stamp
 from services.loader.entities.line_item import BULK_DELETE_FROM, BULK_MAX, LINE_ITEM
+from services.loader.lookouts import Lookout
 from services.loader.looks import USER_EDIT, field_entity, look, look_at_definitions, option_field
 from services.loader.merge import restore
+from services.loader.pipedrive.errors import NotWantedError
 from services.loader.records import created
 from services.loader.work import Action, Outcome, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from services.common.clock import Clock
     from services.loader.attempts import Attempts
     from services.loader.doubt import Doubt
-    from services.loader.entities.base import Entity, Found
+    from services.loader.entities.base import Entity
     from services.loader.work import Batch, Work
 
 _NEVER: Final = "was never created"
@@ -32,9 +36,10 @@ _NEVER: Final = "was never created"
 class Undo:
     """Undoes batches."""
 
-    def __init__(self, *, attempts: Attempts, doubt: Doubt) -> None:
+    def __init__(self, *, attempts: Attempts, doubt: Doubt, clock: Clock) -> None:
         self._attempts = attempts
         self._doubt = doubt
+        self._clock = clock
 
     async def undo(self, batch: Batch) -> None:
         """Decides every record of an undo batch: those in doubt are found out about first."""
@@ -43,14 +48,16 @@ class Undo:
         if entity is None:
             await self._undo_definitions(batch)
             return
+        lookout = Lookout(entity, batch, self._clock)
         actual = await look(entity, batch)
         if actual is None:
             return
+        lookout.actual.update(actual)
         if entity is LINE_ITEM:
-            await self._delete_lines(batch, batch.open(Action.DELETE))
+            await self._delete_lines(batch, batch.open(Action.DELETE), lookout)
         else:
-            await self._attempts.each(batch, batch.open(Action.DELETE), partial(_delete, entity, batch))
-        await self._restore(entity, batch, batch.open(Action.RESTORE), actual)
+            await self._attempts.each(batch, batch.open(Action.DELETE), partial(_delete, entity, batch, lookout))
+        await self._restore(entity, batch, batch.open(Action.RESTORE), lookout)
 
     async def _undo_definitions(self, batch: Batch) -> None:
         await look_at_definitions(batch)
@@ -96,28 +103,35 @@ class Undo:
             outcome = created(entity, work, found[work.key])
             work.action, work.target_id, work.parent_target_id = Action.DELETE, outcome.target_id, outcome.parent_target_id
 
-    async def _delete_lines(self, batch: Batch, works: Sequence[Work]) -> None:
+    async def _delete_lines(self, batch: Batch, works: Sequence[Work], lookout: Lookout) -> None:
         by_deal: dict[str, list[Work]] = defaultdict(list)
         for work in works:
             by_deal[work.parent_target_id].append(work)
         async with asyncio.TaskGroup() as tasks:
             for deal_id, lines in by_deal.items():
-                tasks.create_task(self._attempts.group(batch, lines, partial(_take_off_deal, batch, deal_id, lines)))
+                tasks.create_task(self._attempts.group(batch, lines, partial(_take_off_deal, batch, lookout, deal_id, lines)))
 
-    async def _restore(self, entity: Entity, batch: Batch, works: list[Work], actual: Mapping[str, Found]) -> None:
+    async def _restore(self, entity: Entity, batch: Batch, works: list[Work], lookout: Lookout) -> None:
         if not works or batch.stop is not None:
             return
 
         async def act(work: Work) -> Outcome:
-            found = actual.get(work.target_id)
-            if found is None:
-                return Outcome(Result.KEPT, work.target_id, reason=USER_EDIT, message="deleted in Pipedrive by somebody; nothing to restore")
-            result = restore(entity, before=work.pre_image, last=work.last_image, actual=found.image)
-            if result.changes:
-                await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, {**found.image, **work.pre_image}))
-            return _restored(work, result.conflicts, result.stuck)
+            while True:
+                with suppress(NotWantedError):  # it has changed: anew, with what was read last
+                    return await _restore_one(entity, batch, lookout, work)
 
         await self._attempts.each(batch, works, act)
+
+
+async def _restore_one(entity: Entity, batch: Batch, lookout: Lookout, work: Work) -> Outcome:
+    found = lookout.actual.get(work.target_id)
+    if found is None:
+        return Outcome(Result.KEPT, work.target_id, reason=USER_EDIT, message="deleted in Pipedrive by somebody; nothing to restore")
+    result = restore(entity, before=work.pre_image, last=work.last_image, actual=found.image)
+    if result.changes:
+        lookout.guard([work])
+        await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, {**found.image, **work.pre_image}))
+    return _restored(work, result.conflicts, result.stuck)
 
 
 def _restored(work: Work, edited: Sequence[str], stuck: Sequence[str]) -> Outcome:
@@ -130,22 +144,39 @@ def _restored(work: Work, edited: Sequence[str], stuck: Sequence[str]) -> Outcom
     return Outcome(Result.KEPT, work.target_id, reason=USER_EDIT, message=message, edited_fields=tuple(edited), stuck_fields=tuple(stuck))
 
 
-async def _delete(entity: Entity, batch: Batch, work: Work) -> Outcome:
-    await entity.delete(batch.client, work.context, work.target_id, work.parent_target_id)
+async def _delete(entity: Entity, batch: Batch, lookout: Lookout, work: Work) -> Outcome:
+    if work.outcome is not None:
+        return work.outcome  # kept by a look that was taken again while this one waited for its turn
+    lookout.guard([work])
+    try:
+        await entity.delete(batch.client, work.context, work.target_id, work.parent_target_id)
+    except NotWantedError:
+        if work.outcome is None:
+            raise
+        return work.outcome
     return Outcome(Result.DELETED, work.target_id)
 
 
-async def _take_off_deal(batch: Batch, deal_id: str, works: Sequence[Work]) -> None:
+async def _take_off_deal(batch: Batch, lookout: Lookout, deal_id: str, works: Sequence[Work]) -> None:
     for begin in range(0, len(works), BULK_MAX):
         chunk = works[begin : begin + BULK_MAX]
-        if len(chunk) >= BULK_DELETE_FROM:
-            await LINE_ITEM.delete_bulk(batch.client, chunk[0].context, deal_id, [work.target_id for work in chunk])
+        while chunk := [work for work in chunk if work.outcome is None]:
+            with suppress(NotWantedError):  # some of them are kept now: the others go without them
+                await _take_off_together(batch, lookout, deal_id, chunk)
+
+
+async def _take_off_together(batch: Batch, lookout: Lookout, deal_id: str, works: Sequence[Work]) -> None:
+    together = [works] if len(works) >= BULK_DELETE_FROM else [[work] for work in works]
+    for lines in together:
+        if lines[0].outcome is not None:
+            continue  # kept by a look that was taken again for a line before it
+        lookout.guard(lines)
+        if len(lines) > 1:
+            await LINE_ITEM.delete_bulk(batch.client, lines[0].context, deal_id, [line.target_id for line in lines])
         else:
-            for work in chunk:
-                await LINE_ITEM.delete(batch.client, work.context, work.target_id, deal_id)
-                work.outcome = Outcome(Result.DELETED, work.target_id)
-        for work in chunk:
-            work.outcome = Outcome(Result.DELETED, work.target_id)
+            await LINE_ITEM.delete(batch.client, lines[0].context, lines[0].target_id, deal_id)
+        for line in lines:
+            line.outcome = Outcome(Result.DELETED, line.target_id)
 
 
 async def _delete_options_of(batch: Batch, entity: str, code: str, works: Sequence[Work]) -> None:

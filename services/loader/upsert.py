@@ -42,7 +42,7 @@ class Upsert:
         self._definitions = Definitions(attempts=attempts, doubt=doubt, ledger=ledger)
         self._owners = Owners(attempts=attempts, ledger=ledger)
         self._values = DealValues(attempts=attempts)
-        self._undo = Undo(attempts=attempts, doubt=doubt)
+        self._undo = Undo(attempts=attempts, doubt=doubt, clock=clock)
 
     async def apply(self, batch: Batch) -> None:
         """Decides the records; `batch.stop` says why some were not tried. Call it, and settle, within `unsettled(batch)`."""

@@ -128,6 +128,7 @@ class Journey:
         await operator.prepare()
         if self.plan.is_rehearsed:
             await operator.rehearse()
+            judge.reload_time = asyncio.get_running_loop().time()
         if self.plan.rollback == "during the load":
             await operator.begin_load()
             await asyncio.sleep(self.plan.rollback_seconds)
@@ -146,7 +147,7 @@ class Journey:
             judge.before_rollback()
             await operator.rollback()
             await self._settle()
-            self.problems += judge.after_rollback()
+            self.problems += judge.after_rollback(operator)
 
     async def _take_part_back(self, operator: Operator, judge: Judge) -> None:
         """Take one target entity back and load it again: all has to be as it was."""

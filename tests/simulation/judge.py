@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from services.ledger.domain import BatchState
-from tests.e2e.checker import SOURCE_ENTITIES, Checker, Target, diff_of
+from tests.e2e.checker import Checker, Target, diff_of
 from tests.simulation.asked import asked_of_source, asked_of_target
 from tests.simulation.links import carriers, collections_of, dependants
 from tests.simulation.operator import MIGRATION
-from tests.simulation.people import PLURALS, by_place
+from tests.simulation.people import LINKS, PLURALS, by_place
 from transload.v1.records_pb2 import MappedBatch
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Judge:
         self._ledger: sqlite3.Connection | None = None
         self._deeds_before = 0
         self.reload_time = -1.0
-        """When a part had been taken back and began to be loaded again."""
+        """When a part, or the sample, had been taken back and began to be loaded again."""
         self.broken: list[str] = []
         """Rules that were seen broken on the way."""
 
@@ -130,23 +130,33 @@ class Judge:
         if place[0] not in PLURALS.values() or (deed.is_settled and deed.time > self.reload_time):
             return True
         if place[0] in SINGLES:
-            return deed.time > self.reload_time
-        origins = {value for value in deed.removed[place].get("custom_fields", {}).values() if isinstance(value, str) and value.startswith("source/")}
+            return deed.time > self.reload_time or not self._has_equal(place, deed.removed[place])
+        origins = _origins(deed.removed[place])
         live = Target.parse(_as_export(self._world.state())).by_origin.get(place[0], {})
         # One that swallowed it may carry its origin since.
         swallowers = {swallower for merge in self._world.people.deeds if merge.kind == "merge" for swallower in merge.changed}
         return not any((place[0], record["id"]) not in swallowers for origin in origins for record in live.get(origin, ()))
+
+    def _has_equal(self, place: Place, record: dict[str, Any]) -> bool:
+        """Say whether the account holds the like of a record, wherever it hangs: it was made again."""
+        apart = {*_OWN, *LINKS, "update_time"}
+        content = {name: value for name, value in record.items() if name not in apart}
+        table = self._world.state()[place[0]]
+        return any(other["id"] != place[1] and all(other.get(name) == value for name, value in content.items()) for other in table)
 
     def _excused(self, truth: dict[str, Any]) -> set[tuple[str, int]]:
         """Answer source records that may differ: people removed what they hang on, or edited what the source changed, and the ledger says so."""
         touched = self._world.people.touched
         if not touched:
             return set()
-        entities = {entity: collection for collection, entity in SOURCE_ENTITIES.items()}
         held = self._rows("SELECT source_entity, source_id FROM records WHERE state IN ('rejected', 'waiting') AND reason != ''")
         ours = self._rows("SELECT source_entity, source_id, target_entity, target_id FROM records WHERE target_id != ''")
         hit = {(entity, source) for entity, source, kind, number in ours if (TABLES.get(kind, ""), int(number) if number.isdigit() else 0) in touched}
-        del entities
+        # What was removed and has been made again since has another id.
+        for deed in self._world.people.deeds:
+            for origin in (origin for record in deed.removed.values() for origin in _origins(record)):
+                _, entity, source = origin.split("/", 2)
+                hit.add((entity, source))
         names = collections_of(truth)
         reached = dependants(truth, {(names[entity], int(source)) for entity, source in hit if entity in names and source.lstrip("-").isdigit()})
         if any(deed.kind == "delete field" for deed in self._world.people.deeds):
@@ -210,14 +220,15 @@ class Judge:
         self._rollback_from = len(self._world.pipedrive.journal.entries)
         self._deeds_before = len(self._world.people.deeds)
 
-    def after_rollback(self) -> list[str]:
+    def after_rollback(self, operator: Operator) -> list[str]:
         """Say what a rollback left behind or lost, apart from what people did, and whether it deleted what others hang on before them."""
         people, places = self._world.people, by_place(self._before).keys()
         state, problems = people.without(self._world.state(), lambda place, _: place in places)
         # Lines that a person's merge put on a deal of the customer's own stay there: they are part of that deal now.
         moved = {number for deed in people.deeds if deed.kind == "merge" for plural, number in deed.changed if plural == LINES}
         state[LINES] = [line for line in state[LINES] if line["id"] not in moved or (LINES, line["id"]) in places]
-        problems += self._edits_lost(places)
+        self._value_as_before(state)
+        problems += self._edits_lost(places, {(TABLES.get(entity, ""), target_id) for entity, target_id in operator.given_up})
         problems += self._take_out_kept(state)
         problems += [f"rollback: {line}" for line in diff_of(_as_export(self._before), _as_export(state))]
         latest = 0
@@ -229,7 +240,18 @@ class Judge:
                 latest = max(latest, rank)
         return problems
 
-    def _edits_lost(self, places: Container[tuple[str, Any]]) -> list[str]:
+    def _value_as_before(self, state: dict[str, Any]) -> None:
+        """Overlook the value of a customer's own deal that a person merged one of ours with lines into.
+
+        From then on Pipedrive works it out of the lines, and what it was is nowhere to be read.
+        """
+        swallowers = {record for deed in self._world.people.deeds if deed.kind == "merge" for plural, record in deed.changed if plural == "deals"}
+        values = {deal["id"]: deal.get("value") for deal in self._before["deals"] if deal["id"] in swallowers}
+        for deal in state["deals"]:
+            if deal["id"] in values:
+                deal["value"] = values[deal["id"]]
+
+    def _edits_lost(self, places: Container[tuple[str, Any]], given_up: Container[tuple[str, str]]) -> list[str]:
         """Say which records a person edited before the rollback are gone, although nobody but the rollback can have deleted them."""
         deeds = self._world.people.deeds
         there = {(plural, record["id"]) for plural, table in self._world.state().items() if isinstance(table, list) for record in table}
@@ -239,6 +261,7 @@ class Judge:
             for deed in deeds[: self._deeds_before]
             if deed.kind == "edit" and deed.is_settled and deed.changed.get(deed.place)
             and deed.place not in places and deed.place not in there and deed.place not in by_people
+            and (deed.place[0], str(deed.place[1])) not in given_up
         ]  # fmt: skip
 
     def _take_out_kept(self, state: dict[str, Any]) -> list[str]:
@@ -272,6 +295,11 @@ class Judge:
         self.facts["requests"] = self._world.pipedrive.journal.total
         counted = self._rows("SELECT COALESCE(SUM(used_count), 0) FROM source_budgets")[0][0]
         return problems + asked_of_target(self._world) + asked_of_source(self._world, counted) + self.broken[:5]
+
+
+def _origins(record: dict[str, Any]) -> set[str]:
+    """Answer from which source records a record of Pipedrive says it came: `source/{entity}/{id}`."""
+    return {value for value in record.get("custom_fields", {}).values() if isinstance(value, str) and value.startswith("source/")}
 
 
 def _subject(problem: str) -> tuple[str, int]:

@@ -25,6 +25,8 @@ STEP_SECONDS_MAX: Final = 30 * 3600.0
 RESUME_SECONDS: Final = 30.0
 """How long a person takes to see to an error."""
 RESUMES_MAX: Final = 50
+REHEARSALS_MAX: Final = 5
+"""How often a sample is taken back until it leaves nothing behind: people do not edit it for ever."""
 QUOTA_SECONDS: Final = 240.0
 """How long a person looks on while the source's day is used up."""
 LOST: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
@@ -48,6 +50,8 @@ class Operator:
     """Virtual time one step may take."""
     sample_size: int = 5
     """Source records of the sample; 0: as many as the product chooses."""
+    given_up: set[tuple[str, str]] = field(default_factory=set)
+    """Target entity and id of what a rehearsal had kept for people's sake and was taken all the same."""
     _quota_since: float = 0.0
 
     async def create(self, options: pb.MigrationOptions) -> None:
@@ -68,6 +72,10 @@ class Operator:
         """Go from the end of the audit to the approval."""
         await self._insist(self._confirm)
         await self.step("schema", self.client.apply_schema)
+        await self._sample()
+
+    async def _sample(self) -> None:
+        """Load the sample and approve its diff."""
         await self.step("sample", lambda migration_id: self.client.run_sample(migration_id, self.sample_size))
         await self._insist(self._approve)
 
@@ -81,8 +89,24 @@ class Operator:
         await self._insist(lambda: self.client.start_load(MIGRATION), forgiven="RUN_ACTIVE")
 
     async def rehearse(self) -> None:
-        """Take the sample back, which unlocks the load."""
-        await self.step("rehearsal", lambda migration_id: self.client.rollback(migration_id, pb.TakeBackScope(is_sample=True)))
+        """Take the sample back, which unlocks the load: when it left something behind, take that too, and rehearse once more with a new sample."""
+        for _ in range(REHEARSALS_MAX):
+            await self._take_sample_back(pb.TakeBackScope(is_sample=True))
+            migration = await self._insist(lambda: self.client.get_migration(MIGRATION))
+            if migration.is_rehearsed:
+                return
+            self.trace.note(f"sees that the sample left something behind: {migration.kept_count} records kept")
+            if migration.kept_count:
+                self.given_up |= await self._insist(self._kept)
+                await self._take_sample_back(pb.TakeBackScope(is_sample=True, deletes_edited=True))
+            await self._sample()
+        raise StepFailedError(f"{REHEARSALS_MAX} rehearsals left something behind")
+
+    async def _take_sample_back(self, scope: pb.TakeBackScope) -> None:
+        await self.step("rehearsal", lambda migration_id: self.client.rollback(migration_id, scope))
+
+    async def _kept(self) -> set[tuple[str, str]]:
+        return {(kept.target_entity, kept.target_id) async for kept in self.client.iterate_kept(MIGRATION)}
 
     async def take_back(self, entity: str) -> None:
         """Take one target entity back, with what hangs on it."""

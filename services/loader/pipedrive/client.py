@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -53,6 +53,18 @@ class CallRecord:
     send_time: datetime
 
 
+class Look(Protocol):
+    """What a call that takes something away was decided on: it grows old while the call waits."""
+
+    def is_due(self, *, is_repeat: bool) -> bool:
+        """Whether it is too old for the call to be sent, for the first time or again."""
+        ...
+
+    async def again(self) -> None:
+        """Looks again. Raises NotWantedError when the call must not be sent any more."""
+        ...
+
+
 @dataclass(slots=True)
 class CallContext:
     """On whose behalf calls are made.
@@ -62,12 +74,14 @@ class CallContext:
         claim_ends: monotonic time after which nothing may be sent; None: no claim needed (reads outside a batch).
         log: every call made, in order.
         record_key: key of the record the calls are for, an attribute of their spans; empty: several.
+        look: taken again before anything is sent for which it is too old; None: the calls depend on none.
     """
 
     priority: Priority
     claim_ends: float | None = None
     log: list[CallRecord] = field(default_factory=list)
     record_key: str = ""
+    look: Look | None = None
 
     def for_record(self, key: str) -> CallContext:
         """Answers a context with the same rights and a log of its own."""
@@ -135,6 +149,7 @@ class PipedriveClient:
         Raises:
             OutcomeUnknownError: a POST whose effect is not known.
             ClaimExpiredError: the claim ended; nothing was sent.
+            NotWantedError: the look behind the call was too old, and the new one speaks against it; nothing was sent since.
             TargetRejectedError: Pipedrive refused for good. GoneError: the record is not there.
             UnauthorizedError: the token was refused, or was moments ago.
             RateLimitedError: day's budget or breaker.
@@ -147,7 +162,7 @@ class PipedriveClient:
         failures = refusals = 0
         while True:
             connection = self._open_connection()
-            grant = await self._lease(op, context)
+            grant = await self._lease(op, context, is_repeat=failures + refusals > 0)
             try:
                 return await self._attempt(_Request(op, connection, path, body), grant, context)
             except _RefusedNowError as error:
@@ -203,16 +218,22 @@ class PipedriveClient:
             raise UnauthorizedError("Pipedrive refused the API token (401): check the key of this connection", reason="TARGET_UNAUTHORIZED")
         return connection
 
-    async def _lease(self, op: Operation, context: CallContext) -> Grant:
+    async def _lease(self, op: Operation, context: CallContext, *, is_repeat: bool) -> Grant:
+        look = context.look
         while True:
             grant = await self._quota.acquire(tokens=op.token_count, is_search=op.is_search, priority=context.priority)
             now = self._clock.monotonic()
             is_claimed = context.claim_ends is None or now < context.claim_ends
-            if is_claimed and now < grant.expires:
+            is_due = look is not None and look.is_due(is_repeat=is_repeat)
+            if is_claimed and now < grant.expires and not is_due:
                 return grant
             await self._quota.release(grant, is_sent=False, tokens_spent=0, headers=None)
             if not is_claimed:
                 raise errors.ClaimExpiredError("the claim ended before the call could be sent")
+            if look is not None and is_due:
+                # Once for each time it is sent: where every lease takes longer than a look lasts, nothing would ever be sent.
+                await look.again()
+                look = None
 
     async def _attempt(self, request: _Request, grant: Grant, context: CallContext) -> Answer:
         op = request.op

@@ -51,6 +51,10 @@ class ClaimExpiredError(TransientError):
     default_reason = "CLAIM_HELD"
 
 
+class NotWantedError(Exception):
+    """What a call was decided on does not hold any more; the call was not sent, or not again."""
+
+
 class GoneError(TargetRejectedError):
     """The record is not there (404, 410)."""
 

@@ -81,6 +81,9 @@ class TwoCompanies:
     def unsettled(self, batch: Batch) -> Iterator[None]:
         yield
 
+    async def follow_references(self, _batch: Batch) -> dict[str, str]:
+        return {}
+
     async def apply(self, batch: Batch) -> None:
         if batch.migration_id == "slow":
             await self.hanging.wait()

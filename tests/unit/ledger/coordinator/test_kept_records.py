@@ -247,6 +247,29 @@ async def test_a_rehearsal_that_leaves_something_behind_does_not_count(world: Wo
         await world.start(RunKind.LOAD)
 
 
+@pytest.mark.requirement("L-09", "L-15")
+async def test_a_failed_rehearsal_is_made_good_by_taking_what_was_kept_and_a_new_sample(world: World) -> None:
+    await world.until_prepared(requires_rehearsal=True)
+    prepared = {place: dict(image) for place, image in world.pipedrive.records.items()}
+    await world.run(RunKind.SAMPLE)
+    await world.approve()
+    place = next(place for place in world.pipedrive.records if place[0] == "organization")
+    world.pipedrive.records[place]["name"] = "Edited"
+    await roll_back(world, is_sample=True)
+    with pytest.raises(PreconditionError) as refusal:
+        await world.start(RunKind.LOAD)
+    assert refusal.value.reason == "NOT_APPROVED"
+    assert place in world.pipedrive.records
+    assert (await roll_back(world, is_sample=True, deletes_edited=True)).state == RunState.RUN_STATE_SUCCEEDED
+    assert world.pipedrive.records == prepared
+    await world.run(RunKind.SAMPLE)
+    await world.approve()
+    await roll_back(world, is_sample=True)
+    assert world.pipedrive.records == prepared
+    assert (await world.migration()).is_rehearsed
+    assert (await world.run(RunKind.LOAD)).state == RunState.RUN_STATE_SUCCEEDED
+
+
 @pytest.mark.requirement("L-15")
 async def test_lines_of_a_deal_with_a_line_in_doubt_are_not_compared(world: World) -> None:
     await world.until_loaded()
