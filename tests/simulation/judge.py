@@ -150,7 +150,12 @@ class Judge:
         if not touched:
             return set()
         held = self._rows("SELECT source_entity, source_id FROM records WHERE state IN ('rejected', 'waiting') AND reason != ''")
-        ours = self._rows("SELECT source_entity, source_id, target_entity, target_id FROM records WHERE target_id != ''")
+        # By the trail, which also knows the id it had before a part was taken back and loaded again.
+        ours = self._rows(
+            "SELECT source_entity, source_id, target_entity, target_id FROM records WHERE target_id != ''"
+            " UNION SELECT r.source_entity, r.source_id, r.target_entity, e.target_id FROM events e"
+            " JOIN records r ON r.migration_id = e.migration_id AND r.key = e.key WHERE e.target_id != ''"
+        )
         hit = {(entity, source) for entity, source, kind, number in ours if (TABLES.get(kind, ""), int(number) if number.isdigit() else 0) in touched}
         # What was removed and has been made again since has another id.
         for deed in self._world.people.deeds:
@@ -158,7 +163,10 @@ class Judge:
                 _, entity, source = origin.split("/", 2)
                 hit.add((entity, source))
         names = collections_of(truth)
-        reached = dependants(truth, {(names[entity], int(source)) for entity, source in hit if entity in names and source.lstrip("-").isdigit()})
+        removed = {(names[entity], int(source)) for entity, source in hit if entity in names and source.lstrip("-").isdigit()}
+        # A document names its client only; its deal refers to one of the client's contacts all the same.
+        clients = {("clients", contact["account-id"]) for contact in truth["collections"]["contacts"] if ("contacts", contact["id"]) in removed}
+        reached = dependants(truth, removed | clients)
         if any(deed.kind == "delete field" for deed in self._world.people.deeds):
             reached = {(name, record["id"]) for name, records in truth["collections"].items() for record in records}
         waiting = {(names[entity], int(source)) for entity, source in held if entity in names and source.lstrip("-").isdigit()}
