@@ -8,8 +8,11 @@ import sys
 
 import pytest
 
-SEEDS = os.environ.get("TRANSLOAD_TEST_SEEDS", "2000")
-"""How many seeds, as far as they fit into `SECONDS`; `make simulate-many` runs them all."""
+SEEDS = os.environ.get("TRANSLOAD_TEST_SEEDS", "100")
+"""How many seeds, as far as they fit into `SECONDS`: always the first ones, so that a quick machine finds nothing a slow one does not.
+
+`make simulate-many` runs others.
+"""
 SECONDS = os.environ.get("TRANSLOAD_TEST_SEED_SECONDS", "300")
 WORKERS = os.environ.get("TRANSLOAD_TEST_WORKERS", "2")
 
