@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from services.loader.pipedrive.client import CallContext, PipedriveClient
 
 STAGING_PREFIX: Final = "files/"
+_EMPTY_ANSWERS_MAX: Final = 3
 LINKS: Final = ("deal_id", "person_id", "org_id", "product_id", "activity_id", "lead_id", "project_id")
 
 
@@ -59,14 +60,19 @@ FILE: Final = FileEntity(
 async def download(client: PipedriveClient, context: CallContext, target_id: str) -> bytes | None:
     """Answers the bytes of a file, held whole; None: the file, or its content, is not there.
 
-    The bytes may come from a storage Pipedrive sends us to (API.md 5.6).
+    The bytes may come from a storage Pipedrive sends us to (API.md 5.6). An answer without any is asked for again before it is believed: an
+    outage may answer so, too, and the file would be reported as another one.
     """
-    try:
-        answer = await client.call("files.download", context, ids={"id": target_id})
-    except GoneError:
-        return None
-    location = str(answer.additional.get("location") or "")
-    return await client.fetch(location) if location else bytes(answer.data)
+    for _ in range(_EMPTY_ANSWERS_MAX):
+        try:
+            answer = await client.call("files.download", context, ids={"id": target_id})
+        except GoneError:
+            return None
+        location = str(answer.additional.get("location") or "")
+        content = await client.fetch(location) if location else bytes(answer.data)
+        if content:
+            return content
+    return b""
 
 
 def staged_digest(payload: Mapping[str, Any]) -> str:
