@@ -12,7 +12,9 @@ from services.ledger.domain import (
     EventDraft,
     Issue,
     IssueKind,
+    Migration,
     PageWork,
+    PauseKind,
     Record,
     RecordState,
     Resolution,
@@ -65,7 +67,7 @@ async def record_transform(tx: Transaction, transform: Transform, now: datetime)
     unless they had an effect.
     """
     migration, run = await tx.get_migration(transform.migration_id), await tx.get_run(transform.run_id)
-    if migration is None or run is None or run.state is not RunState.RUNNING or is_paused(migration, now):
+    if migration is None or run is None or run.state is not RunState.RUNNING or _is_stopped(migration, now):
         return False
     work = await tx.get_page_work(transform.run_id, transform.page_id, transform.phase)
     if work is None or work.state is WorkState.FINAL:
@@ -87,6 +89,15 @@ async def record_transform(tx: Transaction, transform: Transform, now: datetime)
     if work.state is WorkState.ANNOUNCED or new or changed:
         await tx.append_events(transform.migration_id, [_mapped(transform), *changed])
     return True
+
+
+def _is_stopped(migration: Migration, now: datetime) -> bool:
+    """Say whether nothing is mapped now.
+
+    A used-up budget of Pipedrive stops the loaders only: they need a batch in hand to find out whether there are tokens again, and the streams may
+    have been lost meanwhile.
+    """
+    return migration.pause_kind is not PauseKind.TARGET_QUOTA and is_paused(migration, now)
 
 
 async def _scope(tx: Transaction, transform: Transform) -> dict[str, set[str]]:
