@@ -65,6 +65,8 @@ class _Watch:
     still_since: float = 0.0
     patience_seconds: float = 0.0
     was_paused: bool = False
+    has_shown_work: bool = False
+    """Work was announced again since the run moved last."""
     is_cut_off: bool = False
     """An outage of NATS was shown for this run; the first good step without one takes it back."""
     is_rate_limited: bool = False
@@ -219,7 +221,12 @@ class Coordinator:
     async def _watch_progress(self, migration: Migration, run: Run, watch: _Watch) -> None:
         signature = (run.phase, await self._tools.ledger.look(lambda reader: reader.event_sequence(migration.migration_id)))
         moment = self._tools.clock.monotonic()
-        if signature != watch.signature or migration.pause_kind is not PauseKind.NONE:
+        if migration.pause_kind is PauseKind.NONE:
+            watch.has_shown_work = False
+        # While the target's budget is used up, once: a loader needs work in hand to look whether it is back, and this process may have come after
+        # streams were lost. More often would fill them.
+        is_watched = migration.pause_kind is PauseKind.NONE or (migration.pause_kind is PauseKind.TARGET_QUOTA and not watch.has_shown_work)
+        if signature != watch.signature or not is_watched:
             if watch.signature != (-1, -1):
                 watch.patience_seconds = self._timing.reannounce_seconds
             watch.signature, watch.still_since = signature, moment
@@ -230,6 +237,7 @@ class Coordinator:
             is_queued = bool(await reader.list_outbox(limit=1))
         watch.still_since, watch.patience_seconds = moment, self._timing.reannounce_seconds
         if not is_queued:
+            watch.has_shown_work = True
             await self._announce_again(migration, run, "nothing moved")
 
     async def _announce_again(self, migration: Migration, run: Run, why: str, *, untransformed_only: bool = False) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import shutil
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from services.ledger.domain import RunKind
+from services.ledger.domain import PauseKind, RunKind
 from tests.fakes.clock import FakeClock
 from tests.unit.ledger.coordinator.world import ACTOR, CONTEXT, CrashError, FakePipedrive, Fuse, M, World, open_world
+from transload.v1 import ledger_service_pb2 as ledger_pb
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1.migration_service_pb2 import RunState
 
@@ -140,6 +142,26 @@ async def test_work_in_hand_at_a_restart_is_announced_again(world: World) -> Non
         await world.turn()
         assert world.clock.monotonic() - began < 15
     assert (await world.finish(run_id)).state == RunState.RUN_STATE_SUCCEEDED
+
+
+async def test_while_the_budget_is_used_up_a_new_ledger_shows_the_work_once(world: World) -> None:
+    await world.until_approved()
+    run_id = await world.start(RunKind.LOAD)
+    world.drops_raw = 10_000
+    for _ in range(4):
+        await world.coordinator.step(run_id)
+        await world.turn()
+    report = ledger_pb.ReportTargetRequest(connection=(await world.domain()).target_connection, reason="TARGET_QUOTA_EXHAUSTED", message="used up")
+    report.resume_time.FromDatetime(world.clock.now() + timedelta(hours=5))
+    await world.workers.ReportTarget(report, CONTEXT)
+    world.restart()
+    began = world.clock.monotonic()
+    while world.clock.monotonic() - began < 600:
+        await world.coordinator.step(run_id)
+        await world.turn()
+        world.clock.advance(1)
+    assert (await world.domain()).pause_kind is PauseKind.TARGET_QUOTA
+    assert [event.kind for event in await world.events()].count("work.announced_again") == 1
 
 
 def test_a_fuse_blows_once() -> None:
