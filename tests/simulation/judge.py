@@ -175,19 +175,20 @@ class Judge:
 
     async def _reconciled(self, operator: Operator) -> list[str]:
         """Say what reconciliation found besides what people did, and what they did that it did not find."""
+        deeds = list(self._world.people.deeds)  # what is done while it reads it need not find
         found = await operator.reconcile()
         touched = {(plural, str(number)) for plural, number in self._world.people.touched}
         places = {(TABLES.get(mismatch.key.partition(":")[0], ""), mismatch.target_id): mismatch for mismatch in found}
         problems = [f"reconciliation: {mismatch}".replace("\n", " ") for place, mismatch in places.items() if place not in touched]
         now = by_place(self._world.state())
         return problems + [
-            f"reconciliation: it did not find: {deed}" for deed in self._to_be_found(now) if (deed.place[0], str(deed.place[1])) not in places
+            f"reconciliation: it did not find: {deed}" for deed in self._to_be_found(deeds, now) if (deed.place[0], str(deed.place[1])) not in places
         ]
 
-    def _to_be_found(self, now: dict[Place, dict[str, Any]]) -> Iterable[Deed]:
+    def _to_be_found(self, deeds: Iterable[Deed], now: dict[Place, dict[str, Any]]) -> Iterable[Deed]:
         """Yield deeds to records of ours whose effect still stands."""
         places = by_place(self._before).keys()
-        for deed in self._world.people.deeds:
+        for deed in deeds:
             if deed.place in places or deed.kind not in {"edit", "delete"}:
                 continue
             kind = next(name for name, plural in PLURALS.items() if plural == deed.place[0])
