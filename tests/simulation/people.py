@@ -89,7 +89,8 @@ class People:
 
     def merge(self, kind: str, record_id: int, into: int) -> bool:
         """Merge a record into another one."""
-        return self._do("merge", {"merge": {"kind": kind, "id": record_id, "into": into}}, (PLURALS[kind], record_id))
+        place = (PLURALS[kind], into)
+        return self._do("merge", {"merge": {"kind": kind, "id": record_id, "into": into}}, (PLURALS[kind], record_id), into=place)
 
     def add(self, kind: str, path: str, body: State) -> bool:
         """Make a record."""
@@ -99,7 +100,7 @@ class People:
         """Delete a custom field with all its values."""
         return self._do("delete field", {"delete_field": {"entity": entity, "field": code}}, ("fields", code))
 
-    def _do(self, kind: str, what: State, place: Place, values: State | None = None) -> bool:
+    def _do(self, kind: str, what: State, place: Place, values: State | None = None, *, into: Place | None = None) -> bool:
         before = by_place(self.state())
         entry = self.app.engine.people.do(what)
         is_done = bool(entry["status"] < OK)
@@ -107,6 +108,8 @@ class People:
         if is_done:
             deed = Deed(kind, place, asyncio.get_running_loop().time(), values or {}, self.is_known(place))
             _compare(deed, before, by_place(self.state()))
+            if into is not None:
+                deed.changed.setdefault(into, {})
             self.deeds.append(deed)
         return is_done
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,10 @@ async def read_records(
 ) -> Read:
     """Read some records of one target entity; those that are not there are left out. `is_newest_first`: they are the latest notes or files."""
     read = Read()
-    wanted = {_identity(target_entity, target_id_of(record), orjson.loads(record.image or "{}")): record.key for record in records}
+    # Several of our records stand under one id where people merged them.
+    wanted: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for record in records:
+        wanted[_identity(target_entity, target_id_of(record), orjson.loads(record.image or "{}"))].append(record.key)
     if not wanted:
         return read
     parents = sorted({record.parent_target_id for record in records if record.parent_target_id}) if target_entity in BY_PARENT else []
@@ -58,8 +62,7 @@ async def read_records(
         read.token_count = max(read.token_count, response.token_count)
         for target in response.records:
             image = orjson.loads(target.image_json or b"{}")
-            key = wanted.get(_identity(target_entity, target.target_id, image))
-            if key is not None:
+            for key in wanted.get(_identity(target_entity, target.target_id, image), ()):
                 read.images[key] = image
     return read
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -36,6 +37,19 @@ async def test_a_whole_load_has_no_mismatches(world: World) -> None:
     assert answer.record_count == 30
     assert answer.field_count > answer.record_count
     assert answer.HasField("end_time")
+
+
+@pytest.mark.requirement("L-11", "L-13")
+async def test_records_that_people_merged_are_all_found_under_the_one_that_stayed(world: World) -> None:
+    await world.until_loaded()
+    _, kept = place(world, "organization", "name", "Client 2")
+    async with world.ledger.transaction() as tx:
+        keys = [f"organization:client/{number}" for number in (2, 3, 4)]
+        records = await tx.get_records(M, keys)
+        for key in keys[1:]:
+            del world.pipedrive.records["organization", records[key].target_id]
+            await tx.save_records([replace(records[key], target_id=kept, image=records[keys[0]].image)])
+    assert [(mismatch.key, mismatch.kind) for mismatch in (await mismatches(world)).mismatches] == []
 
 
 @pytest.mark.requirement("L-13")
