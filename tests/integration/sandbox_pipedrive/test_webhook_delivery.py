@@ -31,12 +31,13 @@ class Hook:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                # Noted before it is answered: after the answer the next one may come, in another thread.
+                hook.arrived.put((self.path, {name.lower(): value for name, value in self.headers.items()}, json.loads(body)))
                 self.send_response(hook.status)
                 if hook.status == 302:
                     self.send_header("location", "/elsewhere")
                 self.send_header("content-length", "0")
                 self.end_headers()
-                hook.arrived.put((self.path, {name.lower(): value for name, value in self.headers.items()}, json.loads(body)))
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass
