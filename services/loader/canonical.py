@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from html import unescape
+from math import isfinite
 from typing import Any, Final
 
 from services.common.canonical import canonical_json
@@ -81,9 +82,11 @@ def number(value: Any) -> Any:
     """Normalises a number, also one written as text (version 1 answers some so)."""
     if isinstance(value, str):
         try:
-            value = float(value)
+            parsed = float(value)
         except ValueError:
             return value
+        # "infinity" and "nan" are words to Pipedrive and to JSON.
+        return plain(parsed) if isfinite(parsed) else value
     return plain(value)
 
 

@@ -102,3 +102,8 @@ def test_words_survive_a_sanitiser() -> None:
 )
 def test_times_have_one_spelling_and_what_is_none_stays_as_it_is(written: str, spelt: str) -> None:
     assert canonical.time(written) == spelt
+
+
+@pytest.mark.parametrize("word", ["INFINITY", "-inf", "nan"])
+def test_words_that_python_takes_for_numbers_stay_words(word: str) -> None:
+    assert canonical.number(word) == word
