@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 CUSTOM_PREFIX: Final = "custom_fields."
+"""Of a custom field in an image; its code follows."""
 
 _GIVEN: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
@@ -35,20 +36,19 @@ _FIXED: Final[Mapping[str, frozenset[str]]] = MappingProxyType({"person": frozen
 _OURS_ONLY: Final = frozenset({"line_item", "organization_relation", "file", "pipeline", "stage", "activity_type", "field_option", "custom_field"})
 """Kinds whose other fields Pipedrive fills in."""
 
-_LINKS: Final[Mapping[str, str]] = MappingProxyType(
+LINKS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "deal_id": "deal",
         "person_id": "person",
         "org_id": "organization",
         "product_id": "product",
         "activity_id": "activity",
-        "pipeline_id": "pipeline",
-        "stage_id": "stage",
-        "category": "field_option",
         "rel_owner_org_id": "organization",
         "rel_linked_org_id": "organization",
     }
 )
+"""Field of an image → what kind of record it points to."""
+_REFERENCES: Final[Mapping[str, str]] = MappingProxyType({**LINKS, "pipeline_id": "pipeline", "stage_id": "stage", "category": "field_option"})
 _PARENTS: Final = ("deal_id", "activity_id", "product_id", "person_id", "org_id")
 
 
@@ -76,8 +76,8 @@ def edited_fields(target_entity: str, last: Mapping[str, Any], actual: Mapping[s
 def references(target_entity: str, image: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what a record refers to: target entity and id; an activity type by its `key_string`, a custom field by its code."""
     for name, value in image.items():
-        if name in _LINKS and value:
-            yield _LINKS[name], str(value)
+        if name in _REFERENCES and value:
+            yield _REFERENCES[name], str(value)
         elif name.startswith(CUSTOM_PREFIX):
             yield "custom_field", name.removeprefix(CUSTOM_PREFIX)
         elif name == "label_ids":
@@ -107,7 +107,7 @@ def parents(target_entity: str, image: Mapping[str, Any]) -> tuple[tuple[str, st
     elif target_entity == "activity" and not any(image.get(name) for name in _PARENTS):
         return tuple(("person", str(one["person_id"])) for one in image.get("participants") or [] if one.get("primary"))
     nearest = next((name for name in links if image.get(name)), "")
-    return ((_LINKS[nearest], str(image[nearest])),) if nearest else ()
+    return ((LINKS[nearest], str(image[nearest])),) if nearest else ()
 
 
 def _is_same(ours: Any, now: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from services.common.edits import CUSTOM_PREFIX
 from services.ledger.domain import RunKind
 from services.ledger.runs.context import RunContext
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from services.ledger.repository import Reader
     from transload.v1.transformer_service_pb2 import DeltaPolicy
 
-CUSTOM_PREFIX: Final = "custom_fields."
 KEEP: Final = "keep"
 FLAG: Final = "flag"
 ASK: Final = "ask"

@@ -67,7 +67,7 @@ async def take_over(tx: Transaction, migration: Migration, moves: Sequence[Move]
     counts: dict[str, int] = {}
     for entity in dict.fromkeys(move.target_entity for move in moves if move.target_entity in MERGEABLE):
         ways = {move.from_target_id: move for move in moves if move.target_entity == entity and move.from_target_id != move.to_target_id}
-        moved = await tx.list_records_of_targets(migration.migration_id, entity, ways)
+        moved = [record for record in await tx.list_records_by_target(migration.migration_id, entity, ways) if record.has_target]
         if not moved:
             continue
         counts[entity] = len(moved)
@@ -116,7 +116,7 @@ async def _move(
     tx: Transaction, migration: Migration, moved: Sequence[Record], ways: Mapping[str, Move], *, run_id: str, actor: str, now: datetime
 ) -> None:
     entity, ends = moved[0].target_entity, {ways[record.target_id].to_target_id for record in moved}
-    survivors = await tx.list_records_of_targets(migration.migration_id, entity, ends)
+    survivors = [record for record in await tx.list_records_by_target(migration.migration_id, entity, ends) if record.has_target]
     ours: dict[str, Record] = {record.target_id: record for record in survivors}
     after: list[Record] = []
     events: list[EventDraft] = []

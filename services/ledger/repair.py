@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from services.common.canonical import canonical_json
+from services.common.edits import LINKS
 from services.common.phases import TARGET_PHASES
 from services.ledger.claims import UNEXPECTED
 from services.ledger.domain import Record, RecordState, Resolution
@@ -22,17 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from transload.v1.migration_service_pb2 import Mismatch
-
-LINKS: Final[Mapping[str, str]] = {
-    "org_id": "organization",
-    "person_id": "person",
-    "deal_id": "deal",
-    "product_id": "product",
-    "activity_id": "activity",
-    "rel_owner_org_id": "organization",
-    "rel_linked_org_id": "organization",
-}
-"""Field of an image → what kind of record it points to."""
 
 PARTICIPANTS: Final = "participants"
 """Field of an activity's image: persons, as objects."""

@@ -176,16 +176,12 @@ class Reader(Protocol):
         """List what several source records of one entity became in a phase."""
         ...
 
-    async def list_records_of_targets(self, migration_id: str, target_entity: str, target_ids: Collection[str]) -> Sequence[Record]:
-        """List the records that stand under some ids in Pipedrive; several may stand under one."""
-        ...
-
     async def list_records_by_parent(self, migration_id: str, target_entity: str, parent_target_ids: Collection[str]) -> Sequence[Record]:
         """List records of a target entity that hang on these (line items, relations), by key."""
         ...
 
     async def list_records_by_target(self, migration_id: str, target_entity: str, target_ids: Collection[str]) -> Sequence[Record]:
-        """List records of a target entity by their ids in Pipedrive."""
+        """List records of a target entity by their ids in Pipedrive, those taken back, too; several may stand under one."""
         ...
 
     async def list_records_to_undo(

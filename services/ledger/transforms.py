@@ -120,17 +120,17 @@ async def _known_records(tx: Transaction, transform: Transform, scope: Mapping[s
     return known
 
 
-async def _drop_vanished(tx: Transaction, transform: Transform, scope: Mapping[str, set[str]], known: Mapping[str, Record], now: datetime) -> None:
+def _unproduced(transform: Transform, scope: Mapping[str, set[str]], known: Mapping[str, Record]) -> list[Record]:
+    """Answer records that their source records, as they are now, do not become any more."""
     produced = set(transform.records) | {issue.key for issue in transform.issues if issue.key}
+    return [record for record in known.values() if record.key not in produced and record.source_id in scope[record.source_entity]]
+
+
+async def _drop_vanished(tx: Transaction, transform: Transform, scope: Mapping[str, set[str]], known: Mapping[str, Record], now: datetime) -> None:
     vanished = [
         record.key
-        for record in known.values()
-        if record.key not in produced
-        and record.source_id in scope[record.source_entity]
-        and record.state in _DROPPABLE
-        and not record.target_id
-        and record.intent_time is None
-        and record.resolution is not Resolution.SKIP
+        for record in _unproduced(transform, scope, known)
+        if record.state in _DROPPABLE and not record.target_id and record.intent_time is None and record.resolution is not Resolution.SKIP
     ]
     await tx.delete_records(transform.migration_id, vanished)
     await tx.close_review_items(transform.migration_id, vanished, ACTOR, now)
@@ -138,31 +138,19 @@ async def _drop_vanished(tx: Transaction, transform: Transform, scope: Mapping[s
 
 def _left(transform: Transform, scope: Mapping[str, set[str]], known: Mapping[str, Record]) -> list[Record]:
     """Answer records of ours in Pipedrive that their source records, as they are now, do not become any more, if nothing was decided on them yet."""
-    produced = set(transform.records) | {issue.key for issue in transform.issues if issue.key}
     return [
         record
-        for record in known.values()
-        if record.key not in produced
-        and record.source_id in scope[record.source_entity]
-        and record.state is RecordState.LOADED
-        and not record.is_preexisting
-        and not record.gone
-        and record.reason != DUPLICATE
+        for record in _unproduced(transform, scope, known)
+        if record.state is RecordState.LOADED and not record.is_preexisting and not record.gone and record.reason != DUPLICATE
     ]
 
 
 def _taken_back(transform: Transform, scope: Mapping[str, set[str]], known: Mapping[str, Record]) -> list[Record]:
     """Answer records that were taken back, would be loaded again, and that their source records, as they are now, do not become any more."""
-    produced = set(transform.records) | {issue.key for issue in transform.issues if issue.key}
     return [
         record
-        for record in known.values()
-        if record.key not in produced
-        and record.source_id in scope[record.source_entity]
-        and record.state is RecordState.UNDONE
-        and record.resolution is not Resolution.SKIP
-        and record.intent_time is None
-        and not record.gone
+        for record in _unproduced(transform, scope, known)
+        if record.state is RecordState.UNDONE and record.resolution is not Resolution.SKIP and record.intent_time is None and not record.gone
     ]
 
 

@@ -15,12 +15,12 @@ from math import isfinite
 from typing import Any, Final
 
 from services.common.canonical import canonical_json
+from services.common.edits import CUSTOM_PREFIX
 
 Normalise = Callable[[Any], Any]
 Image = dict[str, Any]
 
 CUSTOM: Final = "custom_fields"
-CUSTOM_PREFIX: Final = "custom_fields."
 _SPACE: Final = re.compile(r"\s+")
 _BREAK: Final = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^>]*>")

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.canonical import canonical_json
+from services.common.edits import CUSTOM_PREFIX
 from services.loader import canonical
 from services.loader.entities.deal import DEAL
 from services.loader.entities.line_item import LINE_ITEM
@@ -166,10 +167,10 @@ def _signs(entity: Entity, work: Work, manifest: Manifest | None) -> dict[str, A
     external_id = f"/{key.source_key}" + (f"/{key.part}" if key.part else "")
     code = manifest.external_id_codes.get(entity.name, "")
     if code:
-        return {canonical.CUSTOM_PREFIX + code: f"{manifest.source_account}{external_id}"}
+        return {CUSTOM_PREFIX + code: f"{manifest.source_account}{external_id}"}
     for name, value in (work.body.get(canonical.CUSTOM) or {}).items():
         if isinstance(value, str) and value.endswith(external_id):
-            return {canonical.CUSTOM_PREFIX + name: value}
+            return {CUSTOM_PREFIX + name: value}
     return {name: value for name, value in entity.image(work.body).items() if name not in entity.create_only} or {"": work.key}
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from services.loader.canonical import CUSTOM, CUSTOM_PREFIX
+from services.common.edits import CUSTOM_PREFIX
+from services.loader.canonical import CUSTOM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

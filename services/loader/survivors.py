@@ -16,8 +16,8 @@ from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from services.common.edits import CUSTOM_PREFIX
 from services.common.keys import RecordKey
-from services.loader import canonical
 from services.loader.entities import RECORD_ENTITIES
 from services.loader.entities.deal import DEAL
 from services.loader.work import Move
@@ -104,7 +104,7 @@ class Survivors:
         async with aclosing(_changed(entity, batch, min(times) - self._margin)) as pages:
             async for page in pages:
                 for one in page:
-                    target_id = by_sign.get(str(one.image.get(canonical.CUSTOM_PREFIX + code)))
+                    target_id = by_sign.get(str(one.image.get(CUSTOM_PREFIX + code)))
                     if target_id is not None and one.target_id != target_id:
                         found[target_id] = one
                 if len(found) == len(wanted):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, get_args
 
+from services.common.edits import CUSTOM_PREFIX
 from services.common.errors import InvalidRequestError
 from services.transformer.mapping import ConflictWord, DeletionWord
 from services.transformer.target import CUSTOM_FIELD_ENTITIES, TARGET_FIELDS
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from services.transformer.mapping import Mapping
 
-CUSTOM_PREFIX: Final = "custom_fields."
 CONFLICT_WORDS: Final[tuple[str, ...]] = get_args(ConflictWord)
 DELETION_WORDS: Final[tuple[str, ...]] = get_args(DeletionWord)
 ENTITIES: Final = tuple(entity for entity in TARGET_FIELDS if entity not in {"user", "deal_value"})

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from services.common.canonical import canonical_json
+from services.common.edits import LINKS
 from services.ledger.domain import Batch, EventDraft, RecordFilter, RecordState, ReportKind
 from services.ledger.reconciliation import BYTES, VALUE_FIELDS, compare, is_compared
-from services.ledger.repair import LINKS, PARTICIPANTS, Repair, RepairAction, adopted, expected_of, forgotten, patched_entity, relink
+from services.ledger.repair import PARTICIPANTS, Repair, RepairAction, adopted, expected_of, forgotten, patched_entity, relink
 from services.ledger.runs.context import RunContext, dispositions_from
 from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, Tools, current_migration, fresh, mapping_yaml_of, save_step
 from services.ledger.runs.load import DATA_PHASES

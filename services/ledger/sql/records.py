@@ -88,14 +88,6 @@ class RecordReader(Session):
             found.extend(map(_RECORD.from_values, await self._tuples(_OF_SOURCES, values)))
         return found
 
-    async def list_records_of_targets(self, migration_id: str, target_entity: str, target_ids: Collection[str]) -> Sequence[Record]:
-        """List the records that stand under some ids in Pipedrive; several may stand under one."""
-        found: list[Record] = []
-        for part in chunks(target_ids):
-            where = (_RECORDS.c.target_entity == target_entity, _RECORDS.c.target_id.in_(part), _RECORDS.c.migration_id == migration_id)
-            found.extend(_RECORD.from_row(row) for row in await self._all(select(_RECORDS).where(*where, _HAS_TARGET).order_by(_RECORDS.c.key)))
-        return found
-
     async def list_records_by_parent(self, migration_id: str, target_entity: str, parent_target_ids: Collection[str]) -> Sequence[Record]:
         """List records of a target entity that hang on these, by key."""
         found: list[Record] = []
@@ -106,7 +98,7 @@ class RecordReader(Session):
         return found
 
     async def list_records_by_target(self, migration_id: str, target_entity: str, target_ids: Collection[str]) -> Sequence[Record]:
-        """List records of a target entity by their ids in Pipedrive."""
+        """List records of a target entity by their ids in Pipedrive, those taken back, too; several may stand under one."""
         found: list[Record] = []
         for part in chunks(target_ids):
             where = (_RECORDS.c.target_entity == target_entity, _RECORDS.c.target_id.in_(part), _RECORDS.c.target_id != "")

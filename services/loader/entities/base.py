@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from services.common.edits import CUSTOM_PREFIX
 from services.common.errors import TargetRejectedError
 from services.loader import canonical
 from services.loader.pipedrive import lists
@@ -90,8 +91,8 @@ class Entity:
         del wanted
         body: dict[str, Any] = {}
         for name, value in changes.items():
-            if name.startswith(canonical.CUSTOM_PREFIX):
-                body.setdefault(canonical.CUSTOM, {})[name.removeprefix(canonical.CUSTOM_PREFIX)] = value
+            if name.startswith(CUSTOM_PREFIX):
+                body.setdefault(canonical.CUSTOM, {})[name.removeprefix(CUSTOM_PREFIX)] = value
             else:
                 body[name] = self.cleared.get(name) if value is None else value
         return body

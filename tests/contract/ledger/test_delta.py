@@ -350,7 +350,7 @@ async def test_two_of_ours_merged_stand_under_one_id_and_go_only_if_both_are_our
     both = [await world.get(O1), await world.get(O2)]
     assert [(record.target_id, record.is_preexisting) for record in both] == [("22", was_there)] * 2
     async with world.ledger.read() as reader:
-        assert [record.key for record in await reader.list_records_of_targets(M, "organization", ["22"])] == [O1, O2]
+        assert [record.key for record in await reader.list_records_by_target(M, "organization", ["22"])] == [O1, O2]
 
 
 @pytest.mark.requirement("L-11", "X-01")
