@@ -13,6 +13,7 @@ import orjson
 from services.common import telemetry
 from services.common.errors import TransloadError
 from services.common.phases import TARGET_PHASES, phase_name
+from services.common.pipedrive_plans import OPEN_DEALS_MAX, PLANS
 from services.ledger import plan_days
 from services.ledger.domain import Report, ReportKind, RunKind, RunState
 from services.ledger.plan_days import Stretch
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from services.ledger.runs.driver import Tools
 
 _LOG = telemetry.get_logger(__name__)
-CUSTOM_FIELDS: Final[Mapping[str, int]] = {"Lite": 30, "Growth": 100, "Premium": 300, "Ultimate": 500}
-"""Custom fields each plan takes."""
 PHASE_SECONDS: Final = 0.9
 """A phase takes about so long beside its calls: it is opened and closed within some seconds, less what the window has room for after them
 (measured by `python -m bench plan_against_truth`)."""
@@ -183,8 +182,8 @@ def _remedy(name: str, wanted: int, cap: int, seats: int) -> dict[str, Any]:
     if wanted <= cap:
         return {}
     if name == "custom_fields":
-        return {"fits_from_plan": next((plan for plan, most in CUSTOM_FIELDS.items() if most >= wanted), "")}
-    is_possible = seats and wanted <= plan_days.OPEN_DEALS_MAX
+        return {"fits_from_plan": next((plan.name for plan in PLANS if plan.custom_fields >= wanted), "")}
+    is_possible = seats and wanted <= OPEN_DEALS_MAX
     return {"fits_from_seats": -(-wanted * seats // cap) if is_possible else 0}
 
 

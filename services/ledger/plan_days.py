@@ -10,16 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from services.common.pipedrive_plans import plan_named
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DAY: Final = 86_400.0
-SEAT_TOKENS: Final = 30_000
-"""Tokens a day of one seat of the smallest plan."""
-FACTORS: Final[Mapping[str, int]] = {"Lite": 1, "Growth": 2, "Premium": 5, "Ultimate": 7}
-"""Tokens a day and seat are 30,000 times this."""
-OPEN_DEALS_A_SEAT: Final[Mapping[str, int]] = {"Lite": 2_500, "Growth": 5_000, "Premium": 15_000, "Ultimate": 20_000}
-OPEN_DEALS_MAX: Final = 300_000
 _MORE_CALLS: Final = 0.05
 """Calls above the plan in the upper end of the band: lost answers and repeated reads."""
 _CALL_SECONDS: Final = 0.3
@@ -199,12 +195,12 @@ def pace_of(quota: Mapping[str, Any]) -> Pace:
 def what_if(work: Sequence[Stretch], budget: Budget, pace: Pace, plan_name: str, seats: int = 0) -> list[dict[str, Any]]:
     """Answer what a seat more and a top-up would change."""
     options: list[dict[str, Any]] = []
-    if plan_name in FACTORS:
-        more = SEAT_TOKENS * FACTORS[plan_name]
+    if plan := plan_named(plan_name):
+        more = plan.seat_tokens
         daily = budget.daily + more
         # The shares that are kept grow with the day.
         seat = replace(budget, daily=daily, today=budget.today + more, rollback_reserve=budget.rollback_reserve * daily // budget.daily)
-        deals = min(OPEN_DEALS_MAX, OPEN_DEALS_A_SEAT[plan_name] * (seats + 1)) if seats else None
+        deals = plan.open_deals(seats + 1) if seats else None
         options.append({"change": "one seat more", "daily_token_limit": daily, "open_deals_cap": deals, **_told(seat.band(work, pace))})
     # What is kept back is kept of a top-up too.
     tokens = round(sum(stretch.tokens for stretch in work)) + budget.rollback_reserve + budget.others_today - budget.today

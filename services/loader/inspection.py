@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.canonical import canonical_json
 from services.common.errors import TargetRejectedError
+from services.common.pipedrive_plans import plan_with_window
 from services.loader.entities import schema
 from services.loader.pipedrive import lists
 from services.loader.pipedrive.client import CallContext
@@ -27,24 +28,6 @@ _COMPANY: Final = (
     "locale",
     "language",
 )
-# Requests in 2 s tell the plan, by API token or by OAuth token (API.md 2.3); multiplier of the daily budget (2.1); custom fields (4.3); open deals
-# per seat (8).
-_LITE: Final = ("Lite", 1, 30, 2_500)
-_GROWTH: Final = ("Growth", 2, 100, 5_000)
-_PREMIUM: Final = ("Premium", 5, 300, 15_000)
-_ULTIMATE: Final = ("Ultimate", 7, 500, 20_000)
-_PLANS: Final[Mapping[int, tuple[str, int, int, int]]] = {
-    20: _LITE,
-    40: _GROWTH,
-    100: _PREMIUM,
-    120: _ULTIMATE,
-    80: _LITE,
-    160: _GROWTH,
-    400: _PREMIUM,
-    480: _ULTIMATE,
-}
-_TOKENS_PER_SEAT: Final = 30_000
-_OPEN_DEALS_MAX: Final = 300_000
 
 
 class Inspection:
@@ -100,14 +83,13 @@ def is_admin(me: Mapping[str, Any]) -> bool:
 
 def plan_and_caps(*, window_limit: int, daily_limit: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Guesses plan, seats and caps from the limits in the headers (G-05); empty where the limits fit no plan."""
-    plan = _PLANS.get(window_limit)
+    plan = plan_with_window(window_limit)
     if plan is None:
         return {"name": None, "seats": None}, {"custom_fields": None, "open_deals": None}
-    name, multiplier, custom_fields, open_deals = plan
-    seats = daily_limit // (_TOKENS_PER_SEAT * multiplier) or None
-    return {"name": name, "seats": seats}, {
-        "custom_fields": custom_fields,
-        "open_deals": min(_OPEN_DEALS_MAX, open_deals * seats) if seats else None,
+    seats = daily_limit // plan.seat_tokens or None
+    return {"name": plan.name, "seats": seats}, {
+        "custom_fields": plan.custom_fields,
+        "open_deals": plan.open_deals(seats) if seats else None,
     }
 
 

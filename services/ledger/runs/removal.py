@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from services.common.phases import PHASES, TARGET_PHASES
 from services.ledger.delta import DELETE
-from services.ledger.domain import Batch, EventDraft, RecordFilter, RecordState, Resolution, ReviewItem, review_item_id
+from services.ledger.domain import EventDraft, RecordFilter, RecordState, Resolution, ReviewItem, review_item_id
 from services.ledger.merges import links_to
+from services.ledger.runs import undo_batches
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, Tools, fresh, save_step
-from services.ledger.runs.phases import OPEN_BATCHES, batch_message, is_done
+from services.ledger.runs.phases import is_done
 from services.ledger.transforms import SOURCE_DELETED
-from transload.v1.records_pb2 import MappedRecord, Phase
+from transload.v1.records_pb2 import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from services.ledger.repository import Transaction
 
 RECORDS_PER_ROUND = 500
-RECORDS_PER_BATCH = 100
 _NAMED_MAX = 3
 _DATA_PHASES = tuple(phase for phase in PHASES if phase not in {Phase.PHASE_USERS, Phase.PHASE_SCHEMA})
 ORDER: tuple[tuple[int, str], ...] = tuple((int(phase), entity) for phase in _DATA_PHASES for entity, own in TARGET_PHASES.items() if own == phase)
@@ -61,15 +61,7 @@ class RemovalWork:
 
     async def announce_again(self, run: Run) -> int:
         """Announce unfinished batches again; they are made from the ledger alone."""
-        async with self._tools.ledger.transaction() as transaction:
-            now = await fresh(transaction, run)
-            found = [batch for phase in dict.fromkeys(phase for phase, _ in ORDER) for batch in await _open_batches(transaction, now, phase)]
-            attempt_name = f"again/{int(self._tools.clock.now().timestamp())}"
-            for batch in found:
-                records = await transaction.get_records(now.migration_id, batch.keys)
-                again = batch_message(batch, [_undo_record(records[key]) for key in batch.keys], manifest_digest="", attempt_name=attempt_name)
-                await transaction.add_outbox([again])
-        return len(found)
+        return await undo_batches.announce_again(self._tools, run, dict.fromkeys(phase for phase, _ in ORDER))
 
     async def _round(self, transaction: Transaction, run: Run, context: RunContext, phase: int, entity: str) -> None:
         which = RecordFilter(target_entity=entity, gone=DELETE, has_target=True)
@@ -77,21 +69,9 @@ class RemovalWork:
         chosen = [record for record in records if _is_to_go(record)]
         chosen = await self._without_parts_that_stay(transaction, chosen)
         chosen = await self._ask_about_needed(transaction, run, chosen)
-        number = context.announced_sequence
-        for start in range(0, len(chosen), RECORDS_PER_BATCH):
-            part = chosen[start : start + RECORDS_PER_BATCH]
-            number += 1
-            batch = Batch(
-                batch_id=f"{run.run_id}/remove/{phase}/{entity}/{number}",
-                migration_id=run.migration_id,
-                run_id=run.run_id,
-                phase=phase,
-                target_entity=entity,
-                keys=tuple(record.key for record in part),
-                is_undo=True,
-            )
-            await transaction.add_batches([batch])
-            await transaction.add_outbox([batch_message(batch, [_undo_record(record) for record in part], manifest_digest="")])
+        number = await undo_batches.announce(
+            transaction, run, prefix="remove", phase=phase, entity=entity, records=chosen, number=context.announced_sequence
+        )
         is_last = len(records) < RECORDS_PER_ROUND
         held = replace(
             context,
@@ -147,10 +127,6 @@ class RemovalWork:
         return [record for record in records if record.key not in needed]
 
 
-async def _open_batches(transaction: Transaction, run: Run, phase: int) -> list[Batch]:
-    return [batch for batch in await transaction.list_batches(run.run_id, phase, OPEN_BATCHES) if batch.is_undo]
-
-
 def _is_to_go(record: Record) -> bool:
     """Say whether a record is to be deleted now: nothing holds it up, or a person said so."""
     if record.is_preexisting:
@@ -180,7 +156,3 @@ def _item(record: Record, tools: Tools) -> ReviewItem:
         message=record.message,
         create_time=tools.clock.now(),
     )
-
-
-def _undo_record(record: Record) -> MappedRecord:
-    return MappedRecord(key=record.key, target_entity=record.target_entity, source_entity=record.source_entity, source_id=record.source_id)

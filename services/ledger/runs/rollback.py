@@ -14,7 +14,6 @@ from services.common.canonical import canonical_json
 from services.common.errors import TransloadError
 from services.common.phases import TARGET_PHASES, phase_name
 from services.ledger.domain import (
-    Batch,
     EventDraft,
     KeptReason,
     MigrationState,
@@ -28,14 +27,15 @@ from services.ledger.domain import (
 from services.ledger.keeping import OURS, Keeping, read_keeping
 from services.ledger.reconciliation import BY_PARENT, restored_fields
 from services.ledger.rollback import OTHERS, READ_BY_PAGES, ROUND_RECORDS, ROUND_RECORDS_READ_BY_PAGES, SWEPT, WITH_DEAL, undo_order
+from services.ledger.runs import undo_batches
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, RunFailedError, Tools, current_migration, end_run, fresh, save_step, say
-from services.ledger.runs.phases import OPEN_BATCHES, batch_message, is_done
+from services.ledger.runs.phases import is_done
 from services.ledger.runs.reading import read_records
 from services.ledger.runs.rollback_plan import deals_with_doubtful_lines, plan_of_run
 from services.ledger.runs.rounds import end_with_deals, keep_some
 from services.ledger.runs.sweep import sweep
-from transload.v1.records_pb2 import MappedRecord, Phase
+from transload.v1.records_pb2 import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 _LOG = telemetry.get_logger(__name__)
 
 _UNDO, _VERIFY, _SUM = "undo", "verify", "sum"
-RECORDS_PER_BATCH: Final = 100
 RECORDS_PER_CHUNK: Final = 400
 EXTRACTIONS_PER_RUN: Final = 2
 SWEEP_AGAIN_SECONDS: Final = 600
@@ -81,15 +80,7 @@ class RollbackDriver:
         del migration
         if untransformed_only:
             return 0
-        async with self._tools.ledger.transaction() as transaction:
-            now = await fresh(transaction, run)
-            batches = [batch for phase in range(1, len(Phase.keys())) for batch in await transaction.list_batches(now.run_id, phase, OPEN_BATCHES)]
-            attempt_name = f"again/{int(self._tools.clock.now().timestamp())}"
-            for batch in batches:
-                records = await transaction.get_records(now.migration_id, batch.keys)
-                message = batch_message(batch, [_undo_record(records[key]) for key in batch.keys], manifest_digest="", attempt_name=attempt_name)
-                await transaction.add_outbox([message])
-        return len(batches)
+        return await undo_batches.announce_again(self._tools, run, range(1, len(Phase.keys())))
 
     async def _begin(self, migration: Migration, run: Run) -> float:
         """Let calls that are under way come to their end - a claim's holder may still be creating records -, then plan."""
@@ -209,21 +200,9 @@ class RollbackDriver:
     async def _announce(self, transaction: Transaction, run: Run, context: RunContext, place: tuple[int, str], records: Sequence[Record]) -> None:
         """Make undo batches; `announced_sequence` numbers them over the whole run."""
         phase, entity = place
-        number = context.announced_sequence
-        for start in range(0, len(records), RECORDS_PER_BATCH):
-            part = records[start : start + RECORDS_PER_BATCH]
-            number += 1
-            batch = Batch(
-                batch_id=f"{run.run_id}/undo/{phase}/{entity}/{number}",
-                migration_id=run.migration_id,
-                run_id=run.run_id,
-                phase=phase,
-                target_entity=entity,
-                keys=tuple(record.key for record in part),
-                is_undo=True,
-            )
-            await transaction.add_batches([batch])
-            await transaction.add_outbox([batch_message(batch, [_undo_record(record) for record in part], manifest_digest="")])
+        number = await undo_batches.announce(
+            transaction, run, prefix="undo", phase=phase, entity=entity, records=records, number=context.announced_sequence
+        )
         activity = f"taking back {entity.replace('_', ' ')}"
         await save_step(transaction, run, replace(context, announced_sequence=number), phase=phase, activity=activity)
 
@@ -369,13 +348,6 @@ def _is_read_back(record: Record) -> bool:
     if record.is_preexisting:
         return bool(record.pre_image)
     return record.target_entity not in SWEPT and record.target_entity not in BY_PARENT and TARGET_PHASES[record.target_entity] == Phase.PHASE_SCHEMA
-
-
-def _undo_record(record: Record) -> MappedRecord:
-    """Answer a record of a batch that undoes; one in doubt goes with all that is needed to find it."""
-    if record.intent_record:
-        return MappedRecord.FromString(record.intent_record)
-    return MappedRecord(key=record.key, target_entity=record.target_entity, source_entity=record.source_entity, source_id=record.source_id)
 
 
 def _something_left(left: Sequence[UndoCount]) -> RunFailedError:
