@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import yaml
@@ -15,6 +15,8 @@ from services.transformer.quality import QualityCheck
 from services.transformer.sections import SECTIONS
 from tests.unit.transformer.support import Snapshot
 from transload.v1 import transformer_service_pb2 as pb
+
+Records: TypeAlias = dict[str, list[dict[str, Any]]]
 
 LINKS: dict[str, Any] = {
     "customer": {"id": "customer_id", "entity": "customer"},
@@ -32,7 +34,7 @@ def problems(**sections: Any) -> dict[str, str]:
     return {one.path: one.message for one in lint(mapping(**sections)) if one.severity == pb.FINDING_SEVERITY_ERROR}
 
 
-def checks(records: dict[str, list[dict[str, Any]]], **quality: Any) -> dict[tuple[str, str], list[str]]:
+def checks(records: Records, **quality: Any) -> dict[tuple[str, str], list[str]]:
     snapshot = Snapshot(records)
     with QualityCheck(mapping(quality=quality), snapshot) as check:
         for entity in snapshot.entities():
@@ -41,7 +43,7 @@ def checks(records: dict[str, list[dict[str, Any]]], **quality: Any) -> dict[tup
         return {(row["check"], row["field"]): row["samples"] for row in check.findings()}
 
 
-def table(records: dict[str, list[dict[str, Any]]], **sheet: Any) -> list[str]:
+def table(records: Records, **sheet: Any) -> list[str]:
     written = b"".join(part for name, part in write_exports(Snapshot(records), mapping(exports={"sheets": {"list": sheet}})) if name == "list.csv")
     return written.decode("utf-8-sig").splitlines()
 
@@ -99,7 +101,7 @@ def test_names_that_are_not_there_are_refused(sections: dict[str, Any], path: st
 
 @pytest.mark.requirement("L-01")
 def test_a_list_of_ids_must_lead_to_records() -> None:
-    records = {
+    records: Records = {
         "asset": [{"id": "1"}],
         "job": [{"id": "7", "asset_ids": ["1"]}, {"id": "8", "asset_ids": ["1", "2"]}, {"id": "9", "asset_ids": []}],
     }
@@ -110,7 +112,9 @@ def test_a_list_of_ids_must_lead_to_records() -> None:
 @pytest.mark.requirement("L-01", "G-10")
 def test_two_systems_that_disagree_are_named() -> None:
     rules = {"job": {"agree": [{"fields": ["value", "quickbooks_value"], "words": "differs from QuickBooks", "advice": "ask the accountant"}]}}
-    records = {"job": [{"id": "1", "value": 12, "quickbooks_value": 12.0}, {"id": "2", "value": 12, "quickbooks_value": 13}, {"id": "3", "value": 5}]}
+    records: Records = {
+        "job": [{"id": "1", "value": 12, "quickbooks_value": 12.0}, {"id": "2", "value": 12, "quickbooks_value": 13}, {"id": "3", "value": 5}]
+    }
     assert checks(records, entities=rules) == {("differs from QuickBooks", "value, quickbooks_value"): ["job/2"]}
 
 
@@ -119,7 +123,7 @@ def test_totals_numbers_and_dates_are_checked_where_the_section_says_so() -> Non
     rules = {
         "job": {"totals": [{"total": "cost", "of": ["labor", "parts.price"], "less": ["discount"]}], "numbers": ["cost"], "dates": ["added_time"]}
     }
-    records = {
+    records: Records = {
         "job": [
             {"id": "1", "cost": 30, "labor": 10, "parts": [{"price": 15}, {"price": 10}], "discount": 5, "added_time": "2026-01-02"},
             {"id": "2", "cost": 30, "labor": 10, "added_time": "2026-01-03"},
@@ -136,7 +140,7 @@ def test_totals_numbers_and_dates_are_checked_where_the_section_says_so() -> Non
 
 @pytest.mark.requirement("L-12")
 def test_a_sheet_has_rows_for_elements_conditions_and_advice() -> None:
-    records = {
+    records: Records = {
         "automation": [
             {"id": "1", "trigger": "Booking Created", "steps": [{"do": "e-mail"}, {"do": "wait"}]},
             {"id": "2", "trigger": "nothing known", "steps": {"do": "call"}},
