@@ -109,7 +109,7 @@ def test_a_list_of_ids_must_lead_to_records() -> None:
     assert checks(records, entities=rules) == {("job of an unknown asset", "asset_ids"): ["job/8"]}
 
 
-@pytest.mark.requirement("L-01", "G-10")
+@pytest.mark.requirement("L-01")
 def test_two_systems_that_disagree_are_named() -> None:
     rules = {"job": {"agree": [{"fields": ["value", "quickbooks_value"], "words": "differs from QuickBooks", "advice": "ask the accountant"}]}}
     records: Records = {
