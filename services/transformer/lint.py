@@ -10,6 +10,7 @@ from services.common.errors import MappingError
 from services.transformer.context import Context, RecordProblem
 from services.transformer.delta import entity_problem, field_problem
 from services.transformer.lint_growth import check_growth
+from services.transformer.lint_sections import section_problems
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan, field_rules, opened
 from services.transformer.rules import property_values, skip_reason
@@ -57,6 +58,8 @@ def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, 
     _check_targets(mapping, findings)
     _check_delta(mapping, findings)
     check_growth(mapping, findings.add)
+    for path, message in dict.fromkeys(section_problems(mapping)):
+        findings.add(_ERROR, path, message)
     _check_remarks(mapping, findings)
     try:
         plan = MappingPlan(mapping)

@@ -164,13 +164,11 @@ def test_the_records_of_one_page_bring_a_placeholder_once_and_first() -> None:
 
 
 def test_an_entity_without_organizations_of_its_own_opens_their_phase_for_its_placeholder() -> None:
-    text = MAPPING.replace("      - target: organization\n        stops", "      - target: person\n        stops").replace(
-        "        custom:\n          kind: {value: Thing}\n          lineage: {from: ancestors, transforms: [{lineage: {name: name, otherwise: id}}]}\n"
-        "          level: {from: ancestors, transforms: [count]}\n",
-        "",
-    )
-    linked = "rel_linked_org_id: {ref: {to: organization}}"
-    text = text.replace(linked, linked.replace("to: organization", "to: organization, of: account, on_missing: drop"))
+    document = yaml.safe_load(MAPPING)
+    main = document["entities"]["thing"]["targets"][0]
+    main["target"] = "person"
+    del main["custom"]
+    text = yaml.safe_dump(document, sort_keys=False)
     plan = plan_of(text)
     assert plan.entities["thing"].phases[0] == records_pb2.PHASE_ORGANIZATIONS
     found = {one.entity: list(one.phases) for one in dispositions(plan.mapping)}
