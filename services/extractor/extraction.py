@@ -1,4 +1,4 @@
-"""One extraction: every entity read to its end, page by page, each page frozen in staging before the ledger hears of it.
+"""One extraction (L-06): every entity read to its end, page by page, each page frozen in staging before the ledger hears of it.
 
 Order of acts for a page, never changed: read, put into staging, record in the ledger. A crash between any two of them costs the page in hand
 and nothing else: it is read again from the last recorded cursor and gets the same page id.
