@@ -20,7 +20,7 @@ from services.loader.quota.settings import QuotaSettings
 from services.loader.quota.tokens import Kept
 from tests.fakes.clock import FakeClock
 
-LONGEST_WAY = 3.0
+LONGEST_WAY = 4.0
 LEASE_SECONDS = 4.0
 SECONDS = 120.0
 
