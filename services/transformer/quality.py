@@ -210,7 +210,7 @@ class QualityCheck:
             if link not in self._links:
                 continue
             name = self._links.rules[link].id or link
-            places = self._links.places(link, envelope.data)
+            places = self._links.places(link, envelope.data, self._lookup)
             if not places and not relation.may_be_empty:
                 self._found(envelope, relation.words, "orphan", name)
             for place in places:

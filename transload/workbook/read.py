@@ -193,9 +193,11 @@ class _Reader:
             cell = cells[position]
             may_edit = name in row["edits"] and column["is_editable"] and fits(known)
             old = text_of(known if fits(known) else TOO_LONG)
-            self._compare(row, name, cell, old if not isinstance(known, str) or not fits(known) else known, may_edit=may_edit)
+            old = known if isinstance(known, str) and fits(known) else old
+            self._compare(row, column, cell, old, may_edit=may_edit)
 
-    def _compare(self, row: Mapping[str, Any], column: str, cell: Cell | MergedCell, old: str, *, may_edit: bool) -> None:
+    def _compare(self, row: Mapping[str, Any], heading: Mapping[str, Any], cell: Cell | MergedCell, old: str, *, may_edit: bool) -> None:
+        column = heading["name"]
         if cell.data_type == "f":
             message = "holds a formula; write the value itself"
             (self._problem if may_edit else self._remark)(cell.coordinate, message, tuple(row["edits"].get(column, ())))
@@ -207,7 +209,8 @@ class _Reader:
         if same(old, new):
             return
         if not may_edit:
-            self._remark(cell.coordinate, f"is for reading only; {new[:80]!r} was not taken")
+            words = f"is for reading only{' in this row' if heading['is_editable'] else ''}; {new[:80]!r} cannot be taken"
+            (self._problem if heading["is_editable"] else self._remark)(cell.coordinate, words)
             return
         self._reading.changes.append(Change(Place(self._content["name"], cell.coordinate), row["key"], column, old, new))
 

@@ -32,6 +32,7 @@ _SHEET_OF_PATH: Final = (
     ("schema.pipelines", "Pipelines"),
     ("entities.", "Fields"),
 )
+QUESTIONS: Final = "Questions"
 QUESTION_COLUMNS: Final = (
     Column("Weight", width=20),
     Column("Where to decide", width=22),
@@ -76,7 +77,7 @@ def sheets_of(mapping: MappingModel, survey: Survey, view: Snapshot, target: Map
 
 def questions_sheet(findings: Sequence[pb.MappingFinding]) -> Sheet:
     """One row for each remark of the linter, the gravest first."""
-    sheet = Sheet("Questions", "What a person has to decide, look at, or should know. The answers are written on the other sheets.", QUESTION_COLUMNS)
+    sheet = Sheet(QUESTIONS, "What a person has to decide, look at, or should know. The answers are written on the other sheets.", QUESTION_COLUMNS)
     for number, finding in enumerate(sorted(findings, key=lambda one: one.severity)):
         place = next((name for start, name in _SHEET_OF_PATH if finding.path.startswith(start)), "")
         cells = {

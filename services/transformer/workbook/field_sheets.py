@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from services.common.errors import MappingError
+from services.transformer.catalogue import CATALOGUE
 from services.transformer.guessing import guess_type, slug
 from services.transformer.paths import Links, parse_path
 from services.transformer.plan import field_rules
 from services.transformer.target import CUSTOM_FIELD_ENTITIES, CUSTOM_KINDS, TARGET_FIELDS
-from services.transformer.transforms import TRANSFORMS
 from services.transformer.workbook.sheet import Column, Edit, Refused, Row, Sheet, choice
 
 if TYPE_CHECKING:
@@ -82,17 +82,22 @@ def becomes(rule: EntityMapping) -> str:
         return "looked up, not moved"
     if rule.use == "not_moved":
         return "reference export"
-    parts = [
-        f"{target.target.replace('_', ' ')}{' for each of ' + target.for_each if target.for_each else ''}{' (sometimes)' if target.when else ''}"
-        for target in rule.targets
-    ]
+    parts = [f"{target.target.replace('_', ' ')}{for_each_words(target)}{' (sometimes)' if target.when else ''}" for target in rule.targets]
     return ", ".join(dict.fromkeys(parts))
+
+
+def for_each_words(target: Target) -> str:
+    """Say of which list a target is made several times, empty for once."""
+    if target.for_each is None:
+        return ""
+    return f" for each of {target.for_each}" if isinstance(target.for_each, str) else " for each element of a list that is computed"
 
 
 def _choice_edit(keys: tuple[str, ...], allowed: tuple[str, ...]) -> Edit:
     def apply(layer: Layer, written: str) -> None:
         word = choice(written, allowed)
-        layer.set(keys, None if word == AS_POLICY else word)
+        is_default = word == AS_POLICY or (word == MOVE and layer.in_base(*keys) is None)
+        layer.set(keys, None if is_default else word)
 
     return Edit(apply, ".".join(keys), allowed)
 
@@ -159,7 +164,7 @@ def _rule_rows(mapping: MappingModel, survey: Survey, entity: str, position: int
             "Field in Pipedrive": declared.name if declared else name,
             "Type": declared.type if declared else str(spec.kind) if spec else "",
             "Value map": rule.map or "",
-            "Rule in words": compiled.words if compiled else f"for each of {target.for_each}",
+            "Rule in words": compiled.words if compiled else for_each_words(target).strip(),
             "Decision": LEAVE if is_left else MOVE,
         }
         row = Row(f"{own_path}.{part}.{name}", cells)
@@ -207,8 +212,8 @@ def read_chain(written: str) -> list[Any]:
         ) from error
     for step in steps:
         name = next(iter(step)) if isinstance(step, dict) and len(step) == 1 else step
-        if name not in TRANSFORMS:
-            raise Refused(f"there is no transform {name!r}", sorted(TRANSFORMS))
+        if name not in CATALOGUE:
+            raise Refused(f"there is no transform {name!r}", sorted(CATALOGUE))
     return list(steps)
 
 

@@ -35,7 +35,16 @@ class Layer:
 
     def get(self, *keys: str) -> Any:
         """Answer a value of the whole document, overrides applied; None for none."""
-        return _get(merge(self.base, self.overrides), keys)
+        below: Any = self.base
+        above: Any = self.overrides
+        for position, key in enumerate(keys):
+            if not isinstance(above, dict) or key not in above:
+                return _get(below, keys[position:])
+            above = above[key]
+            if above is None:
+                return None
+            below = below.get(key) if isinstance(below, dict) else None
+        return merge(below, above)
 
     def in_base(self, *keys: str) -> Any:
         """Answer a value of the document without the overrides; None for none."""
@@ -74,7 +83,7 @@ def with_overrides(text: str, overrides: dict[str, Any]) -> str:
 def _place(text: str) -> tuple[int, int] | None:
     """Answer where the overrides stand: from their key to the end of their last line with content."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise MappingError(f"the mapping is not readable YAML: {error}") from error
     for key, value in root.value if isinstance(root, yaml.MappingNode) else ():

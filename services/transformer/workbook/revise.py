@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from services.common.errors import MappingError
 from services.transformer.lint import lint
 from services.transformer.mapping import load_mapping
-from services.transformer.workbook.describe import sheets_of
+from services.transformer.workbook.describe import QUESTIONS, sheets_of
 from services.transformer.workbook.layer import Layer, with_overrides
 from services.transformer.workbook.sheet import Refused, edits_of
 from services.transformer.workbook.survey import Survey
@@ -88,7 +88,7 @@ def revise(text: str, view: Snapshot, target: Mapping[str, Any], changes: Sequen
         findings, digest = lint(after, view, target), after.digest
     except MappingError as error:
         problems = _blame(error.message, "", changes, outcomes)
-    known = {(one.path, one.message) for one in lint(mapping, view, target) if one.severity == pb.FINDING_SEVERITY_ERROR}
+    known = {(row.cells["Place in the mapping"], row.cells["What"]) for row in sheets[QUESTIONS].rows}
     for one in findings:
         if one.severity == pb.FINDING_SEVERITY_ERROR and (one.path, one.message) not in known:
             problems += _blame(one.message, one.path, changes, outcomes)
@@ -114,6 +114,8 @@ def _apply(change: Change, sheets: Mapping[str, Sheet], edits: Mapping[tuple[str
         return Outcome(problem="this cell is for reading only" if is_known else f"there is no column {change.column!r} that can be edited")
     before = row.cells.get(change.column)
     outcome = Outcome(path=edit.path, old="" if before is None else str(before), new=change.value, allowed=edit.allowed)
+    if change.value == outcome.old:
+        return outcome
     try:
         edit.apply(layer, change.value)
     except Refused as problem:

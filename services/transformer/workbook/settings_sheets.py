@@ -26,6 +26,10 @@ _ABOUT: Final[Mapping[str, str]] = {
     "default_currency": "currency of amounts that carry none, as a code of three letters",
     "time_zone": "time zone of times that carry none, e.g. Europe/Madrid",
     "phone_format": "telephone numbers as they are written (as_written), or in the international form (e164)",
+    "recurrence_from": "first day of the window in which what comes again is made, e.g. 2026-03-01; empty: the day of the audit",
+    "recurrence_window_months": "months ahead for which what comes again is made",
+    "recurrence_past_months": "months back for which past occurrences are kept",
+    "recurrence_cap": "occurrences of one record at most",
     "phone_region": "country of telephone numbers without a country code, as two letters; empty: none",
 }
 
@@ -57,7 +61,23 @@ def policies_sheet(mapping: MappingModel, target: Mapping[str, Any]) -> Sheet:
             "What it means": _ABOUT.get(name, ""),
         }
         sheet.rows.append(Row(name, cells, {"Value": edit}))
+    for name, one in mapping.choices.items():
+        edit = Edit(_choice_edit(name, tuple(one.allowed)), f"choices.{name}", tuple(one.allowed))
+        sheet.rows.append(
+            Row(
+                f"choice/{name}",
+                {"Decision": name, "Value": one.value, "Allowed": " | ".join(one.allowed), "What it means": one.says},
+                {"Value": edit},
+            )
+        )
     return sheet
+
+
+def _choice_edit(name: str, allowed: tuple[str, ...]) -> Any:
+    def apply(layer: Layer, written: str) -> None:
+        layer.set(("choices", name, "value"), choice(written, allowed))
+
+    return apply
 
 
 def _literals(annotation: Any) -> tuple[str, ...]:
@@ -198,7 +218,7 @@ def _value_edit(map_name: str, value: str, column: str, allowed: tuple[str, ...]
         elif isinstance(before, (int, float)) and not isinstance(before, bool):
             entry = _number(text)
         layer.set(keys, entry if text else None)
-        if text and column and layer.get("value_maps", map_name, value, "remark"):
+        if text and column and entry != before and layer.get("value_maps", map_name, value, "remark"):
             # The question the remark asks is answered.
             layer.set(("value_maps", map_name, value, "remark"), None)
 
@@ -250,10 +270,11 @@ def _owner_edit(source_id: str, users: tuple[str, ...]) -> Edit:
 
     def apply(layer: Layer, written: str) -> None:
         email = written.strip()
-        if email and users and email.casefold() not in {user.casefold() for user in users}:
+        before = layer.get(*keys) or ""
+        if email and users and email != before and email.casefold() not in {user.casefold() for user in users}:
             raise Refused(f"no active Pipedrive user has the e-mail {email!r}", users)
         layer.set(keys, email or None)
-        if email and layer.get("owners", "people", source_id, "remark"):
+        if email and email != before and layer.get("owners", "people", source_id, "remark"):
             layer.set(("owners", "people", source_id, "remark"), None)
 
     return Edit(apply, ".".join(keys), users)

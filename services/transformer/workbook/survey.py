@@ -175,7 +175,7 @@ class Survey:
 def opened(rule: FieldRule) -> Iterator[FieldRule]:
     """Go through a rule and the rules it is made of."""
     yield rule
-    for inner in [*(rule.cases or []), *(rule.join or []), *(rule.together or [])]:
+    for inner in [*(rule.cases or []), *(rule.join or []), *(rule.together or []), *(rule.object_ or {}).values()]:
         yield from opened(inner)
 
 
