@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
+from services.transformer import matching
 from services.transformer.context import Context, RecordProblem
 from services.transformer.delta import entity_problem, field_problem
 from services.transformer.paths import is_empty
@@ -55,6 +56,8 @@ def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, 
     _check_schema(mapping, findings)
     _check_targets(mapping, findings)
     _check_delta(mapping, findings)
+    for path, message in matching.problems(mapping):
+        findings.add(_ERROR, path, message, "RS-01")
     _check_remarks(mapping, findings)
     try:
         plan = MappingPlan(mapping)
