@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.bundles.writer import BundleWriter
 from sandbox.common.command_line import CommandLine
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     import argparse
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)

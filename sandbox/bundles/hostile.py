@@ -7,8 +7,8 @@ import zipfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 BOMB_BYTES = 64 * 1024 * 1024
 

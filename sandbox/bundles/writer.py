@@ -9,14 +9,14 @@ import json
 import shutil
 import zipfile
 from dataclasses import dataclass, field
-from typing import Any, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
 _ZIP_TIME = (2026, 3, 2, 9, 0, 0)
 _EXPORTED = "2026-03-02T09:00:00+00:00"
