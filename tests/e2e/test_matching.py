@@ -57,10 +57,10 @@ async def test_records_that_exist_are_linked_and_filled_and_given_back_as_they_w
         there = [call("POST", "/api/v2/organizations", {"name": f"{one['legal-name']} SL", "website": one["website"]}) for one in clients]
         await people(rehearsal, *there)
         before = await rehearsal.pipedrive.export()
-        ids = sorted(str(one["id"]) for one in json.loads(before)["state"]["organizations"])[-len(clients) :]
+        ids = sorted(one["id"] for one in json.loads(before)["state"]["organizations"])[-len(clients) :]
         await rehearsal.run_to(pb.MIGRATION_STATE_LOADED)
         matched = [record for record in await rehearsal.records(target_entity="organization") if record.state == "matched"]
-        assert sorted(record.target_id for record in matched) == ids
+        assert sorted(int(record.target_id) for record in matched) == ids
         journey = await rehearsal.client.get_record(rehearsal.migration_id, matched[0].key)
         decided = next(json.loads(event.payload_json) for event in journey.events if event.kind == "match.decided")
         assert decided["candidates"][0]["reasons"][0].startswith("same domain (")
