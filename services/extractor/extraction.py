@@ -1,4 +1,4 @@
-"""One extraction: every entity read to its end, page by page, each page frozen in staging before the ledger hears of it.
+"""One extraction (L-06): every entity read to its end, page by page, each page frozen in staging before the ledger hears of it.
 
 Order of acts for a page, never changed: read, put into staging, record in the ledger. A crash between any two of them costs the page in hand
 and nothing else: it is read again from the last recorded cursor and gets the same page id.
@@ -21,7 +21,7 @@ from opentelemetry import trace
 from services.common import telemetry
 from services.common.backoff import Backoff
 from services.common.clock import Clock
-from services.common.errors import TransientError, TransloadError
+from services.common.errors import InvalidRequestError, TransientError, TransloadError
 from services.extractor.connector import (
     END,
     Connector,
@@ -156,6 +156,8 @@ class Extraction:
         Raises:
             TransloadError: The extraction as a whole cannot go on (key refused, ledger refuses it).
         """
+        if unknown := sorted(self._spec.entities - {entity.name for entity in self._entities}):
+            raise InvalidRequestError(f"the source has no {', '.join(unknown)}; it has {', '.join(entity.name for entity in self._entities)}")
         checkpoints = await self._ledger.checkpoints(self._spec.extraction_id)
         unread = [one for one in self._entities if self._spec.wants(one) and not _is_final(checkpoints.get(one.name))]
         await self._report(State.RUNNING, message=self._plan(collection_count=sum(not one.has_files for one in unread)))
@@ -195,7 +197,11 @@ class Extraction:
 
     async def _freeze(self, entity: SourceEntity, page: SourcePage, page_number: int, seen: SeenRecords, span: trace.Span) -> None:
         read_time = self._clock.now()
-        records = [record for record in page.records if seen.is_new(record.source_id, self._connector.version(entity.name, record.data))]
+        records = [
+            record
+            for record in page.records
+            if entity.is_unrepeated or seen.is_new(record.source_id, self._connector.version(entity.name, record.data))
+        ]
         content = _page_bytes(await self._envelopes(entity, records))
         digest = await self._waits.out(functools.partial(self._store.put_page, content))
         await self._ledger.record_page(
@@ -246,6 +252,8 @@ class Extraction:
         seen = SeenRecords()
         # Files are heavy: what an earlier extraction downloaded and did not change since is not downloaded again.
         is_of_all = entity.has_files
+        if entity.is_unrepeated:
+            return seen
         if not checkpoint.next_page_number and not is_of_all:
             return seen
         async for page in self._frozen.read(entity.name, of_all_extractions=is_of_all):
