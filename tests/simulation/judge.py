@@ -48,7 +48,6 @@ TABLES: Final = {
     "custom_field": "fields",
 }
 """Where the account holds what a target entity stands for."""
-_HANGS: Final = re.compile(r": organization (\d+) instead of (\d+)$")
 _OWN: Final = frozenset({"id", "add_time", "order_nr", "remote_id", "url", "file_name"})
 
 
@@ -136,19 +135,10 @@ class Judge:
         # A client whose last contact was deleted meanwhile may have become a person of its own, or not: both follow from the source.
         ambiguous = {f"clients/{client}: is 1 persons instead of 0" for client in alone}
         excused = self._excused(truth)
-        found = [problem for problem in checker.check() if problem not in ambiguous and _subject(problem) not in excused]
-        problems += [f"target: {problem}" for problem in found if not self._followed(problem)]
+        problems += [f"target: {problem}" for problem in checker.check() if problem not in ambiguous and _subject(problem) not in excused]
         problems += self._repeated(state)
         problems += await self._sums(operator)
         return problems + await self._reconciled(operator)
-
-    def _followed(self, problem: str) -> bool:
-        """Say whether a record hangs where a delta followed a merge to; on paper the merge has been taken back."""
-        match = _HANGS.search(problem)
-        return match is not None and any(
-            deed.kind == "merge" and ("organizations", int(match[2])) in deed.removed and ("organizations", int(match[1])) in deed.changed
-            for deed in self._world.people.deeds
-        )
 
     async def half_way(self, operator: Operator) -> list[str]:
         """Say what is wrong while the source has changed since it was read: nothing twice, and the sums agree."""
