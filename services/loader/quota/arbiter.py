@@ -5,9 +5,9 @@ when a call reaches it, only when we let it go and when its answer came. So ever
 answer arrived, and at most `limit` slots are held at any time. Proof that no window overflows: let a call be granted at g, reach the server at s and
 be answered at a; then g <= s <= a. A rolling window that ends at t counts exactly the calls with t - 2 <= s <= t. For each of these, g <= s <= t, and
 a + 2 >= s + 2 >= t, so its slot is held at t. Held slots never exceed the limit, hence neither does any window - whatever the delays on the way are.
-A call whose connection broke may still be on its way: it holds its slot for the longest way of a call and 2 seconds more
-(`restart_wait_seconds`). One of which nobody ever tells holds it until the lease ended, plus the longest time a call may take, plus 2 seconds. Nothing
-here needs the clocks of both sides to agree, only to tick equally fast.
+A call whose connection broke may be on its way: it holds its slot for the longest way of a call and 2 seconds more
+(`restart_wait_seconds`). One of which nobody ever tells holds it until the lease ended, plus the longest time a call may take, plus 2 seconds.
+Nothing here needs the clocks of both sides to agree, only to tick equally fast.
 
 **One after the other.** A budget is granted from in *terms*, which the ledger gives to one arbiter at a time (`keeper.py`). A new arbiter does not
 know the calls of the one before it. The last of them was granted before the end of that one's term, sent while its lease was good, and counted by
