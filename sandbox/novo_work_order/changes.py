@@ -32,8 +32,9 @@ class Changes:
     deleted: dict[str, list[str]] = field(default_factory=dict)
 
 
-def later(account: Account, count: int, seed: int = 1) -> Changes:
-    """Answer the account after `count` changes of each kind, at least one. The first one is left as it is."""
+def later(account: Account, seed: int) -> Changes:
+    """Answer the account after some days, changed by this seed. The first one is left as it is."""
+    count = max(2, len(account.tables["accounts"]) // 6)
     rng = random.Random(seed)
     after = copy.deepcopy(account)
     after.today = account.today + timedelta(days=DAYS)
@@ -56,7 +57,8 @@ def later(account: Account, count: int, seed: int = 1) -> Changes:
         row |= {"Labor Cost": 0.0, "Parts Cost": 0.0, "Total Cost": 0.0, "Actual Hours": None, "PM Schedule ID": None, "Parent Work Order ID": None}
         _add(changes, "work_orders", row)
     _delete(changes, "work_order_notes", rng, count)
-    left = [row for row in orders if str(row["Work Order ID"]) not in changes.changed.get("work_orders", []) and row["Work Order ID"] not in parents]
+    touched = changes.changed.get("work_orders", [])
+    left = [row for row in orders if str(row["Work Order ID"]) not in touched and row["Work Order ID"] not in parents]
     _delete_order(changes, left[0]) if left else None
     return changes
 

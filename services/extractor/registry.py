@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from services.common.errors import InvalidRequestError
 from services.extractor.connector import ConnectorType
+from services.extractor.connectors.novo_work_order.connector import NovoWorkOrder
 from services.extractor.connectors.stel_order.connector import StelOrder
 
 CONNECTORS: Mapping[str, type[ConnectorType]] = {
+    NovoWorkOrder.name: NovoWorkOrder,
     StelOrder.name: StelOrder,
 }
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CATALOGUE: Final[Mapping[str, Transform]] = {
     **TRANSFORMS,
+    "distinct": hierarchy.distinct,
     "lineage": hierarchy.lineage,
     "occurrences": recurrence.occurrences,
     "recurrence_rule": recurrence.recurrence_rule,
