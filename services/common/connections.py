@@ -1,7 +1,8 @@
 """Credentials of sources and targets, by connection name.
 
 A connection `crm` is looked for in `TRANSLOAD_CONNECTION_CRM_URL` with `_KEY` or `_KEY_FILE`, then in the folder
-`{TRANSLOAD_CONNECTIONS_DIR}/crm/{url,key}`. It is read at each use, so that a corrected key works without a restart.
+`{TRANSLOAD_CONNECTIONS_DIR}/crm/{url,key}`. It is read at each use, so that a corrected key works without a restart. Systems that want more to let us
+in have more parts, each with a variable and a file of its name: `_CLIENT_SECRET`, `_CLIENT_SECRET_FILE`, `client_secret`.
 """
 
 from __future__ import annotations
@@ -26,12 +27,22 @@ class Connection:
     Attributes:
         name: `[a-z0-9-]+`.
         url: base URL without a trailing slash.
-        key: API key or token; never printed.
+        key: API key or token; empty where the system wants none; never printed.
+        parts: all parts that were asked for and are there, by name; never printed.
     """
 
     name: str
     url: str
-    key: str = field(repr=False)
+    key: str = field(default="", repr=False)
+    parts: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionParts:
+    """What must be known to open a system, and what may be, beside its URL."""
+
+    required: tuple[str, ...] = ("key",)
+    optional: tuple[str, ...] = ()
 
 
 class Connections:
@@ -45,7 +56,7 @@ class Connections:
         """Keeps a reference to `environ`; nothing is read yet."""
         return cls(environ)
 
-    def get(self, name: str) -> Connection:
+    def get(self, name: str, wanted: ConnectionParts = ConnectionParts()) -> Connection:
         """Reads a connection now.
 
         Raises:
@@ -54,10 +65,22 @@ class Connections:
         """
         if not _NAME.fullmatch(name):
             raise InvalidRequestError(f"connection name {name!r}: lower-case letters, digits and dashes are allowed, at most 63")
-        return Connection(name=name, url=self._part(name, "url").rstrip("/"), key=self._part(name, "key"))
+        url = self._required(name, "url").rstrip("/")
+        parts = {part: self._required(name, part) for part in wanted.required}
+        parts |= {part: value for part in wanted.optional if (value := self._part(name, part))}
+        return Connection(name=name, url=url, key=parts.get("key", ""), parts=parts)
+
+    def _required(self, name: str, part: str) -> str:
+        if value := self._part(name, part):
+            return value
+        variable = _variable(name, part)
+        folder = self._environ.get("TRANSLOAD_CONNECTIONS_DIR", "")
+        places = f"set {variable} or {variable}_FILE" + (f", or write it to {Path(folder) / name / part}" if folder else "")
+        raise ConfigurationError(f"connection {name!r} has no {part}: {places}", metadata={"setting": variable, "connection": name})
 
     def _part(self, name: str, part: str) -> str:
-        variable = f"TRANSLOAD_CONNECTION_{name.upper().replace('-', '_')}_{part.upper()}"
+        """Answer a part, empty where it is not there. Raises ConfigurationError for a file that is there and says nothing."""
+        variable = _variable(name, part)
         if value := self._environ.get(variable, "").strip():
             return value
         if file_name := self._environ.get(f"{variable}_FILE", ""):
@@ -65,8 +88,11 @@ class Connections:
         folder = self._environ.get("TRANSLOAD_CONNECTIONS_DIR", "")
         if folder and (path := Path(folder) / name / part).exists():
             return _read(path, variable, name)
-        places = f"set {variable} or {variable}_FILE" + (f", or write it to {Path(folder) / name / part}" if folder else "")
-        raise ConfigurationError(f"connection {name!r} has no {part}: {places}", metadata={"setting": variable, "connection": name})
+        return ""
+
+
+def _variable(name: str, part: str) -> str:
+    return f"TRANSLOAD_CONNECTION_{name.upper().replace('-', '_')}_{part.upper()}"
 
 
 def _read(path: Path, variable: str, name: str) -> str:

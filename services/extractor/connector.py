@@ -7,6 +7,11 @@ what it read before is in the frozen pages. Every connector passes the suite in 
     ├── EntityForbiddenError   this entity cannot be read with this key; the others can
     ├── EntityMalformedError   this entity answers what it must not; the others go on
     └── SourceStoppedError     the source serves this account no more
+
+    FileError
+    ├── FileMissingError       this file cannot be had
+    ├── FileBrokenOffError     not this time; another try may
+    └── FileRefusedError       the source wants a pause first
 """
 
 import enum
@@ -19,7 +24,7 @@ from typing import Any, ClassVar, NewType, Protocol
 import httpx
 
 from services.common.clock import Clock
-from services.common.connections import Connection
+from services.common.connections import Connection, ConnectionParts
 from services.common.errors import PermanentError, PreconditionError
 
 Cursor = NewType("Cursor", str)
@@ -47,6 +52,26 @@ class SourceStoppedError(PreconditionError):
     default_reason: ClassVar[str] = "SOURCE_FORBIDDEN"
 
 
+class FileError(Exception):
+    """A file could not be opened or read. Its message is logged: it holds nothing of the link."""
+
+
+class FileMissingError(FileError):
+    """The file cannot be had: it is gone, or this login may not read it."""
+
+
+class FileBrokenOffError(FileError):
+    """The file did not come to its end; another try may."""
+
+
+class FileRefusedError(FileError):
+    """The source refused the call for one of its limits."""
+
+    def __init__(self, refusal: "Refusal") -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
+
+
 class Refusal(enum.StrEnum):
     """Which of the source's limits a refused call had passed."""
 
@@ -66,11 +91,27 @@ class SourceEntity:
 
 @dataclass(frozen=True, slots=True)
 class FileLink:
-    """Where a file's bytes are. The URL is a bearer secret: it is neither shown, logged nor kept."""
+    """Where a file's bytes are: an address only the connector that made it understands.
+
+    It may be a bearer secret, so it is neither shown, logged nor kept.
+    """
 
     url: str = field(repr=False)
     name: str
     """Name without extension where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that is open for reading."""
+
+    chunks: AsyncIterator[bytes]
+    """Its bytes, once. Raises `FileError`."""
+    name: str = ""
+    """As the source calls it; empty: as the link says."""
+    content_type: str = ""
+    byte_count: int | None = None
+    """As the source announces it; None: not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +221,36 @@ class Connector(Protocol):
         """
         ...
 
+    async def list_entities(self) -> Sequence[SourceEntity]:
+        """Answer what this account has, in the order it is read: what others refer to comes first.
+
+        Raises:
+            UnauthorizedError: The source refused the key.
+        """
+        ...
+
+    def open_file(self, link: FileLink) -> AbstractAsyncContextManager[SourceFile]:
+        """Open a file for reading; it closes when the block ends.
+
+        Raises:
+            FileError: It cannot be opened.
+        """
+        ...
+
     async def count_files(self, entity: str, scope: ReadScope) -> int | None:
         """Count the files an entity will download, from what was read before and without a call; None if that cannot be known."""
         ...
 
     def version(self, entity: str, data: Mapping[str, Any]) -> str:
         """Say which version of a record this is, so that the same row read twice is kept once; empty if the source does not tell."""
+        ...
+
+
+class ClientFactory(Protocol):
+    """Makes HTTP clients for sources."""
+
+    def __call__(self, headers: Mapping[str, str], *, follow_redirects: bool = False) -> httpx.AsyncClient:
+        """Make a client that can do nothing but GET, with these headers on every call."""
         ...
 
 
@@ -198,8 +263,7 @@ class ConnectorContext:
     gate: CallGate
     frozen: FrozenPages
     clock: Clock
-    http_client: Callable[[Mapping[str, str]], httpx.AsyncClient]
-    """Makes a client that can do nothing but GET, with these headers on every call."""
+    http_client: ClientFactory
 
 
 class ConnectorType(Protocol):
@@ -207,16 +271,13 @@ class ConnectorType(Protocol):
 
     name: ClassVar[str]
     entities: ClassVar[tuple[SourceEntity, ...]]
-    """In the order they are read: what others refer to comes first."""
+    """What is known before connecting, in the order it is read; an account may have more or less (`Connector.list_entities`)."""
+    connection_parts: ClassVar[ConnectionParts]
+    """What a connection must hold beside the URL."""
 
     @staticmethod
     def limits(options: Mapping[str, Any]) -> CallLimits:
         """Answer the plan's limits. Raises InvalidRequestError for options that make no sense."""
-        ...
-
-    @staticmethod
-    def refusal(status: int, content: bytes) -> Refusal | None:
-        """Say whether an answer means that a call limit is passed. Used for downloads."""
         ...
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""One extraction: every entity read to its end, page by page, each page frozen in staging before the ledger hears of it.
+"""One extraction (L-06): every entity read to its end, page by page, each page frozen in staging before the ledger hears of it.
 
 Order of acts for a page, never changed: read, put into staging, record in the ledger. A crash between any two of them costs the page in hand
 and nothing else: it is read again from the last recorded cursor and gets the same page id.
@@ -21,7 +21,7 @@ from opentelemetry import trace
 from services.common import telemetry
 from services.common.backoff import Backoff
 from services.common.clock import Clock
-from services.common.errors import TransientError, TransloadError
+from services.common.errors import InvalidRequestError, TransientError, TransloadError
 from services.extractor.connector import (
     END,
     Connector,
@@ -156,6 +156,8 @@ class Extraction:
         Raises:
             TransloadError: The extraction as a whole cannot go on (key refused, ledger refuses it).
         """
+        if unknown := sorted(self._spec.entities - {entity.name for entity in self._entities}):
+            raise InvalidRequestError(f"the source has no {', '.join(unknown)}; it has {', '.join(entity.name for entity in self._entities)}")
         checkpoints = await self._ledger.checkpoints(self._spec.extraction_id)
         unread = [one for one in self._entities if self._spec.wants(one) and not _is_final(checkpoints.get(one.name))]
         await self._report(State.RUNNING, message=self._plan(collection_count=sum(not one.has_files for one in unread)))

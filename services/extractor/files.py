@@ -4,15 +4,14 @@ import mimetypes
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import aiohttp
-import httpx
 from opentelemetry.trace import SpanKind
 
 from services.common import telemetry
-from services.extractor.connector import CallGate, FileLink, Refusal
+from services.extractor.connector import CallGate, FileError, FileLink, FileMissingError, FileRefusedError, SourceFile
 
 FILE_BYTES_MAX: Final = 25 * 1024 * 1024
 """Largest file downloaded when nothing else is asked for: what Pipedrive takes."""
@@ -23,9 +22,6 @@ NAME_CHARACTERS_MAX: Final = 255
 TOO_LARGE: Final = "FILE_TOO_LARGE"
 UNAVAILABLE: Final = "FILE_UNAVAILABLE"
 
-_REFUSAL_BYTES_MAX: Final = 16_384
-_NETWORK_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError, ValueError)
-_FILE_NAME: Final = re.compile(r"""filename\*?=(?:UTF-8'[^']*')?"?([^";]+)"?""", re.IGNORECASE)
 _log = telemetry.get_logger(__name__)
 
 
@@ -59,30 +55,24 @@ class _TooLargeError(Exception):
         self.byte_count = byte_count
 
 
-class _BrokenOffError(Exception):
-    """The download did not come to its end; another try may."""
-
-
 class Downloader:
     """Fetches files. A file that cannot be had is a result, not an error."""
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        open_file: Callable[[FileLink], AbstractAsyncContextManager[SourceFile]],
         *,
         store: FileStore,
         gate: CallGate,
         counts_calls: bool,
         bytes_max: int,
-        refusal: Callable[[int, bytes], Refusal | None],
         was_source_away: Callable[[], Awaitable[bool]],
     ) -> None:
-        self._http = http
+        self._open_file = open_file
         self._store = store
         self._gate = gate
         self._counts_calls = counts_calls
         self._bytes_max = bytes_max or FILE_BYTES_MAX
-        self._refusal = refusal
         self._was_source_away = was_source_away
         self._byte_counter = telemetry.meter().create_counter("transload.source.file.bytes", unit="By")
 
@@ -92,8 +82,8 @@ class Downloader:
         Raises:
             UnavailableError: Staging refused the write (`STAGING_UNAVAILABLE`).
         """
-        if link is None or not link.url.startswith(("http://", "https://")):
-            return StagedFile(safe_name(link.name if link else fallback_name), problem=UNAVAILABLE)
+        if link is None:
+            return StagedFile(safe_name(fallback_name), problem=UNAVAILABLE)
         while True:
             for _ in range(TRIES_MAX):
                 if (staged := await self._try(link)) is not None:
@@ -103,54 +93,37 @@ class Downloader:
                 return StagedFile(safe_name(link.name), problem=UNAVAILABLE)
 
     async def _try(self, link: FileLink) -> StagedFile | None:
-        """Download once; None when it broke off."""
+        """Download once, after the pauses the source wants; None when it broke off."""
         while True:
             if self._counts_calls:
                 await self._gate.enter()
-            attributes = {"http.request.method": "GET", "url.template": "(file)"}
-            with telemetry.tracer().start_as_current_span("source.file", kind=SpanKind.CLIENT, attributes=attributes) as span:
+            with telemetry.tracer().start_as_current_span("source.file", kind=SpanKind.CLIENT) as span:
                 try:
-                    staged = await self._download(link)
-                except _BrokenOffError as error:
+                    return await self._download(link)
+                except FileRefusedError as error:
+                    refusal = error.refusal
+                except FileError as error:
                     span.set_attribute("error.type", str(error))
                     # The link itself stays out of the log: whoever reads it could download.
+                    if isinstance(error, FileMissingError):
+                        _log.warning("source.file_unavailable", problem=str(error))
+                        return StagedFile(safe_name(link.name), problem=UNAVAILABLE)
                     _log.warning("source.file_broken_off", problem=str(error))
                     return None
-            if staged is not None:
-                return staged
-
-    async def _download(self, link: FileLink) -> StagedFile | None:
-        """Make one try; None when the source refused it for its call limits, which is waited out by the gate."""
-        progress = _Progress(self._bytes_max)
-        name = safe_name(link.name)
-        try:
-            # Compressed bytes would make the announced length mean something else.
-            async with self._http.stream("GET", link.url, headers={"Accept-Encoding": "identity"}) as response:
-                if response.status_code != httpx.codes.OK:
-                    return await self._failed(response, name)
-                content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-                name = safe_name(_disposition_name(response) or link.name, content_type)
-                announced = response.headers.get("Content-Length", "")
-                if announced.isdigit() and int(announced) > self._bytes_max:
-                    return StagedFile(name, int(announced), content_type, problem=TOO_LARGE)
-                digest, byte_count = await self._store.put_file(progress.watch(response.aiter_bytes()))
-        except _TooLargeError as error:
-            return StagedFile(name, error.byte_count, content_type, problem=TOO_LARGE)
-        except _NETWORK_ERRORS as error:
-            raise _BrokenOffError(type(error).__name__) from error
-        self._byte_counter.add(byte_count)
-        return StagedFile(name, byte_count, content_type, digest)
-
-    async def _failed(self, response: httpx.Response, name: str) -> StagedFile | None:
-        content = await _head(response)
-        refusal = self._refusal(response.status_code, content)
-        if refusal is not None:
             await self._gate.refused(refusal)
-            return None
-        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or response.status_code == httpx.codes.REQUEST_TIMEOUT:
-            raise _BrokenOffError(f"HTTP {response.status_code}")
-        _log.warning("source.file_unavailable", status=response.status_code)
-        return StagedFile(name, problem=UNAVAILABLE)
+
+    async def _download(self, link: FileLink) -> StagedFile:
+        progress = _Progress(self._bytes_max)
+        async with self._open_file(link) as file:
+            name = safe_name(file.name or link.name, file.content_type)
+            if file.byte_count is not None and file.byte_count > self._bytes_max:
+                return StagedFile(name, file.byte_count, file.content_type, problem=TOO_LARGE)
+            try:
+                digest, byte_count = await self._store.put_file(progress.watch(file.chunks))
+            except _TooLargeError as error:
+                return StagedFile(name, error.byte_count, file.content_type, problem=TOO_LARGE)
+        self._byte_counter.add(byte_count)
+        return StagedFile(name, byte_count, file.content_type, digest)
 
 
 class _Progress:
@@ -159,34 +132,11 @@ class _Progress:
         self._byte_count = 0
 
     async def watch(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in chunks:
-                self._byte_count += len(chunk)
-                if self._byte_count > self._bytes_max:
-                    raise _TooLargeError(self._byte_count)
-                yield chunk
-        except _NETWORK_ERRORS as error:
-            # Said here, because inside staging an error of the network would pass for one of the disk.
-            raise _BrokenOffError(type(error).__name__) from error
-
-
-async def _head(response: httpx.Response) -> bytes:
-    content = b""
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > _REFUSAL_BYTES_MAX:
-            break
-    return content
-
-
-def _disposition_name(response: httpx.Response) -> str:
-    """Answer the name the server gives the file. The last part of the URL is never used: it may be the secret."""
-    header = response.headers.get("Content-Disposition", "")
-    match = _FILE_NAME.search(header)
-    if match is None:
-        return ""
-    name = match[1].strip()
-    return httpx.URL(f"http://x/{name}").path.removeprefix("/") if "%" in name and "*=" in header else name
+        async for chunk in chunks:
+            self._byte_count += len(chunk)
+            if self._byte_count > self._bytes_max:
+                raise _TooLargeError(self._byte_count)
+            yield chunk
 
 
 def safe_name(name: str, content_type: str = "") -> str:

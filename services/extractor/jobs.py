@@ -3,8 +3,7 @@
 import asyncio
 import contextvars
 import functools
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,15 +14,12 @@ from services.common.clock import Clock
 from services.common.connections import Connection, Connections
 from services.common.errors import NotFoundError, TransloadError
 from services.extractor.budget import Budgets, CheckGate, OutagePolicy, WaitingGate
-from services.extractor.connector import CallLimits, ConnectorContext, ConnectorType
+from services.extractor.connector import CallLimits, ClientFactory, ConnectorContext, ConnectorType
 from services.extractor.extraction import Extraction, ExtractionSpec, PageStore, StagedPages, WaitState
 from services.extractor.files import Downloader
 from services.extractor.ports import ExtractionLedger, Report, State
 
 _log = telemetry.get_logger(__name__)
-
-ClientFactory = Callable[..., httpx.AsyncClient]
-"""`source_client` with the time-out filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ class Extractions:
             RateLimitedError: Its call budget is used up.
             ConfigurationError: The connection is not described.
         """
-        connection = self._connections.get(connection_name)
+        connection = self._connections.get(connection_name, connector.connection_parts)
         budget = self._budgets.of(connection_name)
         gate = CheckGate(budget, limits=_uncounted(connector.limits({})), connection=connection_name, clock=self._clock)
         spec = ExtractionSpec("", "", connector.name, connection_name)
@@ -124,7 +120,7 @@ class Extractions:
 
     def _is_corrected(self, job: _Job) -> bool:
         try:
-            return job.connection is not None and self._connections.get(job.spec.connection) != job.connection
+            return job.connection is not None and self._connections.get(job.spec.connection, job.connector.connection_parts) != job.connection
         except TransloadError:
             return False  # half-way through being written; the job goes on with what it has
 
@@ -182,11 +178,9 @@ class Extractions:
     async def _extract(self, job: _Job) -> None:
         spec, gate = job.spec, job.gate
         frozen = StagedPages(spec, ledger=self._ledger, store=self._store, waits=job.waits)
-        connection = job.connection = self._connections.get(spec.connection)
-        async with AsyncExitStack() as stack:
-            context = ConnectorContext(connection, spec.options, gate, frozen, self._clock, self._http_client)
-            source = await stack.enter_async_context(job.connector.connect(context))
-            files_http = await stack.enter_async_context(self._http_client({}, follow_redirects=True))
+        connection = job.connection = self._connections.get(spec.connection, job.connector.connection_parts)
+        context = ConnectorContext(connection, spec.options, gate, frozen, self._clock, self._http_client)
+        async with job.connector.connect(context) as source:
 
             async def was_source_away() -> bool:
                 outage_count = gate.outage_count
@@ -194,17 +188,16 @@ class Extractions:
                 return gate.outage_count > outage_count
 
             downloader = Downloader(
-                files_http,
+                source.open_file,
                 store=self._store,
                 gate=gate,
                 counts_calls=job.limits.counts_files,
                 bytes_max=spec.file_bytes_max,
-                refusal=job.connector.refusal,
                 was_source_away=was_source_away,
             )
             await Extraction(
                 spec,
-                entities=job.connector.entities,
+                entities=await source.list_entities(),
                 connector=source,
                 ledger=self._ledger,
                 store=self._store,

@@ -1,4 +1,4 @@
-"""Fits values to what a target field takes: text that is short enough, dates as dates, labels as option ids."""
+"""Fits values to what a target field takes (L-07, X-05): text that is short enough, dates as dates, labels as option ids."""
 
 from __future__ import annotations
 

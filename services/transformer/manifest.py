@@ -1,4 +1,4 @@
-"""The manifest: a confirmed mapping bound to one Pipedrive account, and the keys under which schema records stand in it."""
+"""The manifest: a confirmed mapping bound to one Pipedrive account (G-01), and the keys under which schema records stand in it."""
 
 from __future__ import annotations
 

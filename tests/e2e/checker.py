@@ -90,7 +90,14 @@ class Checker:
     """Compares one account's truth with one Pipedrive export."""
 
     def __init__(
-        self, truth: Mapping[str, Any], export: bytes, account: str, *, deleted_later: Container[tuple[str, int]] = (), edited: Container[int] = ()
+        self,
+        truth: Mapping[str, Any],
+        export: bytes,
+        account: str,
+        *,
+        deleted_later: Container[tuple[str, int]] = (),
+        edited: Container[int] = (),
+        merged: Mapping[tuple[str, int], int] | None = None,
     ) -> None:
         """Prepare a comparison.
 
@@ -100,7 +107,9 @@ class Checker:
             account: label of the source account.
             deleted_later: records (collection, id) that were deleted in the source after they had been moved; they stay in Pipedrive.
             edited: organizations whose name a person has changed in Pipedrive.
+            merged: (kind, id) of records that people merged, and into which. What was loaded afterwards hangs on the survivor.
         """
+        self._merged = merged or {}
         self._deleted_later = deleted_later
         self._edited = edited
         self._source: Mapping[str, list[dict[str, Any]]] = truth["collections"]
@@ -112,6 +121,8 @@ class Checker:
         self._for_leads = {
             (name, record["id"]) for name in DEAL_ENTITIES for record in self._source[name] if "potentialClients" in (record["account-path"] or "")
         }
+        self._sold: dict[int, dict[tuple[str, int], int]] = {}
+        """Lines wanted on merged deals: survivor, document, lines."""
         self.problems: list[str] = []
         self.missing: list[tuple[str, int]] = []
         """Records that are not in Pipedrive because of an admissible defect; the ledger has to give a reason for each."""
@@ -127,6 +138,7 @@ class Checker:
         self._products()
         for collection in DEAL_ENTITIES:
             self._deals(collection)
+        self._merged_lines()
         self._payments()
         self._assets()
         return self.problems
@@ -204,7 +216,7 @@ class Checker:
             is_wanted = ("clients", client["id"]) not in with_contacts and bool(client["email"] or client["phone"])
             if len(found) != is_wanted:
                 self._problem(f"clients/{client['id']}: is {len(found)} persons instead of {int(is_wanted)}")
-            if any(person.get("org_id") != organization["id"] for person in found):
+            if any(not self._is_alike("organizations", person.get("org_id"), organization["id"]) for person in found):
                 self._problem(f"clients/{client['id']}: its person hangs on another organization")
 
     def _is_or_was_wanted(self, collection: str, record: Record) -> bool:
@@ -227,6 +239,9 @@ class Checker:
             items = [line for line in document["lines"] if line["line-type"] == "ITEM" and not line["deleted"]]
             sold = [line for line in items if reference(line["item-path"]) not in gone]
             if not len(sold) <= lines[deal["id"]] <= len(items):
+                if self._is_merged("deals", deal["id"]):
+                    self._sold.setdefault(self._survivor("deals", deal["id"]), {})[collection, document["id"]] = len(sold)
+                    continue
                 self._problem(f"{collection}/{document['id']}: {lines[deal['id']]} lines instead of {len(sold)}")
             wanted = document["total-amount"] if (collection, document["id"]) in valued else 0
             if abs(deal["value"] - wanted) > CENT:
@@ -235,6 +250,32 @@ class Checker:
                 self._problem(f"{collection}/{document['id']}: currency {deal['currency']}")
             if collection == "ordinaryInvoices" and deal["status"] != "won":
                 self._problem(f"{collection}/{document['id']}: an invoice's deal is {deal['status']}")
+
+    def _merged_lines(self) -> None:
+        """Check that deals which people merged have the lines of all their documents among them: what was loaded again is on the survivor."""
+        lines: Counter[int] = Counter()
+        for line in self._target.state["deal_products"]:
+            lines[self._survivor("deals", line["deal_id"])] += 1
+        for survivor, sold in self._sold.items():
+            if lines[survivor] < sum(sold.values()):
+                for collection, document in sold:
+                    self._problem(f"{collection}/{document}: {lines[survivor]} lines instead of {sum(sold.values())} on what was merged")
+
+    def _survivor(self, kind: str, record_id: int) -> int:
+        """Return the record that stands for another after all merges."""
+        seen: set[int] = set()
+        while (kind, record_id) in self._merged and record_id not in seen:
+            seen.add(record_id)
+            record_id = self._merged[kind, record_id]
+        return record_id
+
+    def _is_merged(self, kind: str, record_id: int) -> bool:
+        """Say whether a person merged a record into another, or another into it."""
+        return (kind, record_id) in self._merged or any(name == kind and into == record_id for (name, _), into in self._merged.items())
+
+    def _is_alike(self, kind: str, first: int | None, second: int) -> bool:
+        """Say whether two ids stand for the same record after all merges."""
+        return first is not None and self._survivor(kind, first) == self._survivor(kind, second)
 
     def _chain_ends(self) -> set[tuple[str, int]]:
         """Return the documents of which no other one descends, delivery notes passed over: they carry the value of their sale (D-01)."""
@@ -254,7 +295,7 @@ class Checker:
         """Check that the target hangs on the organization of the record's client."""
         wanted = reference(record.get("account-path") or "")
         organization = self._target.one("organizations", self.origin(*wanted)) if wanted is not None and wanted[0] == "clients" else None
-        if organization is not None and target.get("org_id") != organization["id"]:
+        if organization is not None and not self._is_alike("organizations", target.get("org_id"), organization["id"]):
             self._problem(f"{collection}/{record['id']}: organization {target.get('org_id')} instead of {organization['id']}")
         if organization is None and target.get("org_id") is not None:
             self._problem(f"{collection}/{record['id']}: hangs on organization {target['org_id']} without reason")

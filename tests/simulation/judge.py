@@ -104,7 +104,7 @@ class Judge:
         truth = world.truth()
         gone = {(change["collection"], change["id"]) for changes in world.source_changes for change in changes if change["kind"] == "deleted"}
         state, problems = world.people.without(world.state(), self._is_ours_to_be)
-        checker = Checker(truth, _as_export(state), "source", deleted_later=gone)
+        checker = Checker(truth, _as_export(state), "source", deleted_later=gone, merged=world.people.merged)
         alone = {record["account-id"] for record in truth["collections"]["contacts"] if ("contacts", record["id"]) in gone}
         # A client whose last contact was deleted meanwhile may have become a person of its own, or not: both follow from the source.
         ambiguous = {f"clients/{client}: is 1 persons instead of 0" for client in alone}

@@ -47,6 +47,7 @@ class Deed:
         place: what it was done to.
         values: what was written, for edits.
         is_settled: whether the ledger knew the record's id by then; the consequences of touching one in the seconds of doubt are documented.
+        into: the record that swallowed it, for merges.
         removed, added: records that went and came with it.
         changed: field → (before, after), by record.
     """
@@ -56,6 +57,7 @@ class Deed:
     time: float
     values: State
     is_settled: bool
+    into: Place | None = None
     removed: dict[Place, State] = field(default_factory=dict)
     added: dict[Place, State] = field(default_factory=dict)
     changed: dict[Place, dict[str, tuple[Any, Any]]] = field(default_factory=dict)
@@ -106,7 +108,7 @@ class People:
         is_done = bool(entry["status"] < OK)
         self.trace.note(f"a person: {what} -> {entry['status']} {entry.get('error') or ''}", "people")
         if is_done:
-            deed = Deed(kind, place, asyncio.get_running_loop().time(), values or {}, self.is_known(place))
+            deed = Deed(kind, place, asyncio.get_running_loop().time(), values or {}, self.is_known(place), into)
             _compare(deed, before, by_place(self.state()))
             if into is not None:
                 deed.changed.setdefault(into, {})
@@ -119,6 +121,11 @@ class People:
         with closing(sqlite3.connect(self.folder / "ledger.db")) as connection:
             row = connection.execute("SELECT 1 FROM records WHERE target_entity = ? AND target_id = ?", (kind, str(place[1]))).fetchone()
         return row is not None
+
+    @property
+    def merged(self) -> dict[Place, int]:
+        """What was merged, and the id of what swallowed it."""
+        return {deed.place: deed.into[1] for deed in self.deeds if deed.into is not None}
 
     @property
     def touched(self) -> set[Place]:

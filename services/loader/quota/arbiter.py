@@ -1,4 +1,4 @@
-"""The arbiter: who may call Pipedrive now. Pure rules on a clock; no network, no tasks.
+"""The arbiter: who may call Pipedrive now (G-03). Pure rules on a clock; no network, no tasks.
 
 **The window.** Pipedrive refuses a call when more than `limit` calls of the token reached it in the last 2 seconds (a rolling window). We do not see
 when a call reaches it, only when we let it go and when its answer came. So every call holds a *slot* from the grant until 2.0 seconds after its

@@ -90,8 +90,8 @@ class Recording:
         context = ConnectorContext(connection, self.options, self.gate, self.frozen, LeapingClock(), self._client)
         return CONNECTORS[self.connector].connect(context)
 
-    def _client(self, headers: Mapping[str, str]) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=GetOnlyTransport(self.http_transport), headers=dict(headers))
+    def _client(self, headers: Mapping[str, str], *, follow_redirects: bool = False) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=GetOnlyTransport(self.http_transport), headers=dict(headers), follow_redirects=follow_redirects)
 
 
 def stel_order() -> Recording:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.common.connections import Connections
+from services.common.connections import ConnectionParts, Connections
 from services.common.errors import ConfigurationError, InvalidRequestError
 
 
@@ -53,3 +53,25 @@ def test_what_is_not_a_name_never_becomes_a_path(name: str) -> None:
 def test_a_key_is_never_printed() -> None:
     connection = Connections({"TRANSLOAD_CONNECTION_CRM_URL": "u", "TRANSLOAD_CONNECTION_CRM_KEY": "s3cret"}).get("crm")
     assert "s3cret" not in repr(connection)
+
+
+def test_a_connection_has_the_parts_its_system_wants(tmp_path: Path) -> None:
+    folder = tmp_path / "org"
+    folder.mkdir()
+    (folder / "url").write_text("https://org.example/")
+    (folder / "client_id").write_text("id")
+    wanted = ConnectionParts(required=("client_id", "client_secret"), optional=("refresh_token",))
+    connections = Connections({"TRANSLOAD_CONNECTIONS_DIR": str(tmp_path)})
+    with pytest.raises(ConfigurationError, match="TRANSLOAD_CONNECTION_ORG_CLIENT_SECRET"):
+        connections.get("org", wanted)
+    (folder / "client_secret").write_text("s3cret")
+    connection = connections.get("org", wanted)
+    assert (connection.key, connection.parts) == ("", {"client_id": "id", "client_secret": "s3cret"})
+    assert "s3cret" not in repr(connection)
+    (folder / "refresh_token").write_text("t")
+    assert connections.get("org", wanted).parts["refresh_token"] == "t"
+
+
+def test_a_folder_of_files_needs_no_key() -> None:
+    connections = Connections({"TRANSLOAD_CONNECTION_EXPORT_URL": "file:///srv/export"})
+    assert connections.get("export", ConnectionParts(required=())).url == "file:///srv/export"

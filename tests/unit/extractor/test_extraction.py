@@ -126,6 +126,15 @@ async def test_wrong_key_ends_the_extraction_with_words_and_a_right_one_goes_on(
     assert world.ids("client") == ["1", "2"]
 
 
+async def test_an_entity_the_source_does_not_have_is_named() -> None:
+    world = World(StandIn({"clients": rows(2)}))
+    await world.extract(entities=["client", "dragon"])
+    report = world.ledger.of()[-1]
+    assert (report.state, report.reason) == (State.FAILED, "INVALID_REQUEST")
+    assert "dragon" in report.message
+    assert world.source.calls == []
+
+
 async def test_end_of_the_trial_ends_the_extraction() -> None:
     world = World(StandIn({"clients": rows(2)}, script=[("clients", failure("E000017", 403))]))
     await world.extract(entities=["client"])

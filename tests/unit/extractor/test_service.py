@@ -54,7 +54,6 @@ def test_spec_is_read() -> None:
         ({"extraction_id": ""}, "extraction_id"),
         ({"connection": ""}, "connection"),
         ({"connector": "nothing"}, "connector"),
-        ({"entities": ["client", "dragon"]}, "dragon"),
         ({"options_json": "{"}, "options_json"),
         ({"options_json": "[]"}, "options_json"),
         ({"file_bytes_max": -1}, "file_bytes_max"),

@@ -1,20 +1,24 @@
 """The STEL Order connector: collections page by page, files from where records point to."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import httpx
+
+from services.common.connections import ConnectionParts
 from services.common.errors import InvalidRequestError
 from services.extractor.connector import (
     CallLimits,
     ConnectorContext,
     Cursor,
     EntityForbiddenError,
+    FileLink,
     RawRecord,
     ReadScope,
-    Refusal,
     SourceEntity,
+    SourceFile,
     SourcePage,
 )
 from services.extractor.connectors.stel_order.client import StelClient
@@ -22,6 +26,7 @@ from services.extractor.connectors.stel_order.entities import BY_NAME, DERIVED_B
 from services.extractor.connectors.stel_order.errors import refusal_of
 from services.extractor.connectors.stel_order.files import attachment_record, count_derived, derived_pages, file_version
 from services.extractor.connectors.stel_order.reading import STAMP_FIELD, CollectionReader
+from services.extractor.http_files import open_url
 
 PLANS: Final[Mapping[str, tuple[int, int]]] = {"lite": (60, 300), "business": (60, 1_000), "pro": (60, 2_000)}
 """Calls a minute and a day by plan."""
@@ -34,10 +39,12 @@ class StelOrder:
 
     name: ClassVar[str] = "stel_order"
     entities: ClassVar[tuple[SourceEntity, ...]] = ENTITIES
+    connection_parts: ClassVar[ConnectionParts] = ConnectionParts()
 
-    def __init__(self, context: ConnectorContext, client: StelClient) -> None:
+    def __init__(self, context: ConnectorContext, client: StelClient, files_http: httpx.AsyncClient) -> None:
         self._context = context
         self._client = client
+        self._files_http = files_http
         self._closes = bool(context.options.get("closing_pass", True))
 
     @staticmethod
@@ -61,17 +68,13 @@ class StelOrder:
         )
 
     @staticmethod
-    def refusal(status: int, content: bytes) -> Refusal | None:
-        """Say whether an answer means that a call limit is passed."""
-        return refusal_of(status, content)
-
-    @staticmethod
     @asynccontextmanager
     async def connect(context: ConnectorContext) -> AsyncIterator["StelOrder"]:
         """Open the connector. The key goes into a header, never into the address."""
         headers = {"APIKEY": context.connection.key, "Accept": "application/json"}
-        async with context.http_client(headers) as http:
-            yield StelOrder(context, StelClient(http, base_url=context.connection.url, gate=context.gate))
+        # Downloads never carry the key: their addresses may be anywhere.
+        async with context.http_client(headers) as http, context.http_client({}, follow_redirects=True) as files_http:
+            yield StelOrder(context, StelClient(http, base_url=context.connection.url, gate=context.gate), files_http)
 
     async def check(self) -> None:
         """Read one employee: `/errorCodes` would answer even a wrong key. A key without the right to employees is a right key."""
@@ -79,6 +82,10 @@ class StelOrder:
             await self._client.page(BY_NAME["employee"].entity.source_name, limit=1)
         except EntityForbiddenError:
             return
+
+    async def list_entities(self) -> Sequence[SourceEntity]:
+        """Answer the collections: they are the same in every account."""
+        return self.entities
 
     async def read(self, entity: str, cursor: Cursor, scope: ReadScope) -> AsyncGenerator[SourcePage, None]:
         """Yield an entity's pages from the cursor on."""
@@ -94,6 +101,10 @@ class StelOrder:
             del raw  # nobody holds a page while the next one comes
             yield page
             del page
+
+    def open_file(self, link: FileLink) -> AbstractAsyncContextManager[SourceFile]:
+        """Open an attachment, image or document."""
+        return open_url(self._files_http, link.url, refusal=refusal_of)
 
     async def count_files(self, entity: str, scope: ReadScope) -> int | None:
         """Count images and PDFs on the frozen pages; attachments are only known once their collection is read."""
