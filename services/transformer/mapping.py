@@ -182,16 +182,35 @@ class Property(_Model):
     reason: str | None = None
 
 
+class PropertyRows(_Model):
+    """Rows of another entity that are fields of this one: a question in each row, and the answer beside it."""
+
+    link: str
+    """Link to many that leads to the rows."""
+    name: str
+    """Field of a row with the property's name."""
+    value: str
+    type: str | None = None
+    """Field of a row that says of which type its value is, in the source's words."""
+    types: dict[str, str] = {}
+    """Custom field type by the source's word for it; values of other types are proposed by what they are."""
+    order_by: str | None = None
+    """Of several rows with the same name the last one counts, in this order (default: of ids)."""
+
+
 class EntityMapping(_Model):
     """What becomes of one source entity."""
 
-    use: Literal["move", "reference_data", "not_moved"] = "move"
+    use: Literal["move", "part", "reference_data", "not_moved"] = "move"
+    part_of: str | None = None
+    """With `use: part`: link to the record it is moved with; without that record it waits for a person."""
     label: str = ""
     archived: Literal["skip", "load"] | None = None
     deleted: Literal["skip", "load"] | None = None
     targets: list[Target] = []
     property_groups: list[str] = []
     """Objects in the raw record whose keys are properties of the tenant."""
+    property_rows: list[PropertyRows] = []
     properties: dict[str, Property] = {}
     """Properties by custom field id of the first target."""
     not_moved: dict[str, str] = {}
@@ -217,8 +236,8 @@ class LinkRule(_Model):
     """All ancestors, nearest first, or all descendants, over any number of steps."""
     only: list[str] | None = None
     """Of a chain, only these kinds of record (the others are passed through)."""
-    where: dict[str, Scalar] = {}
-    """Only records with these values."""
+    where: dict[str, Scalar | list[Scalar]] = {}
+    """Only records with these values, or with one of several; letters' case does not count, null means no value."""
     order_by: str | None = None
     pick: Literal["first", "last"] | None = None
     """Only the first or last record, in the order of `order_by` (default: of ids)."""
@@ -329,12 +348,37 @@ class StateGroup(_Model):
     value_map: str
 
 
+class DeclaredProposal(_Model):
+    """Where a source describes the fields its tenant added: their types and options are believed before the values."""
+
+    entity: str
+    """Entity with one record for each field."""
+    key: str | None = None
+    """The property's name in records, with fields of the description in braces."""
+    key_start: str | None = None
+    """How the property's name begins."""
+    name: str
+    """Field with the name people read."""
+    type: str
+    options: str | None = None
+    """Field with the list of options."""
+    of: str | None = None
+    """Field that says on which kind of record the property is."""
+    entities: dict[str, list[str]] = {}
+    """By source entity, what stands in that field."""
+    types: dict[str, str] = {}
+    """Custom field type by the source's word for it; other types are proposed by their values."""
+    left_out: dict[str, str] = {}
+    """Types that become no field, each with the reason."""
+
+
 class StateProposal(_Model):
-    """How the proposal fills stages and status value maps from a list of states in the source."""
+    """How the proposal fills stages and status value maps from a list of states in the source, or from the states that records are in."""
 
     entity: str
     name: str = "name"
-    group: str = "type"
+    group: str | None = "type"
+    """Field that says of which kind a state is; null: the one group is meant."""
     order: str = "order"
     groups: dict[str, StateGroup]
 
@@ -364,6 +408,7 @@ class Proposals(_Model):
     """Pipelines whose deals are won whatever their state."""
     closed_means_won: list[str] = []
     """Pipelines in which a closed document is a done one."""
+    declared: list[DeclaredProposal] = []
     options: list[OptionProposal] = []
 
 
