@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.common.canonical import digest_of
 from services.common.errors import MappingError, NotFoundError
+from services.transformer import proposal_rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -237,6 +238,8 @@ class Pipeline(_Model):
     name: str
     stages: dict[str, str] = {}
     """Stage names by stage id."""
+    probabilities: dict[str, Annotated[int, Field(ge=0, le=100)]] = {}
+    """Percent by stage id. Pipedrive counts with them once any stage of the pipeline has one."""
 
 
 class ActivityType(_Model):
@@ -364,6 +367,9 @@ class Proposals(_Model):
     closed_means_won: list[str] = []
     """Pipelines in which a closed document is a done one."""
     options: list[OptionProposal] = []
+    pipelines: list[proposal_rules.PipelineProposal] = []
+    activity_types: list[proposal_rules.ActivityTypeProposal] = []
+    property_types: proposal_rules.PropertyTypes | None = None
 
 
 class Mapping(_Model):
