@@ -13,26 +13,27 @@ import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 
-from services.common.errors import MappingError
 from services.transformer.context import Context
-from services.transformer.paths import Links, compile_path, is_empty, parse_path
+from services.transformer.paths import is_empty
 from services.transformer.profile import Shapes
+from services.transformer.sheets import SheetRows, compiler_for, headings, reader
+from services.transformer.texts import plain_text
 from services.transformer.transforms import ValueProblem, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from services.transformer.mapping import Mapping as MappingModel
-    from services.transformer.paths import Getter
     from services.transformer.profile import Snapshot
+    from services.transformer.sections import Rebuild, Series, Sheet
 
 CHUNK_BYTES: Final = 64 * 1024
 """Most bytes in one piece of a file."""
@@ -41,6 +42,7 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 MASK: Final = "***"
 SERIES_MIN: Final = 3
 """Appointments alike that make a series; two are chance."""
+_SERIES_SEPARATOR: Final = "\x1f"
 _MIDNIGHT: Final = re.compile(r"\d{4}-\d\d-\d\dT00:00:00([+-]\d\d:?\d\d|Z)?")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 _CELL_CHARACTERS_MAX: Final = 32_000
@@ -48,167 +50,22 @@ _CELL_CHARACTERS_MAX: Final = 32_000
 _NOT_SHOWN: Final = frozenset({"bank-account", "bank_account", "iban"})
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """One table with its raw records beside it.
-
-    Attributes:
-        entities: source entities that become rows.
-        columns: heading → source path.
-    """
-
-    name: str
-    entities: tuple[str, ...]
-    columns: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuild:
-    """One section of the rebuild reference: a list of settings that people must make again in the target.
-
-    Attributes:
-        columns: heading → source path.
-        advice: what to do in Pipedrive.
-    """
-
-    title: str
-    entity: str
-    columns: Mapping[str, str]
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRules:
-    """What is exported of one kind of source."""
-
-    sheets: tuple[Sheet, ...] = ()
-    rebuilds: tuple[Rebuild, ...] = ()
-    series_entity: str = ""
-    """Entity whose records may be occurrences of recurring appointments."""
-    texts: tuple[str, ...] = ()
-
-
-_RECEIPT_COLUMNS: Final = {
-    "Invoice": "full-reference",
-    "Client": "client -> legal-name",
-    "Amount": "amount",
-    "Currency": "currency-code",
-    "Currency rate": "currency-rate",
-    "Paid": "paid",
-    "Payment date": "payment-date",
-    "Due": "payment-term-date",
-    "Method": "payment_option -> name",
-    "Concept": "concept",
-    "External reference": "external-id",
-    "Gateway reference": "gateway-reference",
-    "Received by": "paid_by -> full-name",
-    "Settled": "settled",
-}
-
-_STEL_TEXTS: Final = (
-    (
-        "Automations: STEL Order's interface does not show reminders, automatic e-mails, document flows and stock rules. Go through the "
-        "account's settings together with the customer, note trigger, conditions and action of each, and build it in Pipedrive's "
-        "automations (Tools and apps > Workflow automation), which cannot be made through Pipedrive's API either (G-04)."
-    ),
-    (
-        "Preventive maintenance: each occurrence is an event of its own; the rule that made it is not in the interface. Recurring "
-        "appointments are found below by their subject, client and distance."
-    ),
-    (
-        "Offline data: records made in the mobile app without a connection arrive late. Ask for a sync of all devices and run a delta "
-        "after 24 to 48 hours (G-06)."
-    ),
-    "Payment gateways: references of gateways are kept as text; the link to the gateway's transaction does not move (G-09).",
-)
-
-RULES: Final[Mapping[str, ExportRules]] = {
-    "stel_order": ExportRules(
-        sheets=(
-            Sheet(
-                "work-orders",
-                ("work_order",),
-                {
-                    "Number": "full-reference",
-                    "Title": "title",
-                    "Date": "date",
-                    "State": "state -> name",
-                    "Client": "account -> legal-name",
-                    "Client number": "account -> full-reference",
-                    "Technician": "technician -> full-name",
-                    "Scheduled": "assigned-date",
-                    "Agent": "agent -> full-name",
-                    "Address": "place -> formatted-address",
-                    "City": "place -> city-town",
-                    "Equipment": "equipment -> name",
-                    "Serial numbers": "equipment -> serial-number",
-                    "Lines": "lines.item-name",
-                    "Units": "lines.units",
-                    "Subtotal": "subtotal-amount",
-                    "Tax": "tax-total-amount",
-                    "Total": "total-amount",
-                    "Currency": "currency-code",
-                    "Signed": "signed",
-                    "Previous document": "parent_document -> full-reference",
-                    "Created": "creation-date",
-                    "Changed": "utc-last-modification-date",
-                    "Comments": "comments",
-                    "Private comments": "private-comments",
-                },
-            ),
-            Sheet("payments", ("ordinary_invoice_receipt", "refund_invoice_receipt"), _RECEIPT_COLUMNS),
-        ),
-        rebuilds=(
-            Rebuild(
-                "Document states",
-                "document_state",
-                {"Kind": "type", "State": "name", "Order": "order", "Colour": "color"},
-                "Those of quotes, orders, work orders and invoices became stages; make the others again where you need them.",
-            ),
-            Rebuild(
-                "Incident states",
-                "incident_state",
-                {"State": "name", "Order": "order", "Colour": "color"},
-                "Use them as options of a field or as stages.",
-            ),
-            Rebuild("Incident types", "incident_type", {"Type": "name", "Colour": "color"}, "Use them as options of a field or as labels."),
-            Rebuild("Event types", "event_type", {"Type": "name", "Colour": "color"}, "Make an activity type for each that you go on using."),
-            Rebuild("Calendars", "calendar", {"Calendar": "name", "Owner": "owner-id"}, "Pipedrive has one calendar for each user."),
-            Rebuild(
-                "Numbering series",
-                "serial_number",
-                {"Series": "name", "Prefix": "prefix"},
-                "Numbers are kept as text; Pipedrive numbers nothing itself.",
-            ),
-            Rebuild("Taxes", "tax_line", {"Tax": "name", "Percentage": "percentage"}, "Rates stand on products and line items."),
-            Rebuild("Payment methods", "payment_option", {"Method": "name"}, "The method of each payment stands in its activity."),
-            Rebuild(
-                "Warehouses",
-                "warehouse",
-                {"Warehouse": "name"},
-                "Stock stands on products as it was on the day of the move; it is not kept up to date.",
-            ),
-        ),
-        series_entity="event",
-        texts=_STEL_TEXTS,
-    )
-}
-"""By connector; a source without an entry gets the entities that do not move and the fields."""
-
-
 def write_exports(index: Snapshot, mapping: MappingModel) -> Iterator[tuple[str, bytes]]:
-    """Write all files, each as consecutive pieces of at most 64 KiB: (file name, next bytes)."""
-    rules = RULES.get(mapping.source, ExportRules())
+    """Write all files, each as consecutive pieces of at most 64 KiB: (file name, next bytes).
+
+    What is written of a source stands in its mapping's section `exports`; without it there are the entities that do not move and the fields.
+    """
+    rules = mapping.exports
     present = set(index.entities())
-    for sheet in rules.sheets:
+    for name, sheet in rules.sheets.items():
         entities = [entity for entity in sheet.entities if entity in present]
-        yield from _table(f"{sheet.name}.csv", _sheet_rows(index, mapping, entities, sheet.columns))
-        yield from _pieces(f"{sheet.name}.jsonl", (line for entity in entities for line in _raw_lines(index, entity)))
+        yield from _table(f"{name}.csv", _sheet_rows(index, mapping, entities, sheet))
+        yield from _pieces(f"{name}.jsonl", (line for entity in entities for line in _raw_lines(index, entity)))
     for entity in not_moved(mapping, present):
         yield from _table(f"not-moved-{entity}.csv", _raw_rows(index, entity))
         yield from _pieces(f"not-moved-{entity}.jsonl", _raw_lines(index, entity))
     yield from _table("fields.csv", _field_rows(index, mapping, present))
-    yield from _pieces("rebuild-reference.md", (line.encode() for line in _rebuild_reference(index, mapping, rules, present)))
+    yield from _pieces("rebuild-reference.md", (line.encode() for line in _rebuild_reference(index, mapping, present)))
 
 
 def not_moved(mapping: MappingModel, present: Iterable[str]) -> list[str]:
@@ -286,22 +143,13 @@ def _csv_lines(rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
         buffer.truncate()
 
 
-def _sheet_rows(index: Snapshot, mapping: MappingModel, entities: Sequence[str], columns: Mapping[str, str]) -> Iterator[Sequence[object]]:
-    yield ["Record", *columns, "Deleted"]
-    getters = [_getter(mapping, path) for path in columns.values()]
+def _sheet_rows(index: Snapshot, mapping: MappingModel, entities: Sequence[str], sheet: Sheet) -> Iterator[Sequence[object]]:
+    yield ["Record", *headings(sheet), "Deleted"]
     for entity in entities:
+        rows = SheetRows(mapping, sheet, entity)
         for envelope in index.iterate(entity):
-            context = Context(envelope=envelope, lookup=index)
-            yield [envelope.source_key, *(_shown(getter(context)) for getter in getters), envelope.is_deleted]
-
-
-def _getter(mapping: MappingModel, path: str) -> Getter:
-    """Compile a path; a link that this mapping does not have gives an empty column."""
-    links = Links(mapping.links, mapping.collections)
-    try:
-        return compile_path(parse_path(path, links), links)
-    except MappingError:
-        return lambda _context: None
+            for values in rows.of(envelope, index):
+                yield [envelope.source_key, *map(_shown, values), envelope.is_deleted]
 
 
 def _shown(value: Any) -> object:
@@ -359,15 +207,16 @@ def _field_rows(index: Snapshot, mapping: MappingModel, present: Iterable[str]) 
             yield [entity, name, ", ".join(row["types"]), row["filled"], row.get("longest", ""), values, reason]
 
 
-def _rebuild_reference(index: Snapshot, mapping: MappingModel, rules: ExportRules, present: set[str]) -> Iterator[str]:
+def _rebuild_reference(index: Snapshot, mapping: MappingModel, present: set[str]) -> Iterator[str]:
+    rules = mapping.exports
     yield "# What has to be built again by hand\n\nNothing here was moved, because the target has no place for it or its API does not make it.\n\n"
     for paragraph in rules.texts:
         yield f"- {paragraph}\n"
-    for section in rules.rebuilds:
+    for section in rules.rebuild:
         if section.entity in present:
             yield from _section(index, mapping, section)
-    if rules.series_entity in present:
-        yield from _series(index, rules.series_entity)
+    if rules.series is not None and rules.series.entity in present:
+        yield from _series(index, mapping, rules.series)
     rows = [[entity, mapping.entities[entity].label if entity in mapping.entities else ""] for entity in not_moved(mapping, present)]
     if rows:
         yield "\n## Kinds of record that were not moved\n\nAll of them are in `not-moved-*.csv` and `.jsonl`.\n\n"
@@ -376,40 +225,44 @@ def _rebuild_reference(index: Snapshot, mapping: MappingModel, rules: ExportRule
 
 def _section(index: Snapshot, mapping: MappingModel, section: Rebuild) -> Iterator[str]:
     yield f"\n## {section.title}\n\n{section.advice}\n\n"
-    getters = [_getter(mapping, path) for path in section.columns.values()]
+    compiler = compiler_for(mapping, section.entity)
+    readers = [reader(compiler, rule) for rule in section.columns.values()]
     rows = (
-        [_shown(getter(Context(envelope=envelope, lookup=index))) for getter in getters]
+        [_shown(read(Context(envelope=envelope, lookup=index))) for read in readers]
         for envelope in index.iterate(section.entity)
         if not envelope.is_deleted
     )
     yield from _markdown(list(section.columns), rows)
 
 
-def _series(index: Snapshot, entity: str) -> Iterator[str]:
-    """List appointments that come again: same subject, same client and equipment, three times or more."""
+def _series(index: Snapshot, mapping: MappingModel, rules: Series) -> Iterator[str]:
+    """List appointments that come again: alike in what the section names, three times or more."""
     yield "\n## Recurring appointments\n\nMake them again as recurring activities; Pipedrive's API makes single ones only.\n\n"
+    compiler = compiler_for(mapping, rules.entity)
+    same, day = [reader(compiler, rule) for rule in rules.same.values()], compiler.getter(rules.date)
     # An empty name is a private database in a temporary file: appointments may be many, and memory stays flat.
     with closing(sqlite3.connect("", check_same_thread=False)) as disk:
-        disk.execute("CREATE TABLE event (subject TEXT, client TEXT, asset TEXT, day TEXT)")
-        for one in index.iterate(entity):
+        disk.execute("CREATE TABLE event (series TEXT, day TEXT)")
+        for one in index.iterate(rules.entity):
             if not one.is_deleted:
-                found = [str(one.data.get(name) or "") for name in ("subject", "account-id", "asset-id", "start-date")]
-                disk.execute("INSERT INTO event VALUES (?, ?, ?, substr(?, 1, 10))", found)
-        rows = disk.execute("SELECT * FROM event ORDER BY trim(subject), client, asset, day")
-        yield from _markdown(["Subject", "Client", "Equipment", "Occurrences", "First", "Last", "Every"], _series_rows(rows))
+                context = Context(envelope=one, lookup=index)
+                series = _SERIES_SEPARATOR.join((plain_text(read(context)) or "").strip() for read in same)
+                disk.execute("INSERT INTO event VALUES (?, ?)", (series, (plain_text(day(context)) or "")[:10]))
+        rows = disk.execute("SELECT * FROM event ORDER BY series, day")
+        yield from _markdown([*rules.same, "Occurrences", "First", "Last", "Every"], _series_rows(rows))
 
 
-def _series_rows(events: Iterable[tuple[str, str, str, str]]) -> Iterator[Sequence[object]]:
-    for (subject, client, asset), group in groupby(events, key=lambda event: (event[0].strip(), event[1], event[2])):
+def _series_rows(events: Iterable[tuple[str, str]]) -> Iterator[Sequence[object]]:
+    for series, group in groupby(events, key=itemgetter(0)):
         first = last = ""
         distances: Counter[int] = Counter()
-        for *_, day in group:
+        for _, day in group:
             if last:
                 distances[_days_between(last, day)] += 1
             first, last = first or day, day
         count = distances.total() + 1
         if count >= SERIES_MIN:
-            yield [subject, f"client/{client}" if client else "", f"asset/{asset}" if asset else "", count, first, last, _rhythm(distances)]
+            yield [*series.split(_SERIES_SEPARATOR), count, first, last, _rhythm(distances)]
 
 
 def _days_between(first: str, second: str) -> int:

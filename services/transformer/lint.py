@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from services.common.errors import MappingError
 from services.transformer.context import Context, RecordProblem
 from services.transformer.delta import entity_problem, field_problem
+from services.transformer.lint_sections import section_problems
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.rules import property_values, skip_reason
@@ -55,6 +56,8 @@ def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, 
     _check_schema(mapping, findings)
     _check_targets(mapping, findings)
     _check_delta(mapping, findings)
+    for path, message in dict.fromkeys(section_problems(mapping)):
+        findings.add(_ERROR, path, message)
     _check_remarks(mapping, findings)
     try:
         plan = MappingPlan(mapping)

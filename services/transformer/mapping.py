@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.common.canonical import digest_of
 from services.common.errors import MappingError, NotFoundError
-from services.transformer import proposal_rules
+from services.transformer import proposal_rules, sections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -372,6 +372,11 @@ class Proposals(_Model):
     property_types: proposal_rules.PropertyTypes | None = None
 
 
+# The sections name rules, which are defined here.
+for _model in (sections.Sheet, sections.Rebuild, sections.Series, sections.Exports):
+    _model.model_rebuild(_types_namespace={"RuleRef": RuleRef, "ConditionRef": ConditionRef})
+
+
 class Mapping(_Model):
     """A whole mapping, layers applied."""
 
@@ -389,12 +394,15 @@ class Mapping(_Model):
     fragments: dict[str, Fragment] = {}
     owners: Owners = Owners()
     propose: Proposals = Proposals()
+    quality: sections.Quality = sections.Quality()
+    exports: sections.Exports = sections.Exports()
+    call_plan: sections.CallPlan | None = None
     entities: dict[str, EntityMapping]
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the mapping in canonical form: layout and comments do not count, nor does `delta`, which changes no mapped record."""
-        return digest_of(self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"delta"}))
+        """SHA-256 (hex) of the mapping in canonical form: layout and comments do not count, nor do the parts that change no mapped record."""
+        return digest_of(self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"delta", *sections.SECTIONS}))
 
 
 def merge(base: Any, layer: Any) -> Any:

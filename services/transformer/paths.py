@@ -67,6 +67,17 @@ class Links:
             return None
         return self._locate(rule, data)
 
+    def places(self, name: str, data: Mapping[str, Any]) -> list[Place]:
+        """Answer where a link by id leads; a field that holds a list of ids leads to each of them."""
+        rule = self.rules[name]
+        ids = data.get(rule.id) if rule.id else None
+        if not isinstance(ids, list):
+            place = self.locate(name, data)
+            return [place] if place is not None else []
+        allowed = _names(rule.entity)
+        source_ids = [element.get("id") if isinstance(element, dict) else element for element in ids]
+        return [Place(allowed[0], str(one)) for one in source_ids if not is_empty(one)] if len(allowed) == 1 else []
+
     def _address(self, rule: LinkRule, data: Mapping[str, Any]) -> tuple[str, str] | None:
         """Answer collection and id of the address in a link's field, None without a readable one."""
         address = data.get(rule.path) if rule.path else None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping import FieldRule
     from services.transformer.mapping import Mapping as MappingModel
+    from services.transformer.sections import CallPlan
 
 VALUES_MAX: Final = 25
 """A text field with more different values is no picklist."""
@@ -51,25 +52,6 @@ class Snapshot(Protocol):
 
     def entities(self) -> list[str]:
         """Answer the names of all entities."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourcePlan:
-    """How a source counts calls.
-
-    Attributes:
-        page_size: records in a call.
-        plans: calls a minute and a day by plan.
-    """
-
-    page_size: int
-    default: str
-    plans: Mapping[str, tuple[int, int]]
-
-
-SOURCE_PLANS: Final[Mapping[str, SourcePlan]] = {
-    "stel_order": SourcePlan(500, "lite", {"lite": (60, 300), "business": (60, 1_000), "pro": (60, 2_000)}),
-}
 
 
 def profile_source(
@@ -107,7 +89,7 @@ def profile_source(
     report: dict[str, Any] = {
         "summary": {**counts.summary(), **files.summary(), "quality_findings": len(findings)},
         "entities": counts.rows(),
-        "source_budget": source_budget(mapping.source, counts, files, options or {}),
+        "source_budget": source_budget(mapping.call_plan, counts, files, options or {}),
         "status_distribution": states.rows(),
         "hierarchy": hierarchy(mapping, index),
         "files": files.rows(),
@@ -296,12 +278,11 @@ class Files:
 class States:
     """How many records are in which state, with the states' names where the source keeps them apart."""
 
-    _FIELDS: Final = ("document-state-id", "event-state", "incident-state-id", "status", "state", "priority")
-
     def __init__(self, mapping: MappingModel, lookup: Lookup) -> None:
         self._lookup = lookup
+        self._fields = mapping.quality.states
         self._entities = {
-            rule.id: rule.entity for rule in mapping.links.values() if rule.id in self._FIELDS and isinstance(rule.entity, str) and rule.many is None
+            rule.id: rule.entity for rule in mapping.links.values() if rule.id in self._fields and isinstance(rule.entity, str) and rule.many is None
         }
         self._names = {proposal.entity: proposal.name for proposal in mapping.propose.states}
         self._counts: Counter[tuple[str, str, str, str]] = Counter()
@@ -310,7 +291,7 @@ class States:
         """Count one record's states."""
         if envelope.is_deleted:
             return
-        for name in self._FIELDS:
+        for name in self._fields:
             value = envelope.data.get(name)
             if value is not None and not isinstance(value, (dict, list)):
                 words, kind = self._words(name, str(value))
@@ -442,14 +423,13 @@ def _owner_links(rule: FieldRule) -> Iterator[str]:
         yield from _owner_links(inner)
 
 
-def source_budget(source: str, counts: Counts, files: Files, options: Mapping[str, Any]) -> dict[str, Any]:
+def source_budget(known: CallPlan | None, counts: Counts, files: Files, options: Mapping[str, Any]) -> dict[str, Any]:
     """Answer the source's plan and what reading everything once more, or a delta, costs of it."""
-    known = SOURCE_PLANS.get(source)
     if known is None:
         return {}
     plan = str(options.get("plan") or known.default).lower()
-    per_minute, per_day = known.plans.get(plan, known.plans[known.default])
-    per_minute, per_day = int(options.get("calls_per_minute", per_minute)), int(options.get("calls_per_day", per_day))
+    limits = known.plans.get(plan, known.plans[known.default])
+    per_minute, per_day = int(options.get("calls_per_minute", limits.calls_per_minute)), int(options.get("calls_per_day", limits.calls_per_day))
     collections = {entity: count for entity, count in counts.records.items() if not files.of(entity)}
     listing = sum(count // known.page_size + 1 for count in collections.values())
     full = listing + (files.count if options.get("counts_files", True) else 0)

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import phonenumbers
 
-from services.transformer.paths import Links
+from services.common.errors import MappingError
+from services.transformer.context import Context
+from services.transformer.paths import Links, compile_path, is_empty, parse_path
+from services.transformer.sections import EntityQuality
+from services.transformer.sums import decimal, wrong_sum, wrong_total
+from services.transformer.texts import plain_text
 from services.transformer.transforms import ValueProblem, moment
 
 if TYPE_CHECKING:
@@ -24,16 +29,18 @@ if TYPE_CHECKING:
 
     from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping import Mapping as MappingModel
+    from services.transformer.paths import Getter
+    from services.transformer.sums import Reader
 
 SAMPLES_MAX: Final = 10
 """Records a finding names."""
-SUM_TOLERANCE: Final = Decimal("0.01")
 NAME_CHARACTERS_MAX: Final = 255
 BACK_DATED: Final = timedelta(hours=24)
 """How much older than a record with a smaller id a record must be before it counts as entered late."""
 _UNORDERED_SHARE: Final = 0.2
 """Above this share of back-dated records the ids of an entity do not follow time at all, and nothing can be said."""
 
+_NO_RULES: Final = EntityQuality()
 _EMAIL: Final = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>.]{2,}")
 _SEPARATORS: Final = re.compile(r"\s*[;,/\n]\s*")
 _DATE_FORMATS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
@@ -48,69 +55,6 @@ _DATE_FORMATS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
 _OTHER_FORMAT: Final = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class QualityRules:
-    """What to look for in one kind of source.
-
-    Attributes:
-        unique: fields by entity whose values should not come twice.
-        emails: fields with e-mails, by entity; the first should not be empty.
-        phones: fields with telephone numbers, by entity.
-        names: fields of which one must hold a name, by entity.
-        relations: links by entity that must lead to a record; the words say what is missing.
-        sums: entities whose lines, taxes and total must agree.
-        parent_currency: link to the document before, whose currency should be the same.
-        created: field with the time a record was entered.
-    """
-
-    unique: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    emails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    phones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    relations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    sums: frozenset[str] = frozenset()
-    parent_currency: str = ""
-    created: str = "creation-date"
-
-
-_STEL_DOCUMENTS: Final = ("sales_estimate", "sales_order", "work_order", "ordinary_invoice")
-_STEL_OTHER_DOCUMENTS: Final = ("work_estimate", "sales_delivery_note", "work_delivery_note", "refund_invoice")
-_STEL_DOCUMENT_RELATIONS: Final = {
-    "account": "document without client",
-    "state": "document with an unknown state",
-    "parent_document": "document whose predecessor is missing",
-}
-
-RULES: Final[Mapping[str, QualityRules]] = {
-    "stel_order": QualityRules(
-        unique={
-            "client": ("legal-name", "tax-identification-number", "email"),
-            "contact": ("email",),
-            "product": ("full-reference", "name", "barcode"),
-            "service": ("full-reference",),
-            "asset": ("serial-number",),
-            "employee": ("email",),
-            **dict.fromkeys((*_STEL_DOCUMENTS, *_STEL_OTHER_DOCUMENTS), ("full-reference",)),
-        },
-        emails={"client": ("email",), "potential_client": ("email",), "contact": ("email",), "employee": ("email", "user-name")},
-        phones={"client": ("phone", "phone2"), "potential_client": ("phone", "phone2"), "contact": ("phone", "mobile")},
-        names={"client": ("legal-name", "name"), "contact": ("name",), "product": ("name",), "service": ("name",), "asset": ("name",)},
-        relations={
-            "contact": {"account": "contact without client"},
-            "asset": {"account": "asset without client"},
-            "ordinary_invoice_receipt": {"invoice": "payment without invoice"},
-            **dict.fromkeys((*_STEL_DOCUMENTS, *_STEL_OTHER_DOCUMENTS), _STEL_DOCUMENT_RELATIONS),
-            **{entity: {"file_owner": "file of a record that is not there"} for entity in ("entity_attachment", "item_image", "asset_image")},
-        },
-        sums=frozenset((*_STEL_DOCUMENTS, *_STEL_OTHER_DOCUMENTS)),
-        parent_currency="parent_document",
-    )
-}
-"""By connector; a source without an entry gets only the checks that need no rules (dates, ids)."""
-
-_OPTIONAL_LINKS: Final = frozenset({"parent_document"})
-"""Relations that may be empty, but must lead somewhere when they are not."""
-
 _ADVICE: Final[Mapping[str, str]] = {
     "duplicate": "merge them in the source, or let both move",
     "email missing": "owners are matched by e-mail; other records simply have none in Pipedrive",
@@ -120,6 +64,7 @@ _ADVICE: Final[Mapping[str, str]] = {
     "name too long": "Pipedrive takes 255 characters; the whole name is kept in a note",
     "broken date": "correct it in the source; otherwise the value is left out and flagged",
     "mixed date formats": "look at these records: day and month may be the wrong way round",
+    "not a number": "correct it in the source; otherwise the value is left out and flagged",
     "sums": "the official total is kept; look at the document",
     "currency": "the amounts of the two documents cannot be compared",
     "orphan": "link it in the source and run a delta, or decide in the review queue",
@@ -144,15 +89,18 @@ class _DateField:
     formats: Counter[str] = field(default_factory=Counter)
     samples: dict[str, _Finding] = field(default_factory=dict)
     broken: _Finding = field(default_factory=_Finding)
+    is_named: bool = False
+    """Whether the mapping says that dates stand here."""
 
 
 class QualityCheck:
     """Takes the records of a snapshot one by one and answers what is wrong with them. Use it as a context."""
 
     def __init__(self, mapping: MappingModel, lookup: Lookup) -> None:
-        self._rules = RULES.get(mapping.source, QualityRules())
+        self._rules = mapping.quality
         self._links = Links(mapping.links, mapping.collections)
         self._lookup = lookup
+        self._getters: dict[str, Getter] = {}
         self._region = mapping.policies.phone_region
         self._findings: dict[tuple[str, str, str, str], _Finding] = {}
         self._dates: dict[tuple[str, str], _DateField] = {}
@@ -173,18 +121,23 @@ class QualityCheck:
 
     def take(self, envelope: Envelope) -> None:
         """Look at one record. Deleted ones count only where ids are missing."""
-        self._note_number(envelope)
+        rules = self._rules.entities.get(envelope.entity, _NO_RULES)
+        context = Context(envelope=envelope, lookup=self._lookup)
+
+        def read(path: str) -> Any:
+            return self._getter(path)(context)
+
+        self._note_number(envelope, rules.created or self._rules.created, read)
         if envelope.is_deleted:
             return
-        self._check_unique(envelope)
-        self._check_contact_data(envelope)
-        self._check_name(envelope)
-        self._check_relations(envelope)
+        self._check_unique(envelope, rules, read)
+        self._check_contact_data(envelope, rules, read)
+        self._check_name(envelope, rules, read)
+        self._check_relations(envelope, rules)
         self._check_currency(envelope)
-        if envelope.entity in self._rules.sums:
-            self._check_sums(envelope)
-        for path, text in texts_of(envelope.data):
-            self._check_date(envelope, path, text)
+        self._check_sums(envelope, rules, read)
+        self._check_agreement(envelope, rules, read)
+        self._check_dates(envelope, rules, read)
 
     def findings(self) -> list[dict[str, Any]]:
         """Answer all findings, the gravest kind of each entity first by count."""
@@ -192,7 +145,7 @@ class QualityCheck:
         self._judge_dates()
         self._find_gaps()
         rows = [
-            {"entity": entity, "check": check, "field": name, "records": found.count, "samples": found.samples, "advice": _ADVICE[advice]}
+            {"entity": entity, "check": check, "field": name, "records": found.count, "samples": found.samples, "advice": _ADVICE.get(advice, advice)}
             for (entity, check, name, advice), found in self._findings.items()
             if found.count
         ]
@@ -201,75 +154,105 @@ class QualityCheck:
     def _found(self, envelope: Envelope, check: str, advice: str, name: str = "") -> None:
         self._findings.setdefault((envelope.entity, check, name, advice), _Finding()).add(envelope.source_key)
 
-    def _note_number(self, envelope: Envelope) -> None:
-        if self._rules.created not in envelope.data or not envelope.id.isdecimal() or "file" in envelope.data:
+    def _getter(self, path: str) -> Getter:
+        """Compile a path once. A link that this mapping does not have gives nothing: a person may have taken it away."""
+        getter = self._getters.get(path)
+        if getter is None:
+            try:
+                getter = compile_path(parse_path(path, self._links), self._links)
+            except MappingError:
+                getter = _nothing
+            self._getters[path] = getter
+        return getter
+
+    def _note_number(self, envelope: Envelope, created: str | None, read: Reader) -> None:
+        if created is None or not envelope.id.isdecimal() or "file" in envelope.data:
+            return
+        if created not in envelope.data and is_empty(read(created)):
             return
         try:
-            created = moment(envelope.data.get(self._rules.created) or "").timestamp()
+            entered = moment(read(created) or "").timestamp()
         except (ValueProblem, OverflowError):
-            created = None
-        self._disk.execute("INSERT OR REPLACE INTO number VALUES (?, ?, ?)", (envelope.entity, int(envelope.id), created))
+            entered = None
+        self._disk.execute("INSERT OR REPLACE INTO number VALUES (?, ?, ?)", (envelope.entity, int(envelope.id), entered))
 
-    def _check_unique(self, envelope: Envelope) -> None:
-        for name in self._rules.unique.get(envelope.entity, ()):
-            value = envelope.data.get(name)
+    def _check_unique(self, envelope: Envelope, rules: EntityQuality, read: Reader) -> None:
+        for name in rules.unique:
+            value = read(name)
             if isinstance(value, str) and value.strip():
                 self._disk.execute("INSERT INTO value VALUES (?, ?, ?, ?)", (envelope.entity, name, " ".join(value.casefold().split()), envelope.id))
 
-    def _check_contact_data(self, envelope: Envelope) -> None:
-        emails = self._rules.emails.get(envelope.entity, ())
-        found = [value for name in emails if isinstance(value := envelope.data.get(name), str) and value.strip()]
+    def _check_contact_data(self, envelope: Envelope, rules: EntityQuality, read: Reader) -> None:
+        emails = rules.emails
+        found = [value for name in emails if isinstance(value := read(name), str) and value.strip()]
         if emails and not found:
             self._found(envelope, "missing e-mail", "email missing", emails[0])
         # A user name is an e-mail only where it looks like one.
-        if emails and (value := envelope.data.get(emails[0])) and isinstance(value, str) and not all(map(_is_email, _parts(value))):
+        if emails and (value := read(emails[0])) and isinstance(value, str) and not all(map(_is_email, _parts(value))):
             self._found(envelope, "invalid e-mail", "invalid e-mail", emails[0])
-        for name in self._rules.phones.get(envelope.entity, ()):
-            value = envelope.data.get(name)
+        for name in rules.phones:
+            value = read(name)
             if isinstance(value, str) and not all(_is_phone(part, self._region) for part in _parts(value)):
                 self._found(envelope, "invalid phone", "invalid phone", name)
 
-    def _check_name(self, envelope: Envelope) -> None:
-        fields = self._rules.names.get(envelope.entity, ())
-        values = [str(envelope.data.get(name) or "").strip() for name in fields]
-        if not fields:
+    def _check_name(self, envelope: Envelope, rules: EntityQuality, read: Reader) -> None:
+        if not rules.names:
             return
+        values = [str(read(name) or "").strip() for name in rules.names]
         name = next((value for value in values if value), "")
         if not name:
-            self._found(envelope, "name missing", "name missing", fields[0])
+            self._found(envelope, "name missing", "name missing", rules.names[0])
         elif len(name) > NAME_CHARACTERS_MAX:
-            self._found(envelope, "name too long", "name too long", fields[0])
+            self._found(envelope, "name too long", "name too long", rules.names[0])
 
-    def _check_relations(self, envelope: Envelope) -> None:
-        for link, words in self._rules.relations.get(envelope.entity, {}).items():
+    def _check_relations(self, envelope: Envelope, rules: EntityQuality) -> None:
+        for link, relation in rules.relations.items():
             if link not in self._links:
                 continue
-            rule = self._links.rules[link]
-            place = self._links.locate(link, envelope.data)
-            if place is None:
-                if link not in _OPTIONAL_LINKS:
-                    self._found(envelope, words, "orphan", rule.id or link)
-                continue
-            other = self._lookup.get(place.entity, place.source_id)
-            if other is None:
-                self._found(envelope, words, "orphan", rule.id or link)
-            elif other.is_deleted:
-                self._found(envelope, f"{words} (it was deleted)", "orphan", rule.id or link)
+            name = self._links.rules[link].id or link
+            places = self._links.places(link, envelope.data)
+            if not places and not relation.may_be_empty:
+                self._found(envelope, relation.words, "orphan", name)
+            for place in places:
+                other = self._lookup.get(place.entity, place.source_id)
+                if other is None or other.is_deleted:
+                    words = relation.words if other is None else f"{relation.words} (it was deleted)"
+                    self._found(envelope, words, "orphan", name)
+                    break
 
     def _check_currency(self, envelope: Envelope) -> None:
-        link = self._rules.parent_currency
-        currency = envelope.data.get("currency-code")
-        if not link or link not in self._links or not currency:
+        rule = self._rules.currency
+        if rule is None or rule.same_as not in self._links or not (currency := envelope.data.get(rule.field)):
             return
-        place = self._links.locate(link, envelope.data)
+        place = self._links.locate(rule.same_as, envelope.data)
         parent = self._lookup.get(place.entity, place.source_id) if place else None
-        if parent is not None and (other := parent.data.get("currency-code")) and other != currency:
-            self._found(envelope, "currency differs from the document before", "currency", "currency-code")
+        if parent is not None and (other := parent.data.get(rule.field)) and other != currency:
+            self._found(envelope, "currency differs from the document before", "currency", rule.field)
 
-    def _check_sums(self, envelope: Envelope) -> None:
-        wrong = wrong_sum(envelope.data)
-        if wrong:
+    def _check_sums(self, envelope: Envelope, rules: EntityQuality, read: Reader) -> None:
+        if rules.sums is not None and (wrong := wrong_sum(read, rules.sums)):
             self._found(envelope, "sums do not recompute", "sums", wrong)
+        for total in rules.totals:
+            if wrong_total(read, total):
+                self._found(envelope, f"not the sum of {' + '.join(total.of)}", "sums", total.total)
+        for name in rules.numbers:
+            if not is_empty(value := read(name)) and decimal(value) is None:
+                self._found(envelope, "not a number", "not a number", name)
+
+    def _check_agreement(self, envelope: Envelope, rules: EntityQuality, read: Reader) -> None:
+        for rule in rules.agree:
+            values = {written for path in rule.fields if (written := _comparable(read(path)))}
+            if len(values) > 1:
+                self._findings.setdefault((envelope.entity, rule.words, ", ".join(rule.fields), rule.advice), _Finding()).add(envelope.source_key)
+
+    def _check_dates(self, envelope: Envelope, rules: EntityQuality, read: Reader) -> None:
+        for path, text in texts_of(envelope.data):
+            if path not in rules.dates:
+                self._check_date(envelope, path, text)
+        for path in rules.dates:
+            if isinstance(text := read(path), str) and text.strip():
+                self._dates.setdefault((envelope.entity, path), _DateField(is_named=True))
+                self._check_date(envelope, path, text.strip())
 
     def _check_date(self, envelope: Envelope, path: str, text: str) -> None:
         written = date_format(text)
@@ -294,7 +277,7 @@ class QualityCheck:
     def _judge_dates(self) -> None:
         for (entity, path), seen in self._dates.items():
             dated = sum(count for name, count in seen.formats.items() if name != _OTHER_FORMAT)
-            if not path.endswith("date") and dated <= seen.formats[_OTHER_FORMAT]:
+            if not (seen.is_named or path.endswith("date")) and dated <= seen.formats[_OTHER_FORMAT]:
                 continue  # a text field in which dates happen to stand
             if seen.broken.count:
                 self._findings[entity, "broken date", path, "broken date"] = seen.broken
@@ -312,7 +295,8 @@ class QualityCheck:
                 self._findings[entity, "missing ids", "id", "gaps"] = finding
             late = self._back_dated(entity)
             if late.count and late.count <= count * _UNORDERED_SHARE:
-                self._findings[entity, "entered late (back-dated)", self._rules.created, "back-dated"] = late
+                created = self._rules.entities.get(entity, _NO_RULES).created or self._rules.created or ""
+                self._findings[entity, "entered late (back-dated)", created, "back-dated"] = late
 
     def _missing_ids(self, entity: str) -> Iterator[int]:
         rows = self._disk.execute(
@@ -335,6 +319,17 @@ class QualityCheck:
         return late
 
 
+def _nothing(_context: Context) -> None:
+    return None
+
+
+def _comparable(value: object) -> str:
+    """Answer a value so that the same written otherwise is the same: 12 and 12.0, letters' case and blanks."""
+    if (number := decimal(value)) is not None:
+        return str(number.quantize(Decimal("0.01")))
+    return "" if is_empty(value) else " ".join((plain_text(value) or "").casefold().split())
+
+
 def texts_of(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Go through the texts of a record as (path, text); objects are entered, lists are not."""
     for name, value in data.items():
@@ -349,43 +344,6 @@ def texts_of(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 def date_format(text: str) -> str | None:
     """Name the form a date is written in by an example; None for what does not look like a date."""
     return next((name for name, pattern in _DATE_FORMATS if pattern.fullmatch(text)), None)
-
-
-def wrong_sum(data: Mapping[str, Any]) -> str:
-    """Recompute a document's sums; answers the field that does not agree, empty when all do or cannot be told."""
-    subtotal, tax, total = (_decimal(data.get(name)) for name in ("subtotal-amount", "tax-total-amount", "total-amount"))
-    lines, taxes = data.get("lines"), data.get("tax-breakdown")
-    if subtotal is not None and isinstance(lines, list) and lines:
-        items = [_decimal(line.get("total-amount")) for line in lines if isinstance(line, dict) and _counts(line)]
-        if items and None not in items:
-            discount = _decimal(data.get("discount-percentage")) or Decimal(0)
-            computed = sum((item for item in items if item is not None), Decimal(0)) * (100 - discount) / 100
-            if abs(computed - subtotal) > SUM_TOLERANCE:
-                return "subtotal-amount"
-    if tax is not None and isinstance(taxes, list) and taxes:
-        amounts = [_decimal(row.get("total-amount")) for row in taxes if isinstance(row, dict)]
-        # Some accounts write the taxed amount there, others the tax itself.
-        bases = [_decimal(row.get("subtotal-amount")) for row in taxes if isinstance(row, dict)]
-        if None not in amounts:
-            amount = sum((one for one in amounts if one is not None), Decimal(0))
-            base = sum((one for one in bases if one is not None), Decimal(0))
-            if min(abs(amount - tax), abs(amount - base - tax)) > SUM_TOLERANCE:
-                return "tax-total-amount"
-    if subtotal is not None and tax is not None and total is not None:
-        withheld = (
-            subtotal * (_decimal(data.get("income-tax-percentage")) or Decimal(0)) / 100 if data.get("income-tax-enabled") is True else Decimal(0)
-        )
-        if min(abs(subtotal + tax - total), abs(subtotal + tax - withheld - total)) > SUM_TOLERANCE:
-            return "total-amount"
-    return ""
-
-
-def _counts(line: Mapping[str, Any]) -> bool:
-    return line.get("line-type", "ITEM") == "ITEM" and line.get("deleted") is not True
-
-
-def _decimal(value: object) -> Decimal | None:
-    return Decimal(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _parts(value: str) -> list[str]:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from services.extractor.connectors.stel_order.entities import BY_SOURCE_NAME
-from services.transformer.quality import QualityCheck, date_format, wrong_sum
+from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.quality import QualityCheck, date_format
+from services.transformer.sums import wrong_sum
 from tests.unit.transformer.profile_account import account, mapping_for
 from tests.unit.transformer.support import Snapshot
 
@@ -162,7 +164,9 @@ def test_sums(changes: dict[str, Any], wrong: str) -> None:
         "total-amount": 121,
         "tax-breakdown": [{"subtotal-amount": 100, "tax-percentage": 21, "total-amount": 21}],
     }
-    assert wrong_sum({**document, **changes}) == wrong
+    sums = load_mapping(connector_mapping_text("stel_order")).quality.entities["work_order"].sums
+    assert sums is not None
+    assert wrong_sum({**document, **changes}.get, sums) == wrong
 
 
 @pytest.mark.requirement("G-06")
