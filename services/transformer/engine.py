@@ -92,7 +92,10 @@ class Engine:
         if place is not None and lookup.get(place.entity, place.source_id) is not None:
             return None
         named = f"{place.entity}/{place.source_id}, which is not there" if place else "nothing"
-        return "REFERENCE_MISSING", f"it is moved as part of another record, but `{rule.part_of}` leads to {named}: correct it in the source or skip it"
+        return (
+            "REFERENCE_MISSING",
+            f"it is moved as part of another record, but `{rule.part_of}` leads to {named}: correct it in the source or skip it",
+        )
 
     def _is_held_known(self, plan: EntityPlan, context: Context, held: bytearray | None) -> bool:
         if held is None:

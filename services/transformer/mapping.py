@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.common.canonical import digest_of
 from services.common.errors import MappingError, NotFoundError
-from services.transformer import sections
+from services.transformer import proposal_rules, sections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -257,6 +257,8 @@ class Pipeline(_Model):
     name: str
     stages: dict[str, str] = {}
     """Stage names by stage id."""
+    probabilities: dict[str, Annotated[int, Field(ge=0, le=100)]] = {}
+    """Percent by stage id. Pipedrive counts with them once any stage of the pipeline has one."""
 
 
 class ActivityType(_Model):
@@ -348,30 +350,6 @@ class StateGroup(_Model):
     value_map: str
 
 
-class DeclaredProposal(_Model):
-    """Where a source describes the fields its tenant added: their types and options are believed before the values."""
-
-    entity: str
-    """Entity with one record for each field."""
-    key: str | None = None
-    """The property's name in records, with fields of the description in braces."""
-    key_start: str | None = None
-    """How the property's name begins."""
-    name: str
-    """Field with the name people read."""
-    type: str
-    options: str | None = None
-    """Field with the list of options."""
-    of: str | None = None
-    """Field that says on which kind of record the property is."""
-    entities: dict[str, list[str]] = {}
-    """By source entity, what stands in that field."""
-    types: dict[str, str] = {}
-    """Custom field type by the source's word for it; other types are proposed by their values."""
-    left_out: dict[str, str] = {}
-    """Types that become no field, each with the reason."""
-
-
 class StateProposal(_Model):
     """How the proposal fills stages and status value maps from a list of states in the source, or from the states that records are in."""
 
@@ -381,6 +359,10 @@ class StateProposal(_Model):
     """Field that says of which kind a state is; null: the one group is meant."""
     order: str = "order"
     groups: dict[str, StateGroup]
+
+    def kind_of(self, data: MappingType[str, Any]) -> str:
+        """Answer of which kind a record's state is."""
+        return next(iter(self.groups), "") if self.group is None else str(data.get(self.group) or "")
 
 
 class OptionProposal(_Model):
@@ -408,8 +390,10 @@ class Proposals(_Model):
     """Pipelines whose deals are won whatever their state."""
     closed_means_won: list[str] = []
     """Pipelines in which a closed document is a done one."""
-    declared: list[DeclaredProposal] = []
     options: list[OptionProposal] = []
+    pipelines: list[proposal_rules.PipelineProposal] = []
+    activity_types: list[proposal_rules.ActivityTypeProposal] = []
+    property_types: proposal_rules.PropertyTypes | None = None
 
 
 # The sections name rules, which are defined here.

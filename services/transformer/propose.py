@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from services.transformer import propose_lists
 from services.transformer.context import Context
-from services.transformer.declared import Declared, DeclaredFields, read_declared, typed
-from services.transformer.guessing import Guess, Observed, guess_status, guess_type, slug
+from services.transformer.guessing import Observed, guess_status, slug
 from services.transformer.mapping import load_mapping, read_document
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan
@@ -64,9 +64,12 @@ def _account(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> d
     for proposal in mapping.propose.states:
         _states(mapping, proposal, view, value_maps, pipelines)
     _documents_without_state(mapping, view, pipelines)
+    for rule in mapping.propose.pipelines:
+        propose_lists.pipelines(rule, view, value_maps, pipelines)
+    activity_types = propose_lists.activity_types(mapping, view, value_maps)
     options = {one.option: _names(view, one.entity, one.name) for one in mapping.propose.options}
     fields, entities = _properties(mapping, view)
-    schema = {"pipelines": pipelines, "options": options, "fields": fields}
+    schema = {"pipelines": pipelines, "activity_types": activity_types, "options": options, "fields": fields}
     found = {
         "value_maps": value_maps,
         "schema": {name: value for name, value in schema.items() if value},
@@ -99,7 +102,7 @@ def _distinct_states(proposal: StateProposal, view: Lookup) -> list[tuple[str, S
     """Answer the different states as (id of a record that has it, group, name), in order. Only they are held in memory, not the records."""
     found: dict[tuple[str, str], tuple[tuple[float, float, str], str, StateGroup, str]] = {}
     for one in view.iterate(proposal.entity):
-        kind = str(one.data.get(proposal.group) or "") if proposal.group is not None else next(iter(proposal.groups), "")
+        kind = proposal.kind_of(one.data)
         group = proposal.groups.get(kind)
         name = str(one.data.get(proposal.name) or "")
         if one.is_deleted or group is None or not name.strip():
@@ -185,7 +188,7 @@ def _owner_links(mapping: Mapping) -> dict[str, set[str]]:
 def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[str, Any]]:
     """Propose a custom field for every property no rule knows: typed as the source describes it, else by its values."""
     plan = MappingPlan(mapping)
-    described = read_declared(mapping, view)
+    declared_types = propose_lists.DeclaredTypes(mapping.propose.property_types, view)
     seen: dict[tuple[str, tuple[str, ...]], Observed] = {}
     owners: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     kinds: dict[tuple[str, tuple[str, ...]], set[str]] = {}
@@ -201,7 +204,9 @@ def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[st
         declared = mapping.schema_.fields.get(target, {})
         proposed = fields.setdefault(target, {})
         field_id = _free(f"property_{slug(keys[-1], 'field')}", {**declared, **proposed})
-        name, guess, left_out = _guess(described, owners[target, keys][0], keys, observed, kinds[target, keys])
+        said = declared_types.of(owners[target, keys][0], keys[-1], kinds[target, keys])
+        name, left_out = (said.label or keys[-1], said.left_out) if said else (keys[-1], "")
+        guess = propose_lists.typed(said, observed)
         names = {one.name for one in declared.values()} | {one["name"] for one in proposed.values()}
         if not left_out:
             field: dict[str, Any] = {"name": _free_name(name, names), "type": guess.type}
@@ -217,16 +222,6 @@ def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[st
                 "reason": left_out or guess.reason,
             }
     return {target: proposed for target, proposed in fields.items() if proposed}, entities
-
-
-def _guess(described: DeclaredFields, entity: str, keys: tuple[str, ...], seen: Observed, kinds: set[str]) -> tuple[str, Guess, str]:
-    """Answer a property's name, its type, and why it becomes no field (empty when it does)."""
-    found = described.of(entity, keys[-1])
-    if found is not None:
-        return found.name or keys[-1], typed(found, seen), found.left_out
-    if len(kinds) == 1 and (kind := next(iter(kinds))):
-        return keys[-1], typed(Declared(keys[-1], kind, kind), seen), ""
-    return keys[-1], guess_type(seen), ""
 
 
 def _unknown_values(mapping: Mapping, plan: MappingPlan, view: Lookup) -> Iterator[tuple[str, tuple[str, ...], Any, str]]:
