@@ -33,7 +33,7 @@ def build_attachments(builder: Builder, *, has_large_file: bool) -> None:
     _awkward(builder, has_large_file=has_large_file)
 
 
-def attach(
+def attach(  # noqa: PLR0917 - a row's cells, in their order
     builder: Builder, kind: str, owner: str, name: str, image_type: str, created: datetime, head: bytes, *, size: int = 0, tags: str = ""
 ) -> Row:
     """Make one attachment and its file."""

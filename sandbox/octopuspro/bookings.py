@@ -205,7 +205,7 @@ def build_quotes(builder: Builder) -> None:
     rng = builder.rng("quotes")
     tables = builder.account.tables
     services = tables["services"]
-    bookings = [one for one in tables["bookings"][: builder.size * 2]]
+    bookings = tables["bookings"][: builder.size * 2]
     for index in range(max(6, builder.size // 2)):
         quote_id = builder.id("quotes", 3001)
         status = QUOTE_STATUSES[index % len(QUOTE_STATUSES)]

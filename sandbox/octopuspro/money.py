@@ -78,7 +78,9 @@ def _payments(builder: Builder, rng: Random, index: int, invoice: Row) -> None:
     invoice["Balance"] = total - invoice["Paid amount"]
 
 
-def payment(builder: Builder, rng: Random, invoice: Row | None, kind: str, amount: Decimal, status: str, **special: object) -> Row:
+def payment(  # noqa: PLR0917 - a row's cells, in their order
+    builder: Builder, rng: Random, invoice: Row | None, kind: str, amount: Decimal, status: str, **special: object
+) -> Row:
     """Make one payment."""
     payment_id = builder.id("payments", 10_001)
     number = int(payment_id)

@@ -1,12 +1,13 @@
 """Writes an account as its tenant's export does: dates and money in the tenant's forms, import columns in their own."""
 
-import json
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from sandbox.bundles.writer import BundleWriter
 from sandbox.octopuspro import columns as kinds
 from sandbox.octopuspro.account import EXPORTED, Account, Tenant
 from sandbox.octopuspro.columns import COLUMNS, CUSTOMISED
@@ -14,11 +15,6 @@ from sandbox.octopuspro.fields import FIELDS
 
 _DATES: Final = {"DD/MM/YYYY": "%d/%m/%Y", "MM/DD/YYYY": "%m/%d/%Y", "YYYY-MM-DD": "%Y-%m-%d"}
 _TIMES: Final = {"24": "%H:%M", "12": "%I:%M %p"}
-
-
-def bundle_name(tenant: Tenant) -> str:
-    """Answer the name of the bundle's folder."""
-    return f"octopuspro-export-{tenant.name}-{EXPORTED:%Y%m%d}"
 
 
 def heads_of(file: str) -> dict[str, str]:
@@ -70,10 +66,10 @@ def _plain(value: Any, tenant: Tenant, zone: str) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-def manifest(account: Account) -> bytes:
-    """Write `manifest.json`."""
+def manifest(account: Account) -> dict[str, Any]:
+    """Answer what the packer notes in `manifest.json`."""
     tenant = account.tenant
-    document = {
+    return {
         "tenant": tenant.name,
         "time_zone": tenant.time_zone,
         "date_format": tenant.date_format,
@@ -81,6 +77,15 @@ def manifest(account: Account) -> bytes:
         "currency": tenant.currency,
         "exported_at": EXPORTED.isoformat(),
         "kind": "full",
-        "files": {f"{name}.csv": len(rows) for name, rows in account.tables.items()},
     }
-    return json.dumps(document, indent=2).encode()
+
+
+def write_bundle(account: Account, writer: BundleWriter) -> Path:
+    """Write the account's tables, files and manifest; answers where the bundle is."""
+    writer.manifest = manifest(account)
+    for name in account.tables:
+        heads = list(heads_of(name))
+        writer.table(name, (dict(zip(heads, cells, strict=True)) for cells in rows_of(account, name)), heads=heads)
+    for one in account.binaries:
+        writer.raw(one.path, one.content())
+    return writer.finish()

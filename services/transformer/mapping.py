@@ -434,6 +434,7 @@ class Proposals(_Model):
     closed_means_won: list[str] = []
     """Pipelines in which a closed document is a done one."""
     options: list[OptionProposal] = []
+    policies: dict[str, proposal_rules.PolicyProposal] = {}
     pipelines: list[proposal_rules.PipelineProposal] = []
     activity_types: list[proposal_rules.ActivityTypeProposal] = []
     property_types: proposal_rules.PropertyTypes | None = None

@@ -9,6 +9,14 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class PolicyProposal(_Model):
+    """A policy that the account itself decides, such as its time zone: a field of one record."""
+
+    entity: str
+    id: str
+    field: str
+
+
 class PipelineProposal(_Model):
     """Pipelines and stages that only the account knows: every value of one field is a pipeline, every value of another one of its stages.
 
