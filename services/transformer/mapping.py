@@ -43,7 +43,10 @@ class Condition(_Model):
     field: str | None = None
     """Target field of the same record, filled by a rule that stands before."""
     policy: str | None = None
-    is_: Annotated[Literal["present", "empty", "true", "false", "moved"] | None, BeforeValidator(_as_word)] = Field(None, alias="is")
+    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "native_outcome"] | None, BeforeValidator(_as_word)] = Field(
+        None, alias="is"
+    )
+    """`native_outcome`: the account has an activity outcome of that name."""
     equals: Scalar = None
     one_of: list[Scalar] | None = None
     greater_than: float | None = None

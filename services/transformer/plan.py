@@ -142,7 +142,7 @@ class MappingPlan:
 
     def compiler(self, entity: str) -> RuleCompiler:
         """Answer a compiler for single rules of an entity."""
-        return RuleCompiler(self.mapping, self.links, entity, used=Used())
+        return RuleCompiler(self.mapping, self.links, entity, used=Used(), manifest=self.manifest)
 
     def _entity(self, entity: str) -> EntityPlan:
         used = Used()
@@ -160,8 +160,8 @@ class MappingPlan:
 
     def _target(self, entity: str, position: int, target: Target, used: Used, place: str) -> TargetPlan:
         alias = target.as_ if target.for_each else ""
-        outer = RuleCompiler(self.mapping, self.links, entity, used=used)
-        compiler = RuleCompiler(self.mapping, self.links, entity, used=used, alias=alias, list_path=target.for_each or "")
+        outer = RuleCompiler(self.mapping, self.links, entity, used=used, manifest=self.manifest)
+        compiler = RuleCompiler(self.mapping, self.links, entity, used=used, alias=alias, list_path=target.for_each or "", manifest=self.manifest)
         fields = []
         for name, rule, is_custom in field_rules(self.mapping, target):
             where = f"{place}.{'custom' if is_custom else 'fields'}.{name}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from services.transformer.guessing import Guess, Observed, guess_status, guess_type, slug
 from services.transformer.paths import is_empty
 from services.transformer.target import CUSTOM_KINDS, NAME_CHARACTERS_MAX, VARCHAR_CHARACTERS_MAX
-from services.transformer.transforms import ValueProblem, boolean, calendar_date, number, shown, text
+from services.transformer.transforms import ValueProblem, calendar_date, number, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,8 +155,6 @@ def _fits(kind: str, value: str) -> bool:
                 number(value)
             case "date":
                 calendar_date(value)
-            case "bool":
-                boolean(value)
             case "varchar":
                 return len(value) <= VARCHAR_CHARACTERS_MAX
     except ValueProblem:

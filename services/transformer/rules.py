@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from typing import TypeAlias
 
+    from services.transformer.manifest import Manifest
     from services.transformer.mapping import Block, Condition, ConditionRef, EntityMapping, FieldRule, Mapping, RefRule
 
 Value: TypeAlias = "Callable[[Context], Any]"
@@ -70,12 +71,16 @@ class RuleCompiler:
     Args:
         alias: names the element of the target's list, empty without one.
         used: what some rule reads; filled while compiling, and read when properties are listed.
+        manifest: the account, for conditions that ask what it has.
     """
 
-    def __init__(self, mapping: Mapping, links: Links, entity: str, *, used: Used, alias: str = "", list_path: str = "") -> None:
+    def __init__(
+        self, mapping: Mapping, links: Links, entity: str, *, used: Used, alias: str = "", list_path: str = "", manifest: Manifest | None = None
+    ) -> None:
         self.mapping = mapping
         self.links = links
         self.entity = entity
+        self._manifest = manifest
         self._used = used
         self._alias = alias
         self._list_keys = tuple(list_path.split(".")) if list_path else ()
@@ -158,6 +163,8 @@ class RuleCompiler:
             raise MappingError("a condition needs one of: of, field, policy, all, any, not")
         if condition.is_ == "moved":
             return self._is_moved(condition.of)
+        if condition.is_ == "native_outcome":
+            return self._is_outcome(condition.of)
         getter, test = self.getter(condition.of), value_test(condition)
         return lambda context: test(getter(context))
 
@@ -172,6 +179,11 @@ class RuleCompiler:
             return place is not None and self._snapshot_moves(place, context)
 
         return test
+
+    def _is_outcome(self, path: str) -> Test:
+        """Say whether the account has an activity outcome of that name; without a manifest it is not known, and taken for no."""
+        getter, manifest = self.getter(path), self._manifest
+        return lambda context: manifest is not None and manifest.outcome(plain_text(getter(context)) or "") is not None
 
     def _snapshot_moves(self, place: Place, context: Context) -> bool:
         """Say whether the snapshot holds a record that the mapping moves."""
@@ -405,7 +417,7 @@ class RuleCompiler:
 
     def for_rows(self, list_path: str) -> RuleCompiler:
         """Answer a compiler for rules about the elements of a list, which they call `row`."""
-        return RuleCompiler(self.mapping, self.links, self.entity, used=self._used, alias="row", list_path=list_path)
+        return RuleCompiler(self.mapping, self.links, self.entity, used=self._used, alias="row", list_path=list_path, manifest=self._manifest)
 
     def properties(self) -> Callable[[Context], list[tuple[str, str]]]:
         """Answer a function that writes the properties a tenant added as (name, text)."""
