@@ -21,7 +21,7 @@ def minutes_as_clock(value: object) -> str:
 
 
 def clock_span(value: object) -> str | None:
-    """Write how long it is from the first to the second of two times of day (or points in time): `09:00` and `10:30` are `01:30`. One alone is none."""
+    """Write how long it is between two times of day, or points in time: `09:00` and `10:30` are `01:30`. One alone is none."""
     times = value if isinstance(value, list) else [value]
     if len(times) != 2:  # noqa: PLR2004 - a beginning and an end
         return None

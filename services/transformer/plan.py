@@ -157,7 +157,10 @@ class MappingPlan:
     def __init__(self, mapping: Mapping, manifest: Manifest | None = None) -> None:
         self.mapping = mapping
         self.manifest = manifest
-        self.links = Links(mapping.links, mapping.collections)
+        self.links = Links(mapping.links, mapping.collections, mapping.value_maps)
+        for name, rule in mapping.links.items():
+            if rule.decided and (rule.decided not in mapping.value_maps or not rule.entity):
+                raise MappingError(f"links.{name}: `decided` needs the `entity` it leads to and a value map of that name")
         check_placeholders(mapping)
         self.entities = {entity: self._entity(entity) for entity, rule in mapping.entities.items() if rule.use == "move"}
 

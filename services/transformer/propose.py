@@ -159,7 +159,7 @@ def _absent_owners(mapping: Mapping, view: Lookup, plan: MappingPlan) -> dict[st
             if skip_reason(mapping, one) is not None:
                 continue
             for link in links:
-                place = plan.links.locate(link, one.data, view)
+                place = plan.links.locate(link, one, view)
                 if place is not None and place.entity == mapping.owners.entity and view.get(place.entity, place.source_id) is None:
                     absent[place.source_id] = absent.get(place.source_id, 0) + 1
     return absent

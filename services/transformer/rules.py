@@ -15,7 +15,7 @@ from services.transformer.index import Envelope
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
 from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem, shown, text
+from services.transformer.transforms import ValueProblem, moment, shown, text
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:
@@ -172,6 +172,8 @@ class RuleCompiler:
             return self._is_missing(condition.of)
         if condition.is_ == "loop":
             return self._is_loop(condition.of)
+        if condition.later_than is not None:
+            return self._is_later(condition.of, condition.later_than)
         getter, test = self.getter(condition.of), value_test(condition)
         return lambda context: test(getter(context))
 
@@ -184,6 +186,17 @@ class RuleCompiler:
         def test(context: Context) -> bool:
             place = locate(context)
             return place is not None and self._snapshot_moves(place, context)
+
+        return test
+
+    def _is_later(self, path: str, than: str) -> Test:
+        one, other = self.getter(path), self.getter(than)
+
+        def test(context: Context) -> bool:
+            try:
+                return moment(one(context)) > moment(other(context))
+            except ValueProblem:
+                return False
 
         return test
 
@@ -275,7 +288,7 @@ class RuleCompiler:
             return self._owner(rule.owner)
         if rule.html is not None:
             return self._html(rule.html)
-        fixed = rule.value
+        fixed = rule.value if rule.policy is None else self._decided(rule.policy)
         return (lambda _context: fixed), (), "fixed value"
 
     def _from(self, paths: Sequence[str]) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
@@ -386,7 +399,7 @@ class RuleCompiler:
             if node is None or isinstance(node, list):
                 return None
             if self.links.rules[link].id is not None and self.links.rules[link].chain is None:
-                return self.links.locate(link, node.data if isinstance(node, Envelope) else node, context.lookup)
+                return self.links.locate(link, node, context.lookup)
             found = follow(self.links, link, node, context)
             return Place(found.entity, found.id) if isinstance(found, Envelope) else None
 
