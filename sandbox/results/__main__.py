@@ -12,7 +12,7 @@ from sandbox.results.writing import write_bundle
 def main() -> None:
     """Write it, and say where it lies."""
     parser = CommandLine(prog="python -m sandbox.results", description="The export of a made-up Results account.")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write the bundle to")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle, `results-export-<tenant>-<yyyymmdd>` as a rule")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same account")
     parser.add_argument("--size", type=int, default=60, help="number of companies; all else follows in proportion")
     parser.add_argument("--changes", type=int, default=0, help="the same account some days later: so many records changed, some new, some gone")

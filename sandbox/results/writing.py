@@ -25,9 +25,8 @@ _CHUNK_BYTES: Final = 1024 * 1024
 
 
 def write_bundle(account: Account, folder: Path, *, is_zip: bool = False) -> Path:
-    """Write the bundle and return its path: a folder, or a ZIP beside it."""
-    name = f"results-export-{TENANT}-{EXPORTED:%Y%m%d}"
-    root = folder / name
+    """Write the bundle and return its path: the folder, or a ZIP beside it."""
+    root = folder
     root.mkdir(parents=True, exist_ok=True)
     files = []
     for table in COLUMNS:
@@ -68,7 +67,7 @@ def _manifest(files: list[dict[str, object]]) -> dict[str, object]:
 
 def _layout() -> dict[str, object]:
     """Return what this tenant has otherwise: documents lay on a network share, from where they were copied into the bundle."""
-    return {"entities": {"attachment": {"file": {"moved": {SHARE: SHARE_FOLDER}}}}}
+    return {"shares": {SHARE: SHARE_FOLDER}}
 
 
 def _write_file(path: Path, byte_count: int | None) -> None:

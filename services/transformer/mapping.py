@@ -44,12 +44,15 @@ class Condition(_Model):
     """Target field of the same record, filled by a rule that stands before."""
     policy: str | None = None
     """One of the policies, or of the mapping's own choices."""
-    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "missing", "loop"] | None, BeforeValidator(_as_word)] = Field(
-        None, alias="is"
+    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "missing", "loop", "native_outcome"] | None, BeforeValidator(_as_word)] = (
+        Field(None, alias="is")
     )
-    """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle."""
+    """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle;
+    `native_outcome` of a text: the account has an activity outcome of that name."""
     equals: Scalar = None
     one_of: list[Scalar] | None = None
+    later_than: str | None = None
+    """Source path of a point in time that must be before this one; without both it does not hold."""
     greater_than: float | None = None
     less_than: float | None = None
     longer_than: int | None = None
@@ -113,6 +116,8 @@ class FieldRule(_Model):
     """Source path, or several of which the first with a value counts."""
     value: Scalar | list[Scalar] = None
     """A fixed value."""
+    policy: str | None = None
+    """What a policy or a choice says."""
     template: str | None = None
     """Text with source paths in braces; empty when none of them has a value."""
     join: list[RuleRef] | None = None
@@ -266,6 +271,10 @@ class LinkRule(_Model):
     """Kinds of record that point back here."""
     by: str | list[str] | None = None
     """Field in which they do. With `id`: the other record's field that holds the value instead of its id; several are tried, `@id` is its id."""
+    loosely: bool = False
+    """With `by`: where no value is the same, one of which letters and digits are."""
+    decided: str | None = None
+    """Value map in which a person says where it leads: by this record's `{entity}/{id}`, by what is written, by `*` for what leads nowhere."""
     chain: Literal["up", "down"] | None = None
     """All ancestors, nearest first, or all descendants, over any number of steps."""
     only: list[str] | None = None
@@ -434,10 +443,11 @@ class Proposals(_Model):
     closed_means_won: list[str] = []
     """Pipelines in which a closed document is a done one."""
     options: list[OptionProposal] = []
-    policies: dict[str, proposal_rules.PolicyProposal] = {}
     pipelines: list[proposal_rules.PipelineProposal] = []
     activity_types: list[proposal_rules.ActivityTypeProposal] = []
     property_types: proposal_rules.PropertyTypes | None = None
+    policies: dict[str, proposal_rules.PolicyProposal] = {}
+    """By policy."""
 
 
 # The sections name rules, which are defined here.

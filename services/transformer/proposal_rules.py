@@ -9,14 +9,6 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PolicyProposal(_Model):
-    """A policy that the account itself decides, such as its time zone: a field of one record."""
-
-    entity: str
-    id: str
-    field: str
-
-
 class PipelineProposal(_Model):
     """Pipelines and stages that only the account knows: every value of one field is a pipeline, every value of another one of its stages.
 
@@ -47,6 +39,14 @@ class ActivityTypeProposal(_Model):
     entity: str
     field: str
     value_map: str
+
+
+class PolicyProposal(_Model):
+    """A policy that the source itself knows: its time zone, its currency."""
+
+    entity: str
+    id: str
+    field: str
 
 
 class PropertyTypes(_Model):

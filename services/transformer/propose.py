@@ -50,7 +50,7 @@ def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrid
     mapping = load_mapping(start + _dump({"overrides": overrides}))
     account = _account(mapping, view, target)
     if today is not None and not mapping.policies.recurrence_from and asks_for_window(mapping):
-        account = {**account, "policies": {WINDOW_POLICY: today.isoformat(), **account.get("policies", {})}}
+        account = {**account, "policies": {**account.get("policies", {}), WINDOW_POLICY: today.isoformat()}}
     text = start + _HEADER + _dump({"account": account})
     if overrides:
         text += _OVERRIDES_HEADER + _dump({"overrides": overrides})
@@ -75,19 +75,13 @@ def _account(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> d
     fields, entities = _properties(mapping, view)
     schema = {"pipelines": pipelines, "activity_types": activity_types, "options": options, "fields": fields}
     found = {
-        "policies": _policies(mapping, view),
+        "policies": propose_lists.policies(mapping, view),
         "value_maps": value_maps,
         "schema": {name: value for name, value in schema.items() if value},
         "owners": {"people": _people(mapping, view, target)},
         "entities": entities,
     }
     return {name: value for name, value in found.items() if value}
-
-
-def _policies(mapping: Mapping, view: Lookup) -> dict[str, Any]:
-    """Read the policies that the account itself decides; what it does not say stays as the mapping has it."""
-    found = {name: (view.get(rule.entity, rule.id), rule.field) for name, rule in mapping.propose.policies.items()}
-    return {name: value for name, (one, key) in found.items() if one is not None and not is_empty(value := one.data.get(key))}
 
 
 def _states(mapping: Mapping, proposal: StateProposal, view: Lookup, value_maps: dict[str, Any], pipelines: dict[str, Any]) -> None:
@@ -179,7 +173,7 @@ def _absent_owners(mapping: Mapping, view: Lookup, plan: MappingPlan) -> dict[st
             if skip_reason(mapping, one) is not None:
                 continue
             for link in links:
-                place = plan.links.locate(link, one.data, view)
+                place = plan.links.locate(link, one, view)
                 if place is not None and place.entity == mapping.owners.entity and view.get(place.entity, place.source_id) is None:
                     absent[place.source_id] = absent.get(place.source_id, 0) + 1
     return absent

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from services.transformer.guessing import Guess, Observed, guess_status, guess_type, slug
 from services.transformer.paths import is_empty
 from services.transformer.target import CUSTOM_KINDS, NAME_CHARACTERS_MAX, VARCHAR_CHARACTERS_MAX
-from services.transformer.transforms import ValueProblem, boolean, calendar_date, number, shown, text
+from services.transformer.transforms import ValueProblem, calendar_date, number, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -105,6 +105,16 @@ def activity_types(mapping: Mapping, view: Lookup, value_maps: dict[str, Any]) -
     return found
 
 
+def policies(mapping: Mapping, view: Lookup) -> dict[str, str]:
+    """Answer the policies the source itself says."""
+    found: dict[str, str] = {}
+    for name, rule in mapping.propose.policies.items():
+        one = view.get(rule.entity, rule.id)
+        if one is not None and (word := _words(one.data.get(rule.field))):
+            found[name] = word
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What the source says of one of the tenant's fields.
@@ -194,8 +204,6 @@ def _fits(kind: str, value: str) -> bool:
                 number(value)
             case "date":
                 calendar_date(value)
-            case "bool":
-                boolean(value)
             case "varchar":
                 return len(value) <= VARCHAR_CHARACTERS_MAX
     except ValueProblem:
