@@ -39,7 +39,7 @@ class Placeholders:
     def needed(
         self, targets: Sequence[TargetPlan], phase: Phase.ValueType, context: Context
     ) -> Iterator[tuple[records_pb2.MappedRecord, list[Lineage]]]:
-        """Make the placeholders of a phase that the targets of a record refer to and that were not made before, each with where its fields came from."""
+        """Make the placeholders of a phase that the targets of a record refer to, each once, with where its fields came from."""
         for key in sorted(self._referred(targets, context) - self._done):
             name, placeholder = self._keys[key]
             if TARGET_PHASES[placeholder.target] == phase:
