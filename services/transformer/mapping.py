@@ -415,6 +415,8 @@ class Proposals(_Model):
     pipelines: list[proposal_rules.PipelineProposal] = []
     activity_types: list[proposal_rules.ActivityTypeProposal] = []
     property_types: proposal_rules.PropertyTypes | None = None
+    policies: dict[str, proposal_rules.PolicyProposal] = {}
+    """By policy."""
 
 
 # The sections name rules, which are defined here.

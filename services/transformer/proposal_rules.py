@@ -41,6 +41,14 @@ class ActivityTypeProposal(_Model):
     value_map: str
 
 
+class PolicyProposal(_Model):
+    """A policy that the source itself knows: its time zone, its currency."""
+
+    entity: str
+    id: str
+    field: str
+
+
 class PropertyTypes(_Model):
     """A list in which the source itself says of which type the tenant's fields are."""
 

@@ -49,7 +49,7 @@ def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrid
     mapping = load_mapping(start + _dump({"overrides": overrides}))
     account = _account(mapping, view, target)
     if today is not None and not mapping.policies.recurrence_from and asks_for_window(mapping):
-        account = {"policies": {WINDOW_POLICY: today.isoformat()}, **account}
+        account = {**account, "policies": {**account.get("policies", {}), WINDOW_POLICY: today.isoformat()}}
     text = start + _HEADER + _dump({"account": account})
     if overrides:
         text += _OVERRIDES_HEADER + _dump({"overrides": overrides})
@@ -74,6 +74,7 @@ def _account(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> d
     fields, entities = _properties(mapping, view)
     schema = {"pipelines": pipelines, "activity_types": activity_types, "options": options, "fields": fields}
     found = {
+        "policies": propose_lists.policies(mapping, view),
         "value_maps": value_maps,
         "schema": {name: value for name, value in schema.items() if value},
         "owners": {"people": _people(mapping, view, target)},

@@ -103,6 +103,16 @@ def activity_types(mapping: Mapping, view: Lookup, value_maps: dict[str, Any]) -
     return found
 
 
+def policies(mapping: Mapping, view: Lookup) -> dict[str, str]:
+    """Answer the policies the source itself says."""
+    found: dict[str, str] = {}
+    for name, rule in mapping.propose.policies.items():
+        one = view.get(rule.entity, rule.id)
+        if one is not None and (word := _words(one.data.get(rule.field))):
+            found[name] = word
+    return found
+
+
 class DeclaredTypes:
     """What the source itself says of the tenant's fields, by entity and label."""
 
