@@ -135,16 +135,15 @@ class Links:
         return None if found is None else lookup.get(found.entity, found.source_id)
 
     def places(self, name: str, node: Envelope, lookup: Lookup) -> list[Place]:
-        """Answer where a link by id leads; a field that holds a list of ids leads to each of them."""
+        """Answer where a link by id leads; a field that holds a list of ids, or of objects with an id, leads to each of them."""
         rule = self.rules[name]
         ids = node.data.get(rule.id) if rule.id else None
         if not isinstance(ids, list):
             place = self.locate(name, node, lookup)
             return [place] if place is not None else []
-        allowed = _names(rule.entity)
         source_ids = [element.get("id") if isinstance(element, dict) else element for element in ids]
-        found = [Place(allowed[0], str(one)) for one in source_ids if not is_empty(one)] if len(allowed) == 1 else []
-        return found if rule.by is None else [self._by_value(rule, one, lookup) or one for one in found]
+        places = [Place(entity, str(one)) for one in source_ids if not is_empty(one) for entity in _names(rule.entity)[:1]]
+        return places if rule.by is None else [self._by_value(rule, place, lookup) or place for place in places]
 
     def _address(self, rule: LinkRule, data: Mapping[str, Any]) -> tuple[str, str] | None:
         """Answer collection and id of the address in a link's field, None without a readable one."""
@@ -175,8 +174,7 @@ class Links:
         """Answer the record, or for a link to many the list of records, a link leads to from a record or an object in it."""
         rule = self.rules[name]
         if isinstance(node, list):
-            found = (self.follow(name, element, lookup) for element in node)
-            return [one for each in found if each is not None for one in (each if isinstance(each, list) else [each])]
+            return [found for element in node if (found := self.follow(name, element, lookup)) is not None]
         if rule.chain is not None and isinstance(node, Envelope):
             return _picked(rule, self._chain(rule, node, lookup))
         if rule.many is not None and isinstance(node, Envelope):
@@ -259,19 +257,9 @@ def _names(value: str | list[str] | None) -> list[str]:
     return [] if value is None else [value] if isinstance(value, str) else value
 
 
-def _is_one_of(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, list):
-        return any(_is_one_of(value, one) for one in wanted)
-    if wanted is None:
-        return is_empty(value)
-    if isinstance(value, str) and isinstance(wanted, str):
-        return value.casefold().strip() == wanted.casefold().strip()
-    return bool(value == wanted)
-
-
 def _picked(rule: LinkRule, found: list[Envelope]) -> Any:
     if rule.where:
-        found = [one for one in found if all(_is_one_of(one.data.get(name), value) for name, value in rule.where.items())]
+        found = [one for one in found if all(one.data.get(name) == value for name, value in rule.where.items())]
     if rule.order_by is not None:
         order_by = rule.order_by
         found = sorted(found, key=lambda one: str(one.data.get(order_by) or ""))
