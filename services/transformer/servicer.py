@@ -15,6 +15,7 @@ from services.transformer.compile import compile_schema, dispositions
 from services.transformer.delta import compile_policy
 from services.transformer.lint import lint
 from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.matching import compile_matching
 from services.transformer.preview import preview
 from services.transformer.propose import propose
 from transload.v1 import transformer_service_pb2 as pb
@@ -82,6 +83,7 @@ class TransformerServicer(TransformerServiceServicer):
             records=compile_schema(mapping),
             dispositions=dispositions(mapping),
             delta_policy=compile_policy(mapping, conflicts=request.conflicts, deletions=request.deletions),
+            matching_json=canonical_json(matching) if (matching := compile_matching(mapping)) else b"",
         )
 
     async def ProfileSource(  # noqa: N802

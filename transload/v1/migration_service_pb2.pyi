@@ -2624,7 +2624,7 @@ class ReviewItem(_message.Message):
     """Who resolved it."""
     @_builtins.property
     def resolutions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Resolutions possible: `retry`, `skip`, `without_reference`, `keep_target`, `use_source`, `delete`, `accept`."""
+        """Resolutions possible: `retry`, `skip`, `without_reference`, `keep_target`, `use_source`, `delete`, `match`, `create`, `accept`."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -2735,6 +2735,7 @@ class ResolveReviewItemsRequest(_message.Message):
     RESOLUTION_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
     migration_id: _builtins.str
     """Required."""
     reason: _builtins.str
@@ -2745,6 +2746,8 @@ class ResolveReviewItemsRequest(_message.Message):
     """Required. Who decides."""
     request_id: _builtins.str
     """Optional UUID that makes a retry safe."""
+    candidate: _builtins.str
+    """With the resolution `match`: which candidate it is, its id in Pipedrive or its key; empty: the first one named."""
     @_builtins.property
     def review_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids to resolve; empty: all open items of `reason`."""
@@ -2758,10 +2761,11 @@ class ResolveReviewItemsRequest(_message.Message):
         resolution: _builtins.str = ...,
         actor: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        candidate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "migration_id", b"migration_id", "reason", b"reason", "request_id", b"request_id", "resolution", b"resolution", "review_item_ids", b"review_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "candidate", b"candidate", "migration_id", b"migration_id", "reason", b"reason", "request_id", b"request_id", "resolution", b"resolution", "review_item_ids", b"review_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

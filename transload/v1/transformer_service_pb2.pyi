@@ -279,6 +279,9 @@ class CompileSchemaResponse(_message.Message):
     RECORDS_FIELD_NUMBER: _builtins.int
     DISPOSITIONS_FIELD_NUMBER: _builtins.int
     DELTA_POLICY_FIELD_NUMBER: _builtins.int
+    MATCHING_JSON_FIELD_NUMBER: _builtins.int
+    matching_json: _builtins.bytes
+    """What the section `matching` decides, by target entity, as canonical JSON; empty: nothing is matched."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.MappedRecord]:
         """Schema records in dependency order (a pipeline before its stages)."""
@@ -297,10 +300,11 @@ class CompileSchemaResponse(_message.Message):
         records: _abc.Iterable[_records_pb2.MappedRecord] | None = ...,
         dispositions: _abc.Iterable[Global___EntityDisposition] | None = ...,
         delta_policy: Global___DeltaPolicy | None = ...,
+        matching_json: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delta_policy", b"delta_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta_policy", b"delta_policy", "dispositions", b"dispositions", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta_policy", b"delta_policy", "dispositions", b"dispositions", "matching_json", b"matching_json", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
