@@ -81,7 +81,7 @@ class World:
 
     def field(self, entity: str, name: str) -> dict[str, Any]:
         """Return a custom field's definition."""
-        return next(one for one in self.state["fields"] if one["entity"] == entity and one["field_name"] == name )
+        return next(one for one in self.state["fields"] if one["entity"] == entity and one["field_name"] == name)
 
     def by_id(self, kind: str) -> dict[int, dict[str, Any]]:
         """Return the records of a kind by id."""
