@@ -174,7 +174,8 @@ class Links:
         """Answer the record, or for a link to many the list of records, a link leads to from a record or an object in it."""
         rule = self.rules[name]
         if isinstance(node, list):
-            return [found for element in node if (found := self.follow(name, element, lookup)) is not None]
+            found = (self.follow(name, element, lookup) for element in node)
+            return [one for each in found if each is not None for one in (each if isinstance(each, list) else [each])]
         if rule.chain is not None and isinstance(node, Envelope):
             return _picked(rule, self._chain(rule, node, lookup))
         if rule.many is not None and isinstance(node, Envelope):
@@ -257,9 +258,19 @@ def _names(value: str | list[str] | None) -> list[str]:
     return [] if value is None else [value] if isinstance(value, str) else value
 
 
+def _is_one_of(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        return any(_is_one_of(value, one) for one in wanted)
+    if wanted is None:
+        return is_empty(value)
+    if isinstance(value, str) and isinstance(wanted, str):
+        return value.casefold().strip() == wanted.casefold().strip()
+    return bool(value == wanted)
+
+
 def _picked(rule: LinkRule, found: list[Envelope]) -> Any:
     if rule.where:
-        found = [one for one in found if all(one.data.get(name) == value for name, value in rule.where.items())]
+        found = [one for one in found if all(_is_one_of(one.data.get(name), value) for name, value in rule.where.items())]
     if rule.order_by is not None:
         order_by = rule.order_by
         found = sorted(found, key=lambda one: str(one.data.get(order_by) or ""))
