@@ -24,12 +24,13 @@ def main() -> None:
     account = generate(Plan(given.seed, given.size, own.today, own.clean))
     if given.changes:
         account = later(account, given.changes).account
-    sys.stdout.write(f"{write_account(account, given.writer())}\n")
+    sys.stdout.write(f"{write_account(account, given.writer(), is_renamed=own.renamed)}\n")
 
 
 def _add_options(parser: argparse.ArgumentParser, parsers: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--today", type=date.fromisoformat, default=TODAY, help="day of the export, YYYY-MM-DD")
     parser.add_argument("--clean", action="store_true", help="leave the deliberate defects out")
+    parser.add_argument("--renamed", action="store_true", help="lists and columns under a tenant's own names, with a layout.yaml")
     parsers.append(parser)
 
 

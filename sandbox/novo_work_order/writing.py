@@ -17,8 +17,35 @@ _NOON: Final = 12
 _OWN_BYTES: Final = 4096
 
 
-def write_account(account: Account, writer: BundleWriter) -> Path:
-    """Write everything and answer where the bundle is."""
+RENAMED_TABLES: Final = {"work_orders": "Tickets", "assets": "Equipment Register"}
+RENAMED_HEADS: Final = {
+    "work_orders": {"Work Order ID": "Ticket No.", "Status": "Ticket State", "Date Completed": "Finished On"},
+    "assets": {"Asset Name": "Designation", "Parent Asset ID": "Belongs To"},
+    "pm_schedules": {"Every": "Repeat Every"},
+}
+"""What a tenant calls its lists and columns."""
+RENAMED_LAYOUT: Final = """\
+# What this town calls its lists and columns.
+entities:
+  work_order:
+    source_name: Tickets
+    columns:
+      work_order_id: {heads: [Ticket No.]}
+      status: {heads: [Ticket State]}
+      completed_time: {heads: [Finished On]}
+  asset:
+    source_name: Equipment Register
+    columns:
+      asset_name: {heads: [Designation]}
+      parent_asset_id: {heads: [Belongs To]}
+  pm_schedule:
+    columns:
+      every: {heads: [Repeat Every]}
+"""
+
+
+def write_account(account: Account, writer: BundleWriter, *, is_renamed: bool = False) -> Path:
+    """Write everything and answer where the bundle is; with `is_renamed` under a tenant's own heads, which a `layout.yaml` explains."""
     if writer.manifest is not None:
         writer.manifest |= {
             "source": "novo-work-order",
@@ -31,7 +58,12 @@ def write_account(account: Account, writer: BundleWriter) -> Path:
     for name, rows in account.tables.items():
         heads = _heads(rows)
         written = rows if writer.is_xlsx else [{head: cell(row.get(head), is_money=_is_money(head)) for head in heads} for row in rows]
-        writer.table(name, [_flat(row) for row in written], heads=heads)
+        own = RENAMED_HEADS.get(name, {}) if is_renamed else {}
+        table = RENAMED_TABLES.get(name, name) if is_renamed else name
+        flat = [{own.get(head, head): value for head, value in _flat(row).items()} for row in written]
+        writer.table(table, flat, heads=[own.get(head, head) for head in heads])
+    if is_renamed:
+        writer.raw("layout.yaml", RENAMED_LAYOUT.encode())
     for one in account.files:
         _write_file(writer.out / "attachments" / one.path, one)
     return writer.finish()
