@@ -11,6 +11,7 @@ import datetime as dt
 import shutil
 import tempfile
 import zipfile
+import zlib
 from contextlib import closing, contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
@@ -36,6 +37,9 @@ WORKBOOK_BYTES_MAX: Final = 4 * 1024**3
 WORKBOOK_RATIO_MAX: Final = 250
 """Most that a workbook may unpack to, in times of its packed size."""
 _MEMORY_BYTES: Final = 32 * 1024 * 1024
+
+UNREADABLE: Final = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""What reading a file that is damaged raises."""
 
 csv.field_size_limit(CELL_CHARACTERS_MAX)
 
@@ -92,7 +96,7 @@ def _guarded(reader: Any) -> Iterator[Sequence[str]]:
             row + 1,
             "encoding",
         ) from error
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise BrokenTableError(f"the file breaks off after row {row} ({type(error).__name__}): copy the bundle again", row + 1) from error
 
 
@@ -102,7 +106,7 @@ def workbook_rows(stream: IO[bytes], path: str) -> Iterator[Iterator[Sequence[st
     with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as seekable:
         try:
             shutil.copyfileobj(stream, seekable)
-        except (OSError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise BrokenTableError(f"{path} cannot be unpacked ({type(error).__name__}): copy the bundle again", 0) from error
         seekable.seek(0)
         sheet_bytes = _sheet_bytes(seekable)
