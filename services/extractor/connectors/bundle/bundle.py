@@ -9,7 +9,7 @@ from services.extractor.connectors.bundle.container import Container, fingerprin
 from services.extractor.connectors.bundle.heads import Heads, match_heads
 from services.extractor.connectors.bundle.layout import TENANT_LAYOUT, Formats, Layout, build_layout, parse_layout
 from services.extractor.connectors.bundle.locate import Manifest, Tables, find_tables, open_bundle, read_manifest, read_tenant_layout
-from services.extractor.connectors.bundle.tables import BrokenTableError, open_rows
+from services.extractor.connectors.bundle.tables import BROKEN, BrokenTableError, as_broken, open_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,14 +72,19 @@ class Bundle:
             BrokenTableError: At a row that cannot be read.
         """
         heads: Sequence[str] | None = None
-        with open_rows(self.container, part) as rows:
-            for number, cells in enumerate(rows, start=1):
-                if heads is None:
-                    if any(cells):
-                        heads = cells
+        number = 0
+        try:
+            with open_rows(self.container, part) as rows:
+                for cells in rows:
+                    number += 1
+                    if heads is None:
+                        if any(cells):
+                            heads = cells
+                            yield number, cells
+                    elif any(cells) and cells != heads:
                         yield number, cells
-                elif any(cells) and cells != heads:
-                    yield number, cells
+        except BROKEN as error:
+            raise as_broken(error, number) from error
         if heads is None:
             raise BrokenTableError(f"{part.path} is empty: it has not even heads", 0)
 

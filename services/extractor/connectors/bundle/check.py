@@ -16,7 +16,7 @@ from services.extractor.connectors.bundle.heads import score
 from services.extractor.connectors.bundle.index import ReferenceIndex
 from services.extractor.connectors.bundle.profile import BundleFacts, Check, Finding, PartFacts, Severity, TableFacts
 from services.extractor.connectors.bundle.scan import PartScan, TableCounts
-from services.extractor.connectors.bundle.tables import UNREADABLE, BrokenTableError, is_workbook, text_rows
+from services.extractor.connectors.bundle.tables import BROKEN, UNREADABLE, BrokenTableError, is_workbook, text_rows
 from services.extractor.connectors.bundle.text import LINE_BYTES_MAX, TextFacts, examine, lines_of, open_text
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class _TableScan:
             try:
                 rows = text_rows(lines_of(text, facts), part)
                 return [row for row in itertools.islice(rows, _LOOK_ROWS) if any(row)]
-            except BrokenTableError:
+            except BROKEN:
                 return []
 
     def _scan(self, part: PartFacts) -> None:

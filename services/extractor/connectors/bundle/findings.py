@@ -193,14 +193,14 @@ def dates_undecided(entity: str, name: str, head: str, evidence: Evidence, *, is
     """Say that the order of a column's dates is not known, with the evidence."""
     option = f'date_order, or for this column date_orders: {{"{entity}.{name}": "dmy"}}'
     if is_mixed:
-        proofs = "; ".join(f"{_order(order)} in {count} rows ({evidence.samples[order][0]})" for order, count in evidence.proofs.items())
+        proofs = "; ".join(f"{_order(order)} in {count} rows ({evidence.samples(order)[0]})" for order, count in evidence.proofs.items())
         message = f"{head}: dates are written in several orders: {proofs}. Mend the column, or say which order the others have: option {option}"
-        samples = [sample for order in evidence.proofs for sample in evidence.samples[order]]
+        samples = [sample for order in evidence.proofs for sample in evidence.samples(order)]
         count = sum(evidence.proofs.values())
         return Finding(
             code="date_order_mixed", severity=_STOP, message=message, entity=entity, column=head, count=count, samples=samples, option="date_order"
         )
-    samples = evidence.samples["?"]
+    samples = evidence.samples("?")
     message = (
         f"{head}: {evidence.open_count} dates could be read in several ways ({samples[0]}), and no date of the table shows which."
         f" It is not guessed: say it with the option {option}"
