@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.common.canonical import digest_of
 from services.common.errors import MappingError, NotFoundError
-from services.transformer import sections
+from services.transformer import proposal_rules, sections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -44,12 +44,15 @@ class Condition(_Model):
     """Target field of the same record, filled by a rule that stands before."""
     policy: str | None = None
     """One of the policies, or of the mapping's own choices."""
-    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "missing", "loop"] | None, BeforeValidator(_as_word)] = Field(
-        None, alias="is"
+    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "missing", "loop", "native_outcome"] | None, BeforeValidator(_as_word)] = (
+        Field(None, alias="is")
     )
-    """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle."""
+    """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle;
+    `native_outcome` of a text: the account has an activity outcome of that name."""
     equals: Scalar = None
     one_of: list[Scalar] | None = None
+    later_than: str | None = None
+    """Source path of a point in time that must be before this one; without both it does not hold."""
     greater_than: float | None = None
     less_than: float | None = None
     longer_than: int | None = None
@@ -107,6 +110,8 @@ class FieldRule(_Model):
     """Source path, or several of which the first with a value counts."""
     value: Scalar | list[Scalar] = None
     """A fixed value."""
+    policy: str | None = None
+    """What a policy or a choice says."""
     template: str | None = None
     """Text with source paths in braces; empty when none of them has a value."""
     join: list[RuleRef] | None = None
@@ -240,6 +245,10 @@ class LinkRule(_Model):
     """Kinds of record that point back here."""
     by: str | list[str] | None = None
     """Field in which they do. With `id`: the other record's field that holds the value instead of its id; several are tried, `@id` is its id."""
+    loosely: bool = False
+    """With `by`: where no value is the same, one of which letters and digits are."""
+    decided: str | None = None
+    """Value map in which a person says where it leads: by this record's `{entity}/{id}`, by what is written, by `*` for what leads nowhere."""
     chain: Literal["up", "down"] | None = None
     """All ancestors, nearest first, or all descendants, over any number of steps."""
     only: list[str] | None = None
@@ -267,6 +276,8 @@ class Pipeline(_Model):
     name: str
     stages: dict[str, str] = {}
     """Stage names by stage id."""
+    probabilities: dict[str, Annotated[int, Field(ge=0, le=100)]] = {}
+    """Percent by stage id. Pipedrive counts with them once any stage of the pipeline has one."""
 
 
 class ActivityType(_Model):
@@ -338,6 +349,51 @@ class Delta(_Model):
     entities: dict[str, EntityDelta] = {}
 
 
+class MatchKey(_Model):
+    """One key by which records are recognised."""
+
+    key: Literal["domain", "email", "phone", "code", "name", "name_and_postcode", "name_and_organization"]
+    fields: list[str] = []
+    """Fields of Pipedrive, or ids of custom fields, it is taken from; none: the usual ones of the key."""
+    score: float | None = Field(None, ge=0, le=1)
+    """How much it says when two records agree in it; none: the usual score."""
+    is_enough: bool = False
+    """Records that agree in it are one, whatever else differs."""
+
+
+def _as_key(value: object) -> object:
+    return {"key": value} if isinstance(value, str) else value
+
+
+class EntityMatching(_Model):
+    """How records of one target entity are recognised that exist already, and what is done with them."""
+
+    policy: Literal["create", "match", "match_and_fill", "update"] = "create"
+    """In Pipedrive already: create another one, link to it and change nothing, fill its empty fields, or let the source win."""
+    within_source: Literal["keep_all", "merge_into_first", "review"] = "keep_all"
+    """Came twice in the source: keep both, take the later one for the first, or ask."""
+    certain: float = Field(0.9, ge=0, le=1)
+    """Score from which nobody is asked."""
+    uncertain: float = Field(0.7, ge=0, le=1)
+    """Score from which a person is asked; what has less is another record."""
+    keys: list[Annotated[MatchKey, BeforeValidator(_as_key)]] = []
+    """Keys in order; none: the usual ones."""
+    differ: list[str] = []
+    """Fields that must not differ: records that have other values in them are never taken for one without a person."""
+
+
+class Matching(_Model):
+    """De-duplication before insert."""
+
+    organization: EntityMatching | None = None
+    person: EntityMatching | None = None
+    product: EntityMatching | None = None
+    free_mail_hosts: list[str] = []
+    """Further hosts where anybody has a mailbox."""
+    legal_forms: list[str] = []
+    """Further words that say what kind of company it is."""
+
+
 class Owner(_Model):
     """A source user, and the e-mail by which the Pipedrive user is found."""
 
@@ -401,6 +457,11 @@ class Proposals(_Model):
     closed_means_won: list[str] = []
     """Pipelines in which a closed document is a done one."""
     options: list[OptionProposal] = []
+    pipelines: list[proposal_rules.PipelineProposal] = []
+    activity_types: list[proposal_rules.ActivityTypeProposal] = []
+    property_types: proposal_rules.PropertyTypes | None = None
+    policies: dict[str, proposal_rules.PolicyProposal] = {}
+    """By policy."""
 
 
 # The sections name rules, which are defined here.
@@ -417,6 +478,7 @@ class Mapping(_Model):
     policies: Policies = Policies()
     choices: dict[str, Choice] = {}
     delta: Delta = Delta()
+    matching: Matching = Matching()
     collections: dict[str, str] = {}
     """Names in the source's addresses to entities."""
     links: dict[str, LinkRule] = {}

@@ -157,13 +157,16 @@ class MappingPlan:
     def __init__(self, mapping: Mapping, manifest: Manifest | None = None) -> None:
         self.mapping = mapping
         self.manifest = manifest
-        self.links = Links(mapping.links, mapping.collections)
+        self.links = Links(mapping.links, mapping.collections, mapping.value_maps)
+        for name, rule in mapping.links.items():
+            if rule.decided and (rule.decided not in mapping.value_maps or not rule.entity):
+                raise MappingError(f"links.{name}: `decided` needs the `entity` it leads to and a value map of that name")
         check_placeholders(mapping)
         self.entities = {entity: self._entity(entity) for entity, rule in mapping.entities.items() if rule.use == "move"}
 
     def compiler(self, entity: str) -> RuleCompiler:
         """Answer a compiler for single rules of an entity."""
-        return RuleCompiler(self.mapping, self.links, entity, used=Used())
+        return RuleCompiler(self.mapping, self.links, entity, used=Used(), manifest=self.manifest)
 
     def _entity(self, entity: str) -> EntityPlan:
         used = Used()
@@ -181,9 +184,9 @@ class MappingPlan:
 
     def _target(self, entity: str, position: int, target: Target, used: Used, place: str) -> TargetPlan:
         alias = target.as_ if target.for_each else ""
-        outer = RuleCompiler(self.mapping, self.links, entity, used=used)
+        outer = RuleCompiler(self.mapping, self.links, entity, used=used, manifest=self.manifest)
         list_path = target.for_each if isinstance(target.for_each, str) else ""
-        compiler = RuleCompiler(self.mapping, self.links, entity, used=used, alias=alias, list_path=list_path)
+        compiler = RuleCompiler(self.mapping, self.links, entity, used=used, alias=alias, list_path=list_path, manifest=self.manifest)
         fields = []
         for name, rule, is_custom in field_rules(self.mapping, target):
             where = f"{place}.{'custom' if is_custom else 'fields'}.{name}"

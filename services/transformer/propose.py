@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from services.transformer import propose_lists
 from services.transformer.context import Context
-from services.transformer.guessing import Observed, guess_status, guess_type, slug
+from services.transformer.guessing import Observed, guess_status, slug
 from services.transformer.lint_growth import WINDOW_POLICY, asks_for_window
 from services.transformer.mapping import load_mapping, read_document
 from services.transformer.paths import is_empty
@@ -48,7 +49,7 @@ def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrid
     mapping = load_mapping(start + _dump({"overrides": overrides}))
     account = _account(mapping, view, target)
     if today is not None and not mapping.policies.recurrence_from and asks_for_window(mapping):
-        account = {"policies": {WINDOW_POLICY: today.isoformat()}, **account}
+        account = {**account, "policies": {**account.get("policies", {}), WINDOW_POLICY: today.isoformat()}}
     text = start + _HEADER + _dump({"account": account})
     if overrides:
         text += _OVERRIDES_HEADER + _dump({"overrides": overrides})
@@ -66,10 +67,14 @@ def _account(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> d
     for proposal in mapping.propose.states:
         _states(mapping, proposal, view, value_maps, pipelines)
     _documents_without_state(mapping, view, pipelines)
+    for rule in mapping.propose.pipelines:
+        propose_lists.pipelines(rule, view, value_maps, pipelines)
+    activity_types = propose_lists.activity_types(mapping, view, value_maps)
     options = {one.option: _names(view, one.entity, one.name) for one in mapping.propose.options}
     fields, entities = _properties(mapping, view)
-    schema = {"pipelines": pipelines, "options": options, "fields": fields}
+    schema = {"pipelines": pipelines, "activity_types": activity_types, "options": options, "fields": fields}
     found = {
+        "policies": propose_lists.policies(mapping, view),
         "value_maps": value_maps,
         "schema": {name: value for name, value in schema.items() if value},
         "owners": {"people": _people(mapping, view, target)},
@@ -155,7 +160,7 @@ def _absent_owners(mapping: Mapping, view: Lookup, plan: MappingPlan) -> dict[st
             if skip_reason(mapping, one) is not None:
                 continue
             for link in links:
-                place = plan.links.locate(link, one.data, view)
+                place = plan.links.locate(link, one, view)
                 if place is not None and place.entity == mapping.owners.entity and view.get(place.entity, place.source_id) is None:
                     absent[place.source_id] = absent.get(place.source_id, 0) + 1
     return absent
@@ -175,6 +180,7 @@ def _owner_links(mapping: Mapping) -> dict[str, set[str]]:
 def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[str, Any]]:
     """Propose a custom field for every property no rule knows, typed by its values."""
     plan = MappingPlan(mapping)
+    declared_types = propose_lists.DeclaredTypes(mapping.propose.property_types, view)
     seen: dict[tuple[str, tuple[str, ...]], Observed] = {}
     owners: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for entity, keys, value in _unknown_values(mapping, plan, view):
@@ -188,7 +194,7 @@ def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[st
         declared = mapping.schema_.fields.get(target, {})
         proposed = fields.setdefault(target, {})
         field_id = _free(f"property_{slug(keys[-1], 'field')}", {**declared, **proposed})
-        guess = guess_type(observed)
+        guess = declared_types.guess(owners[target, keys][0], keys[-1], observed)
         names = {one.name for one in declared.values()} | {one["name"] for one in proposed.values()}
         field: dict[str, Any] = {"name": _free_name(keys[-1], names), "type": guess.type}
         if guess.options:

@@ -119,6 +119,11 @@ def scale(value: object, *, factor: float) -> int | float:
     return number(value) * factor
 
 
+def rounded(value: object, *, digits: int = 0) -> int | float:
+    """Round a number, halves to the even neighbour."""
+    return number(round(number(value), digits))
+
+
 def absolute(value: object) -> int | float:
     """Take the sign off a number."""
     return abs(number(value))
@@ -451,6 +456,7 @@ TRANSFORMS: Final[Mapping[str, Transform]] = {
     "option": option,
     "phones": phones,
     "prefix": prefix,
+    "round": rounded,
     "scale": scale,
     "sort": sort,
     "strip": strip,

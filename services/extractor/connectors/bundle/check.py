@@ -14,6 +14,7 @@ from services.extractor.connectors.bundle.check_files import check_files
 from services.extractor.connectors.bundle.columns import DATED, NUMERIC, ColumnScan, settle
 from services.extractor.connectors.bundle.heads import score
 from services.extractor.connectors.bundle.index import ReferenceIndex
+from services.extractor.connectors.bundle.own import OwnColumn, own_places, settle_own
 from services.extractor.connectors.bundle.profile import BundleFacts, Check, Finding, PartFacts, Severity, TableFacts
 from services.extractor.connectors.bundle.scan import PartScan, TableCounts
 from services.extractor.connectors.bundle.tables import BROKEN, UNREADABLE, BrokenTableError, is_workbook, text_rows
@@ -89,6 +90,7 @@ class _TableScan:
         self._is_stopped = is_stopped
         self._facts = TableFacts(entity=entity, uses_row_ids=not self._layout.id)
         self._columns = {name: ColumnScan(name, column) for name, column in self._layout.columns.items() if column.type in DATED | NUMERIC}
+        self._own: dict[str, OwnColumn] = {}
         self._counts = TableCounts()
         self.findings: list[Finding] = []
 
@@ -107,6 +109,8 @@ class _TableScan:
         refuses = {"refuses_wide": options.wide_rows == "refuse", "refuses_repeated": options.duplicate_ids == "refuse"}
         self.findings += say.of_rows(self._entity, self._counts, **refuses)
         facts.columns, found = settle(self._entity, self._columns, self._bundle.formats)
+        self.findings += found
+        facts.own, found = settle_own(self._entity, self._own, self._columns.values(), self._bundle.formats)
         self.findings += found
         facts.row_count = self._counts.row_count
         facts.has_repeated_ids = bool(self._counts.repeated_ids.count or self._counts.without_id.count)
@@ -160,11 +164,15 @@ class _TableScan:
         _, cells = next(rows)
         heads = self._bundle.heads(self._entity, cells)
         self._take_heads(heads, part)
+        places = own_places(heads)
+        for name in places:
+            self._own.setdefault(name, OwnColumn(name.partition(".")[2]))
         scan = PartScan(
             self._entity,
             self._layout,
             heads,
             columns=self._columns,
+            own=[(place, self._own[name]) for name, place in places.items()],
             counts=self._counts,
             index=self._index,
             targets=self._targets(),

@@ -24,6 +24,7 @@ SAMPLES_MAX: Final = 3
 OPEN: Final = "?"
 SHORT: Final = "short year"
 UNREADABLE: Final = "unreadable"
+_NO_CLOCK, _UNZONED, _ZONED = range(3)
 _CACHE_MAX: Final = 20_000
 _MONTHS: Final = {
     name: number for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1)
@@ -45,32 +46,35 @@ class Evidence:
 
     def __init__(self) -> None:
         self._days: dict[str, tuple[str, str]] = {}
-        self._clocks: dict[str, bool] = {"": False}
-        self._tallies: dict[tuple[tuple[str, str], bool], _Tally] = {}
+        self._clocks: dict[str, int] = {"": _NO_CLOCK}
+        self._tallies: dict[tuple[tuple[str, str], int], _Tally] = {}
+        self.is_clean = True
+        """Whether all cells are dates."""
 
     def take(self, text: str, row: int) -> bool:
         """Look at one cell; answers whether it is a date without a zone."""
         day, _, clock = text.partition(" ")
         look = self._days.get(day) if type(text) is str else None
-        is_zoned = self._clocks.get(clock)
-        if look is None or is_zoned is None:
-            look, is_zoned = self._learn(text)
-        tally = self._tallies.get((look, is_zoned))
+        time = self._clocks.get(clock)
+        if look is None or time is None:
+            look, time = self._learn(text)
+        tally = self._tallies.get((look, time))
         if tally is None:
-            tally = self._tallies[look, is_zoned] = _Tally()
+            tally = self._tallies[look, time] = _Tally()
+            self.is_clean = self.is_clean and bool(look[0])
         tally.count += 1
         if tally.count <= SAMPLES_MAX:
             tally.samples.append((row, text))
-        return bool(look[0]) and not is_zoned
+        return bool(look[0]) and time != _ZONED
 
-    def _learn(self, text: str) -> tuple[tuple[str, str], bool]:
+    def _learn(self, text: str) -> tuple[tuple[str, str], int]:
         day, clock = split(text)
         if clock and clock not in self._clocks:
             if not (match := _TIME.fullmatch(clock)):
-                return ("", ""), False
+                return ("", ""), _NO_CLOCK
             if len(self._clocks) > _CACHE_MAX:
-                self._clocks = {"": False}
-            self._clocks[clock] = match[5] is not None
+                self._clocks = {"": _NO_CLOCK}
+            self._clocks[clock] = _UNZONED if match[5] is None else _ZONED
         look = _weigh(day, is_typed=isinstance(text, TypedCell))
         if type(text) is str:
             if len(self._days) > _CACHE_MAX:
@@ -101,6 +105,11 @@ class Evidence:
     def short_year_count(self) -> int:
         """Cells whose year has two digits."""
         return self._count(lambda form, _: is_short(form))
+
+    @property
+    def timed_count(self) -> int:
+        """Cells with a time of day."""
+        return sum(tally.count for (_, time), tally in self._tallies.items() if time != _NO_CLOCK)
 
     @property
     def unreadable_count(self) -> int:

@@ -189,6 +189,8 @@ class Layout(_Model):
     formats: Formats = Formats()
     property_heads: tuple[str, ...] = ()
     """Heads of the tenant's own fields, with `{label}` for their name."""
+    shares: dict[str, str] = {}
+    """Folder of the bundle by network share or drive that paths of files begin with; the option of that name goes before."""
     entities: dict[str, EntityLayout]
 
     @model_validator(mode="after")

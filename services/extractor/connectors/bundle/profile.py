@@ -48,6 +48,8 @@ class Finding(BaseModel):
 class ColumnFacts(BaseModel):
     """How the cells of a typed column are written."""
 
+    type: str = ""
+    """Of a column no layout knows: what its cells prove."""
     date_order: str = ""
     decimal: str = "."
     is_share: bool = False
@@ -70,6 +72,8 @@ class TableFacts(BaseModel):
     parts: list[PartFacts] = []
     row_count: int = 0
     columns: dict[str, ColumnFacts] = {}
+    own: dict[str, ColumnFacts] = {}
+    """Columns no layout knows whose cells are dates or numbers, by `properties.{label}` or `other_columns.{head}`."""
     has_repeated_ids: bool = False
     """Whether ids come twice or are missing, so that reading must count them."""
     uses_row_ids: bool = False

@@ -10,6 +10,7 @@ import orjson
 from services.extractor.connectors.bundle import cells as reading
 from services.extractor.connectors.bundle.dates import DateReader, zone_of
 from services.extractor.connectors.bundle.layout import OTHER_COLUMNS, PROPERTIES, CellType
+from services.extractor.connectors.bundle.own import own_reader
 from services.extractor.connectors.bundle.profile import ColumnFacts
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ class RowReader:
                 self._zoned.append((place, name, heads.known[column.zone_column], self._dates[-1]))
             else:
                 self._plan.append((place, name, reader))
-        self._properties = tuple(heads.properties.items())
-        self._others = tuple(heads.others.items())
+        readers = {name: own_reader(one, formats, zone) for name, one in facts.own.items()}
+        self._properties = tuple((label, place, readers.get(f"{PROPERTIES}.{label}", str)) for label, place in heads.properties.items())
+        self._others = tuple((head, place, readers.get(f"{OTHER_COLUMNS}.{head}", str)) for head, place in heads.others.items())
         self._width = heads.width
         self._ids = tuple(heads.known.get(name, -1) for name in layout.id) if not facts.uses_row_ids else ()
         has_money = any(layout.columns[name].type is CellType.MONEY for name in heads.known)
@@ -96,9 +98,10 @@ class RowReader:
         return "/".join(parts) if all(parts) else ""
 
     @staticmethod
-    def _texts(row: Sequence[str], places: Sequence[tuple[str, int]]) -> dict[str, str]:
+    def _texts(row: Sequence[str], places: Sequence[tuple[str, int, Callable[[str], Any]]]) -> dict[str, Any]:
         width = len(row)
-        return {label: str(text) for label, place in places if place < width and (text := row[place].strip())}
+        found = {label: read(text) for label, place, read in places if place < width and (text := row[place].strip())}
+        return {label: str(value) if isinstance(value, str) else value for label, value in found.items() if value not in _NOTHING}
 
     def _reader(self, column: Column, facts: ColumnFacts, formats: Formats, zone: ZoneInfo | None) -> Callable[[str], Any] | None:
         match column.type:
