@@ -21,11 +21,13 @@ from services.extractor.connector import (
     Cursor,
     EntityMalformedError,
     FileLink,
+    FindingSeverity,
     FrozenPage,
     RawRecord,
     ReadScope,
     SourceEntity,
     SourceFile,
+    SourceFinding,
     SourcePage,
 )
 from services.extractor.connectors.bundle.attachments import FileFinder, open_member
@@ -129,6 +131,23 @@ class BundleConnector:
         if self._check is None:
             self._check = await self._in_thread(functools.partial(check_bundle, bundle, self._folder, is_stopped=self._is_stopped.is_set))
         return self._check
+
+    async def check_content(self) -> Sequence[SourceFinding]:
+        """Check the whole bundle; answers what was found."""
+        return [
+            SourceFinding(
+                one.code,
+                FindingSeverity(one.severity.value.upper()),
+                one.message,
+                one.entity,
+                one.path,
+                one.column,
+                one.count,
+                one.samples,
+                one.option,
+            )
+            for one in (await self.findings()).findings
+        ]
 
     async def read(self, entity: str, cursor: Cursor, scope: ReadScope) -> AsyncGenerator[SourcePage, None]:
         """Yield an entity's pages from the cursor on."""
