@@ -249,8 +249,8 @@ class Connector(Protocol):
 class ClientFactory(Protocol):
     """Makes HTTP clients for sources."""
 
-    def __call__(self, headers: Mapping[str, str], *, follow_redirects: bool = False) -> httpx.AsyncClient:
-        """Make a client that can do nothing but GET, with these headers on every call."""
+    def __call__(self, headers: Mapping[str, str], *, follow_redirects: bool = False, platform: str = "") -> httpx.AsyncClient:
+        """Make a client that can do nothing but GET and the reading calls of `platform`, with these headers on every call."""
         ...
 
 

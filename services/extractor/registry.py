@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from services.common.errors import InvalidRequestError
 from services.extractor.connector import ConnectorType
+from services.extractor.connectors.servicetracker.connector import ServiceTracker
 from services.extractor.connectors.stel_order.connector import StelOrder
 
 CONNECTORS: Mapping[str, type[ConnectorType]] = {
+    ServiceTracker.name: ServiceTracker,
     StelOrder.name: StelOrder,
 }
 
