@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from services.transformer.mapping import LinkRule
-from services.transformer.paths import Links
+from services.transformer.paths import OWN_ID, Links
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +60,7 @@ class Dependents:
             chained = Links({_CHANGED: turned}, self._plan.mapping.collections).follow(_CHANGED, node, lookup)
             return [one for one in chained if one.entity in sources]
         if rule.many is not None:
-            parent_id = node.data.get(str(rule.by))
+            parent_id = node.data.get(_names(rule.by)[0])
             if node.entity not in ([rule.many] if isinstance(rule.many, str) else rule.many) or parent_id is None:
                 return []
             parents = (lookup.get(source, str(parent_id)) for source in sources)
@@ -68,4 +68,17 @@ class Dependents:
         allowed = None if rule.entity is None else [rule.entity] if isinstance(rule.entity, str) else rule.entity
         if allowed is not None and node.entity not in allowed:
             return []
+        if rule.by is not None:
+            return [one for source in sources for one in self._back_by_value(rule, keys, source, node, lookup)]
         return lookup.children(sources, ".".join((*keys, str(rule.id))), node.id)
+
+    @staticmethod
+    def _back_by_value(rule: LinkRule, keys: tuple[str, ...], source: str, node: Envelope, lookup: Lookup) -> Iterable[Envelope]:
+        if keys:  # values inside objects are not looked for: all of them may be meant
+            return lookup.iterate(source)
+        values = (node.id if field == OWN_ID else node.data.get(field) for field in _names(rule.by))
+        return [one for value in values if value is not None for one in lookup.find(source, str(rule.id), str(value))]
+
+
+def _names(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value

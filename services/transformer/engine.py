@@ -10,6 +10,7 @@ from services.common.phases import TARGET_PHASES
 from services.transformer.context import Context, LeaveOut, Lineage, RecordProblem
 from services.transformer.held import FREE, HELD, UNKNOWN
 from services.transformer.notes import facts, heading, pack
+from services.transformer.placeholders import Placeholders
 from services.transformer.rules import skip_reason
 from services.transformer.target import NOTE_BYTES_MAX, NOTE_PARENTS
 from services.transformer.transforms import ValueProblem
@@ -51,6 +52,7 @@ class Engine:
     def __init__(self, plan: MappingPlan) -> None:
         self._plan = plan
         self._account = plan.manifest.external_id_prefix if plan.manifest else ""
+        self._placeholders = Placeholders(plan)
 
     def map_record(
         self, envelope: Envelope, lookup: Lookup, phase: records_pb2.Phase.ValueType, *, is_traced: bool = False, held: bytearray | None = None
@@ -65,6 +67,9 @@ class Engine:
             return mapped
         wanted = [target for target in plan.targets if target.phase == phase]
         memo: Memo = {}
+        placing = [target for target in plan.targets if phase in target.placeholder_phases]
+        if placing:
+            self._placeholders.map_needed(placing, phase, Context(envelope=envelope, lookup=lookup, memo=memo), mapped.records)
         is_held = (
             self._is_held_known(plan, Context(envelope=envelope, lookup=lookup, memo=memo), held)
             if phase != plan.phases[0] or any(target.position for target in wanted)
@@ -107,12 +112,15 @@ class Engine:
         if target.for_each is None:
             self._map_element(target, context, mapped)
             return
-        found = target.for_each(context)
-        for element in found if isinstance(found, list) else [found]:
-            if element is not None:
-                trace: list[Lineage] | None = None if context.trace is None else []
-                at_element = Context(envelope=context.envelope, lookup=context.lookup, element=element, trace=trace, memo=context.memo)
-                self._map_element(target, at_element, mapped)
+        try:
+            elements = target.elements(context)
+        except ValueProblem as problem:
+            mapped.issues.append(_listless(target, context.envelope, problem))
+            return
+        for element in elements:
+            trace: list[Lineage] | None = None if context.trace is None else []
+            at_element = Context(envelope=context.envelope, lookup=context.lookup, element=element, trace=trace, memo=context.memo)
+            self._map_element(target, at_element, mapped)
 
     def _map_element(self, target: TargetPlan, context: Context, mapped: Mapped) -> None:
         envelope = context.envelope
@@ -127,6 +135,9 @@ class Engine:
                     mapped.issues.append(_issue(_STATES[stop.state], envelope, key, stop.reason, stop.message(context) or ""))
                     return
             payload = self._payload(target, context, key)
+            for flag in target.flags:
+                if flag.test(context):
+                    context.remark(flag.reason, flag.message(context) or "")
         except RecordProblem as problem:
             kind = ledger_service_pb2.ISSUE_KIND_REJECTED if problem.is_final else ledger_service_pb2.ISSUE_KIND_WAITING
             mapped.issues.append(_issue(kind, envelope, key, problem.reason, problem.message))
@@ -233,13 +244,22 @@ def _makes_anything(plan: EntityPlan, context: Context) -> bool:
     for target in plan.targets:
         try:
             if target.for_each is not None:
-                if target.for_each(context):
+                if target.elements(context):
                     return True
             elif target.when is None or target.when(context):
                 return True
         except ValueProblem:
             return True
     return False
+
+
+def _listless(target: TargetPlan, envelope: Envelope, problem: ValueProblem) -> ledger_service_pb2.RecordIssue:
+    """Say that the list a target is made for cannot be made."""
+    if target.for_each_rejects:
+        key = f"{target.target}:{envelope.entity}/{envelope.id}"
+        return _issue(ledger_service_pb2.ISSUE_KIND_REJECTED, envelope, key, problem.reason, problem.message)
+    message = f"{target.target}: {problem.message}; none was made"
+    return _issue(ledger_service_pb2.ISSUE_KIND_FLAGGED, envelope, "", problem.reason, message)
 
 
 def _issue(kind: ledger_service_pb2.IssueKind.ValueType, envelope: Envelope, key: str, reason: str, message: str) -> ledger_service_pb2.RecordIssue:

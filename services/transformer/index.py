@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from services.transformer.values import ValueIndex
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from transload.v1 import records_pb2
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS page (sequence INTEGER PRIMARY KEY, page_id TEXT NOT NULL, entity TEXT NOT NULL);
@@ -66,6 +68,7 @@ _CACHE_LINKS = 4096
 _CACHE_LINKED = 64
 """Longest list of children a view remembers."""
 _LINK_FIELD = re.compile(r"(?:[-_]id|Id)$")
+_LINK_LIST = re.compile(r"(?:[-_]ids|Ids)$")
 _CHILD_ID = "id"
 
 
@@ -119,6 +122,9 @@ class Lookup(Protocol):
     def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
         """Answer the records of one or several entities whose `field_name` holds `parent_id`, by entity and id (as a number where it is one)."""
 
+    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
+        """Answer the records of an entity that hold a value in any field, in a list also; capitals and blanks around do not count."""
+
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the newest versions of all records of `entity` in the order they were read."""
 
@@ -140,8 +146,8 @@ class PageStore(Protocol):
 def link_values(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Find the references a raw record holds, as (field, id).
 
-    A field whose name ends in `-id`, `_id` or `Id` is one. So is a list of ids or of objects with an `id` (field = the list's name), and a
-    reference field inside the objects of a list (field = `{list}.{field}`).
+    A field whose name ends in `-id`, `_id` or `Id` is one. So is a list of numbers, of objects with an `id`, or of texts under a name that ends in
+    `-ids`, `_ids` or `Ids` (field = the list's name), and a reference field inside the objects of a list (field = `{list}.{field}`).
     """
     seen: set[tuple[str, str]] = set()
     for name, value in data.items():
@@ -157,6 +163,9 @@ def link_values(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _list_links(name: str, element: object) -> Iterator[tuple[str, str]]:
     if isinstance(element, int) and not isinstance(element, bool):
         yield name, str(element)
+    elif isinstance(element, str):
+        if element and _LINK_LIST.search(name):
+            yield name, element
     elif isinstance(element, dict):
         for inner, value in element.items():
             if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
@@ -179,11 +188,13 @@ class SnapshotView:
         self._cache: OrderedDict[tuple[str, str], tuple[Envelope | None, int]] = OrderedDict()
         self._cache_bytes = 0
         self._links: OrderedDict[tuple[tuple[str, ...], str, str], Sequence[tuple[str, str, int]]] = OrderedDict()
+        self._values = ValueIndex()
 
     def close(self) -> None:
         """Give the file handle back."""
         with self._lock:
             self._connection.close()
+        self._values.close()
 
     def __del__(self) -> None:
         # A view that was forgotten while somebody still read it is closed by its last reader.
@@ -265,6 +276,13 @@ class SnapshotView:
             if len(self._links) > _CACHE_LINKS:
                 self._links.popitem(last=False)
         return rows
+
+    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
+        """Answer the records of an entity that hold a value in any field, in a list also; capitals and blanks around do not count.
+
+        The first time an entity is asked for a field costs reading the entity once; what is remembered of it lies on disk, not in memory.
+        """
+        return [found for source_id in self._values.find(self, entity, field_name, value) if (found := self.get(entity, source_id)) is not None]
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the newest versions of all records of `entity` in the order they were read; reads a few hundred rows at a time."""

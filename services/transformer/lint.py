@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from services.common.errors import MappingError
 from services.transformer.context import Context, RecordProblem
 from services.transformer.delta import entity_problem, field_problem
+from services.transformer.lint_growth import check_growth
 from services.transformer.lint_sections import section_problems
 from services.transformer.paths import is_empty
-from services.transformer.plan import MappingPlan, field_rules
+from services.transformer.plan import MappingPlan, field_rules, opened
 from services.transformer.rules import property_values, skip_reason
 from services.transformer.target import (
     CUSTOM_FIELD_ENTITIES,
@@ -56,6 +57,7 @@ def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, 
     _check_schema(mapping, findings)
     _check_targets(mapping, findings)
     _check_delta(mapping, findings)
+    check_growth(mapping, findings.add)
     for path, message in dict.fromkeys(section_problems(mapping)):
         findings.add(_ERROR, path, message)
     _check_remarks(mapping, findings)
@@ -172,7 +174,7 @@ def _check_target(mapping: Mapping, target: Target, path: str, findings: _Findin
 
 def _primary_count(rule: FieldRule) -> int:
     """Count the transforms of a rule that ask for a primary entry; one list may have one."""
-    steps = [step for one in _opened(rule) for step in one.transforms if isinstance(step, dict)]
+    steps = [step for one in opened(rule) for step in one.transforms if isinstance(step, dict)]
     return sum(1 for step in steps for options in step.values() if options.get("primary") is True)
 
 
@@ -334,14 +336,8 @@ def _mapped_rules(mapping: Mapping, entity: str) -> Iterator[tuple[str, FieldRul
     for target in mapping.entities[entity].targets:
         if target.for_each is None:
             for name, rule, _ in field_rules(mapping, target):
-                for one in _opened(rule):
+                for one in opened(rule):
                     yield name, one
-
-
-def _opened(rule: FieldRule) -> Iterator[FieldRule]:
-    yield rule
-    for inner in [*(rule.cases or []), *(rule.join or []), *(rule.together or [])]:
-        yield from _opened(inner)
 
 
 def _value_reader(plan: MappingPlan, entity: str, rule: FieldRule) -> Any:

@@ -80,10 +80,10 @@ class LoadEstimate:
 
     def _count(self, target: TargetPlan, envelope: Envelope) -> tuple[int, int]:
         """Answer how many mapped records come of a target, and how many of those are stopped by a value or a missing record."""
-        elements: list[Any] = [None]
-        if target.for_each is not None:
-            found = target.for_each(Context(envelope=envelope, lookup=self._lookup))
-            elements = [element for element in (found if isinstance(found, list) else [found]) if element is not None]
+        try:
+            elements = target.elements(Context(envelope=envelope, lookup=self._lookup))
+        except ValueProblem:
+            return 0, 1
         made = stopped = 0
         for element in elements:
             context = Context(envelope=envelope, lookup=self._lookup, element=element)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
 
 FALLBACK_USER_KEY: Final = "user:schema/fallback"
+PLACEHOLDER_ENTITY: Final = "placeholder"
+"""Stands in keys where other records have their source entity."""
 
 
 def custom_field_key(target_entity: str, field_id: str) -> str:
@@ -40,6 +42,11 @@ def stage_key(pipeline_id: str, stage_id: str) -> str:
 def activity_type_key(type_id: str) -> str:
     """Key of an activity type's schema record."""
     return f"activity_type:schema/{type_id}"
+
+
+def placeholder_key(target_entity: str, name: str) -> str:
+    """Key of a mapped record without a source record."""
+    return f"{target_entity}:{PLACEHOLDER_ENTITY}/{name}"
 
 
 def listed_user_key(source_entity: str, source_id: str) -> str:

@@ -43,7 +43,11 @@ class Condition(_Model):
     field: str | None = None
     """Target field of the same record, filled by a rule that stands before."""
     policy: str | None = None
-    is_: Annotated[Literal["present", "empty", "true", "false", "moved"] | None, BeforeValidator(_as_word)] = Field(None, alias="is")
+    """One of the policies, or of the mapping's own choices."""
+    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "missing", "loop"] | None, BeforeValidator(_as_word)] = Field(
+        None, alias="is"
+    )
+    """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle."""
     equals: Scalar = None
     one_of: list[Scalar] | None = None
     greater_than: float | None = None
@@ -65,6 +69,8 @@ class RefRule(_Model):
     """Target entity of the record referred to."""
     of: str = "self"
     """Link that leads to the source record; `self` is the record being mapped."""
+    placeholder: str | None = None
+    """Instead of `of`: one of the records without a source record, under `placeholders`."""
     part: str = ""
     on_missing: Literal["review", "drop", "leave_out"] = "review"
     """What to do without it: wait for a person, go without the reference, or leave this record out with a remark."""
@@ -110,6 +116,8 @@ class FieldRule(_Model):
     """Several rules of which the first whose `when` holds and that gives a value counts."""
     together: list[RuleRef] | None = None
     """Several lists as one: phones and mobiles."""
+    object_: dict[str, RuleRef] | None = Field(None, alias="object")
+    """Several values under names, for transforms that need more than one; empty ones are left out."""
     html: list[Block] | None = None
     ref: RefRule | None = None
     owner: str | None = None
@@ -138,7 +146,8 @@ class Stop(_Model):
     """A condition under which no mapped record is made, and what becomes of the source record."""
 
     when: ConditionRef
-    state: Literal["waiting", "rejected", "skipped"] = "waiting"
+    state: Literal["waiting", "rejected", "skipped", "flagged"] = "waiting"
+    """`flagged`: it is made all the same, and named in the review queue."""
     reason: str
     """`ErrorReason` name without prefix."""
     message: str
@@ -152,8 +161,8 @@ class Target(_Model):
     part: str = ""
     """Tells several records of one kind apart; paths in braces are filled in."""
     when: ConditionRef | None = None
-    for_each: str | None = None
-    """Path of a list: one mapped record for each of its elements."""
+    for_each: str | FieldRule | None = None
+    """Path of a list, or a rule that makes one: one mapped record for each of its elements."""
     as_: str = Field("item", alias="as")
     """Name of the element in paths."""
     stops: list[Stop] = []
@@ -169,6 +178,24 @@ class Fragment(_Model):
 
     fields: dict[str, RuleRef] = {}
     custom: dict[str, RuleRef] = {}
+
+
+class Placeholder(_Model):
+    """A mapped record without a source record, for what has nothing to hang on. Made once, when something refers to it."""
+
+    target: str
+    fields: dict[str, Scalar | list[Scalar]] = {}
+    custom: dict[str, Scalar] = {}
+    """Custom fields by their id under `schema.fields`."""
+
+
+class Choice(_Model):
+    """A decision of this mapping, by name, which conditions read like a policy."""
+
+    value: str
+    allowed: list[str]
+    says: str = ""
+    """What is decided, in words."""
 
 
 class Property(_Model):
@@ -211,8 +238,8 @@ class LinkRule(_Model):
     """Kinds of record it leads to."""
     many: str | list[str] | None = None
     """Kinds of record that point back here."""
-    by: str | None = None
-    """Field in which they do."""
+    by: str | list[str] | None = None
+    """Field in which they do. With `id`: the other record's field that holds the value instead of its id; several are tried, `@id` is its id."""
     chain: Literal["up", "down"] | None = None
     """All ancestors, nearest first, or all descendants, over any number of steps."""
     only: list[str] | None = None
@@ -222,6 +249,8 @@ class LinkRule(_Model):
     order_by: str | None = None
     pick: Literal["first", "last"] | None = None
     """Only the first or last record, in the order of `order_by` (default: of ids)."""
+    level: int | None = Field(None, ge=1)
+    """Of a chain up, only the ancestor at this level; 1 is the root."""
 
 
 class CustomField(_Model):
@@ -274,6 +303,13 @@ class Policies(_Model):
     time_zone: str = "UTC"
     phone_format: Literal["as_written", "e164"] = "as_written"
     phone_region: str | None = None
+    recurrence_from: str | None = None
+    """First day of the window in which what comes again is made; the audit proposes its own day."""
+    recurrence_window_months: int = Field(12, ge=0, le=240)
+    recurrence_past_months: int = Field(12, ge=0, le=240)
+    """How far before the window past occurrences are kept."""
+    recurrence_cap: int = Field(50, ge=1, le=1_000)
+    """Occurrences of one record at most."""
 
 
 ConflictWord: TypeAlias = Literal["ask", "source", "target"]
@@ -379,6 +415,7 @@ class Mapping(_Model):
     source: str
     title: str = ""
     policies: Policies = Policies()
+    choices: dict[str, Choice] = {}
     delta: Delta = Delta()
     collections: dict[str, str] = {}
     """Names in the source's addresses to entities."""
@@ -386,6 +423,7 @@ class Mapping(_Model):
     conditions: dict[str, Condition] = {}
     value_maps: dict[str, dict[str, Scalar | dict[str, Scalar]]] = {}
     schema_: Schema = Field(Schema(), alias="schema")
+    placeholders: dict[str, Placeholder] = {}
     fragments: dict[str, Fragment] = {}
     owners: Owners = Owners()
     propose: Proposals = Proposals()
@@ -393,6 +431,14 @@ class Mapping(_Model):
     exports: sections.Exports = sections.Exports()
     call_plan: sections.CallPlan | None = None
     entities: dict[str, EntityMapping]
+
+    def decided(self, name: str) -> Any:
+        """Answer what a policy or a choice says. Raises KeyError where there is neither."""
+        if name in self.choices:
+            return self.choices[name].value
+        if name not in Policies.model_fields:
+            raise KeyError(name)
+        return getattr(self.policies, name)
 
     @property
     def digest(self) -> str:

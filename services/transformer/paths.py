@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 Getter: TypeAlias = "Callable[[Context], Any]"
 
-_CHAIN_STEPS_MAX: Final = 32
+_CHAIN_STEPS_MAX: Final = 64
 SOURCE_KEY: Final = "@key"
 """At the end of a path to a record: the record's `{entity}/{id}`."""
+OWN_ID: Final = "@id"
+"""Among the fields a link goes by: the other record's id."""
 EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
 
 
@@ -58,14 +60,38 @@ class Links:
     def is_many(self, name: str) -> bool:
         """Say whether a link leads to a list."""
         rule = self.rules[name]
-        return (rule.many is not None or rule.chain is not None) and rule.pick is None
+        return (rule.many is not None or rule.chain is not None) and rule.pick is None and rule.level is None
 
-    def locate(self, name: str, data: Mapping[str, Any]) -> Place | None:
-        """Answer where a link by id leads, whether or not the record is there. None when it is empty or leads to another kind of record."""
+    def locate(self, name: str, data: Mapping[str, Any], lookup: Lookup | None = None) -> Place | None:
+        """Answer where a link by id leads, whether or not the record is there. None when it is empty or leads to another kind of record.
+
+        Of a list of ids the link's `pick` says which one counts; without it none does. Links that go by a value need `lookup`.
+        """
         rule = self.rules[name]
         if rule.id is None:
             return None
-        return self._locate(rule, data)
+        if isinstance(ids := data.get(rule.id), list):
+            if rule.pick is None or not ids:
+                return None
+            data = {**data, rule.id: ids[0] if rule.pick == "first" else ids[-1]}
+        place = self._locate(rule, data)
+        if place is None or rule.by is None or lookup is None:
+            return place
+        # A value nobody has is named as it is, unless that is the id of some other record.
+        return self._by_value(rule, place, lookup) or (place if lookup.get(*place) is None else None)
+
+    @staticmethod
+    def _by_value(rule: LinkRule, place: Place, lookup: Lookup) -> Place | None:
+        """Answer the one record whose field holds the value that `place` has instead of an id; None when none or several do."""
+        for field in _names(rule.by):
+            found = [place] if field == OWN_ID else [Place(one.entity, one.id) for one in lookup.find(place.entity, field, place.source_id)]
+            if len(found) == 1 and lookup.get(*found[0]) is not None:
+                return found[0]
+        return None
+
+    def _at(self, rule: LinkRule, place: Place, lookup: Lookup) -> Envelope | None:
+        found = place if rule.by is None else self._by_value(rule, place, lookup)
+        return None if found is None else lookup.get(found.entity, found.source_id)
 
     def places(self, name: str, data: Mapping[str, Any]) -> list[Place]:
         """Answer where a link by id leads; a field that holds a list of ids leads to each of them."""
@@ -118,17 +144,16 @@ class Links:
         if isinstance(ids := data.get(rule.id), list):
             return _picked(rule, self._each(rule, ids, lookup))
         place = self._locate(rule, data)
-        return None if place is None else lookup.get(place.entity, place.source_id)
+        return None if place is None else self._at(rule, place, lookup)
 
-    @staticmethod
-    def _each(rule: LinkRule, ids: list[Any], lookup: Lookup) -> list[Envelope]:
+    def _each(self, rule: LinkRule, ids: list[Any], lookup: Lookup) -> list[Envelope]:
         """Answer the records of a list of ids, or of objects with an id."""
         source_ids = (element.get("id") if isinstance(element, dict) else element for element in ids)
         places = (Place(entity, str(source_id)) for source_id in source_ids if source_id is not None for entity in _names(rule.entity))
-        return [found for place in places if (found := lookup.get(place.entity, place.source_id)) is not None]
+        return [found for place in places if (found := self._at(rule, place, lookup)) is not None]
 
     def _back(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> list[Envelope]:
-        children = lookup.children(_names(rule.many), str(rule.by), node.id)
+        children = lookup.children(_names(rule.many), _names(rule.by)[0], node.id)
         return [child for child in children if not child.is_deleted and self._points_to(rule, child, node)]
 
     def _points_to(self, rule: LinkRule, child: Envelope, node: Envelope) -> bool:
@@ -137,13 +162,39 @@ class Links:
         return found is None or self._collections.get(found[0]) == node.entity
 
     def _chain(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> list[Envelope]:
-        step = self._up if rule.chain == "up" else self._down
+        chain = self.ancestors(rule, node, lookup)[0] if rule.chain == "up" else self._descendants(rule, node, lookup)
+        if rule.level is not None:
+            # The chain begins at the nearest, levels are counted from the root.
+            return chain[-rule.level :][:1] if len(chain) >= rule.level else []
+        return [one for one in chain if rule.only is None or one.entity in rule.only]
+
+    def ancestors(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> tuple[list[Envelope], bool]:
+        """Answer the ancestors, nearest first, and whether they go round in a circle.
+
+        The records of a circle count as roots, so that everything below them has the same ancestors from wherever it is looked at.
+        """
+        path = [node]
+        places = {(node.entity, node.id): 0}
+        while (parent := self._up(rule, path[-1], lookup)) is not None:
+            first = places.get((parent.entity, parent.id))
+            if first is not None:
+                return path[1 : first + 1], True
+            places[parent.entity, parent.id] = len(path)
+            path.append(parent)
+        return path[1:], False
+
+    def _up(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> Envelope | None:
+        place = self._locate(rule, node.data)
+        parent = self._at(rule, place, lookup) if place else None
+        return parent if parent is not None and not parent.is_deleted else None
+
+    def _descendants(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> list[Envelope]:
         seen = {(node.entity, node.id)}
         level, chain = [node], []
         for _ in range(_CHAIN_STEPS_MAX):
             following = []
             for one in level:
-                for other in step(rule, one, lookup):
+                for other in self._down(rule, one, lookup):
                     if (other.entity, other.id) not in seen:
                         seen.add((other.entity, other.id))
                         following.append(other)
@@ -151,12 +202,7 @@ class Links:
                 break
             chain.extend(following)
             level = following
-        return [one for one in chain if rule.only is None or one.entity in rule.only]
-
-    def _up(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> Iterable[Envelope]:
-        place = self._locate(rule, node.data)
-        parent = lookup.get(place.entity, place.source_id) if place else None
-        return [parent] if parent is not None and not parent.is_deleted else []
+        return chain
 
     def _down(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> Iterable[Envelope]:
         children = lookup.children(_names(rule.entity), str(rule.id), node.id)
@@ -173,6 +219,8 @@ def _picked(rule: LinkRule, found: list[Envelope]) -> Any:
     if rule.order_by is not None:
         order_by = rule.order_by
         found = sorted(found, key=lambda one: str(one.data.get(order_by) or ""))
+    if rule.level is not None:
+        return found[0] if found else None
     if rule.pick is None:
         return found
     return (found[0] if rule.pick == "first" else found[-1]) if found else None

@@ -9,7 +9,9 @@ from services.common.errors import MappingError
 from services.common.phases import PHASES, TARGET_PHASES
 from services.transformer.context import RecordProblem
 from services.transformer.fitting import Fit, Fitter, record_problem
+from services.transformer.mapping import FieldRule
 from services.transformer.paths import Links, compile_keys, is_empty
+from services.transformer.placeholders import check_placeholders
 from services.transformer.rules import CompiledRule, RuleCompiler, Test, Used, Value
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, NOTE_PARENTS, TARGET_FIELDS, Kind, TargetField
 from services.transformer.transforms import ValueProblem, text
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from services.transformer.context import Context
     from services.transformer.manifest import Manifest
-    from services.transformer.mapping import FieldRule, Mapping, Target
+    from services.transformer.mapping import Mapping, Target
     from services.transformer.paths import Getter
     from transload.v1.records_pb2 import Phase
 
@@ -36,6 +38,7 @@ class FieldPlan:
         can_stop: whether the field can hold the whole record back.
         length: most characters of a text field, 0 without a limit.
         waits: whether a value no map or option knows holds the record; else it is flagged, and the record goes on without it.
+        places: whether it may refer to a placeholder.
     """
 
     name: str
@@ -48,6 +51,7 @@ class FieldPlan:
     can_stop: bool
     length: int
     waits: bool = True
+    places: bool = False
 
     def read(self, context: Context) -> Any:
         """Answer the field's value, None for none.
@@ -98,6 +102,8 @@ class TargetPlan:
 
     Attributes:
         position: place in the entity's list of targets; the first is the main one, on which the others depend.
+        flags: what is worth a look but stops nothing.
+        placeholder_phases: phases of the placeholders its fields may refer to.
         external_id_hash: custom field that takes the record's external id, None where there is none.
     """
 
@@ -106,10 +112,24 @@ class TargetPlan:
     phase: Phase.ValueType
     part: Value | None
     when: Test | None
-    for_each: Getter | None
+    for_each: Value | None
+    for_each_rejects: bool
     stops: tuple[StopPlan, ...]
+    flags: tuple[StopPlan, ...]
     fields: tuple[FieldPlan, ...]
     external_id_hash: str | None
+    placeholder_phases: frozenset[Phase.ValueType] = frozenset()
+
+    def elements(self, context: Context) -> list[Any]:
+        """Answer what the target is made for: the elements of its list, or one None where it has none.
+
+        Raises:
+            ValueProblem: the list cannot be made of what the record says.
+        """
+        if self.for_each is None:
+            return [None]
+        found = self.for_each(context)
+        return [element for element in (found if isinstance(found, list) else [found]) if element is not None]
 
     @property
     def keeps_long_texts(self) -> bool:
@@ -138,6 +158,7 @@ class MappingPlan:
         self.mapping = mapping
         self.manifest = manifest
         self.links = Links(mapping.links, mapping.collections)
+        check_placeholders(mapping)
         self.entities = {entity: self._entity(entity) for entity, rule in mapping.entities.items() if rule.use == "move"}
 
     def compiler(self, entity: str) -> RuleCompiler:
@@ -153,7 +174,7 @@ class MappingPlan:
             if target.target not in TARGET_FIELDS:
                 raise MappingError(f"{place}: Pipedrive has no target `{target.target}`; known: {', '.join(TARGET_FIELDS)}")
             targets.append(self._target(entity, position, target, used, place))
-        phases = {target.phase for target in targets}
+        phases = {target.phase for target in targets}.union(*(target.placeholder_phases for target in targets))
         if any(target.keeps_long_texts for target in targets):
             phases.add(TARGET_PHASES["note"])
         return EntityPlan(entity, tuple(targets), tuple(phase for phase in PHASES if phase in phases), used)
@@ -161,7 +182,8 @@ class MappingPlan:
     def _target(self, entity: str, position: int, target: Target, used: Used, place: str) -> TargetPlan:
         alias = target.as_ if target.for_each else ""
         outer = RuleCompiler(self.mapping, self.links, entity, used=used)
-        compiler = RuleCompiler(self.mapping, self.links, entity, used=used, alias=alias, list_path=target.for_each or "")
+        list_path = target.for_each if isinstance(target.for_each, str) else ""
+        compiler = RuleCompiler(self.mapping, self.links, entity, used=used, alias=alias, list_path=list_path)
         fields = []
         for name, rule, is_custom in field_rules(self.mapping, target):
             where = f"{place}.{'custom' if is_custom else 'fields'}.{name}"
@@ -172,18 +194,22 @@ class MappingPlan:
         if position == 0:
             fields.extend(self._properties(entity, target.target))
         try:
+            stops = [
+                StopPlan(compiler.test(stop.when) or (lambda _context: True), stop.state, stop.reason, compiler.template(stop.message))
+                for stop in target.stops
+            ]
             return TargetPlan(
                 position=position,
                 target=target.target,
                 phase=TARGET_PHASES[target.target],
                 part=compiler.template(target.part) if target.part else None,
                 when=compiler.test(target.when),
-                for_each=outer.getter(target.for_each) if target.for_each else None,
-                stops=tuple(
-                    StopPlan(compiler.test(stop.when) or (lambda _context: True), stop.state, stop.reason, compiler.template(stop.message))
-                    for stop in target.stops
-                ),
+                for_each=_list_maker(outer, target.for_each),
+                for_each_rejects=isinstance(target.for_each, FieldRule) and target.for_each.on_invalid == "reject",
+                stops=tuple(stop for stop in stops if stop.state != "flagged"),
+                flags=tuple(stop for stop in stops if stop.state == "flagged"),
                 fields=tuple(fields),
+                placeholder_phases=frozenset(TARGET_PHASES[self.mapping.placeholders[name].target] for name in compiler.placeholders),
                 external_id_hash=self.manifest.field_hash(target.target, EXTERNAL_ID_FIELD) if self.manifest else None,
             )
         except MappingError as error:
@@ -195,17 +221,20 @@ class MappingPlan:
         cost = compiler.getter(rule.cost) if rule.cost else None
         fit, code = self._fit(target_entity, name, label, spec, is_custom=is_custom, currency=currency, cost=cost)
         required = rule.required or spec.required
+        known = len(compiler.placeholders)
+        compiled = compiler.rule(rule)
         return FieldPlan(
             name=code,
             label=label,
             is_custom=is_custom,
-            rule=compiler.rule(rule),
+            rule=compiled,
             fit=fit,
             required=required,
             rejects=required or rule.on_invalid == "reject",
             can_stop=required or spec.kind in _STOPPING_KINDS or _can_stop(rule),
             length=spec.length if spec.kind is Kind.TEXT else 0,
             waits=rule.on_unmapped == "wait",
+            places=len(compiler.placeholders) > known,
         )
 
     def _spec(self, target_entity: str, name: str, *, is_custom: bool) -> tuple[TargetField, str]:
@@ -261,6 +290,19 @@ class MappingPlan:
                 length=spec.length if spec.kind is Kind.TEXT else 0,
                 waits=False,
             )
+
+
+def _list_maker(compiler: RuleCompiler, for_each: str | FieldRule | None) -> Value | None:
+    if not for_each:
+        return None
+    return compiler.getter(for_each) if isinstance(for_each, str) else compiler.rule(for_each).value
+
+
+def opened(rule: FieldRule) -> Iterator[FieldRule]:
+    """Go through a rule and all rules inside it."""
+    yield rule
+    for inner in [*(rule.cases or []), *(rule.join or []), *(rule.together or []), *(rule.object_ or {}).values()]:
+        yield from opened(inner)
 
 
 def field_rules(mapping: Mapping, target: Target) -> Iterator[tuple[str, FieldRule, bool]]:

@@ -47,6 +47,9 @@ class Snapshot(Protocol):
     def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
         """Answer the records that point to another."""
 
+    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
+        """Answer the records of an entity that hold a value in a field."""
+
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the records of an entity."""
 

@@ -8,6 +8,7 @@ import yaml
 
 from services.transformer.context import Context
 from services.transformer.guessing import Observed, guess_status, guess_type, slug
+from services.transformer.lint_growth import WINDOW_POLICY, asks_for_window
 from services.transformer.mapping import load_mapping, read_document
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan
@@ -17,6 +18,7 @@ from services.transformer.target import CUSTOM_FIELD_ENTITIES, NAME_CHARACTERS_M
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Mapping as MappingType
+    from datetime import date
 
     from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping import Mapping, StateProposal
@@ -35,8 +37,8 @@ _NO_STATE: Final = "none"
 _NO_STATE_NAME: Final = "No state"
 
 
-def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrides_text: str) -> str:
-    """Answer the whole mapping as YAML.
+def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrides_text: str, *, today: date | None = None) -> str:
+    """Answer the whole mapping as YAML. `today` becomes the first day of the window of recurrences, where a rule asks for one.
 
     Raises:
         MappingError: the connector's file or the overrides cannot be read.
@@ -45,6 +47,8 @@ def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrid
     start = base_text.rstrip() + "\n"
     mapping = load_mapping(start + _dump({"overrides": overrides}))
     account = _account(mapping, view, target)
+    if today is not None and not mapping.policies.recurrence_from and asks_for_window(mapping):
+        account = {"policies": {WINDOW_POLICY: today.isoformat()}, **account}
     text = start + _HEADER + _dump({"account": account})
     if overrides:
         text += _OVERRIDES_HEADER + _dump({"overrides": overrides})
@@ -151,7 +155,7 @@ def _absent_owners(mapping: Mapping, view: Lookup, plan: MappingPlan) -> dict[st
             if skip_reason(mapping, one) is not None:
                 continue
             for link in links:
-                place = plan.links.locate(link, one.data)
+                place = plan.links.locate(link, one.data, view)
                 if place is not None and place.entity == mapping.owners.entity and view.get(place.entity, place.source_id) is None:
                     absent[place.source_id] = absent.get(place.source_id, 0) + 1
     return absent

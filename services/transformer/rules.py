@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
 from services.transformer.blocks import compile_blocks
+from services.transformer.catalogue import bind
 from services.transformer.conditions import value_test
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.index import Envelope
-from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key
+from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
 from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem, bind, shown, text
+from services.transformer.transforms import ValueProblem, shown, text
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Mapping as MappingType
     from collections.abc import Set as AbstractSet
     from typing import TypeAlias
 
@@ -34,6 +36,7 @@ _POLICIES: Final = {
 }
 _ANY_VALUE: Final = "*"
 _SELF: Final = "self"
+_POLICY: Final = "policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class RuleCompiler:
         self._used = used
         self._alias = alias
         self._list_keys = tuple(list_path.split(".")) if list_path else ()
+        self.placeholders: list[str] = []
         self._mapped = {
             (entity, target.target, target.part) for entity, rule in mapping.entities.items() if rule.use == "move" for target in rule.targets
         }
@@ -148,8 +152,7 @@ class RuleCompiler:
             (inner,) = self._tests([condition.not_])
             return lambda context: not inner(context)
         if condition.policy is not None:
-            policy = getattr(self.mapping.policies, condition.policy, None)
-            holds = bool(value_test(condition)(policy))
+            holds = bool(value_test(condition)(self._decided(condition.policy)))
             return lambda _context: holds
         if condition.field is not None:
             name, holds_for = condition.field, value_test(condition)
@@ -158,6 +161,10 @@ class RuleCompiler:
             raise MappingError("a condition needs one of: of, field, policy, all, any, not")
         if condition.is_ == "moved":
             return self._is_moved(condition.of)
+        if condition.is_ == "missing":
+            return self._is_missing(condition.of)
+        if condition.is_ == "loop":
+            return self._is_loop(condition.of)
         getter, test = self.getter(condition.of), value_test(condition)
         return lambda context: test(getter(context))
 
@@ -172,6 +179,30 @@ class RuleCompiler:
             return place is not None and self._snapshot_moves(place, context)
 
         return test
+
+    def _is_missing(self, path: str) -> Test:
+        """Test whether a link names a record that the snapshot does not have, or that was deleted."""
+        locate = self._locator(path)
+
+        def test(context: Context) -> bool:
+            place = locate(context)
+            found = None if place is None else context.lookup.get(place.entity, place.source_id)
+            return place is not None and (found is None or found.is_deleted)
+
+        return test
+
+    def _is_loop(self, link: str) -> Test:
+        rule = self.links.rules.get(link)
+        if rule is None or rule.chain != "up":
+            raise MappingError(f"`{link}` is no chain of ancestors, so it cannot go round in a circle")
+        return lambda context: self.links.ancestors(rule, context.envelope, context.lookup)[1]
+
+    def _decided(self, name: str) -> Any:
+        try:
+            return self.mapping.decided(name)
+        except KeyError as error:
+            known = sorted([*type(self.mapping.policies).model_fields, *self.mapping.choices])
+            raise MappingError(f"there is no policy or choice `{name}`; known: {', '.join(known)}") from error
 
     def _snapshot_moves(self, place: Place, context: Context) -> bool:
         """Say whether the snapshot holds a record that the mapping moves."""
@@ -201,6 +232,8 @@ class RuleCompiler:
             found = read(context)
             if isinstance(found, Envelope):
                 found = found.data
+            elif isinstance(found, list) and found and isinstance(found[0], Envelope):
+                found = [one.data for one in found]
             for function in functions:
                 if found is None or found in EMPTY:
                     break
@@ -222,6 +255,8 @@ class RuleCompiler:
             return self._cases(rule.cases)
         if rule.together is not None:
             return self._together(rule.together)
+        if rule.object_ is not None:
+            return self._object(rule.object_)
         if rule.ref is not None:
             return self._reference(rule.ref)
         if rule.owner is not None:
@@ -278,11 +313,20 @@ class RuleCompiler:
 
         return gathered, tuple(source for one in compiled for source in one.sources), "together"
 
-    @staticmethod
-    def _transform(step: str | dict[str, dict[str, Any]]) -> tuple[str, Callable[..., Any]]:
+    def _object(self, rules: MappingType[str, FieldRule]) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        compiled = {name: self.rule(rule) for name, rule in rules.items()}
+
+        def gathered(context: Context) -> dict[str, Any]:
+            found = {name: one.value(context) for name, one in compiled.items()}
+            return {name: value for name, value in found.items() if not is_empty(value)}
+
+        return gathered, tuple(source for one in compiled.values() for source in one.sources), "together"
+
+    def _transform(self, step: str | dict[str, dict[str, Any]]) -> tuple[str, Callable[..., Any]]:
         if isinstance(step, dict) and len(step) != 1:
             raise MappingError("a transform with options is written as one name with its options below")
         name, options = (step, {}) if isinstance(step, str) else next(iter(step.items()))
+        options = {option: self._decided(given[_POLICY]) if _is_policy(given) else given for option, given in options.items()}
         try:
             return name, bind(name, options)
         except KeyError as error:
@@ -330,13 +374,15 @@ class RuleCompiler:
             if node is None or isinstance(node, list):
                 return None
             if self.links.rules[link].id is not None and self.links.rules[link].chain is None:
-                return self.links.locate(link, node.data if isinstance(node, Envelope) else node)
+                return self.links.locate(link, node.data if isinstance(node, Envelope) else node, context.lookup)
             found = follow(self.links, link, node, context)
             return Place(found.entity, found.id) if isinstance(found, Envelope) else None
 
         return locate
 
     def _reference(self, rule: RefRule) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        if rule.placeholder is not None:
+            return self._placeholder(rule, rule.placeholder)
         locate = self._locator(rule.of)
         part = self.template(rule.part) if rule.part else None
         policy = _POLICIES[rule.on_missing]
@@ -363,6 +409,20 @@ class RuleCompiler:
 
     def _is_mapped(self, entity: str, rule: RefRule) -> bool:
         return (entity, rule.to, rule.part) in self._mapped
+
+    def _placeholder(self, rule: RefRule, name: str) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
+        declared = self.mapping.placeholders.get(name)
+        if declared is None or declared.target != rule.to:
+            raise MappingError(f"there is no placeholder `{name}` of the target {rule.to} under `placeholders`")
+        self.placeholders.append(name)
+        key = placeholder_key(rule.to, name)
+
+        def refer(context: Context) -> dict[str, str]:
+            if key not in context.references:
+                context.references[key] = records_pb2.Reference(key=key, missing_policy=_POLICIES[rule.on_missing])
+            return {"$ref": key}
+
+        return refer, (), f"placeholder {name}"
 
     @staticmethod
     def _without(rule: RefRule, place: Place | None, where: str) -> None:
@@ -411,6 +471,10 @@ class RuleCompiler:
         """Answer a function that writes the properties a tenant added as (name, text)."""
         rule, used = self.mapping.entities[self.entity], self._used.keys
         return lambda context: list(property_texts(rule, used, context.envelope))
+
+
+def _is_policy(option: object) -> bool:
+    return isinstance(option, dict) and set(option) == {_POLICY}
 
 
 def _plain(read: Value, default: Any) -> Value:

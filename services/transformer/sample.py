@@ -153,10 +153,12 @@ def _contexts(target: TargetPlan, envelope: Envelope, index: Snapshot) -> Iterat
     if target.for_each is None:
         yield Context(envelope=envelope, lookup=index)
         return
-    found = target.for_each(Context(envelope=envelope, lookup=index))
-    for element in found if isinstance(found, list) else [found]:
-        if element is not None:
-            yield Context(envelope=envelope, lookup=index, element=element)
+    try:
+        elements = target.elements(Context(envelope=envelope, lookup=index))
+    except ValueProblem:
+        return
+    for element in elements:
+        yield Context(envelope=envelope, lookup=index, element=element)
 
 
 def _candidates(index: Snapshot, entities: list[str], features: Features) -> dict[str, set[Feature]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import orjson
 
 from services.common.canonical import canonical_json, digest
+from services.common.clock import SystemClock
 from services.common.errors import InvalidRequestError, MappingError
 from services.transformer import exports, load_plan, profile, sample
 from services.transformer.compile import compile_schema, dispositions
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from grpc import aio
 
+    from services.common.clock import Clock
     from services.transformer.index import SnapshotIndex, SnapshotView
     from services.transformer.plans import Plans
 
@@ -44,10 +46,11 @@ class Store(Protocol):
 class TransformerServicer(TransformerServiceServicer):
     """Answers questions about mappings and what they do with a migration's records."""
 
-    def __init__(self, *, index: SnapshotIndex, plans: Plans, store: Store) -> None:
+    def __init__(self, *, index: SnapshotIndex, plans: Plans, store: Store, clock: Clock | None = None) -> None:
         self._index = index
         self._plans = plans
         self._store = store
+        self._clock = clock or SystemClock()
 
     async def ProposeMapping(self, request: pb.ProposeMappingRequest, context: aio.ServicerContext[Any, Any]) -> pb.ProposeMappingResponse:  # noqa: N802
         """Build the mapping of a migration."""
@@ -55,7 +58,7 @@ class TransformerServicer(TransformerServiceServicer):
         view = await self._view(request.snapshot)
         base = connector_mapping_text(request.snapshot.connector)
         target = _target(request.target_json)
-        text = await asyncio.to_thread(propose, base, view, target, request.overrides_yaml)
+        text = await asyncio.to_thread(propose, base, view, target, request.overrides_yaml, today=self._clock.now().date())
         mapping = load_mapping(text)
         findings = await asyncio.to_thread(lint, mapping, view, target)
         return pb.ProposeMappingResponse(mapping_yaml=text, mapping_digest=mapping.digest, findings=findings)

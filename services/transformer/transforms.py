@@ -7,7 +7,6 @@ for "no value". It raises `ValueProblem` for a value it cannot read.
 from __future__ import annotations
 
 import html
-import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -461,19 +460,4 @@ TRANSFORMS: Final[Mapping[str, Transform]] = {
     "written_time": written_time,
     "yes_no": yes_no,
 }
-"""Every transform by the name a mapping uses."""
-
-
-def bind(name: str, options: Mapping[str, Any]) -> Transform:
-    """Answer a transform with its options filled in.
-
-    Raises:
-        KeyError: there is no such transform.
-        TypeError: it does not take these options; the message names them.
-    """
-    function = TRANSFORMS[name]
-    inspect.signature(function).bind("", **options)
-    if not options:
-        return function
-    fixed = dict(options)
-    return lambda value: function(value, **fixed)
+"""Transforms of single values by the name a mapping uses; `catalogue` has them all."""

@@ -14,10 +14,11 @@ from services.common.canonical import canonical_json, digest
 from services.common.phases import PHASES
 from services.transformer.compile import compile_schema
 from services.transformer.engine import Engine
-from services.transformer.index import envelope_of
+from services.transformer.index import envelope_of, link_values
 from services.transformer.manifest import read_manifest
 from services.transformer.mapping import load_mapping
 from services.transformer.plan import MappingPlan
+from services.transformer.values import ValueIndex
 from transload.v1 import ledger_service_pb2, records_pb2
 
 if TYPE_CHECKING:
@@ -123,8 +124,16 @@ class Snapshot:
 
     def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
         names = [entity] if isinstance(entity, str) else list(entity)
-        found = [one for name in names for one in self._records.get(name, {}).values() if str(one.data.get(field_name)) == parent_id]
+        found = [
+            one
+            for name in names
+            for one in self._records.get(name, {}).values()
+            if str(one.data.get(field_name)) == parent_id or (field_name, parent_id) in link_values(one.data)
+        ]
         return sorted(found, key=lambda one: (one.entity, int(one.id)))
+
+    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
+        return [self.one(entity, source_id) for source_id in ValueIndex().find(self, entity, field_name, value)]
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         yield from self._records.get(entity, {}).values()

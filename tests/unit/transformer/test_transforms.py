@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.transformer import transforms
-from services.transformer.transforms import TRANSFORMS, ValueProblem, bind
+from services.transformer.catalogue import CATALOGUE, bind
+from services.transformer.transforms import ValueProblem
 
 
 @pytest.mark.requirement("X-05")
@@ -134,6 +135,7 @@ def test_no_transform_fails_otherwise_than_by_saying_what_is_wrong(value: Any) -
         "add_days": {"days": 1},
         "date_in_zone": {"zone": "UTC"},
         "each": {"template": "{a}"},
+        "lineage": {"name": "a"},
         "local_to_utc": {"zone": "UTC"},
         "prefix": {"text_before": "x"},
         "scale": {"factor": 2.0},
@@ -142,7 +144,7 @@ def test_no_transform_fails_otherwise_than_by_saying_what_is_wrong(value: Any) -
     }
     if value is None or value in ("", [], {}):
         return
-    for name in TRANSFORMS:
+    for name in CATALOGUE:
         try:
             bind(name, needed.get(name, {}))(value)
         except ValueProblem as problem:
@@ -155,7 +157,7 @@ def test_unknown_options_are_refused_by_name() -> None:
 
 
 def test_every_transform_says_what_it_does() -> None:
-    assert [name for name, function in TRANSFORMS.items() if not function.__doc__] == []
+    assert [name for name, function in CATALOGUE.items() if not function.__doc__] == []
 
 
 @pytest.mark.requirement("SO-04")

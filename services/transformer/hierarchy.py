@@ -1,0 +1,32 @@
+"""Transforms on what a chain of ancestors gives: records from the nearest to the root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.transformer.transforms import ValueProblem, shown, text
+
+
+def reverse(value: object) -> object:
+    """Turn a list round."""
+    return list(reversed(value)) if isinstance(value, list) else value
+
+
+def lineage(value: object, *, name: str, otherwise: str = "", separator: str = " > ") -> str | None:
+    """Write a list of objects, nearest ancestor first, as one text from the root down; nothing is left out, however often a name comes.
+
+    `name` and, where it is empty, `otherwise` say which field of an object is written; an object with neither shows as `?`.
+    """
+    steps = value if isinstance(value, list) else [value]
+    return separator.join(_step(step, name, otherwise) for step in reversed(steps)) or None
+
+
+def _step(step: Any, name: str, otherwise: str) -> str:
+    if not isinstance(step, Mapping):
+        raise ValueProblem(f"{shown(step)} is no record of a chain")
+    for field in (name, otherwise):
+        found = step.get(field) if field else None
+        if found is not None and (written := text(found)):
+            return " ".join(written.split())
+    return "?"

@@ -1,0 +1,132 @@
+"""Mapped records without a source record: what has nothing to hang on hangs on one of these, so that it is found again in Pipedrive.
+
+A placeholder is mapped with the first records that refer to it, in the phase of its own target. Several pages may bring it; it has one key, so the
+ledger makes it once, counts it, and takes it back with everything else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from services.common.canonical import canonical_json, digest
+from services.common.errors import MappingError
+from services.common.phases import TARGET_PHASES
+from services.transformer.context import Context, LeaveOut, RecordProblem
+from services.transformer.fitting import Fitter
+from services.transformer.manifest import PLACEHOLDER_ENTITY, placeholder_key
+from services.transformer.paths import is_empty
+from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, TARGET_FIELDS
+from services.transformer.transforms import ValueProblem
+from transload.v1 import records_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from services.transformer.mapping import Mapping, Placeholder
+    from services.transformer.plan import MappingPlan, TargetPlan
+    from transload.v1.records_pb2 import Phase
+
+
+class Placeholders:
+    """Makes the placeholders that the records of one page need, each once."""
+
+    def __init__(self, plan: MappingPlan) -> None:
+        self._plan = plan
+        self._done: set[str] = set()
+        self._keys = {placeholder_key(one.target, name): (name, one) for name, one in plan.mapping.placeholders.items()}
+
+    def map_needed(self, targets: Sequence[TargetPlan], phase: Phase.ValueType, context: Context, records: list[records_pb2.MappedRecord]) -> None:
+        """Add the placeholders of a phase that the targets of a record refer to and that were not added before."""
+        for key in sorted(self._referred(targets, context) - self._done):
+            name, placeholder = self._keys[key]
+            if TARGET_PHASES[placeholder.target] == phase:
+                self._done.add(key)
+                records.insert(0, self._record(key, name, placeholder, context))
+
+    def _referred(self, targets: Sequence[TargetPlan], context: Context) -> set[str]:
+        found: set[str] = set()
+        for target in targets:
+            try:
+                elements = target.elements(context)
+            except ValueProblem:
+                continue
+            for element in elements:
+                at_element = Context(envelope=context.envelope, lookup=context.lookup, element=element, memo=context.memo)
+                found.update(key for key in _references(target, at_element) if key in self._keys)
+        return found
+
+    def _record(self, key: str, name: str, placeholder: Placeholder, context: Context) -> records_pb2.MappedRecord:
+        plan = self._plan
+        custom: dict[str, Any] = {}
+        if plan.manifest is not None:
+            fitter = Fitter(placeholder.target, plan.manifest, plan.mapping.policies)
+            for field_id, value in placeholder.custom.items():
+                declared = plan.mapping.schema_.fields[placeholder.target][field_id]
+                code = plan.manifest.field_hash(placeholder.target, field_id)
+                if code is not None and not is_empty(value):
+                    custom[code] = fitter.fit(field_id, declared.name, CUSTOM_KINDS[declared.type])(context, value)
+            external_id = plan.manifest.field_hash(placeholder.target, EXTERNAL_ID_FIELD)
+            if external_id is not None:
+                custom[external_id] = f"{plan.manifest.external_id_prefix}{PLACEHOLDER_ENTITY}/{name}"
+        payload = {**self._fields(placeholder, context), **({"custom_fields": custom} if custom else {})}
+        content = canonical_json(payload)
+        return records_pb2.MappedRecord(
+            key=key,
+            target_entity=placeholder.target,
+            source_entity=PLACEHOLDER_ENTITY,
+            source_id=name,
+            payload_json=content,
+            payload_digest=digest(content),
+        )
+
+    def _fields(self, placeholder: Placeholder, context: Context) -> dict[str, Any]:
+        fitter = Fitter(placeholder.target, self._plan.manifest, self._plan.mapping.policies)
+        specs = TARGET_FIELDS[placeholder.target]
+        return {name: fitter.fit(name, name, specs[name])(context, value) for name, value in placeholder.fields.items() if not is_empty(value)}
+
+
+def _references(target: TargetPlan, context: Context) -> Iterable[str]:
+    """Answer the keys a target's fields refer to, read as far as they can be read."""
+    try:
+        if (target.when is not None and not target.when(context)) or any(stop.test(context) for stop in target.stops):
+            return ()
+    except (ValueProblem, RecordProblem):
+        return ()
+    last = max((number for number, one in enumerate(target.fields) if one.places), default=-1)
+    for one in target.fields[: last + 1]:
+        try:
+            value = one.read(context)
+        except (RecordProblem, LeaveOut):
+            continue  # it will be said when the record itself is mapped
+        if value is not None and not one.is_custom:
+            context.payload[one.name] = value
+    return context.references
+
+
+def check_placeholders(mapping: Mapping) -> None:
+    """Check that every placeholder can be made of what is declared.
+
+    Raises:
+        MappingError: one cannot; the message names its place.
+    """
+    for name, one in mapping.placeholders.items():
+        problem = placeholder_problem(mapping, name, one)
+        if problem:
+            raise MappingError(f"placeholders.{name}: {problem}")
+
+
+def placeholder_problem(mapping: Mapping, name: str, one: Placeholder) -> str:
+    """Say why a placeholder cannot be made; empty: it can."""
+    if not name or "/" in name:
+        return "its name becomes part of a key: it must not be empty or hold a slash"
+    if one.target not in {"organization", "person", "product", "deal"}:
+        return f"{one.target or 'nothing'} cannot be a placeholder; organization, person, product and deal can"
+    unknown = [field for field in one.fields if field not in TARGET_FIELDS[one.target]]
+    if unknown:
+        return f"{one.target} has no field `{unknown[0]}`; known: {', '.join(TARGET_FIELDS[one.target])}"
+    declared = mapping.schema_.fields.get(one.target, {})
+    missing = [field for field in one.custom if field not in declared]
+    if missing:
+        return f"the custom field `{missing[0]}` is not declared under schema.fields.{one.target}"
+    needed = [field for field, spec in TARGET_FIELDS[one.target].items() if spec.required and is_empty(one.fields.get(field))]
+    return f"Pipedrive refuses a {one.target} without {needed[0]}" if needed else ""

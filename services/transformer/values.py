@@ -1,0 +1,92 @@
+"""Finds records by what stands in a field: sources name people, places and departments by their names instead of ids."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from services.transformer.index import Envelope
+
+_SCHEMA: Final = """
+CREATE TABLE value (place INTEGER NOT NULL, value TEXT NOT NULL, source_id TEXT NOT NULL, PRIMARY KEY (place, value, source_id)) WITHOUT ROWID;
+"""
+_FIND: Final = "SELECT source_id FROM value WHERE place = ? AND value = ? ORDER BY CAST(source_id AS INTEGER), source_id LIMIT ?"
+_ADD: Final = "INSERT OR IGNORE INTO value VALUES (?, ?, ?)"
+FOUND_MAX: Final = 10_000
+_ROWS: Final = 500
+
+
+class Records(Protocol):
+    """Where the records are."""
+
+    def iterate(self, entity: str) -> Iterator[Envelope]:
+        """Go through all records of an entity."""
+
+
+class ValueIndex:
+    """What stands in the fields that were asked for, in a file of its own that SQLite throws away. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._places: dict[tuple[str, str], int] = {}
+
+    def find(self, records: Records, entity: str, field_name: str, value: str) -> Sequence[str]:
+        """Answer the ids of the records that are not deleted and hold the value; the first 10,000 at most."""
+        with self._lock:
+            place = self._places.get((entity, field_name))
+            if place is None:
+                place = self._take_in(records, entity, field_name)
+            rows = self._opened().execute(_FIND, (place, plain(value), FOUND_MAX)).fetchall()
+        return [row[0] for row in rows]
+
+    def close(self) -> None:
+        """Give the file back."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+            self._places.clear()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            # An empty name is a temporary database on disk, which goes with its connection.
+            self._connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+            self._connection.execute(_SCHEMA)
+        return self._connection
+
+    def _take_in(self, records: Records, entity: str, field_name: str) -> int:
+        place = len(self._places) + 1
+        connection = self._opened()
+        rows: list[tuple[int, str, str]] = []
+        connection.execute("BEGIN")
+        try:
+            for one in records.iterate(entity):
+                if not one.is_deleted:
+                    rows.extend((place, value, one.id) for value in _values(one.data, field_name))
+                if len(rows) >= _ROWS:
+                    connection.executemany(_ADD, rows)
+                    rows.clear()
+            connection.executemany(_ADD, rows)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        self._places[entity, field_name] = place
+        return place
+
+
+def plain(value: str) -> str:
+    """Write a value as it is compared."""
+    return " ".join(value.casefold().split())
+
+
+def _values(data: Mapping[str, object], field_name: str) -> Iterator[str]:
+    found = data.get(field_name)
+    for element in found if isinstance(found, list) else [found]:
+        if isinstance(element, (str, int)) and not isinstance(element, bool) and (written := plain(str(element))):
+            yield written
