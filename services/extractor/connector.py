@@ -124,6 +124,8 @@ class RawRecord:
     is_archived: bool = False
     link: FileLink | None = None
     """The file to download, for entities of files; None there means the source names no place."""
+    references: tuple[str, ...] = ()
+    """Fields that hold ids of other records, where their names do not tell (`-id`, `_id`, `Id` at the end do)."""
 
 
 @dataclass(frozen=True, slots=True)

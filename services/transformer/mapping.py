@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.common.canonical import digest_of
 from services.common.errors import MappingError, NotFoundError
-from services.transformer import sections
+from services.transformer import name_rules, sections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -393,6 +393,7 @@ class StatelessProposal(_Model):
 class Proposals(_Model):
     """What the proposal reads from the audit's pages."""
 
+    names: name_rules.NameProposal | None = None
     states: list[StateProposal] = []
     stateless: dict[str, StatelessProposal] = {}
     """By source entity."""
@@ -419,6 +420,8 @@ class Mapping(_Model):
     delta: Delta = Delta()
     collections: dict[str, str] = {}
     """Names in the source's addresses to entities."""
+    names: dict[str, dict[str, name_rules.NameRef]] = {}
+    """By source entity: what a name in the mapping stands for in its raw records, where sources differ in it."""
     links: dict[str, LinkRule] = {}
     conditions: dict[str, Condition] = {}
     value_maps: dict[str, dict[str, Scalar | dict[str, Scalar]]] = {}

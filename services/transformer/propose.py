@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import yaml
 
@@ -10,6 +10,7 @@ from services.transformer.context import Context
 from services.transformer.guessing import Observed, guess_status, guess_type, slug
 from services.transformer.lint_growth import WINDOW_POLICY, asks_for_window
 from services.transformer.mapping import load_mapping, read_document
+from services.transformer.names import NamedView, Names, propose_names
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan
 from services.transformer.rules import property_values, skip_reason
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping import Mapping, StateProposal
+    from services.transformer.names import View
 
 _HEADER: Final = """
 # ------------------------------------------------------------------ This account
@@ -46,7 +48,10 @@ def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrid
     overrides = read_document(overrides_text)
     start = base_text.rstrip() + "\n"
     mapping = load_mapping(start + _dump({"overrides": overrides}))
-    account = _account(mapping, view, target)
+    names = propose_names(mapping.propose.names, view) if mapping.propose.names else {}
+    if names:
+        mapping = load_mapping(start + _dump({"account": {"names": names}, "overrides": overrides}))
+    account = ({"names": names} if names else {}) | _account(mapping, NamedView(cast("View", view), Names(mapping)), target)
     if today is not None and not mapping.policies.recurrence_from and asks_for_window(mapping):
         account = {"policies": {WINDOW_POLICY: today.isoformat()}, **account}
     text = start + _HEADER + _dump({"account": account})

@@ -26,13 +26,14 @@ from services.extractor.connector import (
 from services.extractor.connectors.servicetracker import files
 from services.extractor.connectors.servicetracker.bulk import BulkReader, BulkRefusedError, is_bulk
 from services.extractor.connectors.servicetracker.client import CallRefusedError, OrgClient
-from services.extractor.connectors.servicetracker.describe import CUSTOM_RECORD, Objects, discover
+from services.extractor.connectors.servicetracker.describe import CUSTOM_RECORD, Objects, discover, field_rows, joined, object_rows
 from services.extractor.connectors.servicetracker.options import Options, limits_of, read_options
 from services.extractor.connectors.servicetracker.reading import QueryReader, Row, RowPage, changed_since
 from services.extractor.connectors.servicetracker.removal import removed_records
 from services.extractor.connectors.servicetracker.roles import ROLES
 from services.extractor.connectors.servicetracker.session import Login
 
+FIELD_DESCRIPTION: Final = "field_description"
 DESCRIPTION: Final = "object_description"
 _IMAGE: Final = "inline_image"
 _STAMPS: Final = ("SystemModstamp", "LastModifiedDate")
@@ -45,7 +46,8 @@ def _entities() -> tuple[SourceEntity, ...]:
     """List everything that can be read: what the others are understood by, then the roles, then what hangs on them."""
     roles = [SourceEntity(role.name, role.standard[0] if role.standard else role.words[0]) for role in ROLES]
     return (
-        SourceEntity(DESCRIPTION, "describe", is_reference_data=True),
+        SourceEntity(FIELD_DESCRIPTION, "fields", is_reference_data=True),
+        SourceEntity(DESCRIPTION, "objects", is_reference_data=True),
         SourceEntity("record_type", "RecordType", is_reference_data=True),
         *roles,
         SourceEntity("content_note", "ContentNote"),
@@ -106,7 +108,7 @@ class ServiceTracker:
             described = objects.by_entity.get(one.name)
             if described:
                 listed.append(SourceEntity(one.name, ", ".join(each["name"] for each in described), one.is_reference_data, one.has_files))
-            elif one.name == DESCRIPTION or (one.name == _IMAGE and "content_note" in objects.by_entity):
+            elif one.name in {FIELD_DESCRIPTION, DESCRIPTION} or (one.name == _IMAGE and "content_note" in objects.by_entity):
                 listed.append(one)
         return listed
 
@@ -114,14 +116,18 @@ class ServiceTracker:
         """Answer the org's objects: those frozen in this extraction, so that a restart reads by the same roles, else asked for anew."""
         if self._objects is None:
             frozen = [envelope["data"] async for page in self._context.frozen.read(DESCRIPTION) for envelope in page.envelopes]
-            self._objects = Objects(frozen or await discover(self._client, self._options))
+            fields = (
+                [envelope["data"] async for page in self._context.frozen.read(FIELD_DESCRIPTION) for envelope in page.envelopes] if frozen else []
+            )
+            self._objects = Objects(joined(frozen, fields) if frozen else await discover(self._client, self._options))
         return self._objects
 
     async def read(self, entity: str, cursor: Cursor, scope: ReadScope) -> AsyncGenerator[SourcePage, None]:
         """Yield an entity's pages from the cursor on."""
         objects = await self._described()
-        if entity == DESCRIPTION:
-            yield SourcePage(START, END, tuple(RawRecord(one["name"], one) for one in objects.all))
+        if entity in {FIELD_DESCRIPTION, DESCRIPTION}:
+            described_rows = field_rows(objects.all) if entity == FIELD_DESCRIPTION else object_rows(objects.all)
+            yield SourcePage(START, END, tuple(RawRecord(row_id, row) for row_id, row in described_rows))
             return
         if entity == _IMAGE:
             async for page in files.image_pages(cursor, self._context.frozen, self._client.base):
@@ -190,7 +196,8 @@ class ServiceTracker:
             case "custom_record":
                 return [_custom_record(row, described, objects) for row in rows]
             case _:
-                return [_record(_with_owner(row, entity, objects)) for row in rows]
+                references = tuple(one["name"] for one in described["fields"] if one["leads_to"] and not one["name"].endswith("Id"))
+                return [_record(_with_owner(row, entity, objects), references) for row in rows]
 
     def _tells_removals(self, entity: str) -> bool:
         return not any(one.name == entity and (one.has_files or one.is_reference_data) for one in self.entities)
@@ -242,8 +249,9 @@ class ServiceTracker:
         return f"{stamp}/{data.get('IsDeleted') is True}"
 
 
-def _record(data: Mapping[str, Any]) -> RawRecord:
-    return RawRecord(str(data["Id"]), data, is_deleted=data.get("IsDeleted") is True, is_archived=data.get("IsArchived") is True)
+def _record(data: Mapping[str, Any], references: tuple[str, ...] = ()) -> RawRecord:
+    is_archived = data.get("IsArchived") is True
+    return RawRecord(str(data["Id"]), data, is_deleted=data.get("IsDeleted") is True, is_archived=is_archived, references=references)
 
 
 def _with_owner(row: Row, entity: str, objects: Objects) -> Row:

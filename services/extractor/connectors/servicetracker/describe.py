@@ -1,7 +1,7 @@
 """Discovery: what objects and fields an org has, as far as its user may see them, in the form they are frozen in.
 
-One description is one record of the entity `object_description`: the object, the entity that reads it, and its fields with label, type,
-picklist values and what they refer to. Proposals are made from it, and later reads of the same extraction take it from the frozen page.
+Objects are the records of `object_description`, with the entity that reads them; fields those of `field_description`, with label, type, picklist
+values and what they refer to. Proposals are made from them, and a reading that was interrupted goes on by them.
 """
 
 import re
@@ -133,6 +133,28 @@ def _with_entities(described: list[dict[str, Any]], bound: Mapping[str, Binding]
             if field["name"] in meanings:
                 field["meaning"] = meanings[field["name"]]
     return [one for one in described if one["entity"] or one["name"] in FILE_OBJECTS]
+
+
+def field_rows(objects: Iterable[Mapping[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Answer the fields of all objects as records, by id."""
+    return [
+        (f"{one['name']}.{field['name']}", {"object": one["name"], "object_label": one["label"], "entity": one["entity"], **field})
+        for one in objects
+        for field in one["fields"]
+    ]
+
+
+def object_rows(objects: Iterable[Mapping[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Answer the objects as records, by id; their fields are records of their own."""
+    return [(one["name"], {name: value for name, value in one.items() if name != "fields"}) for one in objects]
+
+
+def joined(objects: Iterable[Mapping[str, Any]], fields: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Put the frozen objects and fields together again."""
+    by_object: dict[str, list[Mapping[str, Any]]] = {}
+    for field in fields:
+        by_object.setdefault(field["object"], []).append(field)
+    return [{**one, "fields": by_object.get(one["name"], [])} for one in objects]
 
 
 class Objects:

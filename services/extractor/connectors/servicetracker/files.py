@@ -158,8 +158,9 @@ def _images(envelope: Mapping[str, Any], base: str) -> Iterator[RawRecord]:
             continue
         name = f"image {number} of {envelope['data'].get('Title') or envelope['id']}"
         data = {
-            "owner_entity": "content_note",
-            "owner_id": envelope["id"],
+            "owner_entity": envelope["data"].get("owner_entity") or "",
+            "owner_id": envelope["data"].get("owner_id") or "",
+            "note_id": envelope["id"],
             "name": name,
             "number": number,
             # What stands in the text itself is told by its digest, so that the row stays small and a changed image is seen.
