@@ -61,14 +61,15 @@ test: lint types imports proto-check test-all  ## Everything CI runs
 #: SPENT - tokens other apps have spent today (default: half of the day's)
 #: OTHER_APPS - tokens an hour they go on to spend (default 0)
 #: CLOCK - how fast the account's days pass (default 1); 600: a day in 2.4 minutes
-#: CLIENTS - clients in the generated account (default 150); SEED=1 decides which
+#: SOURCE - stel-order (default), servicetracker, novo-work-order, octopuspro or results
+#: CLIENTS - clients (customers, accounts) in the generated account (default 150); SEED=1 decides which
 #: ROLLBACK - 1 takes everything back at the end and compares with the state before
 #: KEEP - 1 leaves everything running until Ctrl-C, to look around
-RUN_OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(SEATS),--seats $(SEATS)) $(if $(TOKEN_KIND),--token-kind $(TOKEN_KIND)) \
+RUN_OPTIONS = $(if $(SOURCE),--source $(SOURCE)) $(if $(PLAN),--plan $(PLAN)) $(if $(SEATS),--seats $(SEATS)) $(if $(TOKEN_KIND),--token-kind $(TOKEN_KIND)) \
 	$(if $(SPENT),--spent $(SPENT)) $(if $(OTHER_APPS),--other-apps $(OTHER_APPS)) $(if $(CLOCK),--clock-speed $(CLOCK)) \
 	$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(filter 1,$(ROLLBACK)),--rollback) $(if $(filter 1,$(KEEP)),--keep)
 
-run: $(STAMP)  ## Move a generated STEL Order account into the Pipedrive sandbox, within the limits of a plan
+run: $(STAMP)  ## Move a generated account (SOURCE=...) into the Pipedrive sandbox, within the limits of a plan
 	@$(BIN)/transload rehearse --seed $(SEED) $(RUN_OPTIONS)
 
 simulate: $(STAMP)  ## Replay one simulated migration with its trace: SEED=7, with MUTANT=name a bug put in

@@ -87,6 +87,8 @@ class SourceEntity:
     source_name: str
     is_reference_data: bool = False
     has_files: bool = False
+    is_unrepeated: bool = False
+    """No row comes twice in one reading, so that nothing need be remembered of those that came."""
 
 
 @dataclass(frozen=True, slots=True)

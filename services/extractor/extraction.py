@@ -197,7 +197,11 @@ class Extraction:
 
     async def _freeze(self, entity: SourceEntity, page: SourcePage, page_number: int, seen: SeenRecords, span: trace.Span) -> None:
         read_time = self._clock.now()
-        records = [record for record in page.records if seen.is_new(record.source_id, self._connector.version(entity.name, record.data))]
+        records = [
+            record
+            for record in page.records
+            if entity.is_unrepeated or seen.is_new(record.source_id, self._connector.version(entity.name, record.data))
+        ]
         content = _page_bytes(await self._envelopes(entity, records))
         digest = await self._waits.out(functools.partial(self._store.put_page, content))
         await self._ledger.record_page(
@@ -246,6 +250,8 @@ class Extraction:
         seen = SeenRecords()
         # Files are heavy: what an earlier extraction downloaded and did not change since is not downloaded again.
         is_of_all = entity.has_files
+        if entity.is_unrepeated:
+            return seen
         if not checkpoint.next_page_number and not is_of_all:
             return seen
         async for page in self._frozen.read(entity.name, of_all_extractions=is_of_all):

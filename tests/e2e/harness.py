@@ -1,4 +1,4 @@
-"""A whole installation for tests: both simulators and the embedded stack, in one temporary folder on free ports.
+"""A whole installation for tests: the stand-ins of source and target and the embedded stack, in one temporary folder on free ports.
 
 `Installation` runs the stack and outlives a migration; `Rehearsal` is one migration between its own pair of simulators. Everything is
 spoken to from outside: gRPC to the ledger, HTTP to the simulators, signals to processes.
@@ -18,6 +18,7 @@ from typing import Any
 
 from transload.client import Client
 from transload.embedded.simulators import Simulator, simulator
+from transload.embedded.sources import AnySource, BundleSource, SimulatedSource, source_stand_in
 from transload.embedded.stack import Stack
 from transload.v1 import migration_service_pb2 as pb
 
@@ -81,25 +82,35 @@ class Installation:
 
     @contextlib.asynccontextmanager
     async def rehearsal(
-        self, *, source: Sequence[str] = (), target: Sequence[str] = (), options: pb.MigrationOptions | None = None, sample_size: int = 0
+        self,
+        *,
+        connector: str = "stel_order",
+        size: int = 150,
+        source: Sequence[str] = (),
+        target: Sequence[str] = (),
+        options: pb.MigrationOptions | None = None,
+        sample_size: int = 0,
+        users: Sequence[Mapping[str, Any]] = USERS,
     ) -> AsyncIterator["Rehearsal"]:
-        """Start a pair of simulators and create a migration between them."""
+        """Start the stand-ins of a source and of Pipedrive and create a migration between them.
+
+        `source` and `target` are more options of theirs; `size` is how much the source holds; `users` are those Pipedrive has.
+        """
         self._count += 1
         label = f"m{self._count}"
         async with contextlib.AsyncExitStack() as exits:
-            users = self.folder / "users.json"
-            users.write_text(json.dumps(USERS))
+            users_file = self.folder / f"{label}-users.json"
+            users_file.write_text(json.dumps(users))
             folder = self.stack.data_dir
             source_name, target_name = f"{label}-source", f"{label}-target"
-            stel = await exits.enter_async_context(
-                simulator("stel_order", "--seed", "1", *FAST_SOURCE, *source, data_dir=folder, connection=source_name)
-            )
+            fast = FAST_SOURCE if connector == "stel_order" else ()
+            stand_in = await exits.enter_async_context(source_stand_in(connector, *fast, *source, data_dir=folder, connection=source_name, size=size))
             pipedrive = await exits.enter_async_context(
-                simulator("pipedrive", "--seed", "1", "--users", str(users), *target, data_dir=folder, connection=target_name)
+                simulator("pipedrive", "--seed", "1", "--users", str(users_file), *target, data_dir=folder, connection=target_name)
             )
-            rehearsal = Rehearsal(self, label, stel, pipedrive, sample_size)
+            rehearsal = Rehearsal(self, label, stand_in, pipedrive, sample_size)
             await self.client.create_migration(
-                connector="stel_order",
+                connector=connector,
                 source_connection=source_name,
                 target_connection=target_name,
                 migration_id=label,
@@ -126,19 +137,32 @@ class Installation:
 
 @dataclass(slots=True)
 class Rehearsal:
-    """One migration from the STEL Order simulator to the Pipedrive simulator."""
+    """One migration from the stand-in of a source to the Pipedrive simulator."""
 
     installation: Installation
     migration_id: str
-    stel: Simulator
+    source: AnySource
     pipedrive: Simulator
     sample_size: int = 0
     """Source records in the sample; 0 is the ledger's default."""
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def stel(self) -> Simulator:
+        """The simulator, where the source is one."""
+        assert isinstance(self.source, SimulatedSource)
+        return self.source.simulator
+
+    @property
+    def bundles(self) -> BundleSource:
+        """What delivers the exports, where the source is one that does."""
+        assert isinstance(self.source, BundleSource)
+        return self.source
+
     def default_options(self) -> pb.MigrationOptions:
         """Options that suit an account without call limits."""
-        return pb.MigrationOptions(connector_json=json.dumps({"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0}))
+        limits = {"calls_per_minute": 0, "calls_per_day": 0} if isinstance(self.source, SimulatedSource) else {}
+        return pb.MigrationOptions(connector_json=json.dumps({**self.source.options, **limits}))
 
     @property
     def keys(self) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """The way of a rehearsal: simulators and embedded stack as processes, then every step of a migration through the public client.
 
-The simulators are started as programs (`python -m sandbox...`) and known only by their addresses, as a real Pipedrive and a real source would be.
+The stand-ins are started as programs (`python -m sandbox...`) and known only by their addresses, as a real Pipedrive and a real source would be.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from grpc import aio
 
@@ -27,6 +27,7 @@ from transload.cli.quota_pause import QuotaPause, account_clock
 from transload.cli.rehearsal_result import RehearsalResult, StepResult
 from transload.client import Client
 from transload.embedded.simulators import Simulator, simulator
+from transload.embedded.sources import AnySource, source_stand_in
 from transload.embedded.stack import Stack
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1 import quota_service_pb2, transformer_service_pb2
@@ -86,7 +87,8 @@ class RehearsalOptions:
     """What is rehearsed."""
 
     seed: int
-    client_count: int
+    source: str
+    size: int
     source_plan: str
     target: TargetOptions
     takes_back: bool
@@ -116,10 +118,18 @@ class Rehearsal:
             target = await stack.enter_async_context(
                 simulator("pipedrive", *seed, *target_arguments, "--db", str(database), data_dir=options.data_dir, connection="target")
             )
-            source_arguments = (*seed, "--plan", options.source_plan, "--clients", str(options.client_count))
-            source = await stack.enter_async_context(simulator("stel_order", *source_arguments, data_dir=options.data_dir, connection="source"))
+            source = await stack.enter_async_context(
+                source_stand_in(
+                    options.source,
+                    data_dir=options.data_dir,
+                    connection="source",
+                    seed=options.seed,
+                    size=options.size,
+                    plan=options.source_plan,
+                )
+            )
             self._say(f"Look at the account while it fills: {target.url}/")
-            self._say(f"simulators: Pipedrive at {target.url}, STEL Order at {source.url}")
+            self._say(f"stand-ins: Pipedrive at {target.url}, {source.title} at {source.place}")
             await self._let_others_spend(target)
             embedded = Stack(self._options.data_dir, env=_environment(options.target.clock_speed))
             await embedded.start()
@@ -171,15 +181,15 @@ class Rehearsal:
         for line in forecast.lines():
             self._say(f"load: {line}")
 
-    async def _migrate(self, client: Client, source: Simulator, target: Simulator, quota: QuotaServiceStub) -> RehearsalResult:
+    async def _migrate(self, client: Client, source: AnySource, target: Simulator, quota: QuotaServiceStub) -> RehearsalResult:
         before = await target.export()
         await client.create_migration(
-            connector="stel_order",
+            connector=self._options.source,
             source_connection="source",
             target_connection="target",
             migration_id=MIGRATION_ID,
             display_name=f"Rehearsal, seed {self._options.seed}",
-            options=pb.MigrationOptions(connector_json=f'{{"plan": "{self._options.source_plan}"}}'),
+            options=pb.MigrationOptions(connector_json=json.dumps(dict(source.options))),
         )
         await self._step(client, target, "audit", client.start_audit)
         await self._confirm(client)
@@ -189,8 +199,7 @@ class Rehearsal:
         await self._forecast(client, target, quota)
         await self._step(client, target, "load", client.start_load)
         await self._step(client, target, "reconcile", client.reconcile)
-        mutations = await source.control("POST", "mutate", {"seed": self._options.seed})
-        self._say(f"source: {_count(mutations)} changes made in STEL Order; the delta may have to wait for its calls of the next minute")
+        self._say(f"source: {await source.change(self._options.seed)}")
         await self._step(client, target, "delta", client.run_delta)
         await self._step(client, target, "reconcile again", client.reconcile)
         summary = await client.get_summary(MIGRATION_ID)
@@ -322,9 +331,3 @@ async def _until_stopped() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
-
-
-def _count(mutations: Any) -> int:
-    """How many changes the simulator reports."""
-    changes = mutations.get("changes", mutations) if isinstance(mutations, dict) else mutations
-    return len(changes)

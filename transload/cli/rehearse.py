@@ -21,7 +21,12 @@ from transload.errors import TransloadCallError
 def rehearse(
     *,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the generated account.")] = 1,
-    clients: Annotated[int, typer.Option("--clients", min=1, help="Clients in the generated account; everything else in proportion.")] = 150,
+    source: Annotated[
+        str, typer.Option("--source", help="Source to move: stel-order, servicetracker, novo-work-order, octopuspro, results.")
+    ] = "stel-order",
+    size: Annotated[
+        int, typer.Option("--size", "--clients", min=1, help="Clients (customers, accounts) in the generated account; everything else in proportion.")
+    ] = 150,
     plan: Annotated[str, typer.Option("--plan", help="Plan of the simulated Pipedrive: lite, growth, premium, ultimate.")] = "ultimate",
     seats: Annotated[int, typer.Option("--seats", min=1, help="Its paid seats; the daily tokens grow with them.")] = 5,
     token_kind: Annotated[
@@ -36,16 +41,19 @@ def rehearse(
         float,
         typer.Option("--clock-speed", min=1, max=100_000, help="How fast its days pass; above 1 the rehearsal begins at 8 in the morning there."),
     ] = 1.0,
-    source_plan: Annotated[str, typer.Option("--source-plan", help="Plan of the simulated STEL Order: lite, business, pro.")] = "pro",
+    source_plan: Annotated[
+        str, typer.Option("--source-plan", help="Plan of a simulated source, of STEL Order lite, business, pro. Default: the one with most calls.")
+    ] = "",
     rollback: Annotated[bool, typer.Option("--rollback", help="Take everything back at the end and compare with the state before.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
     data_dir: Annotated[Path, typer.Option("--data-dir", help="Folder for all run data; emptied first.")] = Path(".transload/rehearsal"),
     result_file: Annotated[Path, typer.Option("--result", help="Where the result goes as JSON.")] = Path(".transload/last-run.json"),
 ) -> None:
-    """Move a generated STEL Order account into the Pipedrive simulator: audit, confirm, sample, approve, load, reconcile, delta."""
+    """Move a generated account of a source into the Pipedrive simulator: audit, confirm, sample, approve, load, reconcile, delta."""
     options = RehearsalOptions(
         seed=seed,
-        client_count=clients,
+        source=source.replace("-", "_"),
+        size=size,
         source_plan=source_plan,
         target=TargetOptions(plan=plan, seats=seats, token_kind=token_kind, spent=spent, other_apps=other_apps, clock_speed=clock_speed),
         takes_back=rollback,

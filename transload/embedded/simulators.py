@@ -24,7 +24,7 @@ CONTROL_SECONDS_MAX: Final = 120.0
 CONTROL_HEADER: Final = "x-sandbox-key"
 _JOURNAL_PAGE: Final = 20_000
 _POLL_SECONDS: Final = 0.05
-_KEY_OPTIONS: Final = {"pipedrive": "--token-file", "stel_order": "--key-file"}
+_KEY_OPTIONS: Final = {"pipedrive": "--token-file"}
 _LOG_TAIL_BYTES: Final = 4_000
 _URL_PATHS: Final = {"stel_order": "/app"}
 
@@ -100,7 +100,7 @@ async def simulator(name: str, *arguments: str, data_dir: Path, connection: str)
     with (logs / f"sandbox-{connection}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *tethered(sys.executable, "-m", f"sandbox.{name}", "--port", "0", "--address-file", str(address_file)),
-            *(_KEY_OPTIONS[name], str(key_file), "--control-key", control_key, *arguments),
+            *(_KEY_OPTIONS.get(name, "--key-file"), str(key_file), "--control-key", control_key, *arguments),
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C in the terminal reaches us only; we stop it when nobody needs it any more

@@ -233,12 +233,15 @@ class ReleaseLeaseRequest(_message.Message):
     REQUEST_COUNT_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     ANSWER_AGES_FIELD_NUMBER: _builtins.int
+    UNANSWERED_COUNT_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """Required. The lease."""
     token_count: _builtins.int
     """Tokens really spent."""
     request_count: _builtins.int
     """Requests really sent."""
+    unanswered_count: _builtins.int
+    """Of the requests sent, those that nobody answered; they may still be on their way, so their slots stay taken for longer."""
     @_builtins.property
     def headers(self) -> Global___QuotaHeaders:
         """Headers of the last answer."""
@@ -255,10 +258,11 @@ class ReleaseLeaseRequest(_message.Message):
         request_count: _builtins.int = ...,
         headers: Global___QuotaHeaders | None = ...,
         answer_ages: _abc.Iterable[_builtins.float] | None = ...,
+        unanswered_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["headers", b"headers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_ages", b"answer_ages", "headers", b"headers", "lease_id", b"lease_id", "request_count", b"request_count", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_ages", b"answer_ages", "headers", b"headers", "lease_id", b"lease_id", "request_count", b"request_count", "token_count", b"token_count", "unanswered_count", b"unanswered_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

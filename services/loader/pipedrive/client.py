@@ -239,10 +239,11 @@ class PipedriveClient:
         op = request.op
         record = CallRecord(op.method, op.path, 0, op.token_count, "", self._clock.now())
         headers: Headers | None = Headers()
-        is_sent = True
+        is_sent, is_answered = True, False
         span = telemetry.tracer().start_span(op.name, kind=SpanKind.CLIENT)
         try:
             reply = await self._send(request)
+            is_answered = True
             record.status, record.correlation_id = reply.status, _printable(reply.headers.get("X-Correlation-ID", ""))
             headers = _budget_headers(reply)
             if op.is_download and reply.status < _BAD_REQUEST:
@@ -256,7 +257,7 @@ class PipedriveClient:
             record.token_count = 0
             raise
         finally:
-            await self._quota.release(grant, is_sent=is_sent, tokens_spent=record.token_count, headers=headers)
+            await self._quota.release(grant, is_sent=is_sent, is_answered=is_answered, tokens_spent=record.token_count, headers=headers)
             context.log.append(record)
             self._tokens.add(record.token_count, {"operation": op.name})
             self._calls.add(1, {"operation": op.name, "status": record.status})

@@ -5,8 +5,9 @@ when a call reaches it, only when we let it go and when its answer came. So ever
 answer arrived, and at most `limit` slots are held at any time. Proof that no window overflows: let a call be granted at g, reach the server at s and
 be answered at a; then g <= s <= a. A rolling window that ends at t counts exactly the calls with t - 2 <= s <= t. For each of these, g <= s <= t, and
 a + 2 >= s + 2 >= t, so its slot is held at t. Held slots never exceed the limit, hence neither does any window - whatever the delays on the way are.
-A call whose answer never comes holds its slot until the lease ended, plus the longest time a call may take, plus 2 seconds. Nothing here needs the
-clocks of both sides to agree, only to tick equally fast.
+A call whose connection broke may be on its way: it holds its slot for the longest way of a call and 2 seconds more
+(`restart_wait_seconds`). One of which nobody ever tells holds it until the lease ended, plus the longest time a call may take, plus 2 seconds.
+Nothing here needs the clocks of both sides to agree, only to tick equally fast.
 
 **One after the other.** A budget is granted from in *terms*, which the ledger gives to one arbiter at a time (`keeper.py`). A new arbiter does not
 know the calls of the one before it. The last of them was granted before the end of that one's term, sent while its lease was good, and counted by
@@ -227,7 +228,16 @@ class Budget:
             self._wanted[priority] = now + _LINGER_SECONDS
         return self._grant(now, granted, tokens, min(searches, granted))
 
-    def release(self, lease_id: str, *, requests_sent: int, tokens_spent: int, headers: Headers | None, ages: Sequence[float] = ()) -> None:
+    def release(
+        self,
+        lease_id: str,
+        *,
+        requests_sent: int,
+        tokens_spent: int,
+        headers: Headers | None,
+        ages: Sequence[float] = (),
+        requests_unanswered: int = 0,
+    ) -> None:
         """Takes a lease back with what was spent and what the last answer said. An unknown or closed lease changes nothing.
 
         Args:
@@ -236,6 +246,7 @@ class Budget:
             tokens_spent: by them.
             headers: of the answer that counts most.
             ages: seconds since each answer arrived, by the holder's clock, for calls that were answered before now.
+            requests_unanswered: of those sent, without an answer.
         """
         lease = self._leases.pop(lease_id, None)
         if lease is None or not lease.is_open:
@@ -243,12 +254,18 @@ class Budget:
         lease.is_open = False
         now = self._clock.monotonic()
         sent = min(requests_sent, lease.request_count)
-        early = sorted(ages, reverse=True)[:sent]
-        if sent:
+        unanswered = min(requests_unanswered, sent)
+        early = sorted(ages, reverse=True)[: sent - unanswered]
+        if sent > unanswered:
             self._learn_call_seconds(max(0.0, now - lease.granted - (sum(early) / len(early) if early else 0.0)))
         for age in early:
             self._window.cool(now - max(0.0, age) + self._settings.window_seconds, 1)
-        self._close(lease, cool_until=now + self._settings.window_seconds, sent=sent - len(early), searched=min(sent, lease.search_count))
+        under_way_until = now + max(self._settings.window_seconds, self._settings.restart_wait_seconds)
+        self._window.cool(under_way_until, unanswered)
+        searched = min(sent, lease.search_count)
+        self._searches.cool(under_way_until, min(unanswered, searched))
+        cool_until = now + self._settings.window_seconds
+        self._close(lease, cool_until=cool_until, sent=sent - unanswered - len(early), searched=searched - min(unanswered, searched))
         self._spent += tokens_spent
         self._learn(lease, tokens_spent, headers or Headers(), now)
 

@@ -34,10 +34,11 @@ class Grant:
     expires: float
     calls_open: int
     requests_sent: int = 0
+    requests_unanswered: int = 0
     tokens_spent: int = 0
     headers: Headers | None = None
     answered: list[float] = field(default_factory=list)
-    """When each call ended, monotonic seconds."""
+    """When each answer came, monotonic seconds."""
 
 
 class Source(Protocol):
@@ -83,7 +84,11 @@ class LocalSource:
     async def release(self, connection: str, grant: Grant) -> None:
         """Gives back."""
         self._arbiter.budget(connection).release(
-            grant.lease_id, requests_sent=grant.requests_sent, tokens_spent=grant.tokens_spent, headers=grant.headers
+            grant.lease_id,
+            requests_sent=grant.requests_sent,
+            requests_unanswered=grant.requests_unanswered,
+            tokens_spent=grant.tokens_spent,
+            headers=grant.headers,
         )
 
     def resume(self, connection: str) -> None:
@@ -140,12 +145,13 @@ class QuotaClient:
         self._wait_seconds.record(self._clock.monotonic() - begun, {"priority": priority.name.lower()})
         return grant
 
-    async def release(self, grant: Grant, *, is_sent: bool, tokens_spent: int, headers: Headers | None) -> None:
-        """Tells how the call ended; the lease goes back with its last call."""
+    async def release(self, grant: Grant, *, is_sent: bool, tokens_spent: int, headers: Headers | None, is_answered: bool = True) -> None:
+        """Tells how the call ended; the lease goes back with its last call. One without an answer may still be on its way."""
         grant.calls_open -= 1
         grant.requests_sent += int(is_sent)
-        if is_sent:
+        if is_sent and is_answered:
             grant.answered.append(self._clock.monotonic())
+        grant.requests_unanswered += int(is_sent and not is_answered)
         grant.tokens_spent += tokens_spent
         if headers is not None:
             grant.headers = worse(grant.headers, headers)

@@ -85,6 +85,7 @@ class RemoteSource:
                 lease_id=grant.lease_id,
                 token_count=grant.tokens_spent,
                 request_count=grant.requests_sent,
+                unanswered_count=grant.requests_unanswered,
                 headers=headers_to_proto(grant.headers) if grant.headers else None,
                 answer_ages=[self._clock.monotonic() - answered for answered in grant.answered],
             )

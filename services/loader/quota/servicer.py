@@ -81,6 +81,7 @@ class QuotaServicer(QuotaServiceBase):
         self._arbiter.budget(connection).release(
             request.lease_id,
             requests_sent=request.request_count,
+            requests_unanswered=request.unanswered_count,
             tokens_spent=request.token_count,
             headers=headers_from_proto(request.headers) if request.HasField("headers") else None,
             ages=request.answer_ages,

@@ -24,10 +24,10 @@ class QuotaSettings:
     """`SEARCH_LIMIT`: searches per 2 s; the same on every plan (API.md 2.3)."""
     window_seconds: float = 2.0
     """`WINDOW_SECONDS`: length of Pipedrive's rolling window, seconds."""
-    restart_wait_seconds: float = 5.0
-    """`RESTART_WAIT_SECONDS`: an arbiter that follows another one waits this long before its first grant, because calls of the one before may still
-    be on their way to Pipedrive and then stand in its window: the window and the longest way of a call, which must not be underrated. The lease
-    duration comes on top where leases of the one before may still be used."""
+    restart_wait_seconds: float = 6.0
+    """`RESTART_WAIT_SECONDS`: the window and the longest way of a call to Pipedrive, which must not be underrated. So long a call without an answer
+    stands in the window, and so long an arbiter that follows another one waits before its first grant, because calls of the one before may still be
+    on their way. The lease duration comes on top where leases of the one before may still be used."""
     term_seconds: float = 15.0
     """`TERM_SECONDS`: an arbiter may grant for so long before it must have told the ledger again, seconds, 3 to 300; another may follow it then."""
     block_share: float = 0.01

@@ -74,10 +74,10 @@ def debit_after_the_call(put: Put) -> None:
     async def acquire_nothing(_quota: QuotaClient, **_: Any) -> Grant:
         return Grant(lease_id="", expires=float("inf"), calls_open=1)
 
-    async def release_and_pay(quota: QuotaClient, grant: Grant, *, is_sent: bool, tokens_spent: int, headers: Any) -> None:
+    async def release_and_pay(quota: QuotaClient, grant: Grant, *, is_sent: bool, tokens_spent: int, headers: Any, is_answered: bool = True) -> None:
         del grant
         paid = await acquire(quota, tokens=tokens_spent, is_search=False, priority=Priority.BULK)
-        await release(quota, paid, is_sent=is_sent, tokens_spent=tokens_spent, headers=headers)
+        await release(quota, paid, is_sent=is_sent, is_answered=is_answered, tokens_spent=tokens_spent, headers=headers)
 
     put(QuotaClient, "acquire", acquire_nothing)
     put(QuotaClient, "release", release_and_pay)

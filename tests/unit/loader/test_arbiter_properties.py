@@ -14,25 +14,26 @@ from services.loader.quota.settings import QuotaSettings
 from tests.fakes.clock import FakeClock
 
 WINDOW = 2.0
-DELAYS = st.tuples(st.floats(0, 5), st.floats(0, 5))
-"""Seconds to the server, and back."""
+WAY_MAX = 4.0
+DELAYS = st.tuples(st.floats(0, 5), st.floats(0, 5), st.booleans())
+"""Seconds to the server, and back; or, when the connection breaks, seconds until then and from then to the server, at most `WAY_MAX`."""
 
 
 @pytest.mark.requirement("G-03")
 @settings(max_examples=150, deadline=None)
 @given(limit=st.integers(1, 6), delays=st.lists(DELAYS, min_size=1, max_size=60), batches=st.lists(st.integers(1, 4), min_size=1, max_size=10))
-def test_no_rolling_window_at_the_server_exceeds_the_limit(limit: int, delays: list[tuple[float, float]], batches: list[int]) -> None:
+def test_no_rolling_window_at_the_server_exceeds_the_limit(limit: int, delays: list[tuple[float, float, bool]], batches: list[int]) -> None:
     clock = FakeClock()
-    budget = Arbiter(settings=QuotaSettings(window_limit=limit, restart_wait_seconds=0.0), clock=clock).budget("crm")
+    budget = Arbiter(settings=QuotaSettings(window_limit=limit, restart_wait_seconds=WINDOW + WAY_MAX), clock=clock).budget("crm")
     arrivals: list[float] = []
-    answers: list[tuple[float, int, str, int]] = []
+    answers: list[tuple[float, int, str, int, int]] = []
     pending = list(delays)
     round_number = 0
     while pending:
         round_number += 1
         while answers and answers[0][0] <= clock.monotonic():
-            _, _, lease_id, sent = heapq.heappop(answers)
-            budget.release(lease_id, requests_sent=sent, tokens_spent=5 * sent, headers=Headers(status=200))
+            _, _, lease_id, sent, lost = heapq.heappop(answers)
+            budget.release(lease_id, requests_sent=sent, requests_unanswered=lost, tokens_spent=5 * sent, headers=Headers(status=200))
         wanted = min(len(pending), batches[round_number % len(batches)])
         answer = budget.acquire(requests=wanted, tokens=wanted)
         if isinstance(answer, Refusal):
@@ -40,9 +41,10 @@ def test_no_rolling_window_at_the_server_exceeds_the_limit(limit: int, delays: l
             clock.advance(max(min(steps), 1e-6))
             continue
         trips = [pending.pop() for _ in range(answer.request_count)]
-        arrivals.extend(clock.monotonic() + there for there, _ in trips)
-        back = clock.monotonic() + max(there + home for there, home in trips)
-        heapq.heappush(answers, (back, round_number, answer.lease_id, len(trips)))
+        arrivals.extend(clock.monotonic() + there + (min(late, WAY_MAX) if is_broken else 0.0) for there, late, is_broken in trips)
+        back = clock.monotonic() + max(there + (0.0 if is_broken else home) for there, home, is_broken in trips)
+        lost = sum(is_broken for _, _, is_broken in trips)
+        heapq.heappush(answers, (back, round_number, answer.lease_id, len(trips), lost))
     arrivals.sort()
     for index, last in enumerate(arrivals):
         in_window = sum(1 for first in arrivals[: index + 1] if first >= last - WINDOW)

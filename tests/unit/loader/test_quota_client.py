@@ -77,6 +77,22 @@ async def test_many_callers_all_get_through_and_everything_is_given_back(source:
 
 
 @pytest.mark.requirement("G-03")
+async def test_a_call_without_an_answer_may_still_be_on_its_way(source: Any) -> None:
+    clock = FakeClock()
+    made, arbiter = source(clock, window_limit=1, restart_wait_seconds=6.0)
+    clock.advance(6.0)
+    quota = QuotaClient(connection="crm", source=made, clock=clock)
+    grant = await quota.acquire(tokens=5, is_search=False, priority=Priority.BULK)
+    await quota.release(grant, is_sent=True, is_answered=False, tokens_spent=5, headers=Headers())
+    budget = arbiter.budget("crm")
+    clock.advance(6.0)
+    assert budget.state().window_used == 1
+    clock.advance(0.001)
+    assert budget.state().window_used == 0
+    await quota.aclose()
+
+
+@pytest.mark.requirement("G-03")
 async def test_an_empty_budget_is_told_to_everybody_who_waits(source: Any) -> None:
     clock = FakeClock(is_automatic=True)
     made, _ = source(clock, daily_tokens=0)

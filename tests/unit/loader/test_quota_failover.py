@@ -20,7 +20,7 @@ from services.loader.quota.settings import QuotaSettings
 from services.loader.quota.tokens import Kept
 from tests.fakes.clock import FakeClock
 
-LONGEST_WAY = 3.0
+LONGEST_WAY = 4.0
 LEASE_SECONDS = 4.0
 SECONDS = 120.0
 
@@ -106,7 +106,7 @@ def test_a_term_that_ended_long_ago_is_not_waited_for() -> None:
     clock = FakeClock()
     budget = Arbiter(settings=QuotaSettings(), clock=clock, has_terms=True).budget("crm")
     left = Kept(limit=30_000, is_limit_known=False, floor=20_000, next_reset=clock.now() + timedelta(hours=5))
-    budget.begin_term(left, idle_seconds=15.0, is_same_replica=False)
+    budget.begin_term(left, idle_seconds=16.0, is_same_replica=False)
     budget.renew_term(budget.kept(), until=600.0)
     assert isinstance(budget.acquire(requests=1, tokens=5), Lease)
 

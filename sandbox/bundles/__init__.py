@@ -1,0 +1,1 @@
+"""Writing export bundles: what the generators of all bundle sources share. Knows no source."""

@@ -1,0 +1,103 @@
+"""An open bundle: its files, its layout with the tenant's differences, and how its cells are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from services.extractor.connectors.bundle.container import Container, fingerprint
+from services.extractor.connectors.bundle.heads import Heads, match_heads
+from services.extractor.connectors.bundle.layout import TENANT_LAYOUT, Formats, Layout, build_layout, parse_layout
+from services.extractor.connectors.bundle.locate import Manifest, Tables, find_tables, open_bundle, read_manifest, read_tenant_layout
+from services.extractor.connectors.bundle.tables import BrokenTableError, open_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from services.extractor.connectors.bundle.options import BundleOptions
+    from services.extractor.connectors.bundle.profile import PartFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Everything that is known before a table is opened."""
+
+    container: Container
+    layout: Layout
+    formats: Formats
+    manifest: Manifest
+    tables: Tables
+    options: BundleOptions
+
+    @classmethod
+    def open(cls, url: str, default: Mapping[str, Any], options: BundleOptions) -> Self:
+        """Find the bundle, and lay its own layout and the option over the default.
+
+        Raises:
+            ConfigurationError: There is none.
+            BundleRefusedError: It must not be read.
+            InvalidRequestError: A layout is wrong.
+        """
+        base = [("default", default), ("option", options.layout)]
+        container = open_bundle(url, build_layout(base), unpacked_bytes_max=options.unpacked_bytes_max, ratio_max=options.zip_ratio_max)
+        try:
+            own = parse_layout(read_tenant_layout(container, TENANT_LAYOUT), place=TENANT_LAYOUT)
+            layout = build_layout([base[0], (TENANT_LAYOUT, own), base[1]])
+            manifest = read_manifest(container)
+            return cls(container, layout, _formats(layout.formats, manifest, options), manifest, find_tables(container, layout), options)
+        except BaseException:
+            container.close()
+            raise
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a table, the manifest or the layout does."""
+        small = [member for name in ("manifest.json", TENANT_LAYOUT) if (member := self.container.find(name)) is not None]
+        return fingerprint([*small, *(member for members in self.tables.parts.values() for member in members)])
+
+    @property
+    def is_delta(self) -> bool:
+        """Whether what is not in the bundle is only unchanged."""
+        return (self.manifest.kind or "").strip().lower() == "delta"
+
+    def rows(self, part: PartFacts) -> Iterator[tuple[int, Sequence[str]]]:
+        """Yield the rows of a file with their numbers (the heads are row 1 where they stand at the top), the heads first.
+
+        Empty rows, and heads that come again further down, are no rows.
+
+        Raises:
+            BrokenTableError: At a row that cannot be read.
+        """
+        heads: Sequence[str] | None = None
+        with open_rows(self.container, part) as rows:
+            for number, cells in enumerate(rows, start=1):
+                if heads is None:
+                    if any(cells):
+                        heads = cells
+                        yield number, cells
+                elif any(cells) and cells != heads:
+                    yield number, cells
+        if heads is None:
+            raise BrokenTableError(f"{part.path} is empty: it has not even heads", 0)
+
+    def heads(self, entity: str, cells: Sequence[str]) -> Heads:
+        """Match heads with the layout of a table."""
+        return match_heads(cells, self.layout, self.layout.entities[entity])
+
+    def close(self) -> None:
+        """Close the container."""
+        self.container.close()
+
+
+def _formats(of_layout: Formats, manifest: Manifest, options: BundleOptions) -> Formats:
+    """Lay the options over the layout's formats, and those over what the manifest says."""
+    merged = of_layout.model_dump()
+    merged.update(
+        {name: value for name, value in options.formats.items() if value not in {None, "auto"} or name not in merged} if options.formats else {}
+    )
+    merged["date_orders"] = {**of_layout.date_orders, **options.formats.get("date_orders", {})}
+    said = {"time_zone": manifest.time_zone, "date_order": manifest.date_order, "encoding": manifest.encoding, "currency": manifest.currency}
+    for name, value in said.items():
+        if value and merged[name] in {None, "auto"}:
+            merged[name] = value
+    return Formats.model_validate(merged)

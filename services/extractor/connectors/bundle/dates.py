@@ -1,0 +1,317 @@
+"""Dates and times as exports write them.
+
+The order of day, month and year is a fact about a column, never about a cell: `Evidence` collects what a column's cells prove, `decide` answers the
+order or why there is none, and only then a `DateReader` reads. Cells that show their order (`2026-03-02`, `3 Mar 2026`, a workbook's own dates) are
+read the same in every column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from services.extractor.connectors.bundle.cells import TypedCell, clock_hours
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ORDERS: Final = ("dmy", "mdy", "ymd")
+SAMPLES_MAX: Final = 3
+_CACHE_MAX: Final = 20_000
+_MONTHS: Final = {
+    name: number for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1)
+}
+_NUMERIC: Final = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})")
+_COMPACT: Final = re.compile(r"(19|20)(\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+_DAY_NAME: Final = re.compile(r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+", re.IGNORECASE)
+_DAY_MONTH: Final = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?[\s-]+([A-Za-z]{3,9})\.?,?[\s-]+(\d{2}|\d{4})")
+_MONTH_DAY: Final = re.compile(r"([A-Za-z]{3,9})\.?[\s-]+(\d{1,2})(?:st|nd|rd|th)?,?[\s-]+(\d{2}|\d{4})")
+_SERIAL: Final = re.compile(r"(\d{1,7})(?:\.(\d+))?")
+_SERIAL_ZERO: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - a workbook's days have no zone
+_SERIAL_MAX: Final = 2_958_465
+_TIME: Final = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,]\d{1,9})?)?\s*(?:([AaPp])\.?\s*[Mm]\.?)?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?", re.IGNORECASE)
+_DATE_TIME: Final = re.compile(r"(.+?\d)(?:[T,]\s*|\s+(?:at\s+)?|\s*,\s+)(\d{1,2}:\d\d.*)", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What the dates of one column show."""
+
+    forms: Counter[str] = field(default_factory=Counter)
+    """How many cells have each form, as a person would write it down."""
+    proofs: dict[str, int] = field(default_factory=dict)
+    """Cells that can only be read in one order."""
+    samples: dict[str, list[str]] = field(default_factory=dict)
+    """A few of them, and of those that could be read in several ways (`?`)."""
+    open_count: int = 0
+    """Cells that are different dates in different orders."""
+    short_year_count: int = 0
+    unreadable_count: int = 0
+    without_zone_count: int = 0
+    _known: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def take(self, text: str, row: int) -> None:
+        """Look at one cell."""
+        day, clock = split(text)
+        known = self._known.get(day)
+        if known is None:
+            if len(self._known) > _CACHE_MAX:
+                self._known.clear()
+            known = self._known[day] = _weigh(day, is_typed=isinstance(text, TypedCell))
+        form, verdict = known
+        if clock and not _TIME.fullmatch(clock):
+            form = ""
+        if not form:
+            self.unreadable_count += 1
+            self._keep("unreadable", text, row)
+            return
+        self.forms[form] += 1
+        if "YY" in form and "YYYY" not in form:
+            self.short_year_count += 1
+            self._keep("short year", text, row)
+        if clock and not clock.endswith(("Z", "z")) and not re.search(r"[+-]\d\d:?\d\d$|UTC$|GMT$", clock, re.IGNORECASE):
+            self.without_zone_count += 1
+        if verdict == "?":
+            self.open_count += 1
+            self._keep("?", text, row)
+        elif verdict:
+            self.proofs[verdict] = self.proofs.get(verdict, 0) + 1
+            self._keep(verdict, text, row)
+
+    def _keep(self, kind: str, text: str, row: int) -> None:
+        kept = self.samples.setdefault(kind, [])
+        if len(kept) < SAMPLES_MAX:
+            kept.append(f"row {row}: {text[:40]}")
+
+
+def decide(evidence: Evidence, others: Iterable[Evidence]) -> tuple[str, str]:
+    """Answer a column's order and, where there is none, why not; `others` are the columns of the same table.
+
+    A column that proves nothing takes the order that all columns of its table prove together: one program wrote them.
+    """
+    proven = list(evidence.proofs)
+    if len(proven) > 1:
+        return "", "mixed"
+    if proven:
+        return proven[0], ""
+    if not evidence.open_count:
+        return "", ""
+    around = {order for other in others for order in other.proofs}
+    return (around.pop(), "") if len(around) == 1 else ("", "ambiguous")
+
+
+def split(text: str) -> tuple[str, str]:
+    """Answer the date and the time of day in a text; both empty for none."""
+    day, blank, clock = text.partition(" ")
+    if not blank:
+        day, blank, clock = text.partition("T")
+    if blank and clock[:1].isdigit() and ":" in clock and day[-1:].isdigit() and day.count(" ") == 0 and day[:1].isdigit():
+        return day, clock.strip()
+    if ":" not in text:
+        return text, ""
+    match = _DATE_TIME.fullmatch(text)
+    return (match[1], match[2].strip()) if match else (text, "")
+
+
+def _weigh(day: str, *, is_typed: bool) -> tuple[str, str]:
+    """Answer the form of a date and what it proves: an order, `?` for several, empty for nothing (or everything the same)."""
+    orders: tuple[str, ...]
+    if match := _NUMERIC.fullmatch(day):
+        first, sign, _, last = match.groups()
+        if len(first) == 4 or len(last) == 4:  # noqa: PLR2004 - digits of a year
+            if len(first) == 4:  # noqa: PLR2004
+                is_date = parse_day(day, "ymd", None) is not None
+                return (f"YYYY{sign}MM{sign}DD" if is_date else ""), ""
+            form, orders = f"00{sign}00{sign}YYYY", ("dmy", "mdy")
+        elif len(first) <= 2 and len(last) == 2:  # noqa: PLR2004
+            form, orders = f"00{sign}00{sign}YY", ORDERS
+        else:
+            return "", ""
+        readings = {order: value for order in orders if (value := parse_day(day, order, 1970)) is not None}
+        if not readings:
+            return "", ""
+        if len(set(readings.values())) == 1:
+            return form, next(iter(readings)) if len(readings) == 1 else ""
+        return form, "?"
+    if _COMPACT.fullmatch(day):
+        return "YYYYMMDD", ""
+    if is_typed and _serial(day) is not None:
+        return "a workbook's number", ""
+    if parse_named(day, 1970) is not None:
+        return ("month by name, YYYY" if re.search(r"\d{4}", day) else "month by name, YY"), ""
+    return "", ""
+
+
+def parse_day(text: str, order: str, window: int | None) -> date | None:
+    """Read a date of three numbers in an order; None if it is none, or its year has two digits and no window says which."""
+    match = _NUMERIC.fullmatch(text)
+    if match is None:
+        return None
+    first, middle, last = match[1], match[3], match[4]
+    if len(first) > 2:  # noqa: PLR2004 - a year
+        if len(first) != 4:  # noqa: PLR2004
+            return None
+        order = "ymd"
+    elif len(last) == 3 or (order == "ymd" and len(last) > 2):  # noqa: PLR2004
+        return None
+    year, month, day = {"dmy": (last, middle, first), "mdy": (last, first, middle), "ymd": (first, middle, last)}[order]
+    whole = _year(year, window)
+    try:
+        return date(whole, int(month), int(day)) if whole is not None else None
+    except ValueError:
+        return None
+
+
+def parse_named(text: str, window: int | None) -> date | None:
+    """Read a date with the English name of its month."""
+    bare = _DAY_NAME.sub("", text.strip(), count=1)
+    if match := _DAY_MONTH.fullmatch(bare):
+        day, name, year = match.groups()
+    elif match := _MONTH_DAY.fullmatch(bare):
+        name, day, year = match.groups()
+    else:
+        return None
+    month = _MONTHS.get(name[:3].lower())
+    whole = _year(year, window)
+    try:
+        return date(whole, month, int(day)) if month and whole is not None else None
+    except ValueError:
+        return None
+
+
+def _year(text: str, window: int | None) -> int | None:
+    if len(text) == 4:  # noqa: PLR2004 - digits of a year
+        return int(text)
+    if len(text) > 2 or window is None:  # noqa: PLR2004
+        return None
+    century = window - window % 100
+    year = century + int(text)
+    return year if year >= window else year + 100
+
+
+def _serial(text: str) -> datetime | None:
+    match = _SERIAL.fullmatch(text)
+    if match is None or not 1 <= int(match[1]) <= _SERIAL_MAX:
+        return None
+    return _SERIAL_ZERO + timedelta(seconds=round(float(text) * 86_400))
+
+
+class DateReader:
+    """Reads the cells of one column. Answers ISO 8601, an empty text for a date that means none, and what it cannot read as it was written."""
+
+    def __init__(self, order: str, *, window: int | None, empty: frozenset[str], zone: ZoneInfo | None = None) -> None:
+        self._order = order or "ymd"
+        self._window = window
+        self._empty = empty
+        self._zone = zone
+        self.moved_count = 0
+        """Times that a change of the clocks leaves out or repeats."""
+        self._days: dict[str, tuple[date, str, str] | None] = {}
+        self._clocks: dict[str, tuple[int, int, int, str] | None] = {}
+
+    def read_date(self, text: str) -> str:
+        """Read a date; a time of day at midnight is left away, another one makes the cell unreadable as a date."""
+        day, clock = split(text)
+        found = self._day(day, text)
+        if found is None:
+            moment = self._typed(text)
+            return moment.date().isoformat() if moment is not None else text
+        if clock and ((time := self._clock(clock)) is None or time[:3] != (0, 0, 0)):
+            return text
+        return "" if found[1] in self._empty else found[1]
+
+    def read_moment(self, text: str, zone: ZoneInfo | None = None) -> str:
+        """Read a date and time in a zone (that of the row, else of the column); a date alone is midnight."""
+        day, clock = split(text)
+        found = self._day(day, text)
+        if found is None:
+            moment = self._typed(text)
+            return text if moment is None else self._in_zone(moment, zone)
+        the_day, iso, offset = found
+        time = self._clock(clock) if clock else (0, 0, 0, "")
+        if time is None:
+            return text
+        if iso in self._empty:
+            return ""
+        hours, minutes, seconds, own = time
+        if own:
+            return f"{iso}T{hours:02}:{minutes:02}:{seconds:02}{own}"
+        if zone is None and offset:
+            return f"{iso}T{hours:02}:{minutes:02}:{seconds:02}{offset}"
+        return self._in_zone(datetime(the_day.year, the_day.month, the_day.day, hours, minutes, seconds), zone)  # noqa: DTZ001 - placed next
+
+    def _day(self, day: str, text: str) -> tuple[date, str, str] | None:
+        """Answer a date, its ISO form, and the offset of its zone where that is one from midnight to midnight."""
+        if day in self._days:
+            return self._days[day]
+        if len(self._days) > _CACHE_MAX:
+            self._days.clear()
+        value = parse_day(day, self._order, self._window)
+        if value is None and (match := _COMPACT.fullmatch(day)):
+            value = parse_day(f"{match[1]}{match[2]}-{match[3]}-{match[4]}", "ymd", None)
+        if value is None and not isinstance(text, TypedCell):
+            value = parse_named(day, self._window)
+        found = None if value is None else (value, value.isoformat(), _whole_day_offset(value, self._zone))
+        self._days[day] = found
+        return found
+
+    def _clock(self, text: str) -> tuple[int, int, int, str] | None:
+        if text in self._clocks:
+            return self._clocks[text]
+        if len(self._clocks) > _CACHE_MAX:
+            self._clocks.clear()
+        found = self._clocks[text] = _parse_clock(text)
+        return found
+
+    def _typed(self, text: str) -> datetime | None:
+        return _serial(text) if isinstance(text, TypedCell) else None
+
+    def _in_zone(self, moment: datetime, zone: ZoneInfo | None) -> str:
+        zone = zone or self._zone
+        if zone is None:
+            return moment.isoformat()
+        placed = moment.replace(tzinfo=zone)
+        back = placed.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+        if back != moment:  # a time the clocks leave out in spring: the later of the two readings
+            self.moved_count += 1
+            return placed.astimezone(UTC).astimezone(zone).isoformat()
+        if placed.utcoffset() != placed.replace(fold=1).utcoffset():  # a time the clocks repeat in autumn: the first
+            self.moved_count += 1
+        return placed.isoformat()
+
+
+def _parse_clock(text: str) -> tuple[int, int, int, str] | None:
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    hours = clock_hours(int(match[1]), match[4])
+    minutes, seconds = int(match[2]), int(match[3] or 0)
+    if hours is None or minutes > 59 or seconds > 59:  # noqa: PLR2004 - minutes and seconds
+        return None
+    zone = (match[5] or "").upper()
+    own = "+00:00" if zone else ""
+    if zone.startswith(("+", "-")):
+        own = zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
+    return hours, minutes, seconds, own
+
+
+def _whole_day_offset(day: date, zone: ZoneInfo | None) -> str:
+    if zone is None or day.year in {1, 9999}:
+        return ""
+    begin = datetime(day.year, day.month, day.day, tzinfo=zone)
+    end = begin + timedelta(days=1)
+    if begin.utcoffset() != end.utcoffset() or begin.utcoffset() != begin.replace(fold=1).utcoffset():
+        return ""
+    return begin.isoformat()[19:]
+
+
+def zone_of(name: str) -> ZoneInfo | None:
+    """Answer a time zone by its IANA name, None for what is none."""
+    try:
+        return ZoneInfo(name.strip())
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return None
