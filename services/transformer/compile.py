@@ -84,10 +84,13 @@ def _options(mapping: Mapping) -> Iterator[records_pb2.MappedRecord]:
 
 def _pipelines(mapping: Mapping) -> Iterator[records_pb2.MappedRecord]:
     for pipeline_id, pipeline in mapping.schema_.pipelines.items():
-        yield _record(pipeline_key(pipeline_id), {"name": pipeline.name})
+        flags = {"is_deal_probability_enabled": True} if pipeline.probabilities else {}
+        yield _record(pipeline_key(pipeline_id), {"name": pipeline.name, **flags})
     for pipeline_id, pipeline in mapping.schema_.pipelines.items():
         for stage_id, name in pipeline.stages.items():
-            payload = {"name": name, "pipeline_id": {"$ref": pipeline_key(pipeline_id)}}
+            payload: dict[str, Any] = {"name": name, "pipeline_id": {"$ref": pipeline_key(pipeline_id)}}
+            if stage_id in pipeline.probabilities:
+                payload["deal_probability"] = pipeline.probabilities[stage_id]
             yield _record(stage_key(pipeline_id, stage_id), payload, [pipeline_key(pipeline_id)])
 
 

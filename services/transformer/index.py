@@ -122,8 +122,8 @@ class Lookup(Protocol):
     def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
         """Answer the records of one or several entities whose `field_name` holds `parent_id`, by entity and id (as a number where it is one)."""
 
-    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
-        """Answer the records of an entity that hold a value in any field, in a list also; capitals and blanks around do not count."""
+    def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
+        """Answer the records that hold a value in any field, in a list also; capitals and blanks do not count, `loosely` nor do marks."""
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the newest versions of all records of `entity` in the order they were read."""
@@ -277,12 +277,16 @@ class SnapshotView:
                 self._links.popitem(last=False)
         return rows
 
-    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
-        """Answer the records of an entity that hold a value in any field, in a list also; capitals and blanks around do not count.
+    def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
+        """Answer the records that hold a value in any field, in a list also; capitals and blanks do not count, `loosely` nor do marks.
 
         The first time an entity is asked for a field costs reading the entity once; what is remembered of it lies on disk, not in memory.
         """
-        return [found for source_id in self._values.find(self, entity, field_name, value) if (found := self.get(entity, source_id)) is not None]
+        return [
+            found
+            for source_id in self._values.find(self, entity, field_name, value, loosely=loosely)
+            if (found := self.get(entity, source_id)) is not None
+        ]
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the newest versions of all records of `entity` in the order they were read; reads a few hundred rows at a time."""

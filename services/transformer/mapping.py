@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.common.canonical import digest_of
 from services.common.errors import MappingError, NotFoundError
-from services.transformer import name_rules, sections
+from services.transformer import name_rules, proposal_rules, sections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -44,12 +44,15 @@ class Condition(_Model):
     """Target field of the same record, filled by a rule that stands before."""
     policy: str | None = None
     """One of the policies, or of the mapping's own choices."""
-    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "missing", "loop"] | None, BeforeValidator(_as_word)] = Field(
-        None, alias="is"
+    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "missing", "loop", "native_outcome"] | None, BeforeValidator(_as_word)] = (
+        Field(None, alias="is")
     )
-    """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle."""
+    """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle;
+    `native_outcome` of a text: the account has an activity outcome of that name."""
     equals: Scalar = None
     one_of: list[Scalar] | None = None
+    later_than: str | None = None
+    """Source path of a point in time that must be before this one; without both it does not hold."""
     greater_than: float | None = None
     less_than: float | None = None
     longer_than: int | None = None
@@ -74,6 +77,12 @@ class RefRule(_Model):
     part: str = ""
     on_missing: Literal["review", "drop", "leave_out"] = "review"
     """What to do without it: wait for a person, go without the reference, or leave this record out with a remark."""
+
+
+class PolicyValue(_Model):
+    """What a policy or a choice says."""
+
+    policy: str
 
 
 def _as_rule(value: object) -> object:
@@ -107,6 +116,8 @@ class FieldRule(_Model):
     """Source path, or several of which the first with a value counts."""
     value: Scalar | list[Scalar] = None
     """A fixed value."""
+    policy: str | None = None
+    """What a policy or a choice says."""
     template: str | None = None
     """Text with source paths in braces; empty when none of them has a value."""
     join: list[RuleRef] | None = None
@@ -129,7 +140,8 @@ class FieldRule(_Model):
     """Source path of the currency, for money and prices."""
     cost: str | None = None
     """Source path of the cost, for prices."""
-    default: Scalar = None
+    default: Scalar | PolicyValue = None
+    """Value when there is none; `{policy: ...}` is what a policy or choice says."""
     required: bool = False
     on_invalid: Literal["reject", "drop"] = "drop"
     """A value that cannot be read: reject the record, or go on without the value and flag it. Required fields always reject."""
@@ -209,16 +221,35 @@ class Property(_Model):
     reason: str | None = None
 
 
+class PropertyRows(_Model):
+    """Rows of another entity that are fields of this one: a question in each row, and the answer beside it."""
+
+    link: str
+    """Link to many that leads to the rows."""
+    name: str
+    """Field of a row with the property's name."""
+    value: str
+    type: str | None = None
+    """Field of a row that says of which type its value is, in the source's words."""
+    types: dict[str, str] = {}
+    """Custom field type by the source's word for it; values of other types are proposed by what they are."""
+    order_by: str | None = None
+    """Of several rows with the same name the last one counts, in this order (default: of ids)."""
+
+
 class EntityMapping(_Model):
     """What becomes of one source entity."""
 
-    use: Literal["move", "reference_data", "not_moved"] = "move"
+    use: Literal["move", "part", "reference_data", "not_moved"] = "move"
+    part_of: str | None = None
+    """With `use: part`: link to the record it is moved with; without that record it waits for a person."""
     label: str = ""
     archived: Literal["skip", "load"] | None = None
     deleted: Literal["skip", "load"] | None = None
     targets: list[Target] = []
     property_groups: list[str] = []
     """Objects in the raw record whose keys are properties of the tenant."""
+    property_rows: list[PropertyRows] = []
     properties: dict[str, Property] = {}
     """Properties by custom field id of the first target."""
     not_moved: dict[str, str] = {}
@@ -240,12 +271,16 @@ class LinkRule(_Model):
     """Kinds of record that point back here."""
     by: str | list[str] | None = None
     """Field in which they do. With `id`: the other record's field that holds the value instead of its id; several are tried, `@id` is its id."""
+    loosely: bool = False
+    """With `by`: where no value is the same, one of which letters and digits are."""
+    decided: str | None = None
+    """Value map in which a person says where it leads: by this record's `{entity}/{id}`, by what is written, by `*` for what leads nowhere."""
     chain: Literal["up", "down"] | None = None
     """All ancestors, nearest first, or all descendants, over any number of steps."""
     only: list[str] | None = None
     """Of a chain, only these kinds of record (the others are passed through)."""
-    where: dict[str, Scalar] = {}
-    """Only records with these values."""
+    where: dict[str, Scalar | list[Scalar]] = {}
+    """Only records with these values, or with one of several; letters' case does not count, null means no value."""
     order_by: str | None = None
     pick: Literal["first", "last"] | None = None
     """Only the first or last record, in the order of `order_by` (default: of ids)."""
@@ -267,6 +302,8 @@ class Pipeline(_Model):
     name: str
     stages: dict[str, str] = {}
     """Stage names by stage id."""
+    probabilities: dict[str, Annotated[int, Field(ge=0, le=100)]] = {}
+    """Percent by stage id. Pipedrive counts with them once any stage of the pipeline has one."""
 
 
 class ActivityType(_Model):
@@ -366,13 +403,18 @@ class StateGroup(_Model):
 
 
 class StateProposal(_Model):
-    """How the proposal fills stages and status value maps from a list of states in the source."""
+    """How the proposal fills stages and status value maps from a list of states in the source, or from the states that records are in."""
 
     entity: str
     name: str = "name"
-    group: str = "type"
+    group: str | None = "type"
+    """Field that says of which kind a state is; null: the one group is meant."""
     order: str = "order"
     groups: dict[str, StateGroup]
+
+    def kind_of(self, data: MappingType[str, Any]) -> str:
+        """Answer of which kind a record's state is."""
+        return next(iter(self.groups), "") if self.group is None else str(data.get(self.group) or "")
 
 
 class OptionProposal(_Model):
@@ -402,6 +444,11 @@ class Proposals(_Model):
     closed_means_won: list[str] = []
     """Pipelines in which a closed document is a done one."""
     options: list[OptionProposal] = []
+    pipelines: list[proposal_rules.PipelineProposal] = []
+    activity_types: list[proposal_rules.ActivityTypeProposal] = []
+    property_types: proposal_rules.PropertyTypes | None = None
+    policies: dict[str, proposal_rules.PolicyProposal] = {}
+    """By policy."""
 
 
 # The sections name rules, which are defined here.

@@ -132,8 +132,8 @@ class Snapshot:
         ]
         return sorted(found, key=lambda one: (one.entity, int(one.id)))
 
-    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
-        return [self.one(entity, source_id) for source_id in ValueIndex().find(self, entity, field_name, value)]
+    def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
+        return [self.one(entity, source_id) for source_id in ValueIndex().find(self, entity, field_name, value, loosely=loosely)]
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         yield from self._records.get(entity, {}).values()
