@@ -61,6 +61,8 @@ class ServiceTracker:
         self.cursors: dict[str, Cursor] = {}
         self.used = 0
         self.is_concurrent_full = False
+        self.repeats_first_page = False
+        """Gives the first page for every cursor, as a broken server might."""
 
     async def __call__(self, request: Request) -> Response:
         """Answer one call, with the fault that a rule wants."""
@@ -237,7 +239,7 @@ class ServiceTracker:
         cursor = self.cursors.get(name)
         if cursor is None or not start.isdecimal():
             raise Refusal(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
-        return self._page(cursor, name, int(start), self.options.page_size, version)
+        return self._page(cursor, name, 0 if self.repeats_first_page else int(start), self.options.page_size, version)
 
     def _page(self, cursor: Cursor, locator: str, start: int, size: int, version: str) -> Response:
         rows = cursor.rows[start : start + size]

@@ -418,7 +418,7 @@ class StateProposal(_Model):
 
 
 class OptionProposal(_Model):
-    """Options of a built-in field taken from a list in the source."""
+    """Options of a built-in field, or of a picklist of the mapping, taken from a list in the source or from the values records have."""
 
     option: str
     entity: str

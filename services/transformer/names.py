@@ -49,7 +49,7 @@ class View(Protocol):
     def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
         """Answer the records that point to a record."""
 
-    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
+    def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
         """Answer the records of an entity that hold a value in a field."""
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
@@ -118,9 +118,9 @@ class NamedView:
         entities = [entity] if isinstance(entity, str) else sorted(set(entity))
         return [self._names.apply(child) for name in entities for child in self._view.children(name, self._names.field(name, field_name), parent_id)]
 
-    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
+    def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
         """Answer the records of an entity that hold a value in a field."""
-        return [self._names.apply(one) for one in self._view.find(entity, self._names.field(entity, field_name), value)]
+        return [self._names.apply(one) for one in self._view.find(entity, self._names.field(entity, field_name), value, loosely=loosely)]
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the records of an entity."""

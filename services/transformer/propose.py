@@ -37,6 +37,7 @@ _OVERRIDES_HEADER: Final = """
 # ------------------------------------------------------------------ Wishes of this migration; they win over everything above
 
 """
+_UNUSED: Final = "the source describes it, but no record has a value for it"
 _NO_STATE: Final = "none"
 _NO_STATE_NAME: Final = "No state"
 
@@ -76,8 +77,8 @@ def _account(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> d
     for rule in mapping.propose.pipelines:
         propose_lists.pipelines(rule, view, value_maps, pipelines)
     activity_types = propose_lists.activity_types(mapping, view, value_maps)
-    options = {one.option: _names(view, one.entity, one.name) for one in mapping.propose.options}
     fields, entities = _properties(mapping, view)
+    options = _options(mapping, view, fields)
     schema = {"pipelines": pipelines, "activity_types": activity_types, "options": options, "fields": fields}
     found = {
         "policies": propose_lists.policies(mapping, view),
@@ -132,6 +133,20 @@ def _documents_without_state(mapping: Mapping, view: Lookup, pipelines: dict[str
         stages = pipelines.setdefault(link.pipeline, {"stages": {}})["stages"]
         if not stages or any(is_empty(one.data.get(str(rule.id))) for one in view.iterate(entity)):
             stages[_NO_STATE] = _NO_STATE_NAME
+
+
+def _options(mapping: Mapping, view: Lookup, fields: dict[str, Any]) -> dict[str, Any]:
+    """Answer the options of built-in fields, and add those of the mapping's own picklists to `fields`."""
+    options: dict[str, Any] = {}
+    for one in mapping.propose.options:
+        found = _names(view, one.entity, one.name)
+        entity, _, name = one.option.partition(".")
+        field = mapping.schema_.fields.get(entity, {}).get(name)
+        if field is None:
+            options[one.option] = found
+        elif found:
+            fields.setdefault(entity, {})[name] = {"options": list(dict.fromkeys([*field.options, *(label.strip() for label in found)]))}
+    return options
 
 
 def _names(view: Lookup, entity: str, name: str) -> list[str]:
@@ -216,6 +231,8 @@ def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[st
         field_id = _free(f"property_{slug(keys[-1], 'field')}", {**declared, **proposed})
         said = declared_types.of(owners[target, keys][0], keys[-1], kinds[target, keys])
         name, left_out = (said.label or keys[-1], said.left_out) if said else (keys[-1], "")
+        if said and not observed.count:
+            left_out = left_out or _UNUSED
         guess = propose_lists.typed(said, observed)
         names = {one.name for one in declared.values()} | {one["name"] for one in proposed.values()}
         if not left_out:

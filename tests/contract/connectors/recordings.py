@@ -163,8 +163,7 @@ def servicetracker() -> Recording:
     described = {name for name, one in made.store.objects.items() if not one.is_custom_setting and not name.endswith("__History") and name != "Group"}
 
     def repeat() -> None:
-        first = made.simulator._page
-        made.simulator._page = lambda cursor, locator, _start, size, version: first(cursor, locator, 0, size, version)  # type: ignore[method-assign]
+        made.simulator.repeats_first_page = True
 
     return Recording(
         connector="servicetracker",
