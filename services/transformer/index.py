@@ -147,7 +147,8 @@ def link_values(data: Mapping[str, Any], references: Sequence[str] = ()) -> Iter
     """Find the references a raw record holds, as (field, id).
 
     A field among `references` is one, and a field whose name ends in `-id`, `_id` or `Id`. So is a list of numbers, of objects with an `id`, or of
-    texts under a name that ends in `-ids`, `_ids` or `Ids` (field = the list's name), and a reference field inside the objects of a list (field = `{list}.{field}`).
+    texts under a name that ends in `-ids`, `_ids` or `Ids` (field = the list's name), and a reference field inside the objects of a list
+    (field = `{list}.{field}`).
     """
     seen: set[tuple[str, str]] = set()
     for name, value in data.items():

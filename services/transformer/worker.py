@@ -151,7 +151,9 @@ def map_page(
     with view.reading():
         envelopes = view.current(all_of_page)
         own = {one.source_key for one in envelopes}
-        wanted = [one for one in envelopes if selection is None or one.source_key in selection]
+        # In a delta a page comes for records of others, too, that look its own up in this phase.
+        is_own_phase = not announcement.is_delta or (page.entity in plan.entities and phase in plan.entities[page.entity].phases)
+        wanted = [one for one in envelopes if is_own_phase and (selection is None or one.source_key in selection)]
         if announcement.is_delta and selection is None:
             dependents = Dependents(plan)
             entities = [entity for entity, one in plan.entities.items() if phase in one.phases]
