@@ -65,7 +65,7 @@ def _opportunity(
         "Project ID": str(FIRST_PROJECT + index) if closed == "Won" else None,
         "Description": f"{texts()['opportunities'][6]} ({index})" if index % 3 == 0 else None,
         "Notes": rng.choice(texts()["notes"]) if index % 3 == 1 else None,
-        "QBI List ID": f"8000A{index:03d}-55" if closed == "Won" and index % 2 else None,
+        "QBI List ID": f"8000A{index:03d}-55" if closed == "Won" else None,
         "Created Date": created,
         "Modified Date": created + timedelta(days=21),
         "UDF: Decision Date": date(2026, 1 + index % 12, 13 + index % 15) if index % 2 else None,

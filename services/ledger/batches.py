@@ -12,7 +12,6 @@ from services.common.canonical import canonical_json
 from services.common.clock import SteadyClock
 from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger.claims import (
-    REFERENCE_MISSING,
     Action,
     Claim,
     Decision,
@@ -42,13 +41,16 @@ from services.ledger.domain import (
     WantedRecord,
     review_item_id,
 )
+from services.ledger.matching.followers import forget_gone, let_go
+from services.ledger.matching.identity import Rules
+from services.ledger.matching.matcher import Matched, Matcher
 from services.ledger.merges import MERGEABLE, Move, take_over
 from services.ledger.outcomes import Sender, Settlement, settle
 from services.ledger.reconciliation import VALUE_FIELDS
 from services.ledger.repository import Transaction
 from services.ledger.runs.context import RunContext
 
-_WRITING = frozenset({Action.CREATE, Action.UPDATE, Action.IN_DOUBT})
+_WRITING = frozenset({Action.CREATE, Action.UPDATE, Action.IN_DOUBT, Action.MATCH})
 _SETTLED = frozenset({RecordState.LOADED, RecordState.MATCHED, RecordState.WAITING})
 _WITHOUT_ORIGIN = frozenset({"organization_relation", "line_item", "activity", "note", "file"})
 """Target entities without an external id: equal ones can be taken for each other."""
@@ -119,6 +121,7 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     known_targets = await _referred(tx, begin, [wanted for _, wanted in pairs])
     references = resolve_references([wanted for _, wanted in pairs], known_targets, batch.phase) if known_targets is not None else _NO_REFERENCES
     policies = Policies.of(run, migration)
+    matched = Matched([])
     if batch.state is BatchState.FINAL:
         decisions = [Decision(record, Action.DONE) for record, _ in pairs]
     elif batch.is_undo and run.kind is RunKind.REPAIR:
@@ -128,7 +131,11 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     else:
         policy = policies.conflict(batch.target_entity)
         decisions = [decide_load(record, wanted, claim, references, policy) for record, wanted in pairs]
-    await _store(tx, begin, batch, decisions, now)
+        cases = [(decision, item, record) for decision, (record, item) in zip(decisions, pairs, strict=True)]
+        matched = await _match(tx, run, claim, cases, references)
+        decisions = matched.decisions
+    matched.decisions = list(decisions)
+    await _store(tx, begin, batch, matched, now)
     referred: dict[str, Standing] = {}
     if run.kind is RunKind.DELTA and not batch.is_undo and any(decision.action in _WRITING for decision in decisions):
         referred = {
@@ -138,6 +145,15 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
         }
     dropped = sorted(dropped_references(pairs, references))
     return Begun(decisions, references, dropped, claim, migration, run, policies.field_conflicts(batch.target_entity), referred)
+
+
+async def _match(tx: Transaction, run: Run, claim: Claim, cases: Sequence[tuple[Decision, WantedRecord, Record]], references: References) -> Matched:
+    """Answer the decisions after a look whether what is about to be created exists already."""
+    entity = cases[0][1].target_entity if cases else ""
+    rules = Rules.of(entity, RunContext.of(run).matching.get(entity))
+    if rules is None or not rules.is_on:
+        return Matched([decision for decision, _, _ in cases])
+    return await Matcher(tx, run, rules, replica=claim.replica, now=claim.now).decide(cases, references)
 
 
 async def _with_lines(tx: Transaction, begin: Begin, run: Run, decisions: list[Decision]) -> list[Decision]:
@@ -180,17 +196,19 @@ async def _referred(tx: Transaction, begin: Begin, wanted: Sequence[WantedRecord
     return await tx.get_standings(begin.migration_id, keys) if keys else None
 
 
-async def _store(tx: Transaction, begin: Begin, batch: Batch, decisions: Sequence[Decision], now: datetime) -> None:
+async def _store(tx: Transaction, begin: Begin, batch: Batch, matched: Matched, now: datetime) -> None:
+    decisions = matched.decisions
     changed = [decision for decision in decisions if decision.is_changed]
     await tx.save_records([decision.stored or decision.record for decision in changed])
     blocked = [decision for decision in changed if decision.action is Action.BLOCKED]
-    await tx.open_review_items([_missing_item(decision.record, now) for decision in blocked])
+    await tx.open_review_items([*(_blocked_item(decision.record, now) for decision in blocked), *matched.flags])
     replica = begin.holder.partition("/")[0]
     over = [decision.record.key for decision in changed if decision.action is Action.DONE]
     await tx.close_review_items(begin.migration_id, over, replica, now)
     if changed:
         await tx.append_events(
-            begin.migration_id, [_begun_event(begin, batch, changed), *(_blocked_event(decision, replica) for decision in blocked)]
+            begin.migration_id,
+            [_begun_event(begin, batch, changed), *matched.events, *(_blocked_event(decision, replica) for decision in blocked)],
         )
     if batch.state is BatchState.EXPECTED and not batch.is_undo:
         # Counted when a batch is begun for the first time: what it does itself is counted when it is settled.
@@ -208,11 +226,11 @@ async def _store(tx: Transaction, begin: Begin, batch: Batch, decisions: Sequenc
         await tx.set_batch_state(batch.batch_id, BatchState.BEGUN)
 
 
-def _missing_item(record: Record, now: datetime) -> ReviewItem:
+def _blocked_item(record: Record, now: datetime) -> ReviewItem:
     return ReviewItem(
-        review_item_id=review_item_id(record.migration_id, record.source_key, record.key, REFERENCE_MISSING),
+        review_item_id=review_item_id(record.migration_id, record.source_key, record.key, record.reason),
         migration_id=record.migration_id,
-        reason=REFERENCE_MISSING,
+        reason=record.reason,
         source_key=record.source_key,
         key=record.key,
         is_blocking=True,
@@ -332,6 +350,8 @@ async def _keep(tx: Transaction, request: Settle, found: Sequence[Settlement], s
     if request.request_id and request.shared_calls and not is_told_before:
         await tx.save_response(identity, b"", sender.now)
     await tx.save_records(await _ordered(tx, request.migration_id, found))
+    await forget_gone(tx, request.migration_id, found)
+    await let_go(tx, request.migration_id, found, sender.now)
     if sender.is_undo:
         gone = [settlement.record.key for settlement in found if settlement.event.result == OutcomeResult.DELETED]
         await tx.forget_kept(request.migration_id, keys=gone)

@@ -49,6 +49,7 @@ class Action(StrEnum):
     HELD = "held"
     DELETE = "delete"
     RESTORE = "restore"
+    MATCH = "match"
 
 
 _ACTIONS = {
@@ -57,6 +58,7 @@ _ACTIONS = {
     ClaimAction.RESOLVE: Action.IN_DOUBT,
     ClaimAction.DELETE: Action.DELETE,
     ClaimAction.RESTORE: Action.RESTORE,
+    ClaimAction.MATCH: Action.MATCH,
 }
 FORGOTTEN: dict[str, Any] = {
     "target_id": "",
@@ -70,6 +72,7 @@ FORGOTTEN: dict[str, Any] = {
     "declined": "",
     "gone": "",
     "load_time": None,
+    "match": "",
     "reason": "",
     "message": "",
 }
@@ -235,6 +238,9 @@ def decide_load(record: Record, wanted: WantedRecord, claim: Claim, references: 
         return _blocked(record, wanted, claim, missing, references)
     if any(reference.key in references.pending for reference in wanted.references):
         return Decision(record, Action.HELD)
+    if record.has_target and record.match and record.load_time is None:
+        # It was matched, and whoever was to link it did not come to it.
+        return _claimed(record, claim, ClaimAction.MATCH, wanted)
     if record.has_target:
         return _claimed(record, claim, ClaimAction.UPDATE, wanted, conflict_policy=_policy(record, conflict_policy))
     if record.intent_time is not None:
@@ -320,7 +326,7 @@ def _settled(record: Record, claim: Claim) -> Decision:
     """It stands there as wanted; what held it up, if anything, is over."""
     if record.state in {RecordState.LOADED, RecordState.MATCHED}:
         return Decision(record, Action.DONE)
-    state = RecordState.MATCHED if record.is_preexisting and not record.pre_image else RecordState.LOADED
+    state = RecordState.MATCHED if record.is_preexisting and (record.match or not record.pre_image) else RecordState.LOADED
     settled = replace(record, state=state, reason="", message="", asked="", update_time=claim.now)
     return Decision(settled, Action.DONE, is_changed=True)
 

@@ -8,6 +8,7 @@ import orjson
 from google.protobuf import duration_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError
 from services.common.keys import RecordKey
 from services.ledger.claims import Action, Decision
@@ -16,6 +17,7 @@ from services.ledger.domain import (
     ExtractionState,
     Issue,
     IssueKind,
+    Match,
     MissingPolicy,
     Outcome,
     OutcomeResult,
@@ -201,12 +203,17 @@ def wanted_from(record: records_pb2.MappedRecord) -> WantedRecord:
 def decision_to(decision: Decision, *, guards_edits: bool = False) -> ledger_service_pb2.RecordDecision:
     """Answer the message of a decision; images go along only where they are needed."""
     record = decision.record
+    match = Match.of(record.match) if decision.action in {Action.MATCH, Action.UPDATE, Action.RESTORE} else None
+    last = decision.last or record.image.encode()
+    if match is not None and match.planned and decision.action is Action.RESTORE:
+        # Whether it was written is not known: both what stood there and what was planned is ours.
+        last = canonical_json({**orjson.loads(record.image or "{}"), **match.planned})
     needs_image = decision.action in {Action.UPDATE, Action.DELETE, Action.RESTORE}
     return ledger_service_pb2.RecordDecision(
         key=record.key,
         action=_ACTIONS[decision.action],
         target_id=record.target_id,
-        last_image_json=(decision.last or record.image.encode()) if needs_image else b"",
+        last_image_json=last if needs_image else b"",
         pre_image_json=(decision.before or record.pre_image.encode()) if decision.action in {Action.UPDATE, Action.RESTORE} else b"",
         intent_time=to_timestamp(record.intent_time) if decision.action is Action.IN_DOUBT else None,
         conflict_policy=decision.conflict_policy,
@@ -217,6 +224,7 @@ def decision_to(decision: Decision, *, guards_edits: bool = False) -> ledger_ser
         guards_edits=guards_edits and decision.action is Action.DELETE,
         load_time=to_timestamp(record.load_time) if decision.action is Action.UPDATE else None,
         lines_json=decision.lines.encode(),
+        match_policy=match.policy if match is not None and (record.is_preexisting or decision.action is Action.MATCH) else "",
     )
 
 
@@ -235,7 +243,7 @@ def outcome_from(outcome: ledger_service_pb2.RecordOutcome) -> Outcome:
     if outcome.result not in _RESULTS:
         raise InvalidRequestError("outcomes.result is required")
     result = _RESULTS[outcome.result]
-    if result in {OutcomeResult.CREATED, OutcomeResult.MATCHED} and not outcome.target_id:
+    if result in {OutcomeResult.CREATED, OutcomeResult.MATCHED, OutcomeResult.NOTED} and not outcome.target_id:
         raise InvalidRequestError(f"outcomes.target_id is required for {outcome.key}: it is {result}")
     reason = check_reason(outcome.reason, "outcomes.reason")
     if result in {OutcomeResult.REJECTED, OutcomeResult.WAITING}:
@@ -259,6 +267,7 @@ def outcome_from(outcome: ledger_service_pb2.RecordOutcome) -> Outcome:
         asked=outcome.asked_json.decode(),
         declined=outcome.declined_json.decode(),
         is_partly_done=outcome.is_partly_done,
+        planned=outcome.planned_json.decode(),
     )
 
 

@@ -114,6 +114,8 @@ class ClaimAction(StrEnum):
     """An earlier intent has no outcome: find out, then create if it is proven absent."""
     DELETE = "delete"
     RESTORE = "restore"
+    MATCH = "match"
+    """Link it to a record that was there before us."""
 
 
 class Resolution(StrEnum):
@@ -127,6 +129,10 @@ class Resolution(StrEnum):
     USE_SOURCE = "use_source"
     DELETE = "delete"
     ACCEPT = "accept"
+    MATCH = "match"
+    """It is the candidate that was named."""
+    CREATE = "create"
+    """It is none of the candidates."""
 
 
 class MissingPolicy(StrEnum):
@@ -153,6 +159,8 @@ class OutcomeResult(StrEnum):
     KEPT = "kept"
     GONE = "gone"
     """A person deleted it, and by decision it comes again: the next claim creates it."""
+    NOTED = "noted"
+    """Matched, and what will be written into it is noted: the next claim writes it."""
 
 
 class IssueKind(StrEnum):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ROWS_PER_READ: Final = 1_000
 STEPS_SHOWN_MAX: Final = 1_000
 KINDS: Final = frozenset({"", "missing", "different", "unexpected"})
+_PARTS: Final = frozenset({"line_item", "deal_value"})
 _ORDER: Final = {action: place for place, action in enumerate(RepairAction)}
 
 
@@ -131,12 +132,16 @@ async def accept(transaction: Transaction, asked: Asked, signer: Signer) -> int:
 
 
 async def _made_with(reader: Reader, migration_id: str, deal: Repair) -> dict[str, Repair]:
-    """Answer lines and value of a deal that is made again: a line cannot change its deal, whether Pipedrive still shows it or not."""
+    """Answer lines and value of a deal that is made again: a line cannot change its deal, whether Pipedrive still shows it or not.
+
+    Lines that the source has no more cannot be made again; they go with the old deal.
+    """
     source_entity, _, source_id = deal.source_key.partition("/")
+    parts = [record for record in await reader.list_records_of_source(migration_id, source_entity, source_id) if record.target_entity in _PARTS]
     return {
         record.key: Repair(record.key, record.target_entity, record.target_id, RepairAction.CREATE, source_key=record.source_key)
-        for record in await reader.list_records_of_source(migration_id, source_entity, source_id)
-        if record.target_entity in {"line_item", "deal_value"} and is_compared(record) and hangs_on(record, "deal", deal.target_id)
+        for record in parts
+        if is_compared(record) and not record.gone and hangs_on(record, "deal", deal.target_id)
     }
 
 

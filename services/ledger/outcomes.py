@@ -19,6 +19,7 @@ from services.ledger.domain import (
     EventDraft,
     Kept,
     KeptReason,
+    Match,
     Outcome,
     OutcomeResult,
     Record,
@@ -87,6 +88,8 @@ class Settlement:
     """What a run's sums grow by."""
     kept: Kept | None = None
     """What is noted because it stays in Pipedrive."""
+    gone_target_id: str = ""
+    """A record it was to be matched with, and that is not in Pipedrive any more."""
     twin: Record | None = None
     """A second copy in the target, kept as a record of its own, so that a rollback takes it back, too."""
 
@@ -97,7 +100,10 @@ def settle(record: Record, outcome: Outcome, sender: Sender) -> Settlement | Non
     if found is None:
         return None
     told = conflict_events(record, found.record, outcome, sender)
-    results = [(_COUNTED[outcome.result], 1)] if outcome.result in _COUNTED else []
+    # A record that was matched has come to its end for the first time, whatever had to be written into it.
+    match = Match.of(record.match) if outcome.result in _LOADING else None
+    word = "matched" if match is not None and match.is_new and found.record.is_preexisting else _COUNTED.get(outcome.result, "")
+    results = [(word, 1)] if word else []
     results += [(f"conflict_{event.result}", len((event.payload or {})["fields"])) for event in told]
     return replace(found, more_events=told, results=tuple(results))
 
@@ -112,9 +118,12 @@ def _settled(record: Record, outcome: Outcome, sender: Sender) -> Settlement | N
         return _repaired(free, outcome, sender)
     if outcome.result in _UNDOING:
         return _undone(free, outcome, sender)
+    if outcome.result is OutcomeResult.NOTED:
+        return _noted(free, outcome, sender)
     if outcome.result is OutcomeResult.GONE:
         anew = replace(free, **FORGOTTEN, state=RecordState.EXPECTED)
-        return Settlement(anew, _event("record.gone", free, outcome, sender))
+        gone_target_id = outcome.target_id if record.claim_action is ClaimAction.MATCH else ""
+        return Settlement(anew, _event("record.gone", free, outcome, sender), gone_target_id=gone_target_id)
     if outcome.result is OutcomeResult.NOT_TRIED:
         return _released(record, free, outcome, sender)
     if outcome.result is OutcomeResult.UNKNOWN:
@@ -132,7 +141,7 @@ def _loaded(record: Record, outcome: Outcome, sender: Sender) -> Settlement:
     settled = replace(
         record,
         **_freeing(sender),
-        state=RecordState.MATCHED if is_untouched else RecordState.LOADED,
+        state=RecordState.MATCHED if is_untouched or (is_preexisting and record.match) else RecordState.LOADED,
         target_id=outcome.target_id or record.target_id,
         parent_target_id=outcome.parent_target_id or record.parent_target_id,
         payload_digest=outcome.payload_digest or record.intent_digest,
@@ -148,11 +157,37 @@ def _loaded(record: Record, outcome: Outcome, sender: Sender) -> Settlement:
         asked="",
         declined=outcome.declined,
         load_time=sender.now,
+        match=_come_to_its_end(record.match),
     )
     flags = (_item(settled, outcome.flag_reason, outcome.message, sender, is_blocking=False),) if outcome.flag_reason else ()
     is_new = not was_there or not record.create_order
     event = _event(f"record.{outcome.result}", settled, outcome, sender)
     return Settlement(settled, event, flags, needs_order=is_new, ends_review=bool(record.reason or record.resolution))
+
+
+def _come_to_its_end(match: str) -> str:
+    """What was planned is written; what stands there is the image."""
+    known = Match.of(match)
+    return replace(known, planned={}, is_new=False).to_json() if known is not None else ""
+
+
+def _noted(free: Record, outcome: Outcome, sender: Sender) -> Settlement:
+    """Keep what stood in a record that was there before us, before it is changed: only then may the next claim change it."""
+    match = Match.of(free.match) or Match()
+    noted = replace(
+        free,
+        state=RecordState.EXPECTED,
+        target_id=outcome.target_id or free.target_id,
+        parent_target_id=outcome.parent_target_id or free.parent_target_id,
+        is_preexisting=True,
+        payload_digest="",
+        image=outcome.image or free.image,
+        pre_image=_merge(outcome.pre_image, free.pre_image),
+        declined=outcome.declined,
+        match=replace(match, planned=orjson.loads(outcome.planned or "{}")).to_json(),
+        load_time=sender.now,
+    )
+    return Settlement(noted, _event("record.noted", noted, outcome, sender), needs_order=not free.create_order)
 
 
 def _undone(free: Record, outcome: Outcome, sender: Sender) -> Settlement:

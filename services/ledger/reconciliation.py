@@ -66,7 +66,9 @@ def compare(record: Record, actual: Mapping[str, Any] | None, *, ignored: Collec
         ignored: Fields another record decides.
     """
     image: dict[str, Any] = orjson.loads(record.image or "{}")
-    fields = [name for name in sorted(image) if name not in ignored and name != BYTES_NOTED]
+    # Of a record that was matched only what was written into it is ours.
+    written = orjson.loads(record.pre_image or "{}") if record.is_preexisting and record.match else image
+    fields = [name for name in sorted(image) if name in written and name not in ignored and name != BYTES_NOTED]
     if actual is None:
         return len(fields), [pb.Mismatch(key=record.key, target_id=record.target_id, kind="missing")]
     return len(fields), [

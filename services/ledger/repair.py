@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PARTICIPANTS: Final = "participants"
 """Field of an activity's image: persons, as objects."""
 
+_GONE: Final = "the source has it no more, so it cannot be made again: accept what stands in Pipedrive"
 _BY_HAND: Final = frozenset({"custom_field", "field_option"})
 _SETTLED: Final = frozenset({RecordState.LOADED, RecordState.MATCHED})
 
@@ -103,11 +104,15 @@ def plan_repair(mismatches: Sequence[Mismatch], record: Record | None, *, delete
     if first.kind == "missing":
         if entity in SCHEMA_COMPARED:
             return replace(repair, message="schema is not made again alone: make it by hand under its name, or take the migration back")
+        if record.gone:
+            return replace(repair, message=_GONE)
         return replace(repair, action=RepairAction.CREATE)
     if entity in _BY_HAND:
         return replace(repair, message="fields and options are seen to by hand in Pipedrive; or accept what stands there")
     seen = {one.target_field: orjson.loads(one.actual_json or b"null") for one in mismatches}
     if entity == "file":
+        if record.gone:
+            return replace(repair, message=_GONE)
         return replace(repair, action=RepairAction.UPLOAD, seen=seen)
     return replace(repair, action=RepairAction.PATCH, seen=seen)
 

@@ -27,6 +27,8 @@ from services.ledger.domain import (
     KeptReason,
     Manifest,
     Mapping,
+    MatchCandidate,
+    MatchReading,
     Mentions,
     Migration,
     OutboxMessage,
@@ -213,6 +215,15 @@ class Reader(Protocol):
 
     async def count_kept(self, migration_id: str, reasons: Collection[KeptReason]) -> int:
         """Count what was kept for one of these reasons."""
+        ...
+
+    # matching
+    async def get_match_reading(self, migration_id: str, target_entity: str) -> MatchReading | None:
+        """Answer how far the records in Pipedrive of an entity have been read."""
+        ...
+
+    async def find_match_candidates(self, migration_id: str, target_entity: str, digests: Collection[str]) -> Sequence[MatchCandidate]:
+        """Answer the candidates that have one of these keys, by name; of their digests only those asked for."""
         ...
 
     # source records
@@ -425,6 +436,23 @@ class Transaction(Reader, Protocol):
 
     async def add_undo_selection(self, run_id: str, keys: Collection[str]) -> None:
         """Note records a partial rollback takes back; known ones are left as they are."""
+        ...
+
+    # matching
+    async def save_match_reading(self, reading: MatchReading) -> None:
+        """Write how far records were read."""
+        ...
+
+    async def save_match_candidates(self, candidates: Sequence[MatchCandidate]) -> None:
+        """Write candidates of one migration and entity, new or with other keys."""
+        ...
+
+    async def forget_match_candidates(self, migration_id: str, target_entity: str, candidates: Collection[str]) -> None:
+        """Forget candidates."""
+        ...
+
+    async def forget_match_targets(self, migration_id: str, *, target_entity: str = "") -> None:
+        """Forget what was read from Pipedrive, and that it was: the next run reads it anew."""
         ...
 
     async def replace_source_issues(

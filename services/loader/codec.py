@@ -10,6 +10,7 @@ import orjson
 from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError
 from services.loader.canonical import image_bytes
+from services.loader.matches import FILL
 from services.loader.merge import Policy
 from services.loader.work import Action, Batch, Manifest, Referred, Result, Work
 from transload.v1 import ledger_service_pb2
@@ -101,8 +102,10 @@ def _work(
             fields=field_policies,
             asked=orjson.loads(decision.asked_json) if decision.asked_json else {},
             decision=decision.asked_policy,
+            leaves_others=decision.match_policy == FILL,
         ),
         declined=orjson.loads(decision.declined_json) if decision.declined_json else {},
+        match_policy=decision.match_policy,
         guards_edits=decision.guards_edits,
         load_time=decision.load_time.ToDatetime(UTC) if decision.HasField("load_time") else None,
         parent_target_id=decision.parent_target_id,
@@ -165,6 +168,7 @@ def outcome_to_proto(work: Work, outcome: Outcome) -> ledger_service_pb2.RecordO
         asked_json=canonical_json(dict(outcome.asked)) if outcome.asked else b"",
         declined_json=canonical_json(dict(outcome.declined)) if outcome.declined else b"",
         is_partly_done=outcome.is_partly_done,
+        planned_json=canonical_json(dict(outcome.planned)) if outcome.planned else b"",
         edited_fields=outcome.edited_fields,
         stuck_fields=outcome.stuck_fields,
     )

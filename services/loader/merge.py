@@ -38,12 +38,14 @@ class Policy:
         fields: the same by field, where it differs.
         asked: fields a person was asked about, and what stood in Pipedrive then.
         decision: what the person said to them; empty: nothing yet.
+        leaves_others: of a record that was there before us: what we did not write there stays, unless it is empty.
     """
 
     default: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, Any] = field(default_factory=dict)
     decision: str = ""
+    leaves_others: bool = False
 
     def decide(self, name: str, now: Any) -> tuple[str, str]:
         """Answers `source`, `target` or `ask`, and by whom. A person's word holds for the value that was shown, not for a later one."""
@@ -169,6 +171,11 @@ def _compare(sides: _Sides, name: str) -> None:
     elif new == now:
         if new is not None:
             sides.result.image[name] = new
+    elif sides.policy.leaves_others and name not in sides.last:
+        if now is None:
+            sides.change(name)
+        else:
+            sides.result.declined[name] = new
     elif is_declined or now != sides.last.get(name):
         word, by = sides.policy.decide(name, now)
         if word == POLICY_SOURCE:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from services.loader.attempts import failure
 from services.loader.entities.file import FILE, staged_digest, upload_body
 from services.loader.entities.line_item import LINE_ITEM
+from services.loader.matches import MATCH, noted
 from services.loader.merge import ASK, POLICY_SOURCE, POLICY_TARGET, WHOLE, Conflict, Merge, merge, names_of
 from services.loader.work import Action, Outcome, Result
 
@@ -90,8 +91,12 @@ async def read_targets(entity: Entity, batch: Batch, works: Sequence[Work]) -> d
 
 
 async def _update_one(entity: Entity, batch: Batch, work: Work, found: Found) -> Outcome:
+    if work.match_policy == MATCH:
+        return Outcome(Result.UNCHANGED, found.target_id, image=work.last_image, parent_target_id=found.parent_id or work.parent_target_id)
     payload = {name: value for name, value in work.body.items() if not name.startswith("$")}
     result = merge(entity, last=work.last_image, payload=payload, actual=found.image, policy=work.policy, declined=work.declined)
+    if (first := noted(work, result)) is not None:
+        return first
     if result.changes:
         await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, payload))
     if result.conflicts:

@@ -8,6 +8,7 @@ from services.loader.attempts import Attempts, failure
 from services.loader.definitions import Definitions
 from services.loader.doubt import Doubt
 from services.loader.entities import NAMED_ENTITIES, RECORD_ENTITIES
+from services.loader.matches import Matches
 from services.loader.owners import Owners
 from services.loader.records import Records
 from services.loader.removal import spare_edited
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from services.common.clock import Clock
     from services.loader.work import Batch, FileStore, LedgerPort
 
-_LOADING = (Action.CREATE, Action.UPDATE, Action.IN_DOUBT)
+_LOADING = (Action.CREATE, Action.UPDATE, Action.IN_DOUBT, Action.MATCH)
 _UNDOING = (Action.DELETE, Action.RESTORE, Action.IN_DOUBT)
 
 
@@ -38,6 +39,7 @@ class Upsert:
         self.unsettled = doubt.unsettled
         self._survivors = Survivors(ledger=ledger, clock=clock, margin_seconds=margin_seconds)
         updates = Updates(attempts=attempts, doubt=doubt, files=files, survivors=self._survivors)
+        self._matches = Matches(attempts=attempts)
         self._records = Records(attempts=attempts, doubt=doubt, updates=updates)
         self._definitions = Definitions(attempts=attempts, doubt=doubt, ledger=ledger)
         self._owners = Owners(attempts=attempts, ledger=ledger)
@@ -70,6 +72,7 @@ class Upsert:
     async def _load(self, batch: Batch) -> None:
         entity = batch.target_entity
         if entity in RECORD_ENTITIES:
+            await self._matches.link(RECORD_ENTITIES[entity], batch)
             await self._records.load(RECORD_ENTITIES[entity], batch)
         elif entity in NAMED_ENTITIES:
             await self._definitions.load_named(NAMED_ENTITIES[entity], batch)

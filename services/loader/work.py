@@ -29,6 +29,7 @@ class Action(StrEnum):
     HELD = "HELD"
     DELETE = "DELETE"
     RESTORE = "RESTORE"
+    MATCH = "MATCH"
 
 
 class Result(StrEnum):
@@ -46,6 +47,7 @@ class Result(StrEnum):
     RESTORED = "RESTORED"
     KEPT = "KEPT"
     GONE = "GONE"
+    NOTED = "NOTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Outcome:
     asked: Mapping[str, Any] = field(default_factory=dict)
     declined: Mapping[str, Any] = field(default_factory=dict)
     is_partly_done: bool = False
+    planned: Mapping[str, Any] = field(default_factory=dict)
+    """What is about to be written into a record that was there before us."""
 
 
 @dataclass(slots=True)
@@ -86,6 +90,7 @@ class Work:
         intent_time: when the open intent was written, for in doubt.
         policy: decides fields changed on both sides.
         declined: fields in which a person's value stands, and what the source said then.
+        match_policy: of a record that was matched with one that was there before us: `match`, `match_and_fill`, `update`; empty: it was not.
         guards_edits: of a delete: only when nobody changed the record since.
         load_time: when what stands in Pipedrive was settled last.
         parent_target_id: id of the record it hangs on.
@@ -106,6 +111,7 @@ class Work:
     intent_time: datetime | None = None
     policy: Policy = field(default_factory=Policy)
     declined: dict[str, Any] = field(default_factory=dict)
+    match_policy: str = ""
     guards_edits: bool = False
     load_time: datetime | None = None
     parent_target_id: str = ""

@@ -256,9 +256,9 @@ class LoadWorker:
             return batch.stop
         if any(work.outcome is not None and work.outcome.result is Result.UNKNOWN for work in batch.works):
             return OutcomeUnknownError("some outcomes are not known yet")
-        if any(work.outcome is not None and work.outcome.result is Result.GONE for work in batch.works):
-            # Created again under a claim of its own, with its intent written first.
-            return ClaimExpiredError("records that were deleted in Pipedrive are created again")
+        if any(work.outcome is not None and work.outcome.result in {Result.GONE, Result.NOTED} for work in batch.works):
+            # Created again, or changed, under a claim of its own, with its intent or what stood there written first.
+            return ClaimExpiredError("records that were deleted in Pipedrive are created again, and those noted are changed")
         if is_held:
             return ClaimHeldError("another loader has some records of this batch")
         # The ledger knows better than we do, e.g. that an object we found belongs to a twin.

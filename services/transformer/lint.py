@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
+from services.transformer import matching
 from services.transformer.context import Context, RecordProblem
 from services.transformer.delta import entity_problem, field_problem
 from services.transformer.lint_growth import check_growth
@@ -57,6 +58,8 @@ def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, 
     _check_schema(mapping, findings)
     _check_targets(mapping, findings)
     _check_delta(mapping, findings)
+    for path, message in matching.problems(mapping):
+        findings.add(_ERROR, path, message, "RS-01")
     check_growth(mapping, findings.add)
     for path, message in dict.fromkeys(section_problems(mapping)):
         findings.add(_ERROR, path, message)

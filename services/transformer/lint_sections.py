@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Problem: TypeAlias = "tuple[str, str]"
 """Path in the document, and what is wrong there."""
 
-RESERVED_FILES: Final = frozenset({"fields", "rebuild-reference", "recurrences", "index"})
+RESERVED_FILES: Final = frozenset({"fields", "rebuild-reference", "recurring-appointments", "index"})
 _FILE_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FILE_NAME_CHARACTERS_MAX: Final = 60
 _NOT_MOVED: Final = "not-moved-"

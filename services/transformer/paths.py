@@ -135,15 +135,15 @@ class Links:
         return None if found is None else lookup.get(found.entity, found.source_id)
 
     def places(self, name: str, node: Envelope, lookup: Lookup) -> list[Place]:
-        """Answer where a link by id leads; a field that holds a list of ids leads to each of them."""
+        """Answer where a link by id leads; a field that holds a list of ids, or of objects with an id, leads to each of them."""
         rule = self.rules[name]
         ids = node.data.get(rule.id) if rule.id else None
         if not isinstance(ids, list):
             place = self.locate(name, node, lookup)
             return [place] if place is not None else []
-        allowed = _names(rule.entity)
         source_ids = [element.get("id") if isinstance(element, dict) else element for element in ids]
-        return [Place(allowed[0], str(one)) for one in source_ids if not is_empty(one)] if len(allowed) == 1 else []
+        places = [Place(entity, str(one)) for one in source_ids if not is_empty(one) for entity in _names(rule.entity)[:1]]
+        return places if rule.by is None else [self._by_value(rule, place, lookup) or place for place in places]
 
     def _address(self, rule: LinkRule, data: Mapping[str, Any]) -> tuple[str, str] | None:
         """Answer collection and id of the address in a link's field, None without a readable one."""

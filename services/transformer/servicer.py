@@ -15,9 +15,12 @@ from services.transformer.compile import compile_schema, dispositions
 from services.transformer.delta import compile_policy
 from services.transformer.lint import lint
 from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.matching import compile_matching
 from services.transformer.names import named
 from services.transformer.preview import preview
 from services.transformer.propose import propose
+from services.transformer.workbook.describe import describe
+from services.transformer.workbook.revise import Change, revise
 from transload.v1 import transformer_service_pb2 as pb
 from transload.v1.transformer_service_pb2_grpc import TransformerServiceServicer
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from services.transformer.plans import Plans
 
 PREVIEW_KEYS_MAX: Final = 200
+CHANGES_MAX: Final = 10_000
 SAMPLE_SIZE_DEFAULT: Final = 150
 SAMPLE_SIZE_MAX: Final = 500
 CHUNK_BYTES: Final = 64 * 1024
@@ -83,6 +87,7 @@ class TransformerServicer(TransformerServiceServicer):
             records=compile_schema(mapping),
             dispositions=dispositions(mapping),
             delta_policy=compile_policy(mapping, conflicts=request.conflicts, deletions=request.deletions),
+            matching_json=canonical_json(matching) if (matching := compile_matching(mapping)) else b"",
         )
 
     async def ProfileSource(  # noqa: N802
@@ -115,6 +120,39 @@ class TransformerServicer(TransformerServiceServicer):
             if not work.done():
                 yield pb.PlanTokensResponse(record_count=told[0])
         yield pb.PlanTokensResponse(record_count=told[0], plan_json=canonical_json(work.result()))
+
+    async def DescribeMapping(  # noqa: N802
+        self, request: pb.DescribeMappingRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.DescribeMappingResponse]:
+        """Write a mapping as a workbook; a message a second tells that it goes on."""
+        del context
+        view = named(await self._view(request.snapshot), load_mapping(request.mapping_yaml))
+        target, told = _target(request.target_json), [0]
+        work = asyncio.create_task(asyncio.to_thread(describe, request.mapping_yaml, view, target, progress=lambda count: told.__setitem__(0, count)))
+        while not work.done():
+            await asyncio.wait({work}, timeout=PROGRESS_SECONDS)
+            if not work.done():
+                yield pb.DescribeMappingResponse(record_count=told[0])
+        yield pb.DescribeMappingResponse(record_count=told[0], workbook_json=canonical_json(work.result()))
+
+    async def ReviseMapping(self, request: pb.ReviseMappingRequest, context: aio.ServicerContext[Any, Any]) -> pb.ReviseMappingResponse:  # noqa: N802
+        """Answer what edited cells make of a mapping."""
+        del context
+        if len(request.changes) > CHANGES_MAX:
+            raise InvalidRequestError(f"changes: {len(request.changes)} given, at most {CHANGES_MAX}")
+        view = named(await self._view(request.snapshot), load_mapping(request.mapping_yaml))
+        changes = [Change(one.sheet, one.row, one.column, one.value) for one in request.changes]
+        revision = await asyncio.to_thread(revise, request.mapping_yaml, view, _target(request.target_json), changes)
+        return pb.ReviseMappingResponse(
+            revisions=[
+                pb.MappingRevision(path=one.path, old_value=one.old, new_value=one.new, problem=one.problem, allowed=one.allowed)
+                for one in revision.outcomes
+            ],
+            mapping_yaml=revision.text,
+            mapping_digest=revision.digest,
+            findings=revision.findings,
+            problems=revision.problems,
+        )
 
     async def SelectSample(self, request: pb.SelectSampleRequest, context: aio.ServicerContext[Any, Any]) -> pb.SelectSampleResponse:  # noqa: N802
         """Choose the sample and keep it in staging."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING, Final, Literal, Self
 
+from tests.simulation.deletions import Deletions
 from tests.simulation.faults import Storm, Weather
 from tests.simulation.judge import Judge
 from tests.simulation.operator import ACTOR, Operator, default_options
+from tests.simulation.repairs import Damage
 from tests.simulation.small import ENTITIES_LEFT_OUT
 from tests.simulation.world import Size
 from transload.client import Client
 
 if TYPE_CHECKING:
-    from random import Random
-
     from tests.simulation.world import World
 
 
@@ -23,6 +24,8 @@ SECONDS_MAX: Final = 10 * 24 * 3600.0
 """Virtual time after which a simulation counts as stuck."""
 SMALL_SHARE: Final = 0.9
 """Part of the seeds with a small account: what is found in large ones is mostly found in small ones, at a fraction of the time."""
+REPAIRED_SHARE: Final = 0.15
+"""Part of the seeds in which people break something that is repaired: it takes a reconciliation more."""
 DELTA_SECONDS: Final = 30.0
 """From the end of the load to the changes a delta picks up."""
 
@@ -37,6 +40,9 @@ class Plan:
     Attributes:
         deltas: how many deltas follow the load, the source changing before each.
         is_rehearsed: whether the sample is taken back before the load is unlocked.
+        is_repaired: whether people break something after the load that is then repaired.
+        conflicts: who wins in deltas what changed on both sides: `source`, `target`, `ask`; empty: as the migration says, and nobody provokes it.
+        deletions: what becomes in deltas of what the source has no more; empty: as the mapping says.
         takes_part_back: whether one target entity, with what hangs on it, is taken back after the load, and loaded again by a delta.
         rollback: when everything is taken back.
         rollback_seconds: for a rollback during the load: how long after the load's beginning.
@@ -45,6 +51,9 @@ class Plan:
     size: Size = field(default_factory=Size)
     deltas: int = 0
     is_rehearsed: bool = False
+    is_repaired: bool = False
+    conflicts: str = ""
+    deletions: str = ""
     takes_part_back: bool = False
     rollback: Rollback = ""
     rollback_seconds: float = 0.0
@@ -76,12 +85,18 @@ class Plan:
         if rollback == "during the load":
             deltas = 0
         is_rehearsed, takes_part_back = draw.random() < 0.12, draw.random() < 0.15 and rollback != "during the load"
+        # Drawn apart, so that what a seed draws besides stays what it was before there were repairs and policies.
+        apart = Random(str(draw.getstate()))
+        is_repaired = apart.random() < REPAIRED_SHARE and rollback != "during the load"
         steps = ["audit", "schema", "sample", "load", *(["delta"] if deltas else []), *(["rollback"] if rollback else [])]
-        steps += [*(["rehearsal"] if is_rehearsed else []), *(["part"] if takes_part_back else [])]
+        steps += [*(["rehearsal"] if is_rehearsed else []), *(["part"] if takes_part_back else []), *(["repair"] if is_repaired else [])]
         return cls(
             size,
             deltas=deltas,
             is_rehearsed=is_rehearsed,
+            is_repaired=is_repaired,
+            conflicts=apart.choices(("", "source", "target", "ask"), (40, 25, 25, 10))[0],
+            deletions=apart.choices(("", "keep", "ask", "delete"), (40, 10, 15, 35))[0],
             takes_part_back=takes_part_back,
             rollback=rollback,
             rollback_seconds=draw.uniform(0.0, 40.0),
@@ -113,6 +128,8 @@ class Journey:
         storm = Storm(world, self.plan.weather)
         async with Client.connect("ledger:1", actor=ACTOR) as client:
             operator = self.operator = Operator(client, world.trace, storm.at_step)
+            operator.conflicts, operator.deletions = tuple(filter(None, [self.plan.conflicts])), tuple(filter(None, [self.plan.deletions]))
+            judge.conflicts = self.plan.conflicts if self.plan.conflicts != "ask" else ""
             try:
                 await self._migrate(operator, judge)
             finally:
@@ -135,9 +152,11 @@ class Journey:
         else:
             await operator.load()
             await self._settle()
+            if self.plan.is_repaired:
+                await self._break_and_repair(operator, judge)
             if self.world.source_changes:
                 self.problems += await judge.half_way(operator)
-                await self._delta(operator)
+                await self._delta(operator, judge)
             self.problems += await judge.after_load(operator)
             if self.plan.takes_part_back:
                 await self._take_part_back(operator, judge)
@@ -155,7 +174,7 @@ class Journey:
         if entities:
             await operator.take_back(self.world.draw.choice(entities))
             judge.reload_time = asyncio.get_running_loop().time()
-            await self._delta(operator, includes_rolled_back=True)
+            await self._delta(operator, judge, includes_rolled_back=True)
             self.problems += await judge.after_load(operator)
 
     async def _change_and_follow(self, operator: Operator, judge: Judge) -> None:
@@ -166,16 +185,36 @@ class Journey:
         edited = judge.organization_of_another({change["id"] for change in changes if change["collection"] == "clients"})
         if edited:
             world.people.edit("organization", edited, {"name": f"Edited before a delta ({len(world.people.deeds)})"})
-        await self._delta(operator)
+        both = judge.organization_of_changed() if self.plan.conflicts else 0
+        is_clash = both and world.people.edit("organization", both, {"name": f"Edited beside the source ({len(world.people.deeds)})"})
+        clash = world.people.deeds[-1] if is_clash else None
+        await self._delta(operator, judge)
+        if clash is not None:
+            self.problems += judge.after_clash(clash)
         self.problems += await judge.after_load(operator)
 
-    async def _delta(self, operator: Operator, *, includes_rolled_back: bool = False) -> None:
+    async def _break_and_repair(self, operator: Operator, judge: Judge) -> None:
+        """Let people break some records, one of them once more after the look; have them repaired."""
+        damage = Damage.done(self.world, judge)
+        found = await operator.reconcile()
+        damage.edit_again()
+        keys = damage.keys(found)
+        if keys:
+            left = await operator.repair(keys)
+            await self._settle()
+            self.problems += damage.judge(keys, left)
+
+    async def _delta(self, operator: Operator, judge: Judge, *, includes_rolled_back: bool = False) -> None:
         """Pick up what changed in the source, again as long as it changes while it is read."""
         seen = -1
         while seen < len(self.world.source_changes):
             seen = len(self.world.source_changes)
+            deletions = Deletions(self.world, judge, self.plan.deletions)
             await operator.delta(includes_rolled_back=includes_rolled_back)
             await self._settle()
+            if seen == len(self.world.source_changes):
+                self.problems += deletions.problems()
+            judge.settle_conflicts()
 
     async def _settle(self) -> None:
         """Let what is still on its way arrive."""

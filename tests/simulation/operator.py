@@ -52,6 +52,10 @@ class Operator:
     """Source records of the sample; 0: as many as the product chooses."""
     given_up: set[tuple[str, str]] = field(default_factory=set)
     """Target entity and id of what a rehearsal had kept for people's sake and was taken all the same."""
+    conflicts: tuple[str, ...] = ()
+    """Policy of every delta on what changed on both sides; empty: that of the migration."""
+    deletions: tuple[str, ...] = ()
+    """Policy of every delta on what the source has no more."""
     _quota_since: float = 0.0
 
     async def create(self, options: pb.MigrationOptions) -> None:
@@ -115,13 +119,24 @@ class Operator:
 
     async def delta(self, *, includes_rolled_back: bool = False) -> None:
         """Pick up what changed, and what was taken back in parts."""
-        await self.step("delta", lambda migration_id: self.client.run_delta(migration_id, includes_rolled_back=includes_rolled_back))
+        policies = {"conflicts": self.conflicts, "deletions": self.deletions}
+        await self.step("delta", lambda migration_id: self.client.run_delta(migration_id, includes_rolled_back=includes_rolled_back, **policies))
 
     async def reconcile(self) -> list[pb.Mismatch]:
         """Read everything back; answers what differs."""
         await self.step("reconcile", self.client.reconcile)
         found: list[pb.Mismatch] = await self._insist(self._mismatches)
         return found
+
+    async def repair(self, keys: Sequence[str]) -> list[pb.Mismatch]:
+        """Have mismatches of the last reconciliation repaired; answers what is left of all."""
+
+        async def start(migration_id: str) -> pb.Run:
+            return (await self.client.repair(migration_id, keys)).run
+
+        await self.step("repair", start)
+        left: list[pb.Mismatch] = await self._insist(self._mismatches)
+        return left
 
     async def _mismatches(self) -> list[pb.Mismatch]:
         return [mismatch async for page in self.client.iterate_mismatches(MIGRATION) for mismatch in page.mismatches]

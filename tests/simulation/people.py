@@ -67,6 +67,10 @@ class Deed:
         """Every record it concerns."""
         return {self.place, *self.removed, *self.added, *self.changed}
 
+    def stands_in(self, record: State) -> bool:
+        """Say whether a record holds what an edit wrote."""
+        return all(record.get(name) == value for name, value in self.values.items())
+
     def __str__(self) -> str:
         return f"{self.kind} {self.place[0]}/{self.place[1]} at {self.time:.1f}"
 
@@ -121,6 +125,12 @@ class People:
         with closing(sqlite3.connect(self.folder / "ledger.db")) as connection:
             row = connection.execute("SELECT 1 FROM records WHERE target_entity = ? AND target_id = ?", (kind, str(place[1]))).fetchone()
         return row is not None
+
+    def standing(self, key: str) -> tuple[str, str]:
+        """Answer under which id the ledger knows a record, and in which state it is; both empty: it knows none."""
+        with closing(sqlite3.connect(self.folder / "ledger.db")) as connection:
+            row = connection.execute("SELECT target_id, state FROM records WHERE key = ?", (key,)).fetchone()
+        return (row[0], row[1]) if row else ("", "")
 
     @property
     def merged(self) -> dict[Place, int]:

@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from tests.simulation.trace import Trace
 
 _PREPARED: list[bool] = []
+SIGNING_KEY = bytes(range(32))
+"""What every simulated ledger signs with: always the same, so that the same seed leaves the same bytes."""
 SOURCE_KEY = "source-key"
 """The source's first key, and the name of the file that holds the present one."""
 TARGET_KEY = "target-key"
@@ -319,8 +321,8 @@ def _empty_ledger() -> bytes:
 
 @cache
 def _signing_key() -> bytes:
-    """Answer the key every simulated ledger signs with: always the same, so that the same seed leaves the same bytes."""
-    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    """Answer the file of the key every simulated ledger signs with."""
+    key = Ed25519PrivateKey.from_private_bytes(SIGNING_KEY)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

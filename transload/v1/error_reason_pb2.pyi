@@ -104,6 +104,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A person merged the record into another in Pipedrive; updates go to the one that stays."""
     ERROR_REASON_DUPLICATE_KEY: _ErrorReason.ValueType  # 59
     """Two source records carry the same key; the first one wins."""
+    ERROR_REASON_MATCH_UNCERTAIN: _ErrorReason.ValueType  # 90
+    """The record may be one that exists already; a person decides whether it is, or a new one is created."""
+    ERROR_REASON_MERGED_INTO_FIRST: _ErrorReason.ValueType  # 91
+    """The record was taken for another record of the source, and these of its values were not carried over."""
     ERROR_REASON_SKIPPED_ARCHIVED: _ErrorReason.ValueType  # 70
     """Left out: archived in the source, and archived records were not asked for."""
     ERROR_REASON_SKIPPED_DELETED: _ErrorReason.ValueType  # 71
@@ -212,6 +216,10 @@ ERROR_REASON_TARGET_MERGED: ErrorReason.ValueType  # 41
 """A person merged the record into another in Pipedrive; updates go to the one that stays."""
 ERROR_REASON_DUPLICATE_KEY: ErrorReason.ValueType  # 59
 """Two source records carry the same key; the first one wins."""
+ERROR_REASON_MATCH_UNCERTAIN: ErrorReason.ValueType  # 90
+"""The record may be one that exists already; a person decides whether it is, or a new one is created."""
+ERROR_REASON_MERGED_INTO_FIRST: ErrorReason.ValueType  # 91
+"""The record was taken for another record of the source, and these of its values were not carried over."""
 ERROR_REASON_SKIPPED_ARCHIVED: ErrorReason.ValueType  # 70
 """Left out: archived in the source, and archived records were not asked for."""
 ERROR_REASON_SKIPPED_DELETED: ErrorReason.ValueType  # 71

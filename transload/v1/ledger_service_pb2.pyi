@@ -114,6 +114,8 @@ class _RecordActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecordAc
     """Undo: delete what we created."""
     RECORD_ACTION_RESTORE: _RecordAction.ValueType  # 8
     """Undo: restore the pre-image field by field."""
+    RECORD_ACTION_MATCH: _RecordAction.ValueType  # 90
+    """It is the record `target_id`, which was there before us: link it, by `match_policy`. The match is written."""
 
 class RecordAction(_RecordAction, metaclass=_RecordActionEnumTypeWrapper):
     """What is to be done with a record."""
@@ -136,6 +138,8 @@ RECORD_ACTION_DELETE: RecordAction.ValueType  # 7
 """Undo: delete what we created."""
 RECORD_ACTION_RESTORE: RecordAction.ValueType  # 8
 """Undo: restore the pre-image field by field."""
+RECORD_ACTION_MATCH: RecordAction.ValueType  # 90
+"""It is the record `target_id`, which was there before us: link it, by `match_policy`. The match is written."""
 Global___RecordAction: _TypeAlias = RecordAction  # noqa: Y015
 
 class _OutcomeResult:
@@ -170,6 +174,8 @@ class _OutcomeResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome
     """Undo: kept, nothing of ours was left to restore or a person's edit stands."""
     OUTCOME_RESULT_GONE: _OutcomeResult.ValueType  # 40
     """A person deleted it in Pipedrive, and by decision it comes again: the next claim creates it, with an intent."""
+    OUTCOME_RESULT_NOTED: _OutcomeResult.ValueType  # 90
+    """Matched, and what will be changed in it is noted with its pre-image; nothing was written yet. The next claim writes it."""
 
 class OutcomeResult(_OutcomeResult, metaclass=_OutcomeResultEnumTypeWrapper):
     """What became of a record."""
@@ -200,6 +206,8 @@ OUTCOME_RESULT_KEPT: OutcomeResult.ValueType  # 11
 """Undo: kept, nothing of ours was left to restore or a person's edit stands."""
 OUTCOME_RESULT_GONE: OutcomeResult.ValueType  # 40
 """A person deleted it in Pipedrive, and by decision it comes again: the next claim creates it, with an intent."""
+OUTCOME_RESULT_NOTED: OutcomeResult.ValueType  # 90
+"""Matched, and what will be changed in it is noted with its pre-image; nothing was written yet. The next claim writes it."""
 Global___OutcomeResult: _TypeAlias = OutcomeResult  # noqa: Y015
 
 @_typing.final
@@ -827,6 +835,7 @@ class RecordDecision(_message.Message):
     DECLINED_JSON_FIELD_NUMBER: _builtins.int
     GUARDS_EDITS_FIELD_NUMBER: _builtins.int
     LOAD_TIME_FIELD_NUMBER: _builtins.int
+    MATCH_POLICY_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The record."""
     action: Global___RecordAction.ValueType
@@ -851,6 +860,8 @@ class RecordDecision(_message.Message):
     """Fields in which a person's value stands by decision: field → value of the source it was decided against, as a JSON object."""
     guards_edits: _builtins.bool
     """Of a delete because the source has the record no more: leave it, and answer `WAITING`, when a person changed it since it was loaded."""
+    match_policy: _builtins.str
+    """Of a record that was matched with one that was there before us: `match` (change nothing), `match_and_fill` (empty fields only), `update`."""
     @_builtins.property
     def intent_time(self) -> _timestamp_pb2.Timestamp:
         """When the first intent without outcome was written, for in doubt."""
@@ -876,10 +887,11 @@ class RecordDecision(_message.Message):
         declined_json: _builtins.bytes = ...,
         guards_edits: _builtins.bool = ...,
         load_time: _timestamp_pb2.Timestamp | None = ...,
+        match_policy: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["intent_time", b"intent_time", "load_time", b"load_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "asked_json", b"asked_json", "asked_policy", b"asked_policy", "conflict_policy", b"conflict_policy", "declined_json", b"declined_json", "guards_edits", b"guards_edits", "intent_time", b"intent_time", "key", b"key", "last_image_json", b"last_image_json", "lines_json", b"lines_json", "load_time", b"load_time", "parent_target_id", b"parent_target_id", "pre_image_json", b"pre_image_json", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "asked_json", b"asked_json", "asked_policy", b"asked_policy", "conflict_policy", b"conflict_policy", "declined_json", b"declined_json", "guards_edits", b"guards_edits", "intent_time", b"intent_time", "key", b"key", "last_image_json", b"last_image_json", "lines_json", b"lines_json", "load_time", b"load_time", "match_policy", b"match_policy", "parent_target_id", b"parent_target_id", "pre_image_json", b"pre_image_json", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1125,6 +1137,7 @@ class RecordOutcome(_message.Message):
     IS_PARTLY_DONE_FIELD_NUMBER: _builtins.int
     EDITED_FIELDS_FIELD_NUMBER: _builtins.int
     STUCK_FIELDS_FIELD_NUMBER: _builtins.int
+    PLANNED_JSON_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The record."""
     result: Global___OutcomeResult.ValueType
@@ -1155,6 +1168,8 @@ class RecordOutcome(_message.Message):
     """Fields in which a person's value stands by decision: field → value of the source, as a JSON object."""
     is_partly_done: _builtins.bool
     """With `WAITING`: some fields were changed all the same; `image_json` says what is ours now."""
+    planned_json: _builtins.bytes
+    """With `NOTED`: the fields that are about to be written, as a JSON object of field → canonical value."""
     @_builtins.property
     def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetCall]:
         """Calls made for this record; a bulk call stands with its first record."""
@@ -1187,10 +1202,11 @@ class RecordOutcome(_message.Message):
         is_partly_done: _builtins.bool = ...,
         edited_fields: _abc.Iterable[_builtins.str] | None = ...,
         stuck_fields: _abc.Iterable[_builtins.str] | None = ...,
+        planned_json: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_json", b"asked_json", "calls", b"calls", "conflicts_json", b"conflicts_json", "declined_json", b"declined_json", "edited_fields", b"edited_fields", "flag_reason", b"flag_reason", "image_json", b"image_json", "is_partly_done", b"is_partly_done", "key", b"key", "message", b"message", "parent_target_id", b"parent_target_id", "payload_digest", b"payload_digest", "pre_image_json", b"pre_image_json", "reason", b"reason", "result", b"result", "stuck_fields", b"stuck_fields", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_json", b"asked_json", "calls", b"calls", "conflicts_json", b"conflicts_json", "declined_json", b"declined_json", "edited_fields", b"edited_fields", "flag_reason", b"flag_reason", "image_json", b"image_json", "is_partly_done", b"is_partly_done", "key", b"key", "message", b"message", "parent_target_id", b"parent_target_id", "payload_digest", b"payload_digest", "planned_json", b"planned_json", "pre_image_json", b"pre_image_json", "reason", b"reason", "result", b"result", "stuck_fields", b"stuck_fields", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from services.ledger.domain.documents import Manifest, Mapping, Report
 from services.ledger.domain.erasure import ERASED, FIGURES, ErasedCount, Mentions
 from services.ledger.domain.extraction import Extraction, ExtractionEntity, Page
 from services.ledger.domain.kept import Kept
+from services.ledger.domain.matching import TARGET_CANDIDATE, Match, MatchCandidate, MatchReading, Named
 from services.ledger.domain.migration import Migration, Options
 from services.ledger.domain.records import OPEN_RECORD_STATES, Outcome, Record, RecordFilter, Reference, Standing, WantedRecord
 from services.ledger.domain.review import ReviewFilter, ReviewItem, review_item_id
@@ -41,6 +42,7 @@ __all__ = [
     "EVERYTHING",
     "FIGURES",
     "OPEN_RECORD_STATES",
+    "TARGET_CANDIDATE",
     "AuditVerdict",
     "Batch",
     "BatchState",
@@ -59,10 +61,14 @@ __all__ = [
     "KeptReason",
     "Manifest",
     "Mapping",
+    "Match",
+    "MatchCandidate",
+    "MatchReading",
     "Mentions",
     "Migration",
     "MigrationState",
     "MissingPolicy",
+    "Named",
     "Options",
     "OutboxMessage",
     "Outcome",

@@ -65,6 +65,8 @@ class Record:
     """What was decided when the source had it no more: `keep`, `flag`, `ask`, `delete`; empty: the source has it."""
     load_time: datetime | None = None
     """When what stands in Pipedrive was settled last."""
+    match: str = ""
+    """Whether it was taken for a record that exists, and why, see `Match`; JSON, personal data, can be erased."""
 
     @property
     def source_key(self) -> str:
@@ -143,6 +145,8 @@ class Outcome:
     """Fields changed on both sides: `{"field", "decision", "by", "source", "target"}`."""
     asked: str = ""
     declined: str = ""
+    planned: str = ""
+    """With `noted`: the fields about to be written, canonical JSON."""
     is_partly_done: bool = False
     """Of one that waits: some fields were changed, `image` says what is ours now."""
 

@@ -55,6 +55,8 @@ class RunContext:
     """Policies on deletions given for this run alone."""
     policies: dict[str, Any] = field(default_factory=dict)
     """The policies the run decides by, see `services.ledger.delta`."""
+    matching: dict[str, Any] = field(default_factory=dict)
+    """How records are matched before they are created, by target entity, see `services.ledger.matching`."""
     scope: Scope = EVERYTHING
     """What a rollback takes back."""
     sweeps: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from services.ledger.runs.diffing import DiffWork
 from services.ledger.runs.driver import AT_ONCE, Tools, current_migration, end_run, fresh, mapping_yaml_of, save_step, say, snapshot_of
 from services.ledger.runs.extraction import ExtractionWork, unread_entities
 from services.ledger.runs.manifest import save_manifest
+from services.ledger.runs.match_index import bound_matching
 from services.ledger.runs.phases import PhaseWork, save_selection
 from services.ledger.runs.removal import RemovalWork
 from transload.v1.records_pb2 import Phase
@@ -76,6 +77,7 @@ class SampleDriver:
                 dispositions=dispositions_from(list(compiled.dispositions)),
                 coverage=tuple(selection.coverage),
                 policies=await bound_policies(transaction, now.migration_id, compiled.delta_policy),
+                matching=await bound_matching(transaction, now.migration_id, compiled.matching_json),
             )
             payload = {
                 "run_id": now.run_id,
@@ -122,7 +124,9 @@ class LoadDriver:
         async with tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
             policies = await bound_policies(transaction, now.migration_id, compiled.delta_policy)
-            context = replace(RunContext.of(now).at(_PHASES), dispositions=dispositions_from(list(compiled.dispositions)), policies=policies)
+            matching = await bound_matching(transaction, now.migration_id, compiled.matching_json)
+            dispositions = dispositions_from(list(compiled.dispositions))
+            context = replace(RunContext.of(now).at(_PHASES), dispositions=dispositions, policies=policies, matching=matching)
             await skip_unmapped(transaction, tools, now, context)
             sequence = await transaction.page_sequence(now.migration_id)
             await save_step(transaction, now, context, snapshot_sequence=sequence, manifest_digest=migration.manifest_digest)
@@ -208,6 +212,7 @@ class DeltaDriver:
                 dispositions=dispositions_from(list(compiled.dispositions)),
                 extra_selection=selection,
                 policies=policies,
+                matching=await bound_matching(transaction, now.migration_id, compiled.matching_json),
             )
             await skip_unmapped(transaction, tools, now, context)
             sequence = await transaction.page_sequence(now.migration_id)

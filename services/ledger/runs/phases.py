@@ -17,6 +17,7 @@ from services.ledger.codec import page_to
 from services.ledger.domain import BatchState, EventDraft, OutboxMessage, PageWork, ReportKind, RunKind, WorkState
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, Tools, fresh, save_step
+from services.ledger.runs.match_index import MatchIndex
 from transload.v1.records_pb2 import MappedBatch, MappedRecord, PageAnnouncement, Phase
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class PhaseWork:
             return AT_ONCE
         context = RunContext.of(run)
         if not context.is_announced:
-            await self._announce(migration, run)
+            if not context.matching or not await MatchIndex(self.tools).advance(migration, run):
+                await self._announce(migration, run)
             return AT_ONCE
         progress = await self.tools.ledger.look(lambda reader: reader.phase_progress(run.run_id, run.phase))
         if not is_done(progress):

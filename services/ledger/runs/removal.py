@@ -104,6 +104,10 @@ class RemovalWork:
         needed: dict[str, list[str]] = {}
         for link in links:
             needed.setdefault(by_target[link.target_id].key, []).append(link.record.key)
+        for other in await transaction.list_records_by_target(run.migration_id, open_ones[0].target_entity, by_target):
+            # Taken for this one, and still in the source.
+            if other.is_preexisting and other.has_target and not other.gone:
+                needed.setdefault(by_target[other.target_id].key, []).append(other.key)
         asked = [_asked(record, needed[record.key], self._tools) for record in open_ones if record.key in needed]
         await transaction.save_records(asked)
         await transaction.open_review_items([_item(record, self._tools) for record in asked])

@@ -17,6 +17,7 @@ from services.ledger.sql.engine import Database, normalise_url, open_database
 from services.ledger.sql.erasure import Eraser, MentionReader
 from services.ledger.sql.extraction import ExtractionReader, ExtractionWriter
 from services.ledger.sql.kept import KeptReader, KeptWriter
+from services.ledger.sql.matching import MatchReader, MatchWriter
 from services.ledger.sql.records import RecordReader, RecordWriter
 from services.ledger.sql.review import ReviewReader, ReviewWriter
 from services.ledger.sql.runs import RunReader, RunWriter
@@ -27,11 +28,11 @@ from services.ledger.sql.work import WorkReader, WorkWriter
 Item = TypeVar("Item")
 
 
-class SqlReader(RunReader, WorkReader, RecordReader, KeptReader, ReviewReader, ExtractionReader, MentionReader):
+class SqlReader(RunReader, WorkReader, RecordReader, KeptReader, MatchReader, ReviewReader, ExtractionReader, MentionReader):
     """All queries."""
 
 
-class SqlTransaction(RunWriter, WorkWriter, RecordWriter, KeptWriter, ReviewWriter, ExtractionWriter, MentionReader, Eraser):
+class SqlTransaction(RunWriter, WorkWriter, RecordWriter, KeptWriter, MatchWriter, ReviewWriter, ExtractionWriter, MentionReader, Eraser):
     """All queries and writes."""
 
     def __init__(self, run: Runner, statements: Statements, now: Callable[[], datetime], salt: Callable[[], bytes]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.simulation.world import World
 
-WEIGHTS: Final = {"audit": 1, "schema": 2, "sample": 3, "load": 6, "delta": 4, "rollback": 4, "rehearsal": 2, "part": 4}
+WEIGHTS: Final = {"audit": 1, "schema": 2, "sample": 3, "load": 6, "delta": 4, "rollback": 4, "rehearsal": 2, "part": 4, "repair": 4}
 """How often a bad time begins with a step."""
 KINDS_MAX: Final = 14
 """Kinds in one bad time: with all of them at once hardly anything gets through, and what does proves little."""

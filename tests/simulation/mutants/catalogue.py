@@ -6,9 +6,12 @@ import asyncio
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
+
+from sqlalchemy import text
 
 from services.common.clock import SteadyClock
 from services.common.edits import edited_fields
@@ -16,15 +19,21 @@ from services.extractor.ledger import LedgerClient as ExtractorLedger
 from services.ledger import batches, migrations
 from services.ledger.claims import Action, Claim, decide_load
 from services.ledger.coordinator import Coordinator
+from services.ledger.runs import repair
+from services.ledger.runs.reconcile import ReconcileDriver
+from services.ledger.runs.removal import RemovalWork
 from services.ledger.runs.rollback import RollbackDriver
-from services.loader import updates
+from services.ledger.sql.erasure import Eraser
+from services.ledger.sql.ledger import SqlLedger
+from services.loader import undo, updates
 from services.loader.doubt import Doubt
-from services.loader.merge import POLICY_SOURCE, Policy, merge
+from services.loader.merge import POLICY_SOURCE, Policy, merge, restore
 from services.loader.quota.arbiter import Arbiter, Budget, Priority
 from services.loader.quota.client import Grant, QuotaClient
 from services.loader.worker import LoadWorker
 from tests.simulation.faults import Weather
 from tests.simulation.journey import Plan
+from transload.audit.heads import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -219,6 +228,125 @@ def rollback_takes_edits(put: Put) -> None:
             put(module, "edited_fields", nothing)
 
 
+def repair_overwrites(put: Put) -> None:
+    """A repair sets a field back whatever stands in it by now."""
+
+    def impose(entity: Any, *, before: Any, last: Any, actual: Any) -> Any:
+        del last
+        return restore(entity, before=before, last=actual, actual=actual)
+
+    put(undo, "restore", impose)
+
+
+def repair_unread(put: Put) -> None:
+    """A repair says that all is as it was loaded without reading it back."""
+    put(repair, "compare", lambda *_, **__: (0, []))
+    put(repair, "_left", lambda *_: [])
+
+
+def repair_leaves_links(put: Put) -> None:
+    """What hung on a record that is made again keeps the link to the lost one."""
+    put(repair, "relink", lambda *_: {})
+
+
+def tell_outside(put: Put) -> None:
+    """The events of a batch are written in a transaction of their own, after the one that settles it."""
+    keep, transact = batches._keep, SqlLedger.transact
+    waiting: list[tuple[str, Any]] = []
+
+    class _Silent:
+        """A transaction that keeps events back."""
+
+        def __init__(self, transaction: Any) -> None:
+            self._transaction = transaction
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._transaction, name)
+
+        async def append_events(self, migration_id: str, events: Any) -> int:
+            waiting.append((migration_id, list(events)))
+            return 0
+
+    async def keep_silent(transaction: Any, *args: Any, **more: Any) -> None:
+        await keep(_Silent(transaction), *args, **more)
+
+    async def transact_then_tell(ledger: SqlLedger, work: Any) -> Any:
+        waiting.clear()
+        answer = await transact(ledger, work)
+        told = list(waiting)
+        waiting.clear()
+        for migration_id, events in told:
+            await transact(ledger, partial(_append, migration_id, events))
+        return answer
+
+    put(batches, "_keep", keep_silent)
+    put(SqlLedger, "transact", transact_then_tell)
+
+
+async def _append(migration_id: str, events: Any, transaction: Any) -> None:
+    await transaction.append_events(migration_id, events)
+
+
+def tell_once_a_batch(put: Put) -> None:
+    """Of the outcomes of a batch only the first is told."""
+    keep = batches._keep
+
+    async def keep_first(transaction: Any, request: Any, found: Any, *args: Any, **more: Any) -> None:
+        told = [found[0], *(replace(settlement, event=found[0].event) for settlement in found[1:])] if found else found
+        await keep(transaction, request, told, *args, **more)
+
+    put(batches, "_keep", keep_first)
+
+
+def sign_too_far(put: Put) -> None:
+    """A signed head names one event more than it covers."""
+    sign = Signer.sign
+
+    def sign_more(signer: Signer, migration_id: str, tree_size: int, *args: Any) -> Any:
+        return sign(signer, migration_id, tree_size + 1, *args)
+
+    put(Signer, "sign", sign_more)
+
+
+def erase_the_digest(put: Put) -> None:
+    """A payload is erased together with its digest. The database refuses to change an event, so its guard goes, too."""
+    erase = Eraser.erase_records
+
+    async def erase_all(eraser: Eraser, migration_id: str, source_keys: Any, *, with_images: bool) -> Any:
+        await eraser._run(text("DROP TRIGGER IF EXISTS events_keep"))
+        for source_key in source_keys:
+            await eraser._run(text("UPDATE events SET payload_digest = '' WHERE source_key = :key").bindparams(key=source_key))
+        return await erase(eraser, migration_id, source_keys, with_images=with_images)
+
+    put(Eraser, "erase_records", erase_all)
+
+
+def delete_what_is_needed(put: Put) -> None:
+    """A delta deletes what the source has no more although something refers to it that the source still has."""
+
+    async def all_of_them(_work: RemovalWork, _transaction: Any, _run: Any, records: Any) -> Any:
+        return list(records)
+
+    put(RemovalWork, "_ask_about_needed", all_of_them)
+
+
+def skip_a_page(put: Put) -> None:
+    """A reconciliation skips the last page of each list, and counts what stands in it as seen.
+
+    Both are needed: what no list showed is read by its id.
+    """
+    compare_page = ReconcileDriver._compare_page
+
+    async def compare_but_last(driver: ReconcileDriver, migration: Any, entity: str, response: Any, *results: Any) -> None:
+        tally = results[0]
+        before = len(tally.mismatches)
+        await compare_page(driver, migration, entity, response, *results)
+        if not response.next_page_token:
+            del tally.mismatches[before:]
+
+    put(ReconcileDriver, "_compare_page", compare_but_last)
+
+
 MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
     mutant.__name__: mutant
     for mutant in (
@@ -240,6 +368,15 @@ MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
         lose_a_page,
         overwrite_edits,
         rollback_takes_edits,
+        repair_overwrites,
+        repair_unread,
+        repair_leaves_links,
+        tell_outside,
+        tell_once_a_batch,
+        sign_too_far,
+        erase_the_digest,
+        delete_what_is_needed,
+        skip_a_page,
     )
 }
 
@@ -253,6 +390,8 @@ class Needs:
         begins: the step with which they begin.
         deltas: how many deltas, at least.
         rollback: whether everything is taken back at the end.
+        repair: whether people break something that is repaired.
+        deletions: what deltas do about records the source has no more; empty: as the seed draws it.
         steps_between: callbacks run between two blows, on average; 0: as the seed draws it.
         size: what of the accounts and of Transload is so.
     """
@@ -261,6 +400,8 @@ class Needs:
     begins: str = "load"
     deltas: int = 0
     rollback: bool = False
+    repair: bool = False
+    deletions: str = ""
     steps_between: float = 0.0
     size: Mapping[str, Any] = field(default_factory=dict)
 
@@ -270,17 +411,23 @@ WHOLE: Final = {"is_small": False, "clients": 1, "loaders": 3, "plan": "growth",
 NEEDS: Final[dict[str, Needs]] = {
     "announce_nothing_lost": Needs(("nats wiped", "streams"), steps_between=1000.0),
     "announce_never": Needs(("nats wiped", "streams"), steps_between=1000.0),
-    "claims_by_the_wall_clock": Needs(("clock jumps", "pause"), steps_between=150.0, size={"clients": 3, "loaders": 3}),
+    "claims_by_the_wall_clock": Needs(("clock jumps", "slow", "streams"), steps_between=150.0, size={"clients": 3, "loaders": 3}),
     "delete_in_load_order": Needs((), rollback=True),
+    "delete_what_is_needed": Needs((), deltas=1, deletions="delete"),
     "forget_leases_at_restart": Needs(("arbiter restarts",), "schema", steps_between=500.0, size=WHOLE),
     "forget_the_intent": Needs(("kill", "target way"), steps_between=1000.0),
     "lose_a_page": Needs(("lossy", "slow"), "audit"),
     "no_grace": Needs(("target way",), "sample"),
     "overwrite_edits": Needs(("people edit",), "sample", deltas=2, steps_between=300.0),
-    "outage_for_good": Needs(("nats killed",), steps_between=1000.0),
+    "outage_for_good": Needs(("nats killed", "streams"), steps_between=1000.0, size={"clients": 2}),
+    "repair_leaves_links": Needs((), repair=True),
+    "repair_overwrites": Needs((), repair=True),
+    "repair_unread": Needs((), repair=True),
     "rollback_takes_edits": Needs(("people edit",), "sample", rollback=True, steps_between=1000.0),
     "runs_by_the_wall_clock": Needs(("clock jumps",), "schema", deltas=1, steps_between=1000.0),
     "skip_the_doubt": Needs(("target faults", "target way")),
+    "skip_a_page": Needs(("people edit",), "sample", steps_between=1000.0),
+    "tell_outside": Needs(("dies in commit",), steps_between=500.0),
     "take_over_at_once": Needs(("streams", "slow"), size={"clients": 2, "loaders": 3}),
     "take_a_twin": Needs(("target faults", "target way"), size={"clients": 2}),
 }
@@ -298,6 +445,8 @@ def plan_with(seed: int, mutant: str) -> Plan | None:
         size=replace(plan.size, **{"is_small": True, **needs.size}),
         deltas=max(plan.deltas, needs.deltas) if needs.deltas else 0,
         rollback="at the end" if needs.rollback else "",
+        is_repaired=needs.repair,
+        deletions=needs.deletions or plan.deletions,
         weather=Weather(needs.kinds, needs.begins, 120.0, between),
     )
 

@@ -46,6 +46,10 @@ def test_fields_go_back_and_what_was_seen_is_remembered() -> None:
         (LOADED.key, missing(), None, RepairAction.NONE),
         (LOADED.key, missing(), replace(LOADED, target_id="8"), RepairAction.NONE),
         (LOADED.key, missing(), replace(LOADED, state=RecordState.WAITING), RepairAction.NONE),
+        # What the source has no more is mapped from nothing: made to be created, it would wait for ever.
+        (LOADED.key, missing(), replace(LOADED, gone="flag"), RepairAction.NONE),
+        ("file:a/1", different("bytes", "x", "file:a/1"), replace(LOADED, key="file:a/1", target_entity="file", gone="keep"), RepairAction.NONE),
+        (LOADED.key, different("subject", "Talk"), replace(LOADED, gone="flag"), RepairAction.PATCH),
     ],
 )
 def test_each_mismatch_has_its_repair_or_a_reason(key: str, mismatch: Mismatch, record: Record | None, action: RepairAction) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -116,6 +117,20 @@ async def test_a_deal_is_made_again_with_its_lines_and_value(world: World) -> No
     await edited(world)
     answer = await ask(world, "deal:sales_order/1", validate_only=True)
     assert {step.key for step in answer.steps} == {"deal:sales_order/1", "line_item:sales_order/1/1", "deal_value:sales_order/1"}
+
+
+async def test_what_the_source_has_no_more_is_not_made_again(world: World) -> None:
+    await edited(world)
+    gone = ["note:client/4", "line_item:sales_order/1/1"]
+    async with world.ledger.transaction() as transaction:
+        records = await transaction.get_records(M, gone)
+        await transaction.save_records([replace(record, gone="flag") for record in records.values()])
+    steps = {step.key: step for step in (await ask(world, validate_only=True)).steps}
+    assert [(steps[key].action, bool(steps[key].message)) for key in gone] == [("none", True)] * 2
+    await repair(world)
+    async with world.ledger.read() as reader:
+        assert {record.target_id != "" for record in (await reader.get_records(M, gone)).values()} == {True}
+        assert not [count for count in await reader.summarize_sources(M) if count.pending_count]
 
 
 async def test_what_a_person_changes_after_the_reconciliation_stays(world: World) -> None:
