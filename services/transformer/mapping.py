@@ -109,6 +109,15 @@ class Block(_Model):
     when: ConditionRef | None = None
 
 
+class ImageRule(_Model):
+    """Which files the images of an HTML text are."""
+
+    of: str
+    """Link to many that leads to the records of the files."""
+    number: str = "number"
+    """Field in them: the place of the image among all images of the text, from 1."""
+
+
 class FieldRule(_Model):
     """How one target field gets its value: one source of the value, then transforms, then the value map, then the default."""
 
@@ -131,6 +140,8 @@ class FieldRule(_Model):
     """Several values under names, for transforms that need more than one; empty ones are left out."""
     html: list[Block] | None = None
     ref: RefRule | None = None
+    images: ImageRule | None = None
+    """For HTML: its images get the addresses their files have in Pipedrive. Only in a target that is made `after_files`."""
     owner: str | None = None
     """Link to the source user who becomes the owner."""
     transforms: list[str | dict[str, dict[str, Any]]] = []
@@ -177,6 +188,8 @@ class Target(_Model):
     """Path of a list, or a rule that makes one: one mapped record for each of its elements."""
     as_: str = Field("item", alias="as")
     """Name of the element in paths."""
+    after_files: bool = False
+    """Notes only: made when the files are there, because the text shows them."""
     stops: list[Stop] = []
     include: list[str] = []
     """Names of fragments whose fields come first."""

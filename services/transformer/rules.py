@@ -14,6 +14,7 @@ from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.index import Envelope
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
 from services.transformer.mapping import PolicyValue
+from services.transformer.note_images import place_images
 from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
 from services.transformer.texts import plain_text
 from services.transformer.transforms import ValueProblem, moment, shown, text
@@ -249,7 +250,10 @@ class RuleCompiler:
         if rule.map:
             words = f"{words}, value map {rule.map}".removeprefix(", ")
         functions = [function for _, function in steps]
-        if when is None and table is None and not functions:
+        images = rule.images
+        if images is not None:
+            self.getter(images.of)  # so that a delta knows what the text depends on
+        if when is None and table is None and not functions and images is None:
             return CompiledRule(_plain(read, default), sources, words)
 
         def value(context: Context) -> Any:
@@ -260,6 +264,8 @@ class RuleCompiler:
                 found = found.data
             elif isinstance(found, list) and found and isinstance(found[0], Envelope):
                 found = [one.data for one in found]
+            if images is not None and not is_empty(found):
+                found = place_images(found, images, self.links, context)
             for function in functions:
                 if found is None or found in EMPTY:
                     break

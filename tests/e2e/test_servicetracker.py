@@ -1,6 +1,8 @@
 """A whole migration from ServiceTracker, seen from outside: every row of its table, compared value by value."""
 
+import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from sandbox.stel_order.binaries import content
 from tests.e2e.harness import Rehearsal, installation
 from tests.e2e.org_checker import Account, Check, Org, readable
 from transload.v1 import migration_service_pb2 as pb
@@ -148,6 +151,26 @@ async def test_notes_and_files_are_on_the_deal(stop: Stop) -> None:
         deal = stop.account.one("deals", "work_order", stop.org.of(order, ".Work_Order") if order else row["ParentId"])
         assert deal is not None
         assert (row["Name"], row["BodyLength"], deal["id"]) in names, row["Name"]
+
+
+@pytest.mark.requirement("ST-06")
+async def test_images_in_notes_are_files_and_the_note_shows_them(stop: Stop) -> None:
+    files = {one["id"]: one for one in stop.account.state["files"]}
+    notes = [one for one in stop.account.state["notes"] if "Access by the" in one["content"]]
+    assert len(notes) == len(stop.org.rows("ContentNote"))
+    for note in notes:
+        assert "<b>rear gate</b>" in note["content"]
+        sources = re.findall(r'<img src="https://[a-z0-9-]+\.pipedrive\.com/api/v1/files/(\d+)/download"', note["content"])
+        assert len(sources) == 2
+        for file in (files[int(source)] for source in sources):
+            assert file["deal_id"] == note["deal_id"]
+            assert file["name"].startswith("image ")
+            assert file["file_size"] > 60
+    versions = {row["Id"]: row for row in stop.org.rows("ContentVersion")}
+    digests = {one["digest"] for one in files.values()}
+    gates = [row for row in versions.values() if row["Title"].startswith("gate ")]
+    assert gates
+    assert {hashlib.sha256(content(f"{row['Title'].replace(' ', '-')}.png")).hexdigest() for row in gates} <= digests
 
 
 @pytest.mark.requirement("ST-06", "X-07")
