@@ -67,6 +67,7 @@ class Account:
     """Everything one tenant has."""
 
     tenant: Tenant = field(default_factory=Tenant)
+    exported: datetime = EXPORTED
     tables: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
     binaries: list[Binary] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)

@@ -1,6 +1,8 @@
 """Makes an account from a seed."""
 
-from sandbox.octopuspro.account import Account, Builder, Tenant
+from datetime import timedelta
+
+from sandbox.octopuspro.account import EXPORTED, Account, Builder, Tenant
 from sandbox.octopuspro.attachments import build_attachments
 from sandbox.octopuspro.bookings import build_bookings, build_quotes
 from sandbox.octopuspro.catalogue import build_catalogue
@@ -20,7 +22,7 @@ def generate(seed: int = 1, size: int = 40, *, changes: int = 0, tenant: Tenant 
     """
     if size < SIZE_MIN:
         raise ValueError(f"at least {SIZE_MIN} customers are needed to show every status")
-    account = Account(tenant or Tenant())
+    account = Account(tenant or Tenant(), exported=EXPORTED + timedelta(days=2 * changes))
     builder = Builder(account, seed, size)
     build_workers(builder)
     build_catalogue(builder)

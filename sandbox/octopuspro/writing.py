@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sandbox.bundles.writer import BundleWriter
 from sandbox.octopuspro import columns as kinds
-from sandbox.octopuspro.account import EXPORTED, Account, Tenant
+from sandbox.octopuspro.account import Account, Tenant
 from sandbox.octopuspro.columns import COLUMNS, CUSTOMISED
 from sandbox.octopuspro.fields import FIELDS
 
@@ -75,7 +75,7 @@ def manifest(account: Account) -> dict[str, Any]:
         "date_format": tenant.date_format,
         "time_format": tenant.time_format,
         "currency": tenant.currency,
-        "exported_at": EXPORTED.isoformat(),
+        "exported_at": account.exported.isoformat(),
         "kind": "full",
     }
 

@@ -79,12 +79,6 @@ class RefRule(_Model):
     """What to do without it: wait for a person, go without the reference, or leave this record out with a remark."""
 
 
-class PolicyValue(_Model):
-    """What a policy or a choice says."""
-
-    policy: str
-
-
 def _as_rule(value: object) -> object:
     return {"from": value} if isinstance(value, (str, list)) else value
 
@@ -151,8 +145,7 @@ class FieldRule(_Model):
     """Source path of the currency, for money and prices."""
     cost: str | None = None
     """Source path of the cost, for prices."""
-    default: Scalar | PolicyValue = None
-    """Value when there is none; `{policy: ...}` is what a policy or choice says."""
+    default: Scalar = None
     required: bool = False
     on_invalid: Literal["reject", "drop"] = "drop"
     """A value that cannot be read: reject the record, or go on without the value and flag it. Required fields always reject."""

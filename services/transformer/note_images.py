@@ -1,7 +1,7 @@
 r"""Images inside notes: each `<img>` whose file moves gets the address the file has in Pipedrive.
 
 That address is known only when the file is there, so the note is made after the files, and its text holds references in place of addresses until the
-loader knows them: `{"$text": ["<img src=\"https://.../files/", {"$ref": "file:..."}, "/download\\">"]}`. That Pipedrive shows a file under this
+loader knows them: `{"$text": ["<img src=\"https://.../files/", {"$ref": "file:..."}, "/download\">"]}`. That Pipedrive shows a file under this
 address inside a note is assumed; the file itself hangs on the note's record in any case.
 """
 

@@ -13,7 +13,6 @@ from services.transformer.conditions import value_test
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.index import Envelope
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
-from services.transformer.mapping import PolicyValue
 from services.transformer.note_images import place_images
 from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
 from services.transformer.texts import plain_text
@@ -244,7 +243,7 @@ class RuleCompiler:
         when = self.test(rule.when)
         steps = [self._transform(step) for step in rule.transforms]
         table = self._value_map(rule.map) if rule.map else None
-        default = self._decided(rule.default.policy) if isinstance(rule.default, PolicyValue) else rule.default
+        default = rule.default
         if rule.transforms:
             words = f"{words}, {' then '.join(name for name, _ in steps)}".removeprefix(", ")
         if rule.map:

@@ -60,7 +60,7 @@ entities:
         fields:
           title: name
           stage_id: {from: status, map: job_states.stage}
-          currency: {from: currency, default: {policy: default_currency}}
+          currency: {cases: [currency, {policy: default_currency}]}
     not_moved: {id: key}
 """
 
