@@ -262,7 +262,7 @@ class RuleCompiler:
             if isinstance(found, Envelope):
                 found = found.data
             elif isinstance(found, list) and found and isinstance(found[0], Envelope):
-                found = [one.data for one in found]
+                found = [one.data if isinstance(one, Envelope) else one for one in found]
             if images is not None and not is_empty(found):
                 found = place_images(found, images, self.links, context)
             for function in functions:
