@@ -44,11 +44,12 @@ class Condition(_Model):
     """Target field of the same record, filled by a rule that stands before."""
     policy: str | None = None
     """One of the policies, or of the mapping's own choices."""
-    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "missing", "loop", "native_outcome"] | None, BeforeValidator(_as_word)] = (
-        Field(None, alias="is")
-    )
+    is_: Annotated[
+        Literal["present", "empty", "true", "false", "moved", "missing", "loop", "native_outcome", "after_window"] | None, BeforeValidator(_as_word)
+    ] = Field(None, alias="is")
     """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle;
-    `native_outcome` of a text: the account has an activity outcome of that name."""
+    `native_outcome` of a text: the account has an activity outcome of that name; `after_window` of a date: it lies after the window in which
+    what comes again is made (policies `recurrence_from` and `recurrence_window_months`)."""
     equals: Scalar = None
     one_of: list[Scalar] | None = None
     later_than: str | None = None

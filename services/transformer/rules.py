@@ -15,6 +15,7 @@ from services.transformer.index import Envelope
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
 from services.transformer.note_images import place_images
 from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
+from services.transformer.recurrence import is_after_window
 from services.transformer.texts import plain_text
 from services.transformer.transforms import ValueProblem, moment, shown, text
 from transload.v1 import records_pb2
@@ -173,6 +174,8 @@ class RuleCompiler:
             return self._is_missing(condition.of)
         if condition.is_ == "loop":
             return self._is_loop(condition.of)
+        if condition.is_ == "after_window":
+            return self._is_after_window(condition.of)
         if condition.later_than is not None:
             return self._is_later(condition.of, condition.later_than)
         getter, test = self.getter(condition.of), value_test(condition)
@@ -187,6 +190,20 @@ class RuleCompiler:
         def test(context: Context) -> bool:
             place = locate(context)
             return place is not None and self._snapshot_moves(place, context)
+
+        return test
+
+    def _is_after_window(self, path: str) -> Test:
+        getter, policies = self.getter(path), self.mapping.policies
+
+        def test(context: Context) -> bool:
+            # Without a first day there is no window yet; the linter asks for it.
+            if policies.recurrence_from is None:
+                return False
+            try:
+                return is_after_window(getter(context), window_from=policies.recurrence_from, months=policies.recurrence_window_months)
+            except ValueProblem:
+                return False
 
         return test
 
