@@ -217,26 +217,6 @@ def _forget(result: Merge, name: str) -> None:
     result.declined.pop(name, None)
 
 
-def fill(entity: Entity, *, payload: Mapping[str, Any], actual: Image, policy: Policy) -> Merge:
-    """Compares with a record that was there before us: empty fields are filled, others are changed only by policy `source`."""
-    wanted = entity.image(payload)
-    result = Merge()
-    for name, new in sorted(wanted.items()):
-        now = actual.get(name)
-        if name in entity.create_only:
-            continue
-        if new == now:
-            result.image[name] = new
-        elif now is None or policy.decide(name, now)[0] == POLICY_SOURCE:
-            result.changes[name] = api_value(payload, name)
-            result.before[name] = now
-            result.image[name] = new
-        else:
-            # What was there stays, and is asked about only when the source changes the field.
-            result.declined[name] = new
-    return result
-
-
 def restore(entity: Entity, *, before: Mapping[str, Any], last: Image, actual: Image) -> Merge:
     """Compares for taking back: a field goes back to what it was if its value is still ours; others stand in `conflicts`."""
     result = Merge()

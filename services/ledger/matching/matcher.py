@@ -193,7 +193,8 @@ class Matcher:
         if place is None:
             if match.candidates:
                 matched.events.append(self._event(record, match, "created"))
-            return replace(case.decision, record=replace(case.decision.record, match=match.to_json()))
+            told = match.to_json() if match.candidates else ""
+            return replace(case.decision, record=replace(case.decision.record, match=told))
         match = replace(match, target_id=place.target_id)
         if place.key:
             match = replace(match, first_key=place.key, policy=LINK_ONLY, is_new=False)
