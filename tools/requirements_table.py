@@ -118,17 +118,8 @@ REQUIREMENTS: dict[str, str] = {
 NOT_YET: frozenset[str] = frozenset(
     {
         *(f"ST-{number:02}" for number in range(1, 11)),
-        *(f"NV-{number:02}" for number in range(1, 12)),
-        *(f"OP-{number:02}" for number in range(1, 13)),
-        *(f"RS-{number:02}" for number in range(1, 11)),
         "G-07",
-        "G-08",
-        "G-10",
-        "G-11",
-        "G-12",
         "D-04",
-        "D-05",
-        "D-06",
         "D-07",
     }
 )

@@ -24,6 +24,8 @@ from transload.v1.migration_service_pb2_grpc import MigrationServiceStub
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from transload.v1 import transformer_service_pb2 as transformer_pb
+
 Response = TypeVar("Response")
 
 CALL_DEADLINE_SECONDS = 20.0
@@ -144,6 +146,17 @@ class Client:
             migration_id=migration_id, mapping_yaml=mapping_yaml, base_digest=base_digest, request_id=_request_id(), actor=self._actor
         )
         return (await self._call(self._stub.EditMapping, request)).mapping
+
+    async def get_mapping_workbook(self, migration_id: str) -> pb.GetMappingWorkbookResponse:
+        """L-02: the latest mapping as sheets a person reads and edits, and what moves where."""
+        return await self._call(self._stub.GetMappingWorkbook, pb.GetMappingWorkbookRequest(migration_id=migration_id), timeout_seconds=900.0)
+
+    async def check_mapping_workbook(
+        self, migration_id: str, changes: Sequence[transformer_pb.MappingChange], *, base_version: int = 0
+    ) -> pb.CheckMappingWorkbookResponse:
+        """What edited cells make of the latest mapping; stores nothing."""
+        request = pb.CheckMappingWorkbookRequest(migration_id=migration_id, base_version=base_version, changes=changes)
+        return await self._call(self._stub.CheckMappingWorkbook, request, timeout_seconds=900.0)
 
     async def confirm_mapping(self, migration_id: str, mapping_digest: str) -> pb.Migration:
         """L-02: confirms exactly the mapping of this digest."""

@@ -52,6 +52,11 @@ def hosts(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
 
 
+def labels(text: str) -> tuple[str, ...]:
+    """A comma list of labels."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
 def zone(text: str) -> str:
     """An IANA time zone."""
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sandbox.common.command_line import CommandLine
 from sandbox.pipedrive.gateway.oauth_scopes import ALL_SCOPES
-from sandbox.pipedrive.option_types import currency, decimal, file_path, hosts, moment, scopes, secret, speed, whole, zone
+from sandbox.pipedrive.option_types import currency, decimal, file_path, hosts, labels, moment, scopes, secret, speed, whole, zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,8 @@ class Options:
     """Whether persons have `postal_address`, `notes`, `im`, `birthday` and `job_title`."""
     organization_extras: bool = True
     """Whether organizations have `website`, `linkedin`, `industry`, `annual_revenue` and `employee_count`."""
+    activity_outcomes: tuple[str, ...] = ()
+    """Labels of the outcomes activities may have; none leaves the field out (newer accounts have it)."""
     campaigns: bool = False
     """Whether persons have `marketing_status`."""
     deprecated_v1: bool = False
@@ -256,6 +258,7 @@ def _add_behaviour(add: Callable[..., object], default: Options) -> None:
     add("--lead-keys", choices=["refuse", "ignore"], default=default.lead_keys, help="unknown keys in bodies of leads (default refuse)")
     add("--contact-sync", choices=["on", "off"], default="off", help="persons have job_title, postal_address, ... (default off)")
     add("--organization-extras", choices=["on", "off"], default="on", help="organizations have website, industry, ... (default on)")
+    add("--activity-outcomes", type=labels, default=(), help="outcomes activities may have, separated by commas (default: the account has none)")
     add("--campaigns", choices=["on", "off"], default="off", help="persons have marketing_status (default off)")
     add("--deprecated-v1", choices=["on", "off"], default="off", help="serve what version 2 replaced, such as POST /v1/deals (default off)")
     add("--webhook-hosts", type=hosts, default=(), help="comma list of hosts webhooks may go to besides this machine (*: all; default none)")

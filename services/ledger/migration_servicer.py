@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import orjson
 
 from services.common.canonical import canonical_json
-from services.common.errors import InvalidRequestError, MappingError, NotFoundError
+from services.common.errors import InvalidRequestError, MappingError, NotFoundError, PreconditionError
 from services.common.sampling import NONE
 from services.ledger import codec, erasure, load_plan, migrations, mismatches, review
 from services.ledger import migration_codec as write
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from services.ledger.repository import Reader, Transaction
     from services.ledger.runs.driver import Tools
     from transload.audit.heads import AuditHead
+    from transload.v1 import transformer_service_pb2 as transformer_pb
 
     Context = aio.ServicerContext[Any, Any]
 
@@ -174,6 +175,36 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             return pb.EditMappingResponse(mapping=write.mapping_to_proto(added, is_confirmed=_is_confirmed(after, added)))
 
         return await self._once("EditMapping", request.request_id, pb.EditMappingResponse, act)
+
+    async def GetMappingWorkbook(self, request: pb.GetMappingWorkbookRequest, context: Context) -> pb.GetMappingWorkbookResponse:  # noqa: N802, ARG002
+        """Answer the latest mapping as a workbook."""
+        mapping, snapshot, target_json = await self._latest_mapping(request.migration_id)
+        workbook = await self._tools.transformer.describe_mapping(snapshot, mapping.mapping_yaml, target_json)
+        return pb.GetMappingWorkbookResponse(mapping_version=mapping.version, mapping_digest=mapping.digest, workbook_json=workbook)
+
+    async def CheckMappingWorkbook(  # noqa: N802
+        self,
+        request: pb.CheckMappingWorkbookRequest,
+        context: Context,  # noqa: ARG002
+    ) -> pb.CheckMappingWorkbookResponse:
+        """Answer what edited cells make of the latest mapping."""
+        mapping, snapshot, target_json = await self._latest_mapping(request.migration_id)
+        if request.base_version and request.base_version != mapping.version:
+            raise PreconditionError(
+                f"the workbook was made of version {request.base_version} of the mapping, and the latest is {mapping.version}: export it again",
+                reason="DIGEST_MISMATCH",
+            )
+        result = await self._tools.transformer.revise_mapping(snapshot, mapping.mapping_yaml, target_json, request.changes)
+        return pb.CheckMappingWorkbookResponse(result=result, base_digest=mapping.digest)
+
+    async def _latest_mapping(self, migration_id: str) -> tuple[Mapping, transformer_pb.Snapshot, bytes]:
+        async with self._ledger.read() as reader:
+            migration = await require_migration(reader, migration_id)
+            mapping = await reader.get_mapping(migration_id, 0)
+            sequence = await reader.page_sequence(migration_id)
+        if mapping is None:
+            raise NotFoundError("there is no mapping yet: start an audit and wait for its end")
+        return mapping, snapshot_of(migration, sequence), await target_json_of(self._tools, migration)
 
     async def ConfirmMapping(self, request: pb.ConfirmMappingRequest, context: Context) -> pb.ConfirmMappingResponse:  # noqa: N802, ARG002
         """Confirm the mapping of a digest."""

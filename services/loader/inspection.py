@@ -60,6 +60,7 @@ class Inspection:
             "pipelines": await schema.PIPELINE.list_all(self._client, self._context),
             "stages": await schema.STAGE.list_all(self._client, self._context),
             "activity_types": await schema.ACTIVITY_TYPE.list_all(self._client, self._context),
+            "activity_outcomes": await schema.list_outcomes(self._client, self._context),
             "counts": {"custom_fields": custom, "open_deals": await self._open_deals()},
         }
 

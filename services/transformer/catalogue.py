@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-from services.transformer import hierarchy, recurrence
+from services.transformer import clock_spans, hierarchy, recurrence, rich_text
 from services.transformer.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 CATALOGUE: Final[Mapping[str, Transform]] = {
     **TRANSFORMS,
+    "clock_span": clock_spans.clock_span,
+    "distinct": hierarchy.distinct,
     "lineage": hierarchy.lineage,
+    "minutes_as_clock": clock_spans.minutes_as_clock,
     "occurrences": recurrence.occurrences,
     "recurrence_rule": recurrence.recurrence_rule,
     "recurrence_words": recurrence.recurrence_words,
     "reverse": hierarchy.reverse,
+    "rich_text": rich_text.rich_text,
 }
 """Every transform by the name a mapping uses."""
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.canonical import canonical_json, digest
-from services.common.phases import TARGET_PHASES
+from services.common.phases import LATE_LINKS, TARGET_PHASES
 from services.transformer.context import Context, LeaveOut, Lineage, RecordProblem
 from services.transformer.held import FREE, HELD, UNKNOWN
+from services.transformer.note_images import with_references
 from services.transformer.notes import facts, heading, pack
 from services.transformer.placeholders import Placeholders
 from services.transformer.rules import skip_reason
@@ -52,6 +53,7 @@ class Engine:
     def __init__(self, plan: MappingPlan) -> None:
         self._plan = plan
         self._account = plan.manifest.external_id_prefix if plan.manifest else ""
+        self._base_url = plan.manifest.base_url if plan.manifest else ""
         self._placeholders = Placeholders(plan)
 
     def map_record(
@@ -63,13 +65,18 @@ class Engine:
         skip = skip_reason(self._plan.mapping, envelope)
         if plan is None or skip is not None:
             if skip is not None and (plan is None or phase == plan.phases[0]):
-                mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_SKIPPED, envelope, "", *skip))
+                missing = self._missing_whole(envelope, lookup)
+                kind = ledger_service_pb2.ISSUE_KIND_WAITING if missing else ledger_service_pb2.ISSUE_KIND_SKIPPED
+                mapped.issues.append(_issue(kind, envelope, "", *(missing or skip)))
             return mapped
         wanted = [target for target in plan.targets if target.phase == phase]
         memo: Memo = {}
         placing = [target for target in plan.targets if phase in target.placeholder_phases]
         if placing:
-            self._placeholders.map_needed(placing, phase, Context(envelope=envelope, lookup=lookup, memo=memo), mapped.records)
+            for record, lineage in self._placeholders.needed(placing, phase, Context(envelope=envelope, lookup=lookup, memo=memo)):
+                mapped.records.append(record)
+                if is_traced:
+                    mapped.lineage[record.key] = lineage
         is_held = (
             self._is_held_known(plan, Context(envelope=envelope, lookup=lookup, memo=memo), held)
             if phase != plan.phases[0] or any(target.position for target in wanted)
@@ -84,6 +91,21 @@ class Engine:
             message = "no target of the mapping applies to this record"
             mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_SKIPPED, envelope, "", "SKIPPED_BY_CONDITION", message))
         return mapped
+
+    def _missing_whole(self, envelope: Envelope, lookup: Lookup) -> tuple[str, str] | None:
+        """Say why a record that is moved as part of another is not, as (reason, message); None when it is, or is no part."""
+        mapping = self._plan.mapping
+        rule = mapping.entities.get(envelope.entity)
+        if rule is None or rule.part_of is None or envelope.is_deleted:
+            return None
+        place = self._plan.links.locate(rule.part_of, envelope.data, lookup)
+        if place is not None and lookup.get(place.entity, place.source_id) is not None:
+            return None
+        named = f"{place.entity}/{place.source_id}, which is not there" if place else "nothing"
+        return (
+            "REFERENCE_MISSING",
+            f"it is moved as part of another record, but `{rule.part_of}` leads to {named}: correct it in the source or skip it",
+        )
 
     def _is_held_known(self, plan: EntityPlan, context: Context, held: bytearray | None) -> bool:
         if held is None:
@@ -197,7 +219,8 @@ class Engine:
         else:
             for number, content in enumerate(contents, start=1):
                 part_key = key if number == 1 else f"{key}/{number}"
-                mapped.records.append(self._record(context, target.target, part_key, payload | {"content": content}))
+                shown = with_references(content, context, self._base_url) if target.phase == LATE_LINKS else content
+                mapped.records.append(self._record(context, target.target, part_key, payload | {"content": shown}))
         if context.trace is not None:
             mapped.lineage[key] = context.trace
         for remark in context.remarks:

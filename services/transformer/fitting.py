@@ -73,6 +73,8 @@ class Fitter:
                 return lambda _context, value: self._stage(value)
             case Kind.ACTIVITY_TYPE:
                 return lambda _context, value: self._activity_type(value)
+            case Kind.OUTCOME:
+                return lambda _context, value: self._manifest.outcome(text(value) or "") if self._manifest else None
             case Kind.PARTICIPANTS:
                 return lambda _context, value: value if isinstance(value, list) else [{"person_id": value, "primary": True}]
             case Kind.REFERENCE | Kind.USER | Kind.RAW:

@@ -122,8 +122,8 @@ class Lookup(Protocol):
     def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
         """Answer the records of one or several entities whose `field_name` holds `parent_id`, by entity and id (as a number where it is one)."""
 
-    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
-        """Answer the records of an entity that hold a value in any field, in a list also; capitals and blanks around do not count."""
+    def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
+        """Answer the records that hold a value in any field, in a list also; capitals and blanks do not count, `loosely` nor do marks."""
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the newest versions of all records of `entity` in the order they were read."""
@@ -143,16 +143,17 @@ class PageStore(Protocol):
         """Answer the uncompressed content of a page."""
 
 
-def link_values(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def link_values(data: Mapping[str, Any], references: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
     """Find the references a raw record holds, as (field, id).
 
-    A field whose name ends in `-id`, `_id` or `Id` is one. So is a list of numbers, of objects with an `id`, or of texts under a name that ends in
-    `-ids`, `_ids` or `Ids` (field = the list's name), and a reference field inside the objects of a list (field = `{list}.{field}`).
+    A field among `references` is one, and a field whose name ends in `-id`, `_id` or `Id`. So is a list of numbers, of objects with an `id`, or of
+    texts under a name that ends in `-ids`, `_ids` or `Ids` (field = the list's name), and a reference field inside the objects of a list
+    (field = `{list}.{field}`).
     """
     seen: set[tuple[str, str]] = set()
     for name, value in data.items():
         if isinstance(value, (str, int)) and not isinstance(value, bool):
-            if value != "" and _LINK_FIELD.search(name):
+            if value != "" and (name in references or _LINK_FIELD.search(name)):
                 seen.add((name, str(value)))
         elif isinstance(value, list):
             for element in value:
@@ -277,12 +278,16 @@ class SnapshotView:
                 self._links.popitem(last=False)
         return rows
 
-    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
-        """Answer the records of an entity that hold a value in any field, in a list also; capitals and blanks around do not count.
+    def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
+        """Answer the records that hold a value in any field, in a list also; capitals and blanks do not count, `loosely` nor do marks.
 
         The first time an entity is asked for a field costs reading the entity once; what is remembered of it lies on disk, not in memory.
         """
-        return [found for source_id in self._values.find(self, entity, field_name, value) if (found := self.get(entity, source_id)) is not None]
+        return [
+            found
+            for source_id in self._values.find(self, entity, field_name, value, loosely=loosely)
+            if (found := self.get(entity, source_id)) is not None
+        ]
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
         """Go through the newest versions of all records of `entity` in the order they were read; reads a few hundred rows at a time."""
@@ -440,7 +445,7 @@ def _take_in(path: Path, sequence: int, page_id: str, entity: str, content: byte
     for position, raw in enumerate(orjson.loads(content)):
         source_id = str(raw["id"])
         records.append((entity, source_id, sequence, position, orjson.dumps(raw)))
-        links.extend((entity, name, parent_id, source_id, sequence) for name, parent_id in link_values(raw["data"]))
+        links.extend((entity, name, parent_id, source_id, sequence) for name, parent_id in link_values(raw["data"], raw.get("references") or ()))
     with contextlib.closing(_connect(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         # Another process may have taken the page in already; writing it again would only change the order of iteration.

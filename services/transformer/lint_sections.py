@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Problem: TypeAlias = "tuple[str, str]"
 """Path in the document, and what is wrong there."""
 
-RESERVED_FILES: Final = frozenset({"fields", "rebuild-reference", "recurrences", "index"})
+RESERVED_FILES: Final = frozenset({"fields", "rebuild-reference", "recurring-appointments", "index"})
 _FILE_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FILE_NAME_CHARACTERS_MAX: Final = 60
 _NOT_MOVED: Final = "not-moved-"
@@ -38,7 +38,7 @@ def section_problems(mapping: MappingModel) -> Iterator[Problem]:
 
 
 def _quality(mapping: MappingModel) -> Iterator[Problem]:
-    links = Links(mapping.links, mapping.collections)
+    links = Links(mapping.links, mapping.collections, mapping.value_maps)
     yield from _paths("quality.created", [mapping.quality.created], links)
     currency = mapping.quality.currency
     if currency is not None and currency.same_as not in links:
@@ -87,7 +87,7 @@ def _exports(mapping: MappingModel) -> Iterator[Problem]:
     if rules.series is not None:
         yield from _unknown_entities(mapping, "exports.series.entity", [rules.series.entity])
         yield from _columns(compiler_for(mapping, rules.series.entity), "exports.series.same", rules.series.same)
-        yield from _paths("exports.series.date", [rules.series.date], Links(mapping.links, mapping.collections))
+        yield from _paths("exports.series.date", [rules.series.date], Links(mapping.links, mapping.collections, mapping.value_maps))
 
 
 def _sheet(mapping: MappingModel, where: str, sheet: Sheet) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -65,6 +65,8 @@ class Manifest:
     source_account: str
     mapping: Mapping
     bindings: MappingType[str, MappingType[str, Any]]
+    target: MappingType[str, Any] = field(default_factory=dict)
+    """The account as `InspectTarget` answered it."""
 
     def field_hash(self, target_entity: str, field_id: str) -> str | None:
         """Answer the key of a custom field in this account, None when it is not there."""
@@ -90,10 +92,22 @@ class Manifest:
         found = self._image(activity_type_key(type_id)).get("key_string")
         return None if found is None else str(found)
 
+    def outcome(self, label: str) -> int | None:
+        """Answer the id of the account's activity outcome with this label, letters' case aside; None where there is none."""
+        wanted = " ".join(label.casefold().split())
+        outcomes = self.target.get("activity_outcomes") or []
+        return next((int(one["id"]) for one in outcomes if " ".join(str(one["label"]).casefold().split()) == wanted), None)
+
     @property
     def external_id_prefix(self) -> str:
         """What stands before `{entity}/{id}` in the external-id field."""
         return f"{self.source_account}/"
+
+    @property
+    def base_url(self) -> str:
+        """Where people see the account."""
+        domain = str((self.target.get("company") or {}).get("company_domain") or "app")
+        return f"https://{domain}.pipedrive.com"
 
     def has_external_id(self, target_entity: str) -> bool:
         """Say whether the external-id field stands in this account."""
@@ -121,6 +135,7 @@ def read_manifest(content: bytes) -> Manifest:
             source_account=str(document["source_account"]),
             mapping=load_mapping(document["mapping_yaml"]),
             bindings=document.get("bindings") or {},
+            target=document.get("target") or {},
         )
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise MappingError(f"the manifest is not readable: {error!r}") from error

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.common.canonical import digest_of
 from services.common.errors import MappingError, NotFoundError
-from services.transformer import sections
+from services.transformer import name_rules, proposal_rules, sections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -44,12 +44,16 @@ class Condition(_Model):
     """Target field of the same record, filled by a rule that stands before."""
     policy: str | None = None
     """One of the policies, or of the mapping's own choices."""
-    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "missing", "loop"] | None, BeforeValidator(_as_word)] = Field(
-        None, alias="is"
-    )
-    """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle."""
+    is_: Annotated[
+        Literal["present", "empty", "true", "false", "moved", "missing", "loop", "native_outcome", "after_window"] | None, BeforeValidator(_as_word)
+    ] = Field(None, alias="is")
+    """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle;
+    `native_outcome` of a text: the account has an activity outcome of that name; `after_window` of a date: it lies after the window in which
+    what comes again is made (policies `recurrence_from` and `recurrence_window_months`)."""
     equals: Scalar = None
     one_of: list[Scalar] | None = None
+    later_than: str | None = None
+    """Source path of a point in time that must be before this one; without both it does not hold."""
     greater_than: float | None = None
     less_than: float | None = None
     longer_than: int | None = None
@@ -100,6 +104,15 @@ class Block(_Model):
     when: ConditionRef | None = None
 
 
+class ImageRule(_Model):
+    """Which files the images of an HTML text are."""
+
+    of: str
+    """Link to many that leads to the records of the files."""
+    number: str = "number"
+    """Field in them: the place of the image among all images of the text, from 1."""
+
+
 class FieldRule(_Model):
     """How one target field gets its value: one source of the value, then transforms, then the value map, then the default."""
 
@@ -107,6 +120,8 @@ class FieldRule(_Model):
     """Source path, or several of which the first with a value counts."""
     value: Scalar | list[Scalar] = None
     """A fixed value."""
+    policy: str | None = None
+    """What a policy or a choice says."""
     template: str | None = None
     """Text with source paths in braces; empty when none of them has a value."""
     join: list[RuleRef] | None = None
@@ -120,6 +135,8 @@ class FieldRule(_Model):
     """Several values under names, for transforms that need more than one; empty ones are left out."""
     html: list[Block] | None = None
     ref: RefRule | None = None
+    images: ImageRule | None = None
+    """For HTML: its images get the addresses their files have in Pipedrive. Only in a target that is made `after_files`."""
     owner: str | None = None
     """Link to the source user who becomes the owner."""
     transforms: list[str | dict[str, dict[str, Any]]] = []
@@ -165,6 +182,8 @@ class Target(_Model):
     """Path of a list, or a rule that makes one: one mapped record for each of its elements."""
     as_: str = Field("item", alias="as")
     """Name of the element in paths."""
+    after_files: bool = False
+    """Notes only: made when the files are there, because the text shows them."""
     stops: list[Stop] = []
     include: list[str] = []
     """Names of fragments whose fields come first."""
@@ -209,16 +228,35 @@ class Property(_Model):
     reason: str | None = None
 
 
+class PropertyRows(_Model):
+    """Rows of another entity that are fields of this one: a question in each row, and the answer beside it."""
+
+    link: str
+    """Link to many that leads to the rows."""
+    name: str
+    """Field of a row with the property's name."""
+    value: str
+    type: str | None = None
+    """Field of a row that says of which type its value is, in the source's words."""
+    types: dict[str, str] = {}
+    """Custom field type by the source's word for it; values of other types are proposed by what they are."""
+    order_by: str | None = None
+    """Of several rows with the same name the last one counts, in this order (default: of ids)."""
+
+
 class EntityMapping(_Model):
     """What becomes of one source entity."""
 
-    use: Literal["move", "reference_data", "not_moved"] = "move"
+    use: Literal["move", "part", "reference_data", "not_moved"] = "move"
+    part_of: str | None = None
+    """With `use: part`: link to the record it is moved with; without that record it waits for a person."""
     label: str = ""
     archived: Literal["skip", "load"] | None = None
     deleted: Literal["skip", "load"] | None = None
     targets: list[Target] = []
     property_groups: list[str] = []
     """Objects in the raw record whose keys are properties of the tenant."""
+    property_rows: list[PropertyRows] = []
     properties: dict[str, Property] = {}
     """Properties by custom field id of the first target."""
     not_moved: dict[str, str] = {}
@@ -240,12 +278,16 @@ class LinkRule(_Model):
     """Kinds of record that point back here."""
     by: str | list[str] | None = None
     """Field in which they do. With `id`: the other record's field that holds the value instead of its id; several are tried, `@id` is its id."""
+    loosely: bool = False
+    """With `by`: where no value is the same, one of which letters and digits are."""
+    decided: str | None = None
+    """Value map in which a person says where it leads: by this record's `{entity}/{id}`, by what is written, by `*` for what leads nowhere."""
     chain: Literal["up", "down"] | None = None
     """All ancestors, nearest first, or all descendants, over any number of steps."""
     only: list[str] | None = None
     """Of a chain, only these kinds of record (the others are passed through)."""
-    where: dict[str, Scalar] = {}
-    """Only records with these values."""
+    where: dict[str, Scalar | list[Scalar]] = {}
+    """Only records with these values, or with one of several; letters' case does not count, null means no value."""
     order_by: str | None = None
     pick: Literal["first", "last"] | None = None
     """Only the first or last record, in the order of `order_by` (default: of ids)."""
@@ -267,6 +309,8 @@ class Pipeline(_Model):
     name: str
     stages: dict[str, str] = {}
     """Stage names by stage id."""
+    probabilities: dict[str, Annotated[int, Field(ge=0, le=100)]] = {}
+    """Percent by stage id. Pipedrive counts with them once any stage of the pipeline has one."""
 
 
 class ActivityType(_Model):
@@ -411,21 +455,30 @@ class StateGroup(_Model):
 
 
 class StateProposal(_Model):
-    """How the proposal fills stages and status value maps from a list of states in the source."""
+    """How the proposal fills stages and status value maps from a list of states in the source, or from the states that records are in."""
 
     entity: str
     name: str = "name"
-    group: str = "type"
+    group: str | None = "type"
+    """Field that says of which kind a state is; null: the one group is meant."""
     order: str = "order"
     groups: dict[str, StateGroup]
 
+    def kind_of(self, data: MappingType[str, Any]) -> str:
+        """Answer of which kind a record's state is."""
+        return next(iter(self.groups), "") if self.group is None else str(data.get(self.group) or "")
+
 
 class OptionProposal(_Model):
-    """Options of a built-in field taken from a list in the source."""
+    """Options taken from values in the source: of a built-in field, of labels, or of a declared custom field."""
 
     option: str
-    entity: str
-    name: str = "name"
+    """`entity.field`: a field Pipedrive has itself (`product.category`, `organization.label_ids`), or a custom field by its id."""
+    entity: str | list[str]
+    name: str | list[str] = "name"
+    """Fields in which the values stand."""
+    value_map: str | None = None
+    """Value map that says what a value means; values it does not have are added to it."""
 
 
 class StatelessProposal(_Model):
@@ -438,6 +491,7 @@ class StatelessProposal(_Model):
 class Proposals(_Model):
     """What the proposal reads from the audit's pages."""
 
+    names: name_rules.NameProposal | None = None
     states: list[StateProposal] = []
     stateless: dict[str, StatelessProposal] = {}
     """By source entity."""
@@ -446,6 +500,11 @@ class Proposals(_Model):
     closed_means_won: list[str] = []
     """Pipelines in which a closed document is a done one."""
     options: list[OptionProposal] = []
+    pipelines: list[proposal_rules.PipelineProposal] = []
+    activity_types: list[proposal_rules.ActivityTypeProposal] = []
+    property_types: proposal_rules.PropertyTypes | None = None
+    policies: dict[str, proposal_rules.PolicyProposal] = {}
+    """By policy."""
 
 
 # The sections name rules, which are defined here.
@@ -465,6 +524,8 @@ class Mapping(_Model):
     matching: Matching = Matching()
     collections: dict[str, str] = {}
     """Names in the source's addresses to entities."""
+    names: dict[str, dict[str, name_rules.NameRef]] = {}
+    """By source entity: what a name in the mapping stands for in its raw records, where sources differ in it."""
     links: dict[str, LinkRule] = {}
     conditions: dict[str, Condition] = {}
     value_maps: dict[str, dict[str, Scalar | dict[str, Scalar]]] = {}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from services.common.errors import MappingError
 from services.transformer.index import Envelope
+from services.transformer.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,7 @@ SOURCE_KEY: Final = "@key"
 """At the end of a path to a record: the record's `{entity}/{id}`."""
 OWN_ID: Final = "@id"
 """Among the fields a link goes by: the other record's id."""
+_ANY: Final = "*"
 EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
 
 
@@ -50,9 +52,17 @@ class Place(NamedTuple):
 class Links:
     """The links of a mapping, ready to be followed."""
 
-    def __init__(self, rules: Mapping[str, LinkRule], collections: Mapping[str, str]) -> None:
+    def __init__(
+        self, rules: Mapping[str, LinkRule], collections: Mapping[str, str], value_maps: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
         self.rules = rules
         self._collections = collections
+        maps = value_maps or {}
+        self._decisions = {
+            rule.decided: {plain(str(key)): str(entry) for key, entry in maps.get(rule.decided, {}).items() if not is_empty(entry)}
+            for rule in rules.values()
+            if rule.decided
+        }
 
     def __contains__(self, name: object) -> bool:
         return name in self.rules
@@ -62,12 +72,22 @@ class Links:
         rule = self.rules[name]
         return (rule.many is not None or rule.chain is not None) and rule.pick is None and rule.level is None
 
-    def locate(self, name: str, data: Mapping[str, Any], lookup: Lookup | None = None) -> Place | None:
+    def locate(self, name: str, node: Envelope | Mapping[str, Any], lookup: Lookup | None = None) -> Place | None:
         """Answer where a link by id leads, whether or not the record is there. None when it is empty or leads to another kind of record.
 
         Of a list of ids the link's `pick` says which one counts; without it none does. Links that go by a value need `lookup`.
         """
         rule = self.rules[name]
+        if rule.decided is None:
+            return self._undecided(rule, node, lookup)
+        if (decided := self._decided(rule, node)) is not None:
+            return decided
+        place = self._undecided(rule, node, lookup)
+        is_there = place is not None and (lookup is None or lookup.get(*place) is not None)
+        return place if is_there else self._otherwise(rule) or place
+
+    def _undecided(self, rule: LinkRule, node: Envelope | Mapping[str, Any], lookup: Lookup | None) -> Place | None:
+        data = node.data if isinstance(node, Envelope) else node
         if rule.id is None:
             return None
         if isinstance(ids := data.get(rule.id), list):
@@ -80,29 +100,50 @@ class Links:
         # A value nobody has is named as it is, unless that is the id of some other record.
         return self._by_value(rule, place, lookup) or (place if lookup.get(*place) is None else None)
 
+    def _decided(self, rule: LinkRule, node: Envelope | Mapping[str, Any]) -> Place | None:
+        """Answer where a person says that this record, or what is written in it, leads."""
+        table = self._decisions.get(rule.decided or "")
+        if not table:
+            return None
+        data = node.data if isinstance(node, Envelope) else node
+        written = data.get(rule.id) if rule.id else None
+        keys = [node.source_key] if isinstance(node, Envelope) else []
+        keys += [str(written)] if isinstance(written, (str, int)) and not isinstance(written, bool) else []
+        found = next((table[key] for one in keys if (key := plain(one)) in table and key != _ANY), None)
+        return None if found is None else Place(_names(rule.entity)[0], found)
+
+    def _otherwise(self, rule: LinkRule) -> Place | None:
+        """Answer where a person says that everything leads that otherwise leads nowhere."""
+        found = self._decisions.get(rule.decided or "", {}).get(_ANY)
+        return None if found is None else Place(_names(rule.entity)[0], found)
+
     @staticmethod
     def _by_value(rule: LinkRule, place: Place, lookup: Lookup) -> Place | None:
         """Answer the one record whose field holds the value that `place` has instead of an id; None when none or several do."""
-        for field in _names(rule.by):
-            found = [place] if field == OWN_ID else [Place(one.entity, one.id) for one in lookup.find(place.entity, field, place.source_id)]
-            if len(found) == 1 and lookup.get(*found[0]) is not None:
-                return found[0]
+        for loosely in (False, True) if rule.loosely else (False,):
+            for field in _names(rule.by):
+                if field == OWN_ID:
+                    found = [place]
+                else:
+                    found = [Place(one.entity, one.id) for one in lookup.find(place.entity, field, place.source_id, loosely=loosely)]
+                if len(found) == 1 and lookup.get(*found[0]) is not None:
+                    return found[0]
         return None
 
     def _at(self, rule: LinkRule, place: Place, lookup: Lookup) -> Envelope | None:
         found = place if rule.by is None else self._by_value(rule, place, lookup)
         return None if found is None else lookup.get(found.entity, found.source_id)
 
-    def places(self, name: str, data: Mapping[str, Any]) -> list[Place]:
-        """Answer where a link by id leads; a field that holds a list of ids leads to each of them."""
+    def places(self, name: str, node: Envelope, lookup: Lookup) -> list[Place]:
+        """Answer where a link by id leads; a field that holds a list of ids, or of objects with an id, leads to each of them."""
         rule = self.rules[name]
-        ids = data.get(rule.id) if rule.id else None
+        ids = node.data.get(rule.id) if rule.id else None
         if not isinstance(ids, list):
-            place = self.locate(name, data)
+            place = self.locate(name, node, lookup)
             return [place] if place is not None else []
-        allowed = _names(rule.entity)
         source_ids = [element.get("id") if isinstance(element, dict) else element for element in ids]
-        return [Place(allowed[0], str(one)) for one in source_ids if not is_empty(one)] if len(allowed) == 1 else []
+        places = [Place(entity, str(one)) for one in source_ids if not is_empty(one) for entity in _names(rule.entity)[:1]]
+        return places if rule.by is None else [self._by_value(rule, place, lookup) or place for place in places]
 
     def _address(self, rule: LinkRule, data: Mapping[str, Any]) -> tuple[str, str] | None:
         """Answer collection and id of the address in a link's field, None without a readable one."""
@@ -133,18 +174,22 @@ class Links:
         """Answer the record, or for a link to many the list of records, a link leads to from a record or an object in it."""
         rule = self.rules[name]
         if isinstance(node, list):
-            return [found for element in node if (found := self.follow(name, element, lookup)) is not None]
+            found = (self.follow(name, element, lookup) for element in node)
+            return [one for each in found if each is not None for one in (each if isinstance(each, list) else [each])]
         if rule.chain is not None and isinstance(node, Envelope):
             return _picked(rule, self._chain(rule, node, lookup))
         if rule.many is not None and isinstance(node, Envelope):
             return _picked(rule, self._back(rule, node, lookup))
         data = node.data if isinstance(node, Envelope) else node
-        if rule.id is None or not hasattr(data, "get"):
+        if (rule.id is None and rule.decided is None) or not hasattr(data, "get"):
             return None
-        if isinstance(ids := data.get(rule.id), list):
+        if rule.id is not None and isinstance(ids := data.get(rule.id), list):
             return _picked(rule, self._each(rule, ids, lookup))
-        place = self._locate(rule, data)
-        return None if place is None else self._at(rule, place, lookup)
+        if rule.decided is None:
+            place = self._locate(rule, data)
+            return None if place is None else self._at(rule, place, lookup)
+        place = self.locate(name, node, lookup)
+        return None if place is None else lookup.get(*place)
 
     def _each(self, rule: LinkRule, ids: list[Any], lookup: Lookup) -> list[Envelope]:
         """Answer the records of a list of ids, or of objects with an id."""
@@ -213,9 +258,19 @@ def _names(value: str | list[str] | None) -> list[str]:
     return [] if value is None else [value] if isinstance(value, str) else value
 
 
+def _is_one_of(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        return any(_is_one_of(value, one) for one in wanted)
+    if wanted is None:
+        return is_empty(value)
+    if isinstance(value, str) and isinstance(wanted, str):
+        return value.casefold().strip() == wanted.casefold().strip()
+    return bool(value == wanted)
+
+
 def _picked(rule: LinkRule, found: list[Envelope]) -> Any:
     if rule.where:
-        found = [one for one in found if all(one.data.get(name) == value for name, value in rule.where.items())]
+        found = [one for one in found if all(_is_one_of(one.data.get(name), value) for name, value in rule.where.items())]
     if rule.order_by is not None:
         order_by = rule.order_by
         found = sorted(found, key=lambda one: str(one.data.get(order_by) or ""))

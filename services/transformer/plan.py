@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from services.common.errors import MappingError
-from services.common.phases import PHASES, TARGET_PHASES
+from services.common.phases import LATE_LINKS, PHASES, TARGET_PHASES
 from services.transformer.context import RecordProblem
 from services.transformer.fitting import Fit, Fitter, record_problem
 from services.transformer.mapping import FieldRule
 from services.transformer.paths import Links, compile_keys, is_empty
 from services.transformer.placeholders import check_placeholders
+from services.transformer.property_rows import check_rows, row_getter
 from services.transformer.rules import CompiledRule, RuleCompiler, Test, Used, Value
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, NOTE_PARENTS, TARGET_FIELDS, Kind, TargetField
 from services.transformer.transforms import ValueProblem, text
@@ -157,17 +158,26 @@ class MappingPlan:
     def __init__(self, mapping: Mapping, manifest: Manifest | None = None) -> None:
         self.mapping = mapping
         self.manifest = manifest
-        self.links = Links(mapping.links, mapping.collections)
+        self.links = Links(mapping.links, mapping.collections, mapping.value_maps)
+        for name, link in mapping.links.items():
+            if link.decided and (link.decided not in mapping.value_maps or not link.entity):
+                raise MappingError(f"links.{name}: `decided` needs the `entity` it leads to and a value map of that name")
+        for entity, rule in mapping.entities.items():
+            whole = mapping.links.get(rule.part_of or "")
+            if (rule.use == "part") != (whole is not None and whole.id is not None):
+                raise MappingError(f"entities.{entity}.part_of: `use: part` goes with a link by id to the record it is moved with")
         check_placeholders(mapping)
         self.entities = {entity: self._entity(entity) for entity, rule in mapping.entities.items() if rule.use == "move"}
 
     def compiler(self, entity: str) -> RuleCompiler:
         """Answer a compiler for single rules of an entity."""
-        return RuleCompiler(self.mapping, self.links, entity, used=Used())
+        return RuleCompiler(self.mapping, self.links, entity, used=Used(), manifest=self.manifest)
 
     def _entity(self, entity: str) -> EntityPlan:
         used = Used()
         rule = self.mapping.entities[entity]
+        check_rows(rule, self.links)
+        used.hops.update((((), rows.link),) for rows in rule.property_rows)
         targets = []
         for position, target in enumerate(rule.targets):
             place = f"entities.{entity}.targets[{position}]"
@@ -181,9 +191,9 @@ class MappingPlan:
 
     def _target(self, entity: str, position: int, target: Target, used: Used, place: str) -> TargetPlan:
         alias = target.as_ if target.for_each else ""
-        outer = RuleCompiler(self.mapping, self.links, entity, used=used)
+        outer = RuleCompiler(self.mapping, self.links, entity, used=used, manifest=self.manifest)
         list_path = target.for_each if isinstance(target.for_each, str) else ""
-        compiler = RuleCompiler(self.mapping, self.links, entity, used=used, alias=alias, list_path=list_path)
+        compiler = RuleCompiler(self.mapping, self.links, entity, used=used, alias=alias, list_path=list_path, manifest=self.manifest)
         fields = []
         for name, rule, is_custom in field_rules(self.mapping, target):
             where = f"{place}.{'custom' if is_custom else 'fields'}.{name}"
@@ -201,7 +211,7 @@ class MappingPlan:
             return TargetPlan(
                 position=position,
                 target=target.target,
-                phase=TARGET_PHASES[target.target],
+                phase=LATE_LINKS if target.after_files else TARGET_PHASES[target.target],
                 part=compiler.template(target.part) if target.part else None,
                 when=compiler.test(target.when),
                 for_each=_list_maker(outer, target.for_each),
@@ -277,7 +287,8 @@ class MappingPlan:
                 continue
             spec, label = self._spec(target_entity, field_id, is_custom=True)
             fit, code = self._fit(target_entity, field_id, label, spec, is_custom=True)
-            getter = compile_keys(tuple(rule.keys))
+            keys = tuple(rule.keys)
+            getter = row_getter(self.mapping.entities[entity], self.links, keys) or compile_keys(keys)
             yield FieldPlan(
                 name=code,
                 label=label,

@@ -54,6 +54,7 @@ TOKENS: Final[Mapping[str, int]] = {
     "organization_relations.get": 2,
     "organization_relations.create": 10,
     "organization_relations.delete": 6,
+    "activity_fields.list": 10,
     "pipelines.list": 5,
     "pipelines.create": 5,
     "pipelines.delete": 3,

@@ -25,6 +25,7 @@ def plan_looks(planner: Spending, account: Mapping[str, Any]) -> None:
     """Count the calls of looking at the account, once in the audit and once before the schema."""
     open_deals = int((account.get("counts") or {}).get("open_deals") or 0)
     calls: costs.Calls = Counter({"users.me": 1, "users.list": 1, "pipelines.list": 1, "stages.list": 1, "activity_types.list": 1, "deals.list": 1})
+    calls["activity_fields.list"] += 1
     for entity in CUSTOM_FIELD_ENTITIES:
         calls[f"{entity}_fields.list"] += max(1, -(-len((account.get("fields") or {}).get(entity, ())) // costs.LIST_PAGE))
     if open_deals > costs.LIST_PAGE:

@@ -47,7 +47,7 @@ class Snapshot(Protocol):
     def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
         """Answer the records that point to another."""
 
-    def find(self, entity: str, field_name: str, value: str) -> list[Envelope]:
+    def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
         """Answer the records of an entity that hold a value in a field."""
 
     def iterate(self, entity: str) -> Iterator[Envelope]:
@@ -321,7 +321,7 @@ class States:
 def hierarchy(mapping: MappingModel, index: Snapshot) -> list[dict[str, Any]]:
     """Answer how long the chains of records are that descend from one another: depth 1 has no predecessor."""
     rows = []
-    links = Links(mapping.links, mapping.collections)
+    links = Links(mapping.links, mapping.collections, mapping.value_maps)
     seen: set[tuple[str, ...]] = set()
     for name, rule in mapping.links.items():
         if rule.chain != "up" or rule.id is None:
@@ -346,7 +346,7 @@ def _depth(links: Links, name: str, envelope: Envelope, index: Snapshot) -> int:
     visited = {envelope.source_key}
     current = envelope
     # A chain that bites its own tail ends where it meets itself.
-    while (place := links.locate(name, current.data)) is not None:
+    while (place := links.locate(name, current, index)) is not None:
         parent = index.get(place.entity, place.source_id)
         if parent is None or parent.is_deleted or parent.source_key in visited:
             break
@@ -381,7 +381,7 @@ class Owners:
             return
         for link in self._links.get(envelope.entity, ()):
             # Owners found over another record (the client's agent) are that record's own and counted there.
-            place = self._plan.links.locate(link, envelope.data) if link in self._plan.links else None
+            place = self._plan.links.locate(link, envelope, self._lookup) if link in self._plan.links else None
             if place is not None and place.entity == self._entity:
                 self._owned[place.source_id] += 1
 

@@ -98,7 +98,7 @@ class QualityCheck:
 
     def __init__(self, mapping: MappingModel, lookup: Lookup) -> None:
         self._rules = mapping.quality
-        self._links = Links(mapping.links, mapping.collections)
+        self._links = Links(mapping.links, mapping.collections, mapping.value_maps)
         self._lookup = lookup
         self._getters: dict[str, Getter] = {}
         self._region = mapping.policies.phone_region
@@ -210,7 +210,7 @@ class QualityCheck:
             if link not in self._links:
                 continue
             name = self._links.rules[link].id or link
-            places = self._links.places(link, envelope.data)
+            places = self._links.places(link, envelope, self._lookup)
             if not places and not relation.may_be_empty:
                 self._found(envelope, relation.words, "orphan", name)
             for place in places:
@@ -224,7 +224,7 @@ class QualityCheck:
         rule = self._rules.currency
         if rule is None or rule.same_as not in self._links or not (currency := envelope.data.get(rule.field)):
             return
-        place = self._links.locate(rule.same_as, envelope.data)
+        place = self._links.locate(rule.same_as, envelope, self._lookup)
         parent = self._lookup.get(place.entity, place.source_id) if place else None
         if parent is not None and (other := parent.data.get(rule.field)) and other != currency:
             self._found(envelope, "currency differs from the document before", "currency", rule.field)

@@ -13,9 +13,11 @@ from services.transformer.conditions import value_test
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.index import Envelope
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
+from services.transformer.note_images import place_images
 from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
+from services.transformer.recurrence import is_after_window
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem, shown, text
+from services.transformer.transforms import ValueProblem, moment, shown, text
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from typing import TypeAlias
 
+    from services.transformer.manifest import Manifest
     from services.transformer.mapping import Block, Condition, ConditionRef, EntityMapping, FieldRule, Mapping, RefRule
 
 Value: TypeAlias = "Callable[[Context], Any]"
@@ -73,12 +76,16 @@ class RuleCompiler:
     Args:
         alias: names the element of the target's list, empty without one.
         used: what some rule reads; filled while compiling, and read when properties are listed.
+        manifest: the account, for conditions that ask what it has.
     """
 
-    def __init__(self, mapping: Mapping, links: Links, entity: str, *, used: Used, alias: str = "", list_path: str = "") -> None:
+    def __init__(
+        self, mapping: Mapping, links: Links, entity: str, *, used: Used, alias: str = "", list_path: str = "", manifest: Manifest | None = None
+    ) -> None:
         self.mapping = mapping
         self.links = links
         self.entity = entity
+        self._manifest = manifest
         self._used = used
         self._alias = alias
         self._list_keys = tuple(list_path.split(".")) if list_path else ()
@@ -161,10 +168,16 @@ class RuleCompiler:
             raise MappingError("a condition needs one of: of, field, policy, all, any, not")
         if condition.is_ == "moved":
             return self._is_moved(condition.of)
+        if condition.is_ == "native_outcome":
+            return self._is_outcome(condition.of)
         if condition.is_ == "missing":
             return self._is_missing(condition.of)
         if condition.is_ == "loop":
             return self._is_loop(condition.of)
+        if condition.is_ == "after_window":
+            return self._is_after_window(condition.of)
+        if condition.later_than is not None:
+            return self._is_later(condition.of, condition.later_than)
         getter, test = self.getter(condition.of), value_test(condition)
         return lambda context: test(getter(context))
 
@@ -179,6 +192,36 @@ class RuleCompiler:
             return place is not None and self._snapshot_moves(place, context)
 
         return test
+
+    def _is_after_window(self, path: str) -> Test:
+        getter, policies = self.getter(path), self.mapping.policies
+
+        def test(context: Context) -> bool:
+            # Without a first day there is no window yet; the linter asks for it.
+            if policies.recurrence_from is None:
+                return False
+            try:
+                return is_after_window(getter(context), window_from=policies.recurrence_from, months=policies.recurrence_window_months)
+            except ValueProblem:
+                return False
+
+        return test
+
+    def _is_later(self, path: str, than: str) -> Test:
+        one, other = self.getter(path), self.getter(than)
+
+        def test(context: Context) -> bool:
+            try:
+                return moment(one(context)) > moment(other(context))
+            except ValueProblem:
+                return False
+
+        return test
+
+    def _is_outcome(self, path: str) -> Test:
+        """Say whether the account has an activity outcome of that name; without a manifest it is not known, and taken for no."""
+        getter, manifest = self.getter(path), self._manifest
+        return lambda context: manifest is not None and manifest.outcome(plain_text(getter(context)) or "") is not None
 
     def _is_missing(self, path: str) -> Test:
         """Test whether a link names a record that the snapshot does not have, or that was deleted."""
@@ -223,7 +266,10 @@ class RuleCompiler:
         if rule.map:
             words = f"{words}, value map {rule.map}".removeprefix(", ")
         functions = [function for _, function in steps]
-        if when is None and table is None and not functions:
+        images = rule.images
+        if images is not None:
+            self.getter(images.of)  # so that a delta knows what the text depends on
+        if when is None and table is None and not functions and images is None:
             return CompiledRule(_plain(read, default), sources, words)
 
         def value(context: Context) -> Any:
@@ -233,7 +279,9 @@ class RuleCompiler:
             if isinstance(found, Envelope):
                 found = found.data
             elif isinstance(found, list) and found and isinstance(found[0], Envelope):
-                found = [one.data for one in found]
+                found = [one.data if isinstance(one, Envelope) else one for one in found]
+            if images is not None and not is_empty(found):
+                found = place_images(found, images, self.links, context)
             for function in functions:
                 if found is None or found in EMPTY:
                     break
@@ -263,7 +311,7 @@ class RuleCompiler:
             return self._owner(rule.owner)
         if rule.html is not None:
             return self._html(rule.html)
-        fixed = rule.value
+        fixed = rule.value if rule.policy is None else self._decided(rule.policy)
         return (lambda _context: fixed), (), "fixed value"
 
     def _from(self, paths: Sequence[str]) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
@@ -374,7 +422,7 @@ class RuleCompiler:
             if node is None or isinstance(node, list):
                 return None
             if self.links.rules[link].id is not None and self.links.rules[link].chain is None:
-                return self.links.locate(link, node.data if isinstance(node, Envelope) else node, context.lookup)
+                return self.links.locate(link, node, context.lookup)
             found = follow(self.links, link, node, context)
             return Place(found.entity, found.id) if isinstance(found, Envelope) else None
 
@@ -465,7 +513,7 @@ class RuleCompiler:
 
     def for_rows(self, list_path: str) -> RuleCompiler:
         """Answer a compiler for rules about the elements of a list, which they call `row`."""
-        return RuleCompiler(self.mapping, self.links, self.entity, used=self._used, alias="row", list_path=list_path)
+        return RuleCompiler(self.mapping, self.links, self.entity, used=self._used, alias="row", list_path=list_path, manifest=self._manifest)
 
     def properties(self) -> Callable[[Context], list[tuple[str, str]]]:
         """Answer a function that writes the properties a tenant added as (name, text)."""
@@ -496,6 +544,8 @@ def skip_reason(mapping: Mapping, envelope: Envelope) -> tuple[str, str] | None:
     rule = mapping.entities.get(envelope.entity)
     if rule is None or rule.use == "not_moved":
         return "SKIPPED_NOT_MAPPED", f"the mapping does not move {envelope.entity} records; they are in the reference export"
+    if rule.use == "part":
+        return "SKIPPED_REFERENCE_DATA", f"{envelope.entity} records are moved as part of the record they belong to"
     if rule.use == "reference_data":
         return "SKIPPED_REFERENCE_DATA", f"{envelope.entity} records are looked up, not moved"
     if envelope.is_deleted and (rule.deleted or mapping.policies.deleted) == "skip":

@@ -27,7 +27,7 @@ ADVICE_HEADING: Final = "In Pipedrive"
 
 def compiler_for(mapping: MappingModel, entity: str, *, alias: str = "", list_path: str = "") -> RuleCompiler:
     """Answer a compiler for the rules of a section."""
-    return RuleCompiler(mapping, Links(mapping.links, mapping.collections), entity, used=Used(), alias=alias, list_path=list_path)
+    return RuleCompiler(mapping, Links(mapping.links, mapping.collections, mapping.value_maps), entity, used=Used(), alias=alias, list_path=list_path)
 
 
 def reader(compiler: RuleCompiler, rule: FieldRule) -> Read:

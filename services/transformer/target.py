@@ -36,6 +36,7 @@ class Kind(StrEnum):
     USER = "user"
     STAGE = "stage"
     ACTIVITY_TYPE = "activity_type"
+    OUTCOME = "outcome"
     RAW = "raw"
 
 
@@ -152,6 +153,7 @@ TARGET_FIELDS: Final[Mapping[str, Mapping[str, TargetField]]] = {
         "deal_id": _REFERENCE,
         "org_id": _REFERENCE,
         "participants": TargetField(Kind.PARTICIPANTS),
+        "outcome": TargetField(Kind.OUTCOME),
         "note": TargetField(Kind.HTML, NOTE_BYTES_MAX),
         "location": TargetField(Kind.ADDRESS),
     },

@@ -119,6 +119,11 @@ def scale(value: object, *, factor: float) -> int | float:
     return number(value) * factor
 
 
+def rounded(value: object, *, digits: int = 0) -> int | float:
+    """Round a number, halves to the even neighbour."""
+    return number(round(number(value), digits))
+
+
 def absolute(value: object) -> int | float:
     """Take the sign off a number."""
     return abs(number(value))
@@ -385,6 +390,12 @@ def count(value: object) -> int:
     return len(value) if isinstance(value, list) else 1
 
 
+def total(value: object) -> int | float:
+    """Add the numbers of a list up, exactly as they are written; up to 6 decimals."""
+    summands = [Decimal(str(number(one))) for one in (value if isinstance(value, list) else [value]) if one is not None and one != ""]
+    return number(float(round(sum(summands, Decimal(0)), 6)))
+
+
 def compound_discount(value: object) -> int | float:
     """Make one percentage of several that are given one after the other: 10 % and then 5 % are 14.5 %. Up to 6 decimals."""
     left = 1.0
@@ -451,9 +462,11 @@ TRANSFORMS: Final[Mapping[str, Transform]] = {
     "option": option,
     "phones": phones,
     "prefix": prefix,
+    "round": rounded,
     "scale": scale,
     "sort": sort,
     "strip": strip,
+    "sum": total,
     "text": text,
     "truncate": truncate,
     "upper": upper,

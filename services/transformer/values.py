@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import unicodedata
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from services.transformer.index import Envelope
 
@@ -33,15 +34,21 @@ class ValueIndex:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._places: dict[tuple[str, str], int] = {}
+        self._places: dict[tuple[str, str, bool], int] = {}
 
-    def find(self, records: Records, entity: str, field_name: str, value: str) -> Sequence[str]:
-        """Answer the ids of the records that are not deleted and hold the value; the first 10,000 at most."""
+    def find(self, records: Records, entity: str, field_name: str, value: str, *, loosely: bool = False) -> Sequence[str]:
+        """Answer the ids of the records that are not deleted and hold the value; the first 10,000 at most.
+
+        `loosely` compares letters and digits alone; what has none is never found that way.
+        """
+        wanted = bare(value) if loosely else plain(value)
+        if not wanted:
+            return []
         with self._lock:
-            place = self._places.get((entity, field_name))
+            place = self._places.get((entity, field_name, loosely))
             if place is None:
-                place = self._take_in(records, entity, field_name)
-            rows = self._opened().execute(_FIND, (place, plain(value), FOUND_MAX)).fetchall()
+                place = self._take_in(records, entity, field_name, bare if loosely else plain, loosely=loosely)
+            rows = self._opened().execute(_FIND, (place, wanted, FOUND_MAX)).fetchall()
         return [row[0] for row in rows]
 
     def close(self) -> None:
@@ -59,7 +66,7 @@ class ValueIndex:
             self._connection.execute(_SCHEMA)
         return self._connection
 
-    def _take_in(self, records: Records, entity: str, field_name: str) -> int:
+    def _take_in(self, records: Records, entity: str, field_name: str, form: Callable[[str], str], *, loosely: bool) -> int:
         place = len(self._places) + 1
         connection = self._opened()
         rows: list[tuple[int, str, str]] = []
@@ -67,7 +74,7 @@ class ValueIndex:
         try:
             for one in records.iterate(entity):
                 if not one.is_deleted:
-                    rows.extend((place, value, one.id) for value in _values(one.data, field_name))
+                    rows.extend((place, value, one.id) for value in _values(one.data, field_name, form))
                 if len(rows) >= _ROWS:
                     connection.executemany(_ADD, rows)
                     rows.clear()
@@ -76,7 +83,7 @@ class ValueIndex:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
-        self._places[entity, field_name] = place
+        self._places[entity, field_name, loosely] = place
         return place
 
 
@@ -85,8 +92,14 @@ def plain(value: str) -> str:
     return " ".join(value.casefold().split())
 
 
-def _values(data: Mapping[str, object], field_name: str) -> Iterator[str]:
+def bare(value: str) -> str:
+    """Write a value as it is compared loosely: letters and digits alone, without accents."""
+    decomposed = unicodedata.normalize("NFKD", value.casefold())
+    return "".join(character for character in decomposed if character.isalnum())
+
+
+def _values(data: Mapping[str, object], field_name: str, form: Callable[[str], str]) -> Iterator[str]:
     found = data.get(field_name)
     for element in found if isinstance(found, list) else [found]:
-        if isinstance(element, (str, int)) and not isinstance(element, bool) and (written := plain(str(element))):
+        if isinstance(element, (str, int)) and not isinstance(element, bool) and (written := form(str(element))):
             yield written

@@ -9,7 +9,7 @@ from typing import Annotated
 import click
 import typer
 
-from transload.cli import output, views
+from transload.cli import output, views, workbook
 from transload.cli.session import EXIT_REFUSED, ActorOption, AddressOption, JsonOption, MigrationOption, connect_migration, run
 from transload.v1 import transformer_service_pb2
 
@@ -102,3 +102,7 @@ def confirm(
             output.stdout.print("Confirmed. Next: transload schema apply")
 
     run(act())
+
+
+app.command("export-workbook")(workbook.export_workbook)
+app.command("import-workbook")(workbook.import_workbook)

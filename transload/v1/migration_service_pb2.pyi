@@ -1094,6 +1094,118 @@ class EditMappingResponse(_message.Message):
 Global___EditMappingResponse: _TypeAlias = EditMappingResponse  # noqa: Y015
 
 @_typing.final
+class GetMappingWorkbookRequest(_message.Message):
+    """Request for `GetMappingWorkbook`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["migration_id", b"migration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMappingWorkbookRequest: _TypeAlias = GetMappingWorkbookRequest  # noqa: Y015
+
+@_typing.final
+class GetMappingWorkbookResponse(_message.Message):
+    """Response of `GetMappingWorkbook`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAPPING_VERSION_FIELD_NUMBER: _builtins.int
+    MAPPING_DIGEST_FIELD_NUMBER: _builtins.int
+    WORKBOOK_JSON_FIELD_NUMBER: _builtins.int
+    mapping_version: _builtins.int
+    """Version of the mapping it shows."""
+    mapping_digest: _builtins.str
+    """Digest of that mapping."""
+    workbook_json: _builtins.bytes
+    """The workbook as JSON (see `docs/operations.md`)."""
+    def __init__(
+        self,
+        *,
+        mapping_version: _builtins.int = ...,
+        mapping_digest: _builtins.str = ...,
+        workbook_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mapping_digest", b"mapping_digest", "mapping_version", b"mapping_version", "workbook_json", b"workbook_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMappingWorkbookResponse: _TypeAlias = GetMappingWorkbookResponse  # noqa: Y015
+
+@_typing.final
+class CheckMappingWorkbookRequest(_message.Message):
+    """Request for `CheckMappingWorkbook`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    BASE_VERSION_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    base_version: _builtins.int
+    """Version of the mapping the workbook was made of; another latest version is refused with `DIGEST_MISMATCH`. 0: not checked."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_transformer_service_pb2.MappingChange]:
+        """The edited cells."""
+
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+        base_version: _builtins.int = ...,
+        changes: _abc.Iterable[_transformer_service_pb2.MappingChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "changes", b"changes", "migration_id", b"migration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckMappingWorkbookRequest: _TypeAlias = CheckMappingWorkbookRequest  # noqa: Y015
+
+@_typing.final
+class CheckMappingWorkbookResponse(_message.Message):
+    """Response of `CheckMappingWorkbook`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    BASE_DIGEST_FIELD_NUMBER: _builtins.int
+    base_digest: _builtins.str
+    """Digest of the mapping the changes were made to, for `EditMapping`."""
+    @_builtins.property
+    def result(self) -> _transformer_service_pb2.ReviseMappingResponse:
+        """What becomes of the changes, and the new mapping."""
+
+    def __init__(
+        self,
+        *,
+        result: _transformer_service_pb2.ReviseMappingResponse | None = ...,
+        base_digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_digest", b"base_digest", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckMappingWorkbookResponse: _TypeAlias = CheckMappingWorkbookResponse  # noqa: Y015
+
+@_typing.final
 class ConfirmMappingRequest(_message.Message):
     """Request for `ConfirmMapping`."""
 

@@ -87,6 +87,16 @@ class MigrationServiceStub:
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.EditMappingRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_migration__service__pb2.EditMappingResponse.FromString,
                 _registered_method=True)
+        self.GetMappingWorkbook = channel.unary_unary(
+                '/transload.v1.MigrationService/GetMappingWorkbook',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.GetMappingWorkbookRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.GetMappingWorkbookResponse.FromString,
+                _registered_method=True)
+        self.CheckMappingWorkbook = channel.unary_unary(
+                '/transload.v1.MigrationService/CheckMappingWorkbook',
+                request_serializer=transload_dot_v1_dot_migration__service__pb2.CheckMappingWorkbookRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_migration__service__pb2.CheckMappingWorkbookResponse.FromString,
+                _registered_method=True)
         self.ConfirmMapping = channel.unary_unary(
                 '/transload.v1.MigrationService/ConfirmMapping',
                 request_serializer=transload_dot_v1_dot_migration__service__pb2.ConfirmMappingRequest.SerializeToString,
@@ -306,6 +316,20 @@ class MigrationServiceServicer:
 
     def EditMapping(self, request, context):
         """Stores a new version of the mapping. Takes confirmation and approval back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMappingWorkbook(self, request, context):
+        """L-02: answers the latest mapping as sheets a person reads and edits, and what moves where.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckMappingWorkbook(self, request, context):
+        """Answers what edited cells of a workbook make of the latest mapping: all of them or none. Stores nothing; `EditMapping` does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -567,6 +591,16 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.EditMapping,
                     request_deserializer=transload_dot_v1_dot_migration__service__pb2.EditMappingRequest.FromString,
                     response_serializer=transload_dot_v1_dot_migration__service__pb2.EditMappingResponse.SerializeToString,
+            ),
+            'GetMappingWorkbook': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMappingWorkbook,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.GetMappingWorkbookRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.GetMappingWorkbookResponse.SerializeToString,
+            ),
+            'CheckMappingWorkbook': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckMappingWorkbook,
+                    request_deserializer=transload_dot_v1_dot_migration__service__pb2.CheckMappingWorkbookRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_migration__service__pb2.CheckMappingWorkbookResponse.SerializeToString,
             ),
             'ConfirmMapping': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfirmMapping,
@@ -987,6 +1021,60 @@ class MigrationService:
             '/transload.v1.MigrationService/EditMapping',
             transload_dot_v1_dot_migration__service__pb2.EditMappingRequest.SerializeToString,
             transload_dot_v1_dot_migration__service__pb2.EditMappingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMappingWorkbook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/GetMappingWorkbook',
+            transload_dot_v1_dot_migration__service__pb2.GetMappingWorkbookRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.GetMappingWorkbookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckMappingWorkbook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.MigrationService/CheckMappingWorkbook',
+            transload_dot_v1_dot_migration__service__pb2.CheckMappingWorkbookRequest.SerializeToString,
+            transload_dot_v1_dot_migration__service__pb2.CheckMappingWorkbookResponse.FromString,
             options,
             channel_credentials,
             insecure,

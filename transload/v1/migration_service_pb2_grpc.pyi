@@ -41,6 +41,10 @@ class MigrationServiceStub:
     """L-02: answers a version of the mapping with the linter's findings."""
     EditMapping: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.EditMappingRequest, _migration_service_pb2.EditMappingResponse]
     """Stores a new version of the mapping. Takes confirmation and approval back."""
+    GetMappingWorkbook: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetMappingWorkbookRequest, _migration_service_pb2.GetMappingWorkbookResponse]
+    """L-02: answers the latest mapping as sheets a person reads and edits, and what moves where."""
+    CheckMappingWorkbook: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.CheckMappingWorkbookRequest, _migration_service_pb2.CheckMappingWorkbookResponse]
+    """Answers what edited cells of a workbook make of the latest mapping: all of them or none. Stores nothing; `EditMapping` does."""
     ConfirmMapping: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ConfirmMappingRequest, _migration_service_pb2.ConfirmMappingResponse]
     """Confirms exactly the mapping of the given digest. Nothing moves before."""
     ApplySchema: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ApplySchemaRequest, _migration_service_pb2.ApplySchemaResponse]
@@ -189,6 +193,22 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_migration_service_pb2.EditMappingRequest, _abc.Awaitable[_migration_service_pb2.EditMappingResponse]],
     ) -> _abc.Awaitable[_migration_service_pb2.EditMappingResponse]:
         """Stores a new version of the mapping. Takes confirmation and approval back."""
+
+    @_abc_1.abstractmethod
+    def GetMappingWorkbook(
+        self,
+        request: _migration_service_pb2.GetMappingWorkbookRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.GetMappingWorkbookRequest, _abc.Awaitable[_migration_service_pb2.GetMappingWorkbookResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.GetMappingWorkbookResponse]:
+        """L-02: answers the latest mapping as sheets a person reads and edits, and what moves where."""
+
+    @_abc_1.abstractmethod
+    def CheckMappingWorkbook(
+        self,
+        request: _migration_service_pb2.CheckMappingWorkbookRequest,
+        context: _aio.ServicerContext[_migration_service_pb2.CheckMappingWorkbookRequest, _abc.Awaitable[_migration_service_pb2.CheckMappingWorkbookResponse]],
+    ) -> _abc.Awaitable[_migration_service_pb2.CheckMappingWorkbookResponse]:
+        """Answers what edited cells of a workbook make of the latest mapping: all of them or none. Stores nothing; `EditMapping` does."""
 
     @_abc_1.abstractmethod
     def ConfirmMapping(

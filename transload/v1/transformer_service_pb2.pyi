@@ -407,6 +407,7 @@ class EntityDisposition(_message.Message):
     ENTITY_FIELD_NUMBER: _builtins.int
     PHASES_FIELD_NUMBER: _builtins.int
     SKIP_REASON_FIELD_NUMBER: _builtins.int
+    LOOKUP_PHASES_FIELD_NUMBER: _builtins.int
     entity: _builtins.str
     """Source entity."""
     skip_reason: _builtins.str
@@ -415,16 +416,21 @@ class EntityDisposition(_message.Message):
     def phases(self) -> _containers.RepeatedScalarFieldContainer[_records_pb2.Phase.ValueType]:
         """Phases in which it has targets; empty: none of its records is loaded as a record of its own."""
 
+    @_builtins.property
+    def lookup_phases(self) -> _containers.RepeatedScalarFieldContainer[_records_pb2.Phase.ValueType]:
+        """Further phases, in which records of other entities look its records up: what a delta reads of it may change those."""
+
     def __init__(
         self,
         *,
         entity: _builtins.str = ...,
         phases: _abc.Iterable[_records_pb2.Phase.ValueType] | None = ...,
         skip_reason: _builtins.str = ...,
+        lookup_phases: _abc.Iterable[_records_pb2.Phase.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "phases", b"phases", "skip_reason", b"skip_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "lookup_phases", b"lookup_phases", "phases", b"phases", "skip_reason", b"skip_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -553,6 +559,220 @@ class PlanTokensResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlanTokensResponse: _TypeAlias = PlanTokensResponse  # noqa: Y015
+
+@_typing.final
+class DescribeMappingRequest(_message.Message):
+    """Request for `DescribeMapping`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    MAPPING_YAML_FIELD_NUMBER: _builtins.int
+    TARGET_JSON_FIELD_NUMBER: _builtins.int
+    mapping_yaml: _builtins.str
+    """Required. The mapping as YAML."""
+    target_json: _builtins.bytes
+    """Target account as JSON, as answered by `InspectTarget`; empty: users and custom fields are not compared."""
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot:
+        """Required. The snapshot samples and counts are taken from."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Global___Snapshot | None = ...,
+        mapping_yaml: _builtins.str = ...,
+        target_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mapping_yaml", b"mapping_yaml", "snapshot", b"snapshot", "target_json", b"target_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeMappingRequest: _TypeAlias = DescribeMappingRequest  # noqa: Y015
+
+@_typing.final
+class DescribeMappingResponse(_message.Message):
+    """One message of `DescribeMapping`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    WORKBOOK_JSON_FIELD_NUMBER: _builtins.int
+    record_count: _builtins.int
+    """Records looked at so far."""
+    workbook_json: _builtins.bytes
+    """In the last message only: the workbook as JSON (see `docs/operations.md`)."""
+    def __init__(
+        self,
+        *,
+        record_count: _builtins.int = ...,
+        workbook_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record_count", b"record_count", "workbook_json", b"workbook_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeMappingResponse: _TypeAlias = DescribeMappingResponse  # noqa: Y015
+
+@_typing.final
+class MappingChange(_message.Message):
+    """One edited cell of a workbook."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHEET_FIELD_NUMBER: _builtins.int
+    ROW_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    sheet: _builtins.str
+    """Required. Name of the sheet."""
+    row: _builtins.str
+    """Required. Key of the row."""
+    column: _builtins.str
+    """Required. Heading of the column."""
+    value: _builtins.str
+    """What stands there now; empty: nothing."""
+    def __init__(
+        self,
+        *,
+        sheet: _builtins.str = ...,
+        row: _builtins.str = ...,
+        column: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "row", b"row", "sheet", b"sheet", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MappingChange: _TypeAlias = MappingChange  # noqa: Y015
+
+@_typing.final
+class MappingRevision(_message.Message):
+    """What became of one edited cell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    OLD_VALUE_FIELD_NUMBER: _builtins.int
+    NEW_VALUE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Where it stands in the mapping, e.g. `policies.deal_value`; empty when there is no such cell."""
+    old_value: _builtins.str
+    """What the mapping had."""
+    new_value: _builtins.str
+    """What it has with the change."""
+    problem: _builtins.str
+    """Why the change cannot be made; empty when it can."""
+    @_builtins.property
+    def allowed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Values that would be taken; empty where any may stand."""
+
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        old_value: _builtins.str = ...,
+        new_value: _builtins.str = ...,
+        problem: _builtins.str = ...,
+        allowed: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "new_value", b"new_value", "old_value", b"old_value", "path", b"path", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MappingRevision: _TypeAlias = MappingRevision  # noqa: Y015
+
+@_typing.final
+class ReviseMappingRequest(_message.Message):
+    """Request for `ReviseMapping`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    MAPPING_YAML_FIELD_NUMBER: _builtins.int
+    TARGET_JSON_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    mapping_yaml: _builtins.str
+    """Required. The mapping as YAML."""
+    target_json: _builtins.bytes
+    """Target account as JSON, as answered by `InspectTarget`."""
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot:
+        """Required. The snapshot."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___MappingChange]:
+        """The edited cells."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Global___Snapshot | None = ...,
+        mapping_yaml: _builtins.str = ...,
+        target_json: _builtins.bytes = ...,
+        changes: _abc.Iterable[Global___MappingChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "mapping_yaml", b"mapping_yaml", "snapshot", b"snapshot", "target_json", b"target_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviseMappingRequest: _TypeAlias = ReviseMappingRequest  # noqa: Y015
+
+@_typing.final
+class ReviseMappingResponse(_message.Message):
+    """Response of `ReviseMapping`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISIONS_FIELD_NUMBER: _builtins.int
+    MAPPING_YAML_FIELD_NUMBER: _builtins.int
+    MAPPING_DIGEST_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    mapping_yaml: _builtins.str
+    """The new mapping as YAML; empty when a change cannot be made or the mapping would have an error it did not have."""
+    mapping_digest: _builtins.str
+    """SHA-256 (hex) of the new mapping in canonical form; empty when it cannot be read."""
+    @_builtins.property
+    def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___MappingRevision]:
+        """One for each change, in their order."""
+
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___MappingFinding]:
+        """What the linter says of the new mapping."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is wrong with the whole and belongs to no single change."""
+
+    def __init__(
+        self,
+        *,
+        revisions: _abc.Iterable[Global___MappingRevision] | None = ...,
+        mapping_yaml: _builtins.str = ...,
+        mapping_digest: _builtins.str = ...,
+        findings: _abc.Iterable[Global___MappingFinding] | None = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings", "mapping_digest", b"mapping_digest", "mapping_yaml", b"mapping_yaml", "problems", b"problems", "revisions", b"revisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviseMappingResponse: _TypeAlias = ReviseMappingResponse  # noqa: Y015
 
 @_typing.final
 class SelectSampleRequest(_message.Message):

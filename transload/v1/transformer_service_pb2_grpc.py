@@ -70,6 +70,16 @@ class TransformerServiceStub:
                 request_serializer=transload_dot_v1_dot_transformer__service__pb2.PreviewRecordsRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_transformer__service__pb2.PreviewRecordsResponse.FromString,
                 _registered_method=True)
+        self.DescribeMapping = channel.unary_stream(
+                '/transload.v1.TransformerService/DescribeMapping',
+                request_serializer=transload_dot_v1_dot_transformer__service__pb2.DescribeMappingRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_transformer__service__pb2.DescribeMappingResponse.FromString,
+                _registered_method=True)
+        self.ReviseMapping = channel.unary_unary(
+                '/transload.v1.TransformerService/ReviseMapping',
+                request_serializer=transload_dot_v1_dot_transformer__service__pb2.ReviseMappingRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_transformer__service__pb2.ReviseMappingResponse.FromString,
+                _registered_method=True)
         self.ExportReference = channel.unary_stream(
                 '/transload.v1.TransformerService/ExportReference',
                 request_serializer=transload_dot_v1_dot_transformer__service__pb2.ExportReferenceRequest.SerializeToString,
@@ -130,6 +140,20 @@ class TransformerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribeMapping(self, request, context):
+        """Writes a mapping as sheets a person reads and edits, and says what moves where (L-02). Streams progress, then one workbook.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReviseMapping(self, request, context):
+        """Answers what edited cells of a workbook make of a mapping: all of them or none. Stores nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExportReference(self, request, context):
         """Writes the reference exports (L-12) as files, streamed in chunks.
         """
@@ -174,6 +198,16 @@ def add_TransformerServiceServicer_to_server(servicer, server):
                     servicer.PreviewRecords,
                     request_deserializer=transload_dot_v1_dot_transformer__service__pb2.PreviewRecordsRequest.FromString,
                     response_serializer=transload_dot_v1_dot_transformer__service__pb2.PreviewRecordsResponse.SerializeToString,
+            ),
+            'DescribeMapping': grpc.unary_stream_rpc_method_handler(
+                    servicer.DescribeMapping,
+                    request_deserializer=transload_dot_v1_dot_transformer__service__pb2.DescribeMappingRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_transformer__service__pb2.DescribeMappingResponse.SerializeToString,
+            ),
+            'ReviseMapping': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviseMapping,
+                    request_deserializer=transload_dot_v1_dot_transformer__service__pb2.ReviseMappingRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_transformer__service__pb2.ReviseMappingResponse.SerializeToString,
             ),
             'ExportReference': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportReference,
@@ -371,6 +405,60 @@ class TransformerService:
             '/transload.v1.TransformerService/PreviewRecords',
             transload_dot_v1_dot_transformer__service__pb2.PreviewRecordsRequest.SerializeToString,
             transload_dot_v1_dot_transformer__service__pb2.PreviewRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeMapping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/transload.v1.TransformerService/DescribeMapping',
+            transload_dot_v1_dot_transformer__service__pb2.DescribeMappingRequest.SerializeToString,
+            transload_dot_v1_dot_transformer__service__pb2.DescribeMappingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviseMapping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.TransformerService/ReviseMapping',
+            transload_dot_v1_dot_transformer__service__pb2.ReviseMappingRequest.SerializeToString,
+            transload_dot_v1_dot_transformer__service__pb2.ReviseMappingResponse.FromString,
             options,
             channel_credentials,
             insecure,

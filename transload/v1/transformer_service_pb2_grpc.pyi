@@ -30,6 +30,10 @@ class TransformerServiceStub:
     """Chooses a sample that covers every entity, status and picklist value and is closed under relations (L-08)."""
     PreviewRecords: _aio.UnaryUnaryMultiCallable[_transformer_service_pb2.PreviewRecordsRequest, _transformer_service_pb2.PreviewRecordsResponse]
     """Maps some source records and says for each target field where its value came from. Writes nothing."""
+    DescribeMapping: _aio.UnaryStreamMultiCallable[_transformer_service_pb2.DescribeMappingRequest, _transformer_service_pb2.DescribeMappingResponse]
+    """Writes a mapping as sheets a person reads and edits, and says what moves where (L-02). Streams progress, then one workbook."""
+    ReviseMapping: _aio.UnaryUnaryMultiCallable[_transformer_service_pb2.ReviseMappingRequest, _transformer_service_pb2.ReviseMappingResponse]
+    """Answers what edited cells of a workbook make of a mapping: all of them or none. Stores nothing."""
     ExportReference: _aio.UnaryStreamMultiCallable[_transformer_service_pb2.ExportReferenceRequest, _transformer_service_pb2.ExportReferenceResponse]
     """Writes the reference exports (L-12) as files, streamed in chunks."""
 
@@ -91,6 +95,22 @@ class TransformerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_transformer_service_pb2.PreviewRecordsRequest, _abc.Awaitable[_transformer_service_pb2.PreviewRecordsResponse]],
     ) -> _abc.Awaitable[_transformer_service_pb2.PreviewRecordsResponse]:
         """Maps some source records and says for each target field where its value came from. Writes nothing."""
+
+    @_abc_1.abstractmethod
+    def DescribeMapping(
+        self,
+        request: _transformer_service_pb2.DescribeMappingRequest,
+        context: _aio.ServicerContext[_transformer_service_pb2.DescribeMappingRequest, _abc.AsyncIterator[_transformer_service_pb2.DescribeMappingResponse]],
+    ) -> _abc.AsyncIterator[_transformer_service_pb2.DescribeMappingResponse]:
+        """Writes a mapping as sheets a person reads and edits, and says what moves where (L-02). Streams progress, then one workbook."""
+
+    @_abc_1.abstractmethod
+    def ReviseMapping(
+        self,
+        request: _transformer_service_pb2.ReviseMappingRequest,
+        context: _aio.ServicerContext[_transformer_service_pb2.ReviseMappingRequest, _abc.Awaitable[_transformer_service_pb2.ReviseMappingResponse]],
+    ) -> _abc.Awaitable[_transformer_service_pb2.ReviseMappingResponse]:
+        """Answers what edited cells of a workbook make of a mapping: all of them or none. Stores nothing."""
 
     @_abc_1.abstractmethod
     def ExportReference(

@@ -118,6 +118,11 @@ class Fields:
                 self._put(entity, code, name, kind, options, is_custom=False)
         self.refresh()
 
+        if self._options.activity_outcomes:
+            outcomes = [self.new_option(text) for text in self._options.activity_outcomes]
+            self._put("activity", "outcome", "Outcome", "enum", outcomes, is_custom=False)
+            self.refresh()
+
     def _switched_on(self, entity: str) -> tuple[tuple[str, str, str], ...]:
         if entity == "person" and self._options.contact_sync:
             return _CONTACT_SYNC

@@ -74,7 +74,7 @@ class Activities(Resource):
             "note": _note,
             "public_description": string,
             "priority": nullable(account.option_of(self.kind, "priority")),
-            "outcome": nullable(integer),
+            "outcome": nullable(account.option_of(self.kind, "outcome") if account.options.activity_outcomes else integer),
         }
 
     def _type(self, value: Any, path: str, problems: Problems) -> Any:

@@ -131,6 +131,21 @@ class GrpcTransformer:
             await on_progress(response.record_count)
         return plan
 
+    async def describe_mapping(self, snapshot: transformer_pb.Snapshot, mapping_yaml: str, target_json: bytes) -> bytes:
+        """Write a mapping as a workbook; answers it as JSON."""
+        request = transformer_pb.DescribeMappingRequest(snapshot=snapshot, mapping_yaml=mapping_yaml, target_json=target_json)
+        workbook = b""
+        async for response in self._stub.DescribeMapping(request, timeout=STREAM_SECONDS):
+            workbook = response.workbook_json or workbook
+        return workbook
+
+    async def revise_mapping(
+        self, snapshot: transformer_pb.Snapshot, mapping_yaml: str, target_json: bytes, changes: Sequence[transformer_pb.MappingChange]
+    ) -> transformer_pb.ReviseMappingResponse:
+        """Answer what edited cells make of a mapping."""
+        request = transformer_pb.ReviseMappingRequest(snapshot=snapshot, mapping_yaml=mapping_yaml, target_json=target_json, changes=changes)
+        return await self._stub.ReviseMapping(request, timeout=STREAM_SECONDS)
+
     async def select_sample(self, snapshot: transformer_pb.Snapshot, mapping_yaml: str, size: int) -> transformer_pb.SelectSampleResponse:
         """Choose the sample."""
         request = transformer_pb.SelectSampleRequest(snapshot=snapshot, mapping_yaml=mapping_yaml, size=size)

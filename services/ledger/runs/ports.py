@@ -79,6 +79,20 @@ class Transformer(Protocol):
         """Plan what the migration spends; answers the plan as JSON and tells the number of records mapped so far."""
         ...
 
+    async def describe_mapping(self, snapshot: transformer_service_pb2.Snapshot, mapping_yaml: str, target_json: bytes) -> bytes:
+        """Write a mapping as a workbook; answers it as JSON."""
+        ...
+
+    async def revise_mapping(
+        self,
+        snapshot: transformer_service_pb2.Snapshot,
+        mapping_yaml: str,
+        target_json: bytes,
+        changes: Sequence[transformer_service_pb2.MappingChange],
+    ) -> transformer_service_pb2.ReviseMappingResponse:
+        """Answer what edited cells make of a mapping."""
+        ...
+
     async def select_sample(
         self, snapshot: transformer_service_pb2.Snapshot, mapping_yaml: str, size: int
     ) -> transformer_service_pb2.SelectSampleResponse:

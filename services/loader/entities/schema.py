@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from services.loader.pipedrive.lists import Raw
 
 FIELD_ENTITIES: Final = ("deal", "person", "organization", "product")
+OUTCOME_FIELD: Final = "outcome"
+"""Built-in field of activities whose options are their outcomes; newer accounts have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ async def list_fields(client: PipedriveClient, context: CallContext, entity: str
     async for page in lists.by_cursor(client, f"{entity}_fields.list", context):
         found.extend(FieldDefinition(entity, raw) for raw in page if not raw.get("is_deleted"))
     return found
+
+
+async def list_outcomes(client: PipedriveClient, context: CallContext) -> list[dict[str, Any]]:
+    """Lists the outcomes activities may have, as `id` and `label`; none where the account does not have the field."""
+    found = [one for one in await list_fields(client, context, "activity") if one.code == OUTCOME_FIELD]
+    return [{"id": option_id, "label": label} for one in found for label, option_id in one.options.items()]
 
 
 async def create_field(client: PipedriveClient, context: CallContext, entity: str, body: Mapping[str, Any]) -> FieldDefinition:

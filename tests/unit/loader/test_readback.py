@@ -131,12 +131,17 @@ async def test_the_account_is_looked_at(world: World) -> None:
     request = loader_service_pb2.InspectTargetRequest(connection=CONNECTION)
     response = await servicer.InspectTarget(request, None)  # type: ignore[arg-type]
     target = orjson.loads(response.target_json)
-    assert set(target) == {"company", "token_user", "users", "fields", "pipelines", "stages", "activity_types", "counts", "quota", "caps"}
+    assert set(target) == {"company", "token_user", "users", "fields", "pipelines", "stages", "activity_types", "activity_outcomes"} | {
+        "counts",
+        "quota",
+        "caps",
+    }
     assert target["token_user"]["is_admin"] is True
     assert {"id", "name", "email", "active_flag"} == set(target["users"][0])
     assert set(target["fields"]) == {"deal", "person", "organization", "product"}
     assert {"field_code", "field_name", "field_type", "is_custom_field", "options"} == set(target["fields"]["deal"][0])
     assert target["counts"]["open_deals"] == 0
+    assert target["activity_outcomes"] == []
     assert response.token_count == sum(entry.tokens for entry in world.app.journal.entries)
 
 
@@ -167,4 +172,4 @@ def test_a_token_without_admin_rights_is_told() -> None:
 async def test_an_inspection_counts_its_tokens(world: World) -> None:
     inspection = Inspection(world.client)
     await inspection.look()
-    assert inspection.token_count == 2 + 20 + 4 * 10 + 5 + 5 + 20 + 10
+    assert inspection.token_count == 2 + 20 + 4 * 10 + 5 + 5 + 20 + 10 + 10

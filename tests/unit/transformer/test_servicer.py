@@ -115,3 +115,23 @@ async def test_reference_exports_are_streamed_in_chunks(stub: TransformerService
     chunks = [one async for one in stub.ExportReference(pb.ExportReferenceRequest(snapshot=SNAPSHOT, mapping_yaml=mapping_yaml))]
     assert chunks
     assert all(len(one.content) <= 64 * 1024 and one.file_name for one in chunks)
+
+
+@pytest.mark.requirement("L-02")
+async def test_a_workbook_is_streamed_and_its_edits_make_a_new_mapping(stub: TransformerServiceStub, mapping_yaml: str) -> None:
+    request = pb.DescribeMappingRequest(snapshot=SNAPSHOT, mapping_yaml=mapping_yaml, target_json=TARGET_JSON)
+    *_, last = [response async for response in stub.DescribeMapping(request)]
+    workbook = orjson.loads(last.workbook_json)
+    assert workbook["mapping_digest"] == load_mapping(mapping_yaml).digest
+    assert [sheet["name"] for sheet in workbook["sheets"]][:2] == ["Questions", "Policies"]
+    fine = pb.MappingChange(sheet="Policies", row="deal_value", column="Value", value="every")
+    wrong = pb.MappingChange(sheet="Policies", row="archived", column="Value", value="perhaps")
+    revised = await stub.ReviseMapping(pb.ReviseMappingRequest(snapshot=SNAPSHOT, mapping_yaml=mapping_yaml, target_json=TARGET_JSON, changes=[fine]))
+    assert load_mapping(revised.mapping_yaml).policies.deal_value == "every"
+    assert (revised.mapping_digest, revised.revisions[0].path) == (load_mapping(revised.mapping_yaml).digest, "policies.deal_value")
+    refused = await stub.ReviseMapping(
+        pb.ReviseMappingRequest(snapshot=SNAPSHOT, mapping_yaml=mapping_yaml, target_json=TARGET_JSON, changes=[fine, wrong])
+    )
+    assert refused.mapping_yaml == ""
+    assert [bool(one.problem) for one in refused.revisions] == [False, True]
+    assert list(refused.revisions[1].allowed) == ["skip", "load"]

@@ -56,6 +56,11 @@ class Bundle:
         return fingerprint([*small, *(member for members in self.tables.parts.values() for member in members)])
 
     @property
+    def shares(self) -> dict[str, str]:
+        """Folders of the bundle by network share: those of the option, else of the layout."""
+        return {**self.layout.shares, **self.options.shares}
+
+    @property
     def is_delta(self) -> bool:
         """Whether what is not in the bundle is only unchanged."""
         return (self.manifest.kind or "").strip().lower() == "delta"

@@ -163,7 +163,7 @@ class BundleConnector:
         """Open a file of the bundle."""
         bundle = await self._opened()
         rule = next((one.file for one in bundle.layout.entities.values() if one.file is not None), FileRule())
-        async with open_member(FileFinder(bundle.container, rule, bundle.options.shares), bundle.container, link) as file:
+        async with open_member(FileFinder(bundle.container, rule, bundle.shares), bundle.container, link) as file:
             yield file
 
     def version(self, entity: str, data: Mapping[str, Any]) -> str:

@@ -168,6 +168,26 @@ def bad_zone(entity: str, head: str, counted: Counted) -> Finding:
     return _counted("time_zone_unknown", _WARNING, message, entity, counted, "time_zone", head)
 
 
+def own_dates_undecided(entity: str, name: str, head: str, evidence: Evidence, *, is_mixed: bool) -> Finding:
+    """Say that a column of the tenant's own holds dates whose order is not known, so that they stay text."""
+    stopping = dates_undecided(entity, name, head, evidence, is_mixed=is_mixed)
+    message = f"{stopping.message}; until then they stay as they are written, as text"
+    return stopping.model_copy(update={"code": f"own_{stopping.code}", "severity": _WARNING, "message": message})
+
+
+def own_numbers_undecided(entity: str, head: str, decimals: Mapping[str, Counted]) -> Finding:
+    """Say that a column of the tenant's own holds numbers whose decimal sign is not known, so that they stay text."""
+    samples = [sample for sign in "?.," for sample in decimals[sign].samples][:SAMPLES_MAX]
+    message = (
+        f"{head}: whether the comma or the point is the decimal sign is not shown ({samples[0]}), so they stay as they are written;"
+        " the option decimal decides"
+    )
+    count = sum(one.count for one in decimals.values())
+    return Finding(
+        code="own_decimal_ambiguous", severity=_WARNING, message=message, entity=entity, column=head, count=count, samples=samples, option="decimal"
+    )
+
+
 def dates_undecided(entity: str, name: str, head: str, evidence: Evidence, *, is_mixed: bool) -> Finding:
     """Say that the order of a column's dates is not known, with the evidence."""
     option = f'date_order, or for this column date_orders: {{"{entity}.{name}": "dmy"}}'

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from services.extractor.connectors.bundle.layout import CellType  # noqa: TC001 - pydantic reads it when it runs
 from services.extractor.connectors.bundle.text import TextFacts  # noqa: TC001 - pydantic reads it when it runs
 
 SAMPLES_MAX = 10
@@ -48,9 +49,18 @@ class Finding(BaseModel):
 class ColumnFacts(BaseModel):
     """How the cells of a typed column are written."""
 
+    type: str = ""
+    """Of a column no layout knows: what its cells prove."""
     date_order: str = ""
     decimal: str = "."
     is_share: bool = False
+
+
+class OwnType(BaseModel):
+    """A column of the tenant's own with the type the bundle gives it."""
+
+    label: str
+    type: CellType
 
 
 class PartFacts(BaseModel):
@@ -70,6 +80,10 @@ class TableFacts(BaseModel):
     parts: list[PartFacts] = []
     row_count: int = 0
     columns: dict[str, ColumnFacts] = {}
+    own_types: list[OwnType] = []
+    """Types of the tenant's own columns, where the bundle says them."""
+    own: dict[str, ColumnFacts] = {}
+    """Columns no layout knows whose cells are dates or numbers, by `properties.{label}` or `other_columns.{head}`."""
     has_repeated_ids: bool = False
     """Whether ids come twice or are missing, so that reading must count them."""
     uses_row_ids: bool = False

@@ -69,7 +69,7 @@ class TableReader:
         self._occurrences = occurrences
         self._last = last
         self._passes_over = occurrences is None and last is None
-        self._finder = FileFinder(bundle.container, self._layout.file, bundle.options.shares) if self._layout.file else None
+        self._finder = FileFinder(bundle.container, self._layout.file, bundle.shares) if self._layout.file else None
         self.moved_count = 0
         """Times that a change of the clocks leaves out or repeats."""
 

@@ -10,6 +10,8 @@ import orjson
 from services.extractor.connectors.bundle import cells as reading
 from services.extractor.connectors.bundle.dates import DateReader, zone_of
 from services.extractor.connectors.bundle.layout import OTHER_COLUMNS, PROPERTIES, CellType
+from services.extractor.connectors.bundle.own import own_reader
+from services.extractor.connectors.bundle.own_columns import extended, own_label, with_own
 from services.extractor.connectors.bundle.profile import ColumnFacts
 
 if TYPE_CHECKING:
@@ -29,20 +31,26 @@ class RowReader:
     """Makes the data of rows of one file of a table."""
 
     def __init__(self, layout: EntityLayout, heads: Heads, facts: TableFacts, *, formats: Formats, zone: ZoneInfo | None, currency: str) -> None:
-        self._layout = layout
+        types = {one.label: one.type for one in facts.own_types}
+        layout, heads = extended(layout, types), with_own(heads, types)
         self._dates: list[DateReader] = []
+        self._own: list[tuple[int, str, Callable[[str], Any]]] = []
+        """Typed columns of the tenant's own fields."""
         self._zoned: list[tuple[int, str, int, DateReader]] = []
         self._plan: list[tuple[int, str, Callable[[str], Any] | None]] = []
         for name, place in heads.known.items():
             column = layout.columns[name]
             column_facts = facts.columns.get(name) or ColumnFacts()
             reader = self._reader(column, column_facts, formats, zone)
-            if column.type is CellType.DATETIME and column.zone_column and column.zone_column in heads.known:
+            if label := own_label(name):
+                self._own.append((place, label, reader or str))
+            elif column.type is CellType.DATETIME and column.zone_column and column.zone_column in heads.known:
                 self._zoned.append((place, name, heads.known[column.zone_column], self._dates[-1]))
             else:
                 self._plan.append((place, name, reader))
-        self._properties = tuple(heads.properties.items())
-        self._others = tuple(heads.others.items())
+        readers = {name: own_reader(one, formats, zone) for name, one in facts.own.items()}
+        self._properties = tuple((label, place, readers.get(f"{PROPERTIES}.{label}", str)) for label, place in heads.properties.items())
+        self._others = tuple((head, place, readers.get(f"{OTHER_COLUMNS}.{head}", str)) for head, place in heads.others.items())
         self._width = heads.width
         self._ids = tuple(heads.known.get(name, -1) for name in layout.id) if not facts.uses_row_ids else ()
         has_money = any(layout.columns[name].type is CellType.MONEY for name in heads.known)
@@ -75,7 +83,7 @@ class RowReader:
                 zone = zone_of(row[zone_place]) if zone_place < width and row[zone_place].strip() else None
                 if value := dates.read_moment(row[place] if row[place] == text else text, zone):
                     values[name] = str(value)
-        if self._properties and (own := self._texts(row, self._properties)):
+        if own := self._own_values(row):
             values[PROPERTIES] = own
         others = self._texts(row, self._others) if self._others else {}
         if width > self._width and (beyond := [cell.strip() for cell in row[self._width :] if cell.strip()]):
@@ -86,6 +94,13 @@ class RowReader:
             values[CURRENCY] = self._currency
         return values
 
+    def _own_values(self, row: Sequence[str]) -> dict[str, Any]:
+        own: dict[str, Any] = dict(self._texts(row, self._properties)) if self._properties else {}
+        for place, label, read in self._own:
+            if place < len(row) and (text := row[place].strip()) and (value := read(row[place] if row[place] == text else text)) not in _NOTHING:
+                own[label] = value
+        return own
+
     def source_id(self, row: Sequence[str]) -> str:
         """Answer the id its cells make; empty where it has none: the row is then known by what it holds."""
         width = len(row)
@@ -93,9 +108,10 @@ class RowReader:
         return "/".join(parts) if all(parts) else ""
 
     @staticmethod
-    def _texts(row: Sequence[str], places: Sequence[tuple[str, int]]) -> dict[str, str]:
+    def _texts(row: Sequence[str], places: Sequence[tuple[str, int, Callable[[str], Any]]]) -> dict[str, Any]:
         width = len(row)
-        return {label: str(text) for label, place in places if place < width and (text := row[place].strip())}
+        found = {label: read(text) for label, place, read in places if place < width and (text := row[place].strip())}
+        return {label: str(value) if isinstance(value, str) else value for label, value in found.items() if value not in _NOTHING}
 
     def _reader(self, column: Column, facts: ColumnFacts, formats: Formats, zone: ZoneInfo | None) -> Callable[[str], Any] | None:
         match column.type:

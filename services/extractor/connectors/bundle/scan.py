@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from services.extractor.connectors.bundle.heads import Heads
     from services.extractor.connectors.bundle.index import ReferenceIndex
     from services.extractor.connectors.bundle.layout import EntityLayout
+    from services.extractor.connectors.bundle.own import OwnColumn
 
 _FORMULA_STARTS: Final = frozenset("=@+-")
 
@@ -65,6 +66,7 @@ class PartScan:
         heads: Heads,
         *,
         columns: Mapping[str, ColumnScan],
+        own: Sequence[tuple[int, OwnColumn]] = (),
         counts: TableCounts,
         index: ReferenceIndex,
         targets: Mapping[str, str],
@@ -77,6 +79,7 @@ class PartScan:
         known = heads.known
         self._id_places = () if uses_row_ids else tuple(known[name] for name in layout.id if name in known)
         self._columns = [(known[name], one) for name, one in columns.items() if name in known]
+        self._own = [(place, one) for place, one in own if not one.is_text]
         for name, one in columns.items():
             one.begin_part(heads.texts.get(name, ""), known.get(one.column.zone_column or "", -1))
         self._references = [
@@ -102,6 +105,8 @@ class PartScan:
         for place, column in self._columns:
             if place < width and (cell := row[place]):
                 column.take(cell, number, row)
+        if self._own:
+            self._take_own(number, row, width)
         for one in self._references:
             if one.place < width and (text := row[one.place].strip()):
                 found = self._found.setdefault((one.source, one.target), {})
@@ -111,6 +116,15 @@ class PartScan:
         for place, target in self._targets:
             if place < width and (text := row[place].strip()):
                 self._values.setdefault(target, []).append((text, number))
+
+    def _take_own(self, number: int, row: Sequence[str], width: int) -> None:
+        is_decided = False
+        for place, one in self._own:
+            if place < width and (cell := row[place]):
+                one.take(cell, number)
+                is_decided = is_decided or one.is_text
+        if is_decided:
+            self._own = [(place, one) for place, one in self._own if not one.is_text]
 
     def flush(self) -> None:
         """Give everything gathered to the index."""

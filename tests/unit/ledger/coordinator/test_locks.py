@@ -10,6 +10,7 @@ from services.common.errors import InvalidRequestError, MappingError, NotFoundEr
 from services.ledger.domain import RunKind
 from tests.unit.ledger.coordinator.world import ACTOR, CONTEXT, M, World
 from transload.v1 import migration_service_pb2 as pb
+from transload.v1 import transformer_service_pb2 as transformer_pb
 from transload.v1.migration_service_pb2 import MigrationState
 
 if TYPE_CHECKING:
@@ -94,6 +95,24 @@ async def test_a_mapping_with_errors_is_kept_but_not_confirmed(world: World) -> 
     assert await reason_of(world.confirm()) == "MAPPING_INVALID"
     assert await reason_of(edit(world, "broken yaml")) == "MAPPING_INVALID"
     assert await reason_of(edit(world, "version: 3\n", base_digest="other")) == "DIGEST_MISMATCH"
+
+
+@pytest.mark.requirement("L-02")
+async def test_a_workbook_is_of_the_latest_mapping_and_checking_it_stores_nothing(world: World) -> None:
+    await world.create()
+    with pytest.raises(NotFoundError, match="no mapping yet"):
+        await world.service.GetMappingWorkbook(pb.GetMappingWorkbookRequest(migration_id=M), CONTEXT)
+    await world.run(RunKind.AUDIT)
+    first = await world.service.GetMappingWorkbook(pb.GetMappingWorkbookRequest(migration_id=M), CONTEXT)
+    assert (first.mapping_version, first.workbook_json) == (1, b'{"sheets":[],"title":"version: 1\\n"}')
+    changes = [transformer_pb.MappingChange(sheet="Policies", row="deal_value", column="Value", value="every")]
+    check = pb.CheckMappingWorkbookRequest(migration_id=M, base_version=1, changes=changes)
+    checked = await world.service.CheckMappingWorkbook(check, CONTEXT)
+    assert checked.result.mapping_yaml == "version: 1\n# every\n"
+    assert checked.base_digest == first.mapping_digest
+    assert (await world.service.GetMapping(pb.GetMappingRequest(migration_id=M), CONTEXT)).mapping.version == 1
+    await edit(world, checked.result.mapping_yaml, base_digest=checked.base_digest)
+    assert await reason_of(world.service.CheckMappingWorkbook(check, CONTEXT)) == "DIGEST_MISMATCH"
 
 
 async def test_a_repeated_request_answers_the_first_answer(world: World) -> None:

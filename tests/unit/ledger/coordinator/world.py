@@ -254,6 +254,20 @@ class FakeTransformer:
         plan = {"mapping_digest": digest(mapping_yaml.encode()), "steps": steps, "rows": rows, "custom_fields": 2, "open_deals": 3}
         return canonical_json(plan)
 
+    async def describe_mapping(self, snapshot: Any, mapping_yaml: str, target_json: bytes) -> bytes:
+        del snapshot, target_json
+        await self.world.port("transformer")
+        return canonical_json({"title": mapping_yaml, "sheets": []})
+
+    async def revise_mapping(
+        self, snapshot: Any, mapping_yaml: str, target_json: bytes, changes: Sequence[Any]
+    ) -> transformer_pb.ReviseMappingResponse:
+        del snapshot, target_json
+        await self.world.port("transformer")
+        revised = mapping_yaml + "".join(f"# {one.value}\n" for one in changes)
+        revisions = [transformer_pb.MappingRevision(path=one.row, new_value=one.value) for one in changes]
+        return transformer_pb.ReviseMappingResponse(revisions=revisions, mapping_yaml=revised, mapping_digest=digest(revised.encode()))
+
     async def select_sample(self, snapshot: Any, mapping_yaml: str, size: int) -> transformer_pb.SelectSampleResponse:
         del snapshot, mapping_yaml
         await self.world.port("transformer")

@@ -1,0 +1,1 @@
+"""Results, read from an export bundle."""
