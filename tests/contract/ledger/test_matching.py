@@ -155,7 +155,8 @@ async def test_one_that_is_gone_meanwhile_is_looked_for_anew(world: World) -> No
 async def test_of_two_that_come_to_the_same_record_only_the_first_writes(world: World, second: str) -> None:
     await begin(world, policy="update")
     await there(world, "17", name="Acme", website="acme.example", custom_fields={"tel": "+34 600 000 001"})
-    one, two = {"name": "Acme", "website": "acme.example"}, {"name": "Acme", "custom_fields": {"tel": "600-000-001"}}
+    one: dict[str, Any] = {"name": "Acme", "website": "acme.example"}
+    two: dict[str, Any] = {"name": "Acme", "custom_fields": {"tel": "600-000-001"}}
     world_rules = {"policy": "update", "phone_region": "ES"}
     async with world.ledger.transaction() as tx:
         run = await tx.get_run(RUN)
@@ -179,7 +180,7 @@ async def test_two_certain_ones_are_not_certain_and_a_person_says_which(world: W
     await begin(world)
     await there(world, "17", name="Acme", website="acme.example")
     await there(world, "18", name="Acme Ltd", website="acme.example")
-    payload = {"name": "Acme", "website": "acme.example"}
+    payload: dict[str, Any] = {"name": "Acme", "website": "acme.example"}
     answer = await ask(world, _1=payload)
     assert actions(answer) == {O1: "BLOCKED"}
     (item,) = await items(world)
@@ -201,7 +202,7 @@ async def test_two_certain_ones_are_not_certain_and_a_person_says_which(world: W
 async def test_what_a_person_says_to_an_uncertain_one_is_done(world: World, resolution: Resolution, action: str) -> None:
     await begin(world)
     await there(world, "17", name="Acme")
-    payload = {"name": "Ácme S.L.", "website": "acme.example"}
+    payload: dict[str, Any] = {"name": "Ácme S.L.", "website": "acme.example"}
     assert actions(await ask(world, _1=payload)) == {O1: "BLOCKED"}
     async with world.ledger.transaction() as tx:
         found = await tx.list_review_items(M, ReviewFilter())
@@ -217,14 +218,14 @@ async def test_what_a_person_says_to_an_uncertain_one_is_done(world: World, reso
 
 async def test_what_came_twice_is_kept_unless_asked(world: World) -> None:
     await begin(world)
-    payload = {"name": "Acme", "website": "acme.example"}
+    payload: dict[str, Any] = {"name": "Acme", "website": "acme.example"}
     assert actions(await ask(world, _1=payload, _2=payload)) == {O1: "CREATE", O2: "CREATE"}
 
 
 async def test_what_came_twice_is_taken_for_the_first_once_that_stands(world: World) -> None:
     await begin(world, policy="create", within_source="merge_into_first")
-    payload = {"name": "Acme", "website": "acme.example"}
-    double = {**payload, "name": "Acme SL", "employee_count": 9, "custom_fields": {"id": "acme/client/2"}}
+    payload: dict[str, Any] = {"name": "Acme", "website": "acme.example"}
+    double: dict[str, Any] = {**payload, "name": "Acme SL", "employee_count": 9, "custom_fields": {"id": "acme/client/2"}}
     assert actions(await ask(world, _1=payload)) == {O1: "CREATE"}
     assert actions(await ask(world, _2=double)) == {O2: "HELD"}
     await created(world, "1", "31", **payload)
@@ -246,7 +247,7 @@ async def test_what_came_twice_is_taken_for_the_first_once_that_stands(world: Wo
 
 async def test_what_came_twice_waits_for_a_person_when_that_is_wanted_or_a_field_differs(world: World) -> None:
     await begin(world, within_source="review")
-    payload = {"name": "Acme", "website": "acme.example"}
+    payload: dict[str, Any] = {"name": "Acme", "website": "acme.example"}
     await ask(world, _1=payload)
     await created(world, "1", "31", **payload)
     assert actions(await ask(world, _2=payload)) == {O2: "BLOCKED"}
@@ -269,7 +270,7 @@ async def test_what_came_twice_waits_for_a_person_when_that_is_wanted_or_a_field
 
 async def test_a_first_one_that_comes_to_nothing_holds_nobody_up(world: World) -> None:
     await begin(world, policy="create", within_source="merge_into_first")
-    payload = {"name": "Acme", "website": "acme.example"}
+    payload: dict[str, Any] = {"name": "Acme", "website": "acme.example"}
     await ask(world, _1=payload)
     await world.settle(outcome(O1, "REJECTED", reason="VALUE_INVALID"), batch_id="b-_1")
     assert actions(await ask(world, _2=payload)) == {O2: "CREATE"}
@@ -282,7 +283,7 @@ async def test_a_first_one_that_comes_to_nothing_holds_nobody_up(world: World) -
 
 async def test_who_was_taken_for_one_that_is_taken_back_stands_nowhere_and_is_decided_anew(world: World) -> None:
     await begin(world, policy="create", within_source="merge_into_first")
-    payload = {"name": "Acme", "website": "acme.example"}
+    payload: dict[str, Any] = {"name": "Acme", "website": "acme.example"}
     await ask(world, _1=payload)
     await created(world, "1", "31", **payload)
     assert actions(await ask(world, _2=payload)) == {O2: "DONE"}
@@ -297,7 +298,7 @@ async def test_who_was_taken_for_one_that_is_taken_back_stands_nowhere_and_is_de
 async def test_records_of_the_migration_itself_are_no_strangers(world: World) -> None:
     """The list shows what an earlier run created, too."""
     await begin(world, policy="match", within_source="keep_all")
-    payload = {"name": "Acme", "website": "acme.example"}
+    payload: dict[str, Any] = {"name": "Acme", "website": "acme.example"}
     await ask(world, _1=payload)
     await created(world, "1", "31", **payload)
     await there(world, "31", **payload)
