@@ -13,6 +13,7 @@ from services.transformer.conditions import value_test
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.index import Envelope
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
+from services.transformer.note_images import place_images
 from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
 from services.transformer.recurrence import is_after_window
 from services.transformer.texts import plain_text
@@ -265,7 +266,10 @@ class RuleCompiler:
         if rule.map:
             words = f"{words}, value map {rule.map}".removeprefix(", ")
         functions = [function for _, function in steps]
-        if when is None and table is None and not functions:
+        images = rule.images
+        if images is not None:
+            self.getter(images.of)  # so that a delta knows what the text depends on
+        if when is None and table is None and not functions and images is None:
             return CompiledRule(_plain(read, default), sources, words)
 
         def value(context: Context) -> Any:
@@ -276,6 +280,8 @@ class RuleCompiler:
                 found = found.data
             elif isinstance(found, list) and found and isinstance(found[0], Envelope):
                 found = [one.data if isinstance(one, Envelope) else one for one in found]
+            if images is not None and not is_empty(found):
+                found = place_images(found, images, self.links, context)
             for function in functions:
                 if found is None or found in EMPTY:
                     break

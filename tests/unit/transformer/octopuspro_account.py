@@ -56,7 +56,7 @@ def read(place: Path) -> BundleSnapshot:
 
 
 async def _read(place: Path) -> BundleSnapshot:
-    def no_client(headers: Mapping[str, str], *, follow_redirects: bool = False) -> httpx.AsyncClient:
+    def no_client(headers: Mapping[str, str], *, follow_redirects: bool = False, platform: str = "") -> httpx.AsyncClient:
         raise AssertionError("a bundle needs no network")
 
     found: dict[str, list[Envelope]] = {}
