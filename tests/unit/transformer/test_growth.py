@@ -406,6 +406,10 @@ def test_an_icon_that_pipedrive_does_not_have_is_found_before_the_schema_is_made
 
 
 def test_a_sample_is_closed_over_records_whose_id_holds_a_slash() -> None:
-    things = [{"id": "V-3/4", "name": "root"}, {"id": "5/1", "name": "middle", "parent_id": "V-3/4"}, {"id": 6, "name": "leaf", "parent_id": "5/1"}]
+    things: list[dict[str, Any]] = [
+        {"id": "V-3/4", "name": "root"},
+        {"id": "5/1", "name": "middle", "parent_id": "V-3/4"},
+        {"id": 6, "name": "leaf", "parent_id": "5/1"},
+    ]
     snapshot = Snapshot({"thing": things})
     assert sorted(_Closure(plan_of(), snapshot).add("thing/6")) == ["thing/5/1", "thing/6", "thing/V-3/4"]
