@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Any, ClassVar, NewType, Protocol
+from typing import Any, ClassVar, NewType, Protocol, runtime_checkable
 
 import httpx
 
@@ -126,6 +126,8 @@ class RawRecord:
     is_archived: bool = False
     link: FileLink | None = None
     """The file to download, for entities of files; None there means the source names no place."""
+    references: tuple[str, ...] = ()
+    """Fields that hold ids of other records, where their names do not tell (`-id`, `_id`, `Id` at the end do)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,41 @@ class ReadScope:
     """Only decides which files are fetched: archived records themselves are always read, and counted."""
     includes_deleted: bool = False
     """The same for deleted records."""
+
+
+class FindingSeverity(enum.StrEnum):
+    """How grave a finding is."""
+
+    STOP = "STOP"
+    """The entity, or without one everything, cannot be read until a person decides or mends it."""
+    WARNING = "WARNING"
+    INFO = "INFO"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFinding:
+    """Something a person should know, or mend in the source, before anything moves."""
+
+    code: str
+    severity: FindingSeverity
+    message: str
+    entity: str = ""
+    """Empty: the whole source."""
+    path: str = ""
+    column: str = ""
+    count: int = 0
+    samples: Sequence[str] = ()
+    option: str = ""
+    """The connector option that decides."""
+
+
+@runtime_checkable
+class ContentChecker(Protocol):
+    """A connector that can look at everything before it is read."""
+
+    async def check_content(self) -> Sequence[SourceFinding]:
+        """Look at everything once; answers what a person should know."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +288,8 @@ class Connector(Protocol):
 class ClientFactory(Protocol):
     """Makes HTTP clients for sources."""
 
-    def __call__(self, headers: Mapping[str, str], *, follow_redirects: bool = False) -> httpx.AsyncClient:
-        """Make a client that can do nothing but GET, with these headers on every call."""
+    def __call__(self, headers: Mapping[str, str], *, follow_redirects: bool = False, platform: str = "") -> httpx.AsyncClient:
+        """Make a client that can do nothing but GET and the reading calls of `platform`, with these headers on every call."""
         ...
 
 

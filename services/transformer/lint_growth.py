@@ -1,4 +1,4 @@
-"""The linter's rules for choices, placeholders, hierarchies and recurrences."""
+"""The linter's rules for choices, placeholders, hierarchies, recurrences and icons."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from services.common.errors import MappingError
 from services.transformer.mapping import FieldRule, Policies
 from services.transformer.placeholders import placeholder_problem
 from services.transformer.plan import field_rules, opened
+from services.transformer.target import ICON_KEYS
 from transload.v1 import transformer_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ class Add(Protocol):
 def check_growth(mapping: Mapping, add: Add) -> None:
     """Check what can be checked of a mapping alone."""
     _check_choices(mapping, add)
+    for name, kind in mapping.schema_.activity_types.items():
+        if kind.icon_key not in ICON_KEYS:
+            known = ", ".join(sorted(ICON_KEYS))
+            add(
+                _ERROR,
+                f"schema.activity_types.{name}.icon_key",
+                f"Pipedrive has no icon `{kind.icon_key}` for activity types; it has {known}",
+                "L-05",
+            )
     for name, one in mapping.placeholders.items():
         problem = placeholder_problem(mapping, name, one)
         if problem:
@@ -61,13 +71,18 @@ def _check_choices(mapping: Mapping, add: Add) -> None:
 
 
 def asks_for_window(mapping: Mapping) -> bool:
-    """Say whether some rule asks for the window of recurrences."""
-    return any(WINDOW_POLICY in policies for policies in _options(mapping))
+    """Say whether some rule or condition asks for the window of recurrences."""
+    return any(WINDOW_POLICY in policies for policies in _options(mapping)) or any(one.is_ == "after_window" for one in _conditions(mapping))
 
 
 def _policies_read(mapping: Mapping) -> Iterator[str]:
     for options in _options(mapping):
         yield from options
+    yield from (one.policy for one in _conditions(mapping) if one.policy is not None)
+
+
+def _conditions(mapping: Mapping) -> Iterator[Condition]:
+    """Go through all conditions, those inside others too."""
     conditions = list(mapping.conditions.values())
     for entity in mapping.entities.values():
         for target in entity.targets:
@@ -76,8 +91,7 @@ def _policies_read(mapping: Mapping) -> Iterator[str]:
         conditions.extend(one for one in (rule.when, *(block.when for block in rule.html or [])) if one is not None and not isinstance(one, str))
     while conditions:
         one = conditions.pop()
-        if one.policy is not None:
-            yield one.policy
+        yield one
         conditions.extend(_inside(one))
 
 

@@ -1,9 +1,10 @@
 """An OctopusPro export on its whole way into Pipedrive, read back and compared value by value with what the generator wrote (OP-01 to OP-12)."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ import zstandard
 from sandbox.octopuspro.account import Account, Row
 from sandbox.octopuspro.fields import FIELDS
 from sandbox.octopuspro.generator import generate
+from tests.e2e.checker import diff_of
 from tests.e2e.harness import Rehearsal, installation
 from tests.e2e.octopuspro_view import COUNTED, DEAL_STATUS, LOST_BOOKINGS, STAGES, View, amount, as_json, in_utc, shown, table, utc
 from transload.v1 import migration_service_pb2 as pb
@@ -24,7 +26,12 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 SIZE = 16
 CARMEN = "75"
 """A field worker whose Pipedrive user is switched off; a person gives her bookings to Lucía before anything moves."""
-WISHES = f"\noverrides:\n  owners: {{people: {{'{CARMEN}': {{email: lucia.garcia@example.com}}}}}}\n"
+WINDOW_END = datetime(2026, 8, 1, tzinfo=UTC)
+WISHES = f"""
+overrides:
+  owners: {{people: {{'{CARMEN}': {{email: lucia.garcia@example.com}}}}}}
+  policies: {{recurrence_from: "2026-06-01", recurrence_window_months: 2}}
+"""
 both_stops = pytest.mark.parametrize("stop", ["load", "delta"])
 
 
@@ -47,6 +54,9 @@ class Way:
     diff: list[pb.DiffRecord] = field(default_factory=list)
     mapping: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
+    before: bytes = b""
+    after: bytes = b""
+    """Pipedrive before the migration, and after it was taken back."""
     pages: bytes = b""
     """All frozen pages."""
 
@@ -60,6 +70,7 @@ async def way(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Way]:
 async def travel(rehearsal: Rehearsal) -> Way:
     """Go from the audit to the reconciliation after a second bundle."""
     way, client, name = Way(), rehearsal.client, rehearsal.migration_id
+    way.before = await rehearsal.pipedrive.export()
     await rehearsal.step("audit")
     way.audit = json.loads(await client.get_audit(name))
     proposed = await client.get_mapping(name)
@@ -78,6 +89,8 @@ async def travel(rehearsal: Rehearsal) -> Way:
     way.stops["delta"] = await look(rehearsal, generate(1, SIZE, changes=1))
     async for file, content in client.export_reference_files(name):
         way.files[file] = way.files.get(file, b"") + content
+    await rehearsal.step("rollback")
+    way.after = await rehearsal.pipedrive.export()
     staging = rehearsal.installation.stack.data_dir / "staging" / "pages"
     way.pages = b"".join(zstandard.ZstdDecompressor().decompressobj().decompress(page.read_bytes()) for page in staging.rglob("*") if page.is_file())
     return way
@@ -87,7 +100,7 @@ async def look(rehearsal: Rehearsal, account: Account) -> Stop:
     export, summary, review = await rehearsal.pipedrive.export(), await rehearsal.summary(), await rehearsal.review_items()
     await rehearsal.step("reconcile")
     mismatches = await anext(aiter(rehearsal.client.iterate_mismatches(rehearsal.migration_id)))
-    return Stop(View(account, export, f"{rehearsal.migration_id}-source"), summary, review, mismatches)
+    return Stop(View(account, export, f"{rehearsal.migration_id}-source", WINDOW_END), summary, review, mismatches)
 
 
 def person_name(row: Row) -> str:
@@ -159,9 +172,28 @@ async def test_bookings_are_deals_of_their_customer(way: Way, stop: str) -> None
 
 
 @both_stops
+@pytest.mark.requirement("OP-02")
+async def test_visits_of_a_series_after_the_window_stay_behind_and_are_listed(way: Way, stop: str) -> None:
+    view = way.stops[stop].view
+    visits = [row for row in view.account.tables["bookings"] if row.get("Recurring ID")]
+    late = [row for row in visits if row["Booking start"] >= WINDOW_END]
+    assert late
+    assert [row for row in visits if view.is_there("deals", "booking", row["Booking ID"])] == [row for row in visits if row not in late]
+    listed = {row["Booking"] for row in table(way.files, "recurring-bookings.csv")}
+    assert listed == {row["Booking number"] for row in visits}
+    first = next(row for row in table(way.files, "recurring-bookings.csv") if row["Series"] == "R-700")
+    assert (first["Recurrence"], "FREQ=WEEKLY;INTERVAL=2" in first["Rule"], "every 2 weeks" in first["In words"].casefold()) == (
+        "every 2 weeks",
+        True,
+        True,
+    )
+
+
+@both_stops
 @pytest.mark.requirement("OP-02", "X-02")
 async def test_the_slot_of_a_booking_is_an_activity_at_its_time(way: Way, stop: str) -> None:
     view = way.stops[stop].view
+    properties = view.account.by_id("customer_properties")
     for row in view.bookings():
         deal = view.one("deals", "booking", row["Booking ID"])
         (slot,) = view.activities(deal["id"], "booking")
@@ -169,6 +201,8 @@ async def test_the_slot_of_a_booking_is_an_activity_at_its_time(way: Way, stop: 
         assert slot["subject"] == deal["title"]
         assert slot["done"] == (deal["status"] != "open")
         assert [one["person_id"] for one in slot["participants"]] == [deal["person_id"]]
+        home = properties.get(row["Property ID"], {})
+        assert (slot.get("location") or {}).get("locality") == (row.get("Suburb") or home.get("Suburb"))
         if row["All-day"]:
             assert (slot["due_date"], slot.get("due_time")) == (f"{row['Booking start']:%Y-%m-%d}", None)
         else:
@@ -190,7 +224,14 @@ async def test_services_of_a_booking_are_products_on_its_deal_and_its_notes_a_no
             (view.one("products", "service", line["Service ID"])["id"], float(line["Rate"]), float(line["Quantity"]))
             for line in view.rows("booking_services", Booking_ID=row["Booking ID"])
         ]
-        assert lines == sorted(wanted)
+        # A line that was taken off stays, and is named: deletions are flagged unless the mapping says otherwise.
+        gone = [
+            one
+            for one in way.stops[stop].review
+            if "does not become it" in one.message and one.key.startswith(f"line_item:booking/{row['Booking ID']}/")
+        ]
+        assert len(lines) == len(wanted) + len(gone)
+        assert set(lines) >= set(wanted)
         note = view.notes(deal_id=deal["id"])
         if "script" not in row["Notes"]:
             assert shown(row["Notes"]) in note
@@ -467,7 +508,14 @@ async def test_inventories_say_what_to_build_again(way: Way) -> None:
     services = {row["Service ID"]: row["Service name"] for row in account.tables["services"]}
     faqs = {(row["Service"], row["Question"], row["Answer"]) for row in table(way.files, "faq.csv")}
     assert faqs == {(services[row["Service ID"]], row["Question"], row["Answer"]) for row in account.tables["faqs"]}
-    assert len(table(way.files, "forms.csv")) == len(account.tables["form_answers"])
+    assert len(table(way.files, "form-answers.csv")) == len(account.tables["form_answers"])
+    asked = Counter((row["Form name"], row["Question"], row["Type"]) for row in account.tables["form_answers"])
+    listed: Counter[tuple[str, str, str]] = Counter()
+    for row in table(way.files, "forms.csv"):
+        listed[row["Form"], row["Question"], row["Type"]] += int(row["Times"])
+    assert listed == asked
+    rebuild = way.files["rebuild-reference.md"].decode()
+    assert all(row["Service area"] in rebuild for row in account.tables["services"])
     assert {row["Label"]: row["Type"] for row in table(way.files, "custom-fields.csv")} == {one.label: one.type for one in FIELDS}
     assert {row["Recurrence"] for row in table(way.files, "recurring-bookings.csv")} == {"every 2 weeks"}
     assert len(table(way.files, "payments.csv")) == len(account.tables["payments"])
@@ -524,9 +572,11 @@ async def test_a_later_bundle_brings_changes_new_rows_and_deletions(way: Way) ->
                 assert view.is_there("deals", "booking", change.id)
             case "changed", "bookings":
                 deals = [one.one("deals", "booking", change.id) for one in (before, view)]
-                assert [deal["status"] for deal in deals] == ["open", "won"]
-            case "deleted", _:
+                assert (deals[0]["status"], deals[0]["value"]) != (deals[1]["status"], deals[1]["value"])
+            case "deleted", "discussions":
                 assert any(item.source_key == f"discussion/{change.id}" and item.reason == "SKIPPED_DELETED" for item in stop.review)
+            case "deleted", _:
+                assert any(item.key.endswith(f"/line/{change.id}") and "does not become it" in item.message for item in stop.review)
 
 
 @pytest.mark.requirement("L-01", "L-08", "G-11")
@@ -546,3 +596,8 @@ async def test_the_password_column_is_on_no_page(way: Way) -> None:
     assert secret.startswith("hunter2")
     assert b'"first_name":"Olivia"' in way.pages
     assert b"hunter2" not in way.pages + b"".join(way.files.values()) + way.stops["delta"].view.export
+
+
+@pytest.mark.requirement("L-15")
+async def test_a_rollback_takes_all_of_it_back(way: Way) -> None:
+    assert diff_of(way.before, way.after) == []

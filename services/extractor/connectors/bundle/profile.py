@@ -56,6 +56,13 @@ class ColumnFacts(BaseModel):
     is_share: bool = False
 
 
+class OwnType(BaseModel):
+    """A column of the tenant's own with the type the bundle gives it."""
+
+    label: str
+    type: CellType
+
+
 class PartFacts(BaseModel):
     """One file of a table."""
 
@@ -73,14 +80,16 @@ class TableFacts(BaseModel):
     parts: list[PartFacts] = []
     row_count: int = 0
     columns: dict[str, ColumnFacts] = {}
-    property_types: dict[str, CellType] = {}
-    """Types of the tenant's own columns by label, where the bundle says them."""
+    own_types: list[OwnType] = []
+    """Types of the tenant's own columns, where the bundle says them."""
     own: dict[str, ColumnFacts] = {}
     """Columns no layout knows whose cells are dates or numbers, by `properties.{label}` or `other_columns.{head}`."""
     has_repeated_ids: bool = False
     """Whether ids come twice or are missing, so that reading must count them."""
     uses_row_ids: bool = False
     """Whether rows are known by what they hold."""
+    has_unlisted_files: bool = False
+    """Whether there are files that no row names; each is a record after the rows."""
     stop: str = ""
     """Why it cannot be read."""
     newest_change: str = ""
@@ -92,7 +101,7 @@ class BundleFacts(BaseModel):
     name: str
     fingerprint: str
     """Changes when a table, the manifest or the layout in it changes."""
-    kind: str = "full"
+    export_kind: str = "full"
     tenant: str = ""
     exported_at: str = ""
     time_zone: str = ""

@@ -31,7 +31,8 @@ class RowReader:
     """Makes the data of rows of one file of a table."""
 
     def __init__(self, layout: EntityLayout, heads: Heads, facts: TableFacts, *, formats: Formats, zone: ZoneInfo | None, currency: str) -> None:
-        layout, heads = extended(layout, facts.property_types), with_own(heads, facts.property_types)
+        types = {one.label: one.type for one in facts.own_types}
+        layout, heads = extended(layout, types), with_own(heads, types)
         self._dates: list[DateReader] = []
         self._own: list[tuple[int, str, Callable[[str], Any]]] = []
         """Typed columns of the tenant's own fields."""
@@ -103,6 +104,9 @@ class RowReader:
     def source_id(self, row: Sequence[str]) -> str:
         """Answer the id its cells make; empty where it has none: the row is then known by what it holds."""
         width = len(row)
+        if len(self._ids) == 1:
+            place = self._ids[0]
+            return row[place].strip() if 0 <= place < width else ""
         parts = [row[place].strip() if 0 <= place < width else "" for place in self._ids]
         return "/".join(parts) if all(parts) else ""
 
