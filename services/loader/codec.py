@@ -10,7 +10,6 @@ import orjson
 from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError
 from services.loader.canonical import image_bytes
-from services.loader.matches import FILL
 from services.loader.merge import Policy
 from services.loader.work import Action, Batch, Manifest, Referred, Result, Work
 from transload.v1 import ledger_service_pb2
@@ -103,7 +102,7 @@ def _work(
             fields=field_policies,
             asked=orjson.loads(decision.asked_json) if decision.asked_json else {},
             decision=decision.asked_policy,
-            leaves_others=decision.match_policy == FILL,
+            matched=decision.match_policy,
         ),
         declined=orjson.loads(decision.declined_json) if decision.declined_json else {},
         match_policy=decision.match_policy,
