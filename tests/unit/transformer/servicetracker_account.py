@@ -48,9 +48,8 @@ async def _read(made: Org, options: dict[str, Any]) -> OrgSnapshot:
         for entity in await source.connector.list_entities():
             await source.freeze(entity.name)
             rows = found.setdefault(entity.name, [])
-            for name, page in source.frozen.pages:
-                if name == entity.name:
-                    rows.extend(dict(one) for one in page.envelopes)
+            async for page in source.frozen.read(entity.name):
+                rows.extend(dict(one) for one in page.envelopes)
             if entity.has_files:
                 for row in rows:
                     size = int(row["data"].get("BodyLength") or row["data"].get("ContentSize") or 100)
