@@ -119,12 +119,9 @@ NOT_YET: frozenset[str] = frozenset(
     {
         *(f"ST-{number:02}" for number in range(1, 11)),
         *(f"NV-{number:02}" for number in range(1, 12)),
-        *(f"OP-{number:02}" for number in range(1, 13)),
         "G-07",
         "G-08",
-        "G-11",
         "D-04",
-        "D-06",
         "D-07",
     }
 )

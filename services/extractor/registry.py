@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 from services.common.errors import InvalidRequestError
 from services.extractor.connector import ConnectorType
+from services.extractor.connectors.octopuspro.connector import OctopusPro
 from services.extractor.connectors.results.connector import Results
 from services.extractor.connectors.stel_order.connector import StelOrder
 
 CONNECTORS: Mapping[str, type[ConnectorType]] = {
+    OctopusPro.name: OctopusPro,
     Results.name: Results,
     StelOrder.name: StelOrder,
 }

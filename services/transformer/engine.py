@@ -63,7 +63,9 @@ class Engine:
         skip = skip_reason(self._plan.mapping, envelope)
         if plan is None or skip is not None:
             if skip is not None and (plan is None or phase == plan.phases[0]):
-                mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_SKIPPED, envelope, "", *skip))
+                missing = self._missing_whole(envelope, lookup)
+                kind = ledger_service_pb2.ISSUE_KIND_WAITING if missing else ledger_service_pb2.ISSUE_KIND_SKIPPED
+                mapped.issues.append(_issue(kind, envelope, "", *(missing or skip)))
             return mapped
         wanted = [target for target in plan.targets if target.phase == phase]
         memo: Memo = {}
@@ -84,6 +86,21 @@ class Engine:
             message = "no target of the mapping applies to this record"
             mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_SKIPPED, envelope, "", "SKIPPED_BY_CONDITION", message))
         return mapped
+
+    def _missing_whole(self, envelope: Envelope, lookup: Lookup) -> tuple[str, str] | None:
+        """Say why a record that is moved as part of another is not, as (reason, message); None when it is, or is no part."""
+        mapping = self._plan.mapping
+        rule = mapping.entities.get(envelope.entity)
+        if rule is None or rule.part_of is None or envelope.is_deleted:
+            return None
+        place = self._plan.links.locate(rule.part_of, envelope.data, lookup)
+        if place is not None and lookup.get(place.entity, place.source_id) is not None:
+            return None
+        named = f"{place.entity}/{place.source_id}, which is not there" if place else "nothing"
+        return (
+            "REFERENCE_MISSING",
+            f"it is moved as part of another record, but `{rule.part_of}` leads to {named}: correct it in the source or skip it",
+        )
 
     def _is_held_known(self, plan: EntityPlan, context: Context, held: bytearray | None) -> bool:
         if held is None:

@@ -74,6 +74,8 @@ class Observed:
     count: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     distinct: Counter[str] = field(default_factory=Counter)
+    elements: Counter[str] = field(default_factory=Counter)
+    """What stands in lists, one by one."""
     length_max: int = 0
     is_overfull: bool = False
 
@@ -83,6 +85,8 @@ class Observed:
             return
         self.count += 1
         self.kinds[_kind(value)] += 1
+        if isinstance(value, list):
+            self._see_elements(value)
         written = text(value) or ""
         self.length_max = max(self.length_max, len(written))
         if written in self.distinct or len(self.distinct) < _DISTINCT_MAX:
@@ -90,9 +94,16 @@ class Observed:
         else:
             self.is_overfull = True
 
+    def _see_elements(self, value: list[Any]) -> None:
+        for element in value:
+            label = text(element) or "" if isinstance(element, (str, int, float)) else ""
+            if label in self.elements or len(self.elements) < _DISTINCT_MAX:
+                self.elements[label] += 1
+
     def merged(self, other: Observed) -> Observed:
         """Put what was seen of the same property on two entities together."""
         both = Observed(self.count + other.count, self.kinds + other.kinds, self.distinct + other.distinct)
+        both.elements = self.elements + other.elements
         both.length_max = max(self.length_max, other.length_max)
         both.is_overfull = self.is_overfull or other.is_overfull or len(both.distinct) > _DISTINCT_MAX
         return both
@@ -124,6 +135,8 @@ def guess_type(seen: Observed) -> Guess:
         return Guess("date", (), round(0.6 + 0.3 * share, 2), f"{seen.count} values, all dates, but in mixed formats")
     if kinds <= {"text", "loose_date"}:
         return _guess_text(seen)
+    if kinds == {"list"} and len(seen.elements) <= _OPTIONS_MAX and all(_is_label(label) for label in seen.elements):
+        return Guess("set", tuple(sorted(seen.elements)), 0.85, f"{seen.count} lists of {len(seen.elements)} different values: a picklist of several")
     kind = "varchar" if seen.length_max <= VARCHAR_CHARACTERS_MAX else "text"
     mixed = ", ".join(f"{count} {name}" for name, count in sorted(seen.kinds.items()))
     return Guess(kind, (), 0.5, f"values of several kinds ({mixed}): kept as text")
@@ -134,11 +147,15 @@ def _guess_text(seen: Observed) -> Guess:
     if seen.length_max > VARCHAR_CHARACTERS_MAX:
         return Guess("text", (), 0.9, f"texts of up to {seen.length_max} characters")
     # Labels that differ in blanks only, or hold line breaks, would not come back from Pipedrive as they were sent.
-    are_labels = seen.length_max <= _OPTION_CHARACTERS_MAX and all(label == " ".join(label.split()) for label in seen.distinct)
+    are_labels = all(_is_label(label) for label in seen.distinct)
     if are_labels and not seen.is_overfull and distinct <= _OPTIONS_MAX and seen.count >= distinct * _REPEATS_MIN:
         options = tuple(sorted(seen.distinct))
         return Guess("enum", options, 0.8, f"{seen.count} values, only {distinct} different ones: a picklist")
     return Guess("varchar", (), 0.85, f"{seen.count} short texts, {distinct}{'+' if seen.is_overfull else ''} different ones")
+
+
+def _is_label(label: str) -> bool:
+    return 0 < len(label) <= _OPTION_CHARACTERS_MAX and label == " ".join(label.split())
 
 
 def _kind(value: Any) -> str:

@@ -311,11 +311,14 @@ def _report_empty(mapping: Mapping, empty: Iterable[tuple[str, str]], findings: 
 def _check_states(mapping: Mapping, view: Lookup, findings: _Findings) -> None:
     """Check that every state the source lists has its entry: a missing one is found here, not in the load."""
     for proposal in mapping.propose.states:
+        seen: set[tuple[str, str]] = set()
         for one in view.iterate(proposal.entity):
-            group = proposal.groups.get(str(one.data.get(proposal.group) or ""))
+            kind = proposal.kind_of(one.data)
+            group = proposal.groups.get(kind)
             name = str(one.data.get(proposal.name) or "").casefold().strip()
-            if group is None or one.is_deleted or not name:
+            if group is None or one.is_deleted or not name or (kind, name) in seen:
                 continue
+            seen.add((kind, name))
             table = mapping.value_maps.get(group.value_map, {})
             if "*" not in table and name not in {str(known).casefold().strip() for known in table}:
                 message = f"the state {one.data.get(proposal.name)!r} has no entry: say which stage and status it means"

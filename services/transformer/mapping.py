@@ -214,16 +214,35 @@ class Property(_Model):
     reason: str | None = None
 
 
+class PropertyRows(_Model):
+    """Rows of another entity that are fields of this one: a question in each row, and the answer beside it."""
+
+    link: str
+    """Link to many that leads to the rows."""
+    name: str
+    """Field of a row with the property's name."""
+    value: str
+    type: str | None = None
+    """Field of a row that says of which type its value is, in the source's words."""
+    types: dict[str, str] = {}
+    """Custom field type by the source's word for it; values of other types are proposed by what they are."""
+    order_by: str | None = None
+    """Of several rows with the same name the last one counts, in this order (default: of ids)."""
+
+
 class EntityMapping(_Model):
     """What becomes of one source entity."""
 
-    use: Literal["move", "reference_data", "not_moved"] = "move"
+    use: Literal["move", "part", "reference_data", "not_moved"] = "move"
+    part_of: str | None = None
+    """With `use: part`: link to the record it is moved with; without that record it waits for a person."""
     label: str = ""
     archived: Literal["skip", "load"] | None = None
     deleted: Literal["skip", "load"] | None = None
     targets: list[Target] = []
     property_groups: list[str] = []
     """Objects in the raw record whose keys are properties of the tenant."""
+    property_rows: list[PropertyRows] = []
     properties: dict[str, Property] = {}
     """Properties by custom field id of the first target."""
     not_moved: dict[str, str] = {}
@@ -253,8 +272,8 @@ class LinkRule(_Model):
     """All ancestors, nearest first, or all descendants, over any number of steps."""
     only: list[str] | None = None
     """Of a chain, only these kinds of record (the others are passed through)."""
-    where: dict[str, Scalar] = {}
-    """Only records with these values."""
+    where: dict[str, Scalar | list[Scalar]] = {}
+    """Only records with these values, or with one of several; letters' case does not count, null means no value."""
     order_by: str | None = None
     pick: Literal["first", "last"] | None = None
     """Only the first or last record, in the order of `order_by` (default: of ids)."""
@@ -422,13 +441,18 @@ class StateGroup(_Model):
 
 
 class StateProposal(_Model):
-    """How the proposal fills stages and status value maps from a list of states in the source."""
+    """How the proposal fills stages and status value maps from a list of states in the source, or from the states that records are in."""
 
     entity: str
     name: str = "name"
-    group: str = "type"
+    group: str | None = "type"
+    """Field that says of which kind a state is; null: the one group is meant."""
     order: str = "order"
     groups: dict[str, StateGroup]
+
+    def kind_of(self, data: MappingType[str, Any]) -> str:
+        """Answer of which kind a record's state is."""
+        return next(iter(self.groups), "") if self.group is None else str(data.get(self.group) or "")
 
 
 class OptionProposal(_Model):

@@ -260,9 +260,19 @@ def _names(value: str | list[str] | None) -> list[str]:
     return [] if value is None else [value] if isinstance(value, str) else value
 
 
+def _is_one_of(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        return any(_is_one_of(value, one) for one in wanted)
+    if wanted is None:
+        return is_empty(value)
+    if isinstance(value, str) and isinstance(wanted, str):
+        return value.casefold().strip() == wanted.casefold().strip()
+    return bool(value == wanted)
+
+
 def _picked(rule: LinkRule, found: list[Envelope]) -> Any:
     if rule.where:
-        found = [one for one in found if all(one.data.get(name) == value for name, value in rule.where.items())]
+        found = [one for one in found if all(_is_one_of(one.data.get(name), value) for name, value in rule.where.items())]
     if rule.order_by is not None:
         order_by = rule.order_by
         found = sorted(found, key=lambda one: str(one.data.get(order_by) or ""))

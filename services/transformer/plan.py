@@ -12,6 +12,7 @@ from services.transformer.fitting import Fit, Fitter, record_problem
 from services.transformer.mapping import FieldRule
 from services.transformer.paths import Links, compile_keys, is_empty
 from services.transformer.placeholders import check_placeholders
+from services.transformer.property_rows import check_rows, row_getter
 from services.transformer.rules import CompiledRule, RuleCompiler, Test, Used, Value
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, NOTE_PARENTS, TARGET_FIELDS, Kind, TargetField
 from services.transformer.transforms import ValueProblem, text
@@ -158,9 +159,13 @@ class MappingPlan:
         self.mapping = mapping
         self.manifest = manifest
         self.links = Links(mapping.links, mapping.collections, mapping.value_maps)
-        for name, rule in mapping.links.items():
-            if rule.decided and (rule.decided not in mapping.value_maps or not rule.entity):
+        for name, link in mapping.links.items():
+            if link.decided and (link.decided not in mapping.value_maps or not link.entity):
                 raise MappingError(f"links.{name}: `decided` needs the `entity` it leads to and a value map of that name")
+        for entity, rule in mapping.entities.items():
+            whole = mapping.links.get(rule.part_of or "")
+            if (rule.use == "part") != (whole is not None and whole.id is not None):
+                raise MappingError(f"entities.{entity}.part_of: `use: part` goes with a link by id to the record it is moved with")
         check_placeholders(mapping)
         self.entities = {entity: self._entity(entity) for entity, rule in mapping.entities.items() if rule.use == "move"}
 
@@ -171,6 +176,8 @@ class MappingPlan:
     def _entity(self, entity: str) -> EntityPlan:
         used = Used()
         rule = self.mapping.entities[entity]
+        check_rows(rule, self.links)
+        used.hops.update((((), rows.link),) for rows in rule.property_rows)
         targets = []
         for position, target in enumerate(rule.targets):
             place = f"entities.{entity}.targets[{position}]"
@@ -280,7 +287,8 @@ class MappingPlan:
                 continue
             spec, label = self._spec(target_entity, field_id, is_custom=True)
             fit, code = self._fit(target_entity, field_id, label, spec, is_custom=True)
-            getter = compile_keys(tuple(rule.keys))
+            keys = tuple(rule.keys)
+            getter = row_getter(self.mapping.entities[entity], self.links, keys) or compile_keys(keys)
             yield FieldPlan(
                 name=code,
                 label=label,

@@ -58,8 +58,12 @@ class PropertyTypes(_Model):
     objects: dict[str, str]
     """What its words mean: entity by word; letters' case does not count."""
     label: str
+    key_start: str | None = None
+    """Where a field is known in records by more than its label: how its name there begins, with fields of the list in braces."""
     type: str
     values: str | None = None
     """Field with the list of values of a picklist."""
     types: dict[str, str]
     """Custom field type by the source's word; letters' case does not count."""
+    left_out: dict[str, str] = {}
+    """Words of types that become no field, each with the reason."""

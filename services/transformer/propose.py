@@ -13,6 +13,7 @@ from services.transformer.lint_growth import WINDOW_POLICY, asks_for_window
 from services.transformer.mapping import load_mapping, read_document
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan
+from services.transformer.property_rows import row_properties
 from services.transformer.rules import property_values, skip_reason
 from services.transformer.target import CUSTOM_FIELD_ENTITIES, NAME_CHARACTERS_MAX
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from services.transformer.index import Envelope, Lookup
-    from services.transformer.mapping import Mapping, StateProposal
+    from services.transformer.mapping import Mapping, StateGroup, StateProposal
 
 _HEADER: Final = """
 # ------------------------------------------------------------------ This account
@@ -84,19 +85,15 @@ def _account(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> d
 
 
 def _states(mapping: Mapping, proposal: StateProposal, view: Lookup, value_maps: dict[str, Any], pipelines: dict[str, Any]) -> None:
-    """Make a stage of every state, in the states' own order, and guess what it means for a deal."""
-    states = [one for one in view.iterate(proposal.entity) if not one.is_deleted]
-    states.sort(key=lambda one: (_number(one.data.get(proposal.order)), _number(one.id), one.id))
-    for one in states:
-        group = proposal.groups.get(str(one.data.get(proposal.group) or ""))
-        name = str(one.data.get(proposal.name) or "")
-        if group is None or not name.strip():
-            continue
+    """Make a stage of every state the mapping does not know, in the states' own order, and guess what it means for a deal."""
+    for one_id, group, name in _distinct_states(proposal, view):
+        declared = mapping.value_maps.get(group.value_map, {})
         table = value_maps.setdefault(group.value_map, {})
+        pipeline = mapping.schema_.pipelines.get(group.pipeline)
         stages = pipelines.setdefault(group.pipeline, {"stages": {}})["stages"]
-        if any(known.casefold().strip() == name.casefold().strip() for known in table):
+        if any(known.casefold().strip() == name.casefold().strip() for known in (*declared, *table)):
             continue
-        stage_id = _free(slug(name, f"state_{one.id.lstrip('-')}"), stages)
+        stage_id = _free(slug(name, f"state_{one_id.lstrip('-')}"), {**(pipeline.stages if pipeline else {}), **stages})
         stages[stage_id] = name[:NAME_CHARACTERS_MAX]
         table[name] = {"stage": f"{group.pipeline}.{stage_id}"}
         if group.pipeline in mapping.propose.always_won:
@@ -104,6 +101,22 @@ def _states(mapping: Mapping, proposal: StateProposal, view: Lookup, value_maps:
         # A closed quote says nothing (D-02); closed orders, work orders and invoices are done.
         status, remark = guess_status(name, closed_means_won=group.pipeline in mapping.propose.closed_means_won)
         table[name] |= {"status": status, **({"remark": remark} if remark else {})}
+
+
+def _distinct_states(proposal: StateProposal, view: Lookup) -> list[tuple[str, StateGroup, str]]:
+    """Answer the different states as (id of a record that has it, group, name), in order. Only they are held in memory, not the records."""
+    found: dict[tuple[str, str], tuple[tuple[float, float, str], str, StateGroup, str]] = {}
+    for one in view.iterate(proposal.entity):
+        kind = proposal.kind_of(one.data)
+        group = proposal.groups.get(kind)
+        name = str(one.data.get(proposal.name) or "")
+        if one.is_deleted or group is None or not name.strip():
+            continue
+        order = (_number(one.data.get(proposal.order)), _number(one.id), one.id)
+        key = (kind, name)
+        if key not in found or order < found[key][0]:
+            found[key] = (order, one.id, group, name)
+    return [(one_id, group, name) for _, one_id, group, name in sorted(found.values(), key=lambda one: one[0])]
 
 
 def _documents_without_state(mapping: Mapping, view: Lookup, pipelines: dict[str, Any]) -> None:
@@ -178,14 +191,16 @@ def _owner_links(mapping: Mapping) -> dict[str, set[str]]:
 
 
 def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Propose a custom field for every property no rule knows, typed by its values."""
+    """Propose a custom field for every property no rule knows: typed as the source describes it, else by its values."""
     plan = MappingPlan(mapping)
     declared_types = propose_lists.DeclaredTypes(mapping.propose.property_types, view)
     seen: dict[tuple[str, tuple[str, ...]], Observed] = {}
     owners: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for entity, keys, value in _unknown_values(mapping, plan, view):
+    kinds: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+    for entity, keys, value, kind in _unknown_values(mapping, plan, view):
         place = (mapping.entities[entity].targets[0].target, keys)
         seen.setdefault(place, Observed()).see(value)
+        kinds.setdefault(place, set()).add(kind)
         if entity not in owners.setdefault(place, []):
             owners[place].append(entity)
     fields: dict[str, Any] = {}
@@ -194,19 +209,27 @@ def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[st
         declared = mapping.schema_.fields.get(target, {})
         proposed = fields.setdefault(target, {})
         field_id = _free(f"property_{slug(keys[-1], 'field')}", {**declared, **proposed})
-        guess = declared_types.guess(owners[target, keys][0], keys[-1], observed)
+        said = declared_types.of(owners[target, keys][0], keys[-1], kinds[target, keys])
+        name, left_out = (said.label or keys[-1], said.left_out) if said else (keys[-1], "")
+        guess = propose_lists.typed(said, observed)
         names = {one.name for one in declared.values()} | {one["name"] for one in proposed.values()}
-        field: dict[str, Any] = {"name": _free_name(keys[-1], names), "type": guess.type}
-        if guess.options:
-            field["options"] = list(guess.options)
-        proposed[field_id] = field
+        if not left_out:
+            field: dict[str, Any] = {"name": _free_name(name, names), "type": guess.type}
+            if guess.options:
+                field["options"] = list(guess.options)
+            proposed[field_id] = field
         for entity in owners[target, keys]:
             place_of = entities.setdefault(entity, {"properties": {}})["properties"]
-            place_of[field_id] = {"keys": list(keys), "score": guess.score, "reason": guess.reason}
+            place_of[field_id if not left_out else _free(field_id, place_of)] = {
+                "keys": list(keys),
+                **({"move": False} if left_out else {}),
+                "score": guess.score,
+                "reason": left_out or guess.reason,
+            }
     return {target: proposed for target, proposed in fields.items() if proposed}, entities
 
 
-def _unknown_values(mapping: Mapping, plan: MappingPlan, view: Lookup) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+def _unknown_values(mapping: Mapping, plan: MappingPlan, view: Lookup) -> Iterator[tuple[str, tuple[str, ...], Any, str]]:
     for entity, entity_plan in plan.entities.items():
         rule = mapping.entities[entity]
         if not rule.targets or rule.targets[0].target not in CUSTOM_FIELD_ENTITIES:
@@ -216,7 +239,10 @@ def _unknown_values(mapping: Mapping, plan: MappingPlan, view: Lookup) -> Iterat
             if skip_reason(mapping, one) is None:
                 for keys, value in property_values(rule, entity_plan.used.keys, one):
                     if keys not in known:
-                        yield entity, keys, value
+                        yield entity, keys, value, ""
+                for keys, value, kind in row_properties(rule, plan.links, Context(envelope=one, lookup=view)):
+                    if keys not in known:
+                        yield entity, keys, value, kind
 
 
 def _free(wanted: str, taken: MappingType[str, Any]) -> str:

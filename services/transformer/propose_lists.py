@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from services.transformer.guessing import Guess, Observed, guess_status, guess_type, slug
@@ -12,7 +13,7 @@ from services.transformer.target import CUSTOM_KINDS, NAME_CHARACTERS_MAX, VARCH
 from services.transformer.transforms import ValueProblem, calendar_date, number, shown, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from collections.abc import Mapping as MappingType
 
     from services.transformer.index import Envelope, Lookup
@@ -23,6 +24,7 @@ NO_STAGE: Final = "none"
 _NO_STAGE_NAME: Final = "No stage"
 _SEPARATOR: Final = " / "
 _PERCENT_MAX: Final = 100
+_IN_BRACES: Final = re.compile(r"\{([^{}]+)\}")
 _PICKLISTS: Final = frozenset({"enum", "set"})
 
 
@@ -113,49 +115,86 @@ def policies(mapping: Mapping, view: Lookup) -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the source says of one of the tenant's fields.
+
+    Attributes:
+        guess: the type it names; None when its word is not known.
+        left_out: why it becomes no field; empty when it does.
+    """
+
+    label: str
+    guess: Guess | None
+    left_out: str = ""
+
+
 class DeclaredTypes:
     """What the source itself says of the tenant's fields, by entity and label."""
 
     def __init__(self, rule: PropertyTypes | None, view: Lookup) -> None:
-        self._types: dict[tuple[str, str], Guess] = {}
+        self._labels: dict[tuple[str, str], Said] = {}
+        self._starts: dict[str, list[tuple[str, Said]]] = {}
         if rule is not None:
             objects = {name.casefold(): entity for name, entity in rule.objects.items()}
-            types = {name.casefold(): kind for name, kind in rule.types.items()}
             for one in view.iterate(rule.entity):
                 entity = objects.get(_words(one.data.get(rule.object)).casefold())
-                word, label = _words(one.data.get(rule.type)), _words(one.data.get(rule.label))
-                kind = types.get(word.casefold())
-                if entity and label and kind is not None and kind in CUSTOM_KINDS:
-                    values = one.data.get(rule.values) if rule.values else None
-                    options = tuple(dict.fromkeys(_words(value) for value in values)) if isinstance(values, list) else ()
-                    self._types[entity, label.casefold()] = Guess(kind, options, 1.0, f"the source says {word}")
+                if entity and not one.is_deleted:
+                    self._take(rule, entity, one)
 
-    def guess(self, entity: str, label: str, seen: Observed) -> Guess:
-        """Answer the type the source names, if what was seen fits it, else the one the values show."""
-        shown_type = guess_type(seen)
-        declared = self._types.get((entity, label.casefold()))
-        if declared is None:
-            return shown_type
-        if declared.type in _PICKLISTS:
-            return _picklist(declared, shown_type, seen)
-        misfit = next((value for value in seen.distinct if not _fits(declared.type, value)), None)
-        if misfit is None:
-            return declared
-        reason = f"needs_review: {declared.reason}, but {shown(misfit)} is none; {shown_type.reason}"
-        return replace(shown_type, score=min(shown_type.score, 0.5), reason=reason)
+    def _take(self, rule: PropertyTypes, entity: str, one: Envelope) -> None:
+        word, label = _words(one.data.get(rule.type)), _words(one.data.get(rule.label))
+        kind = {name.casefold(): kind for name, kind in rule.types.items()}.get(word.casefold())
+        values = one.data.get(rule.values) if rule.values else None
+        options = tuple(dict.fromkeys(_words(value) for value in values)) if isinstance(values, list) else ()
+        guess = Guess(kind, options, 1.0, f"the source says {word}") if kind is not None and kind in CUSTOM_KINDS else None
+        said = Said(label, guess, {name.casefold(): reason for name, reason in rule.left_out.items()}.get(word.casefold(), ""))
+        if rule.key_start is not None:
+            start = _IN_BRACES.sub(lambda match: _words(one.data.get(match[1])), rule.key_start)
+            self._starts.setdefault(entity, []).append((start.casefold(), said))
+        elif label:
+            self._labels[entity, label.casefold()] = said
+
+    def of(self, entity: str, key: str, kinds: Collection[str] = ()) -> Said | None:
+        """Answer what is said of a field. `kinds` are the types that the values themselves come with, none or one for each."""
+        found = self._labels.get((entity, key.casefold()))
+        if found is None:
+            found = next((said for start, said in self._starts.get(entity, ()) if key.casefold().startswith(start)), None)
+        if found is None and len(kinds) == 1 and (kind := next(iter(kinds))):
+            return Said(key, Guess(kind, (), 1.0, "the source says so with each value"))
+        return found
+
+
+def typed(said: Said | None, seen: Observed) -> Guess:
+    """Answer the type the source names, if what was seen fits it, else the one the values show."""
+    shown_type = guess_type(seen)
+    declared = said.guess if said else None
+    if declared is None:
+        return shown_type
+    if declared.type in _PICKLISTS:
+        return _picklist(declared, shown_type, seen)
+    if declared.type == "varchar" and seen.length_max > VARCHAR_CHARACTERS_MAX:
+        return replace(declared, type="text", reason=f"{declared.reason}; long text, because of values of up to {seen.length_max} characters")
+    misfit = next((value for value in seen.distinct if not _fits(declared.type, value)), None)
+    if misfit is None:
+        return declared
+    reason = f"needs_review: {declared.reason}, but {shown(misfit)} is none; {shown_type.reason}"
+    return replace(shown_type, score=min(shown_type.score, 0.5), reason=reason)
 
 
 def _picklist(declared: Guess, shown_type: Guess, seen: Observed) -> Guess:
     """Take the list's values and those that stand on records only; without any the field cannot be a picklist."""
     if seen.is_overfull:
         return replace(shown_type, reason=f"needs_review: {declared.reason}, but it has too many different values for a picklist")
-    values = [one for value in sorted(seen.distinct) if (one := value.strip())]
+    # Both words of a truth value can come, whichever was seen.
+    found = ["No", "Yes"] if set(seen.kinds) == {"bool"} else sorted(seen.elements or seen.distinct)
+    values = [one for value in found if (one := value.strip())]
     options = tuple(one for one in dict.fromkeys((*declared.options, *values)) if one)
     if not options:
         return replace(shown_type, reason=f"{declared.reason}, but it has no values")
     extra = [one for one in values if declared.options and one not in declared.options]
     reason = f"needs_review: {declared.reason}; not on its list: {', '.join(extra[:5])}" if extra else declared.reason
-    return replace(declared, options=options, reason=reason)
+    return replace(declared, type="set" if seen.kinds.get("list") else declared.type, options=options, reason=reason)
 
 
 def _fits(kind: str, value: str) -> bool:

@@ -522,6 +522,8 @@ def skip_reason(mapping: Mapping, envelope: Envelope) -> tuple[str, str] | None:
     rule = mapping.entities.get(envelope.entity)
     if rule is None or rule.use == "not_moved":
         return "SKIPPED_NOT_MAPPED", f"the mapping does not move {envelope.entity} records; they are in the reference export"
+    if rule.use == "part":
+        return "SKIPPED_REFERENCE_DATA", f"{envelope.entity} records are moved as part of the record they belong to"
     if rule.use == "reference_data":
         return "SKIPPED_REFERENCE_DATA", f"{envelope.entity} records are looked up, not moved"
     if envelope.is_deleted and (rule.deleted or mapping.policies.deleted) == "skip":

@@ -390,6 +390,12 @@ def count(value: object) -> int:
     return len(value) if isinstance(value, list) else 1
 
 
+def total(value: object) -> int | float:
+    """Add the numbers of a list up, exactly as they are written; up to 6 decimals."""
+    summands = [Decimal(str(number(one))) for one in (value if isinstance(value, list) else [value]) if one is not None and one != ""]
+    return number(float(round(sum(summands, Decimal(0)), 6)))
+
+
 def compound_discount(value: object) -> int | float:
     """Make one percentage of several that are given one after the other: 10 % and then 5 % are 14.5 %. Up to 6 decimals."""
     left = 1.0
@@ -460,6 +466,7 @@ TRANSFORMS: Final[Mapping[str, Transform]] = {
     "scale": scale,
     "sort": sort,
     "strip": strip,
+    "sum": total,
     "text": text,
     "truncate": truncate,
     "upper": upper,

@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING, Final
 
 from services.extractor.connectors.bundle import findings as say
 from services.extractor.connectors.bundle.columns import DATED, NUMERIC, ColumnScan, settle
+from services.extractor.connectors.bundle.described import TypesByEntity, read_types
 from services.extractor.connectors.bundle.heads import score
 from services.extractor.connectors.bundle.index import ReferenceIndex
 from services.extractor.connectors.bundle.own import OwnColumn, own_places, settle_own
+from services.extractor.connectors.bundle.own_columns import extended, with_own
 from services.extractor.connectors.bundle.profile import BundleFacts, Check, Finding, PartFacts, Severity, TableFacts
 from services.extractor.connectors.bundle.scan import PartScan, TableCounts
 from services.extractor.connectors.bundle.tables import BrokenTableError, is_workbook, text_rows
 from services.extractor.connectors.bundle.text import LINE_BYTES_MAX, TextFacts, examine, lines_of, open_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from services.extractor.connectors.bundle.bundle import Bundle
     from services.extractor.connectors.bundle.heads import Heads
+    from services.extractor.connectors.bundle.layout import CellType
 
 BATCH_ROWS: Final = 5_000
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -44,13 +47,15 @@ def check_bundle(bundle: Bundle, folder: Path, *, is_stopped: Callable[[], bool]
     """
     found = list(say.of_tables(bundle))
     tables: dict[str, TableFacts] = {}
+    types: TypesByEntity = {}
     path = folder / "check.db"
     path.unlink(missing_ok=True)
     with ReferenceIndex(path) as index:
         for entity in bundle.layout.entities:
             if entity in bundle.tables.parts:
-                scan = _TableScan(bundle, entity, index, is_stopped)
+                scan = _TableScan(bundle, entity, index, is_stopped, types.get(entity, {}))
                 tables[entity] = scan.run()
+                types |= read_types(bundle, tables[entity])
                 found += scan.findings
         found += say.broken_references(bundle, index.broken())
     path.unlink(missing_ok=True)
@@ -77,14 +82,16 @@ def _facts(bundle: Bundle, tables: dict[str, TableFacts], found: list[Finding]) 
 class _TableScan:
     """Checks one table."""
 
-    def __init__(self, bundle: Bundle, entity: str, index: ReferenceIndex, is_stopped: Callable[[], bool]) -> None:
+    def __init__(self, bundle: Bundle, entity: str, index: ReferenceIndex, is_stopped: Callable[[], bool], types: Mapping[str, CellType]) -> None:
         self._bundle = bundle
         self._entity = entity
         self._layout = bundle.layout.entities[entity]
+        self._types = types
         self._index = index
         self._is_stopped = is_stopped
-        self._facts = TableFacts(entity=entity, uses_row_ids=not self._layout.id)
-        self._columns = {name: ColumnScan(name, column) for name, column in self._layout.columns.items() if column.type in DATED | NUMERIC}
+        self._facts = TableFacts(entity=entity, uses_row_ids=not self._layout.id, property_types=dict(types))
+        columns = extended(self._layout, types).columns
+        self._columns = {name: ColumnScan(name, column) for name, column in columns.items() if column.type in DATED | NUMERIC}
         self._own: dict[str, OwnColumn] = {}
         self._counts = TableCounts()
         self.findings: list[Finding] = []
@@ -156,6 +163,7 @@ class _TableScan:
         _, cells = next(rows)
         heads = self._bundle.heads(self._entity, cells)
         self._take_heads(heads, part)
+        heads = with_own(heads, self._types)
         places = own_places(heads)
         for name in places:
             self._own.setdefault(name, OwnColumn(name.partition(".")[2]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from services.extractor.connectors.bundle.layout import plain
@@ -37,6 +37,15 @@ class Heads:
     missing: Sequence[str] = ()
     """Columns of the layout that are not there."""
 
+    def with_own(self, names: Mapping[str, str]) -> Heads:
+        """Answer the heads with some of the tenant's own fields as known columns; `names` has their column by label."""
+        own = {names[label]: place for label, place in self.properties.items() if label in names}
+        if not own:
+            return self
+        texts = {**self.texts, **{names[label]: label for label in self.properties if label in names}}
+        others = {label: place for label, place in self.properties.items() if label not in names}
+        return replace(self, known={**self.known, **own}, properties=others, texts=texts)
+
     def required_missing(self, entity: EntityLayout) -> list[str]:
         """Answer the usual heads of columns without which the table cannot be read, less those of the id."""
         return [entity.columns[name].heads[0] for name in self.missing if entity.columns[name].is_required and name not in entity.id]
@@ -63,11 +72,14 @@ def match_heads(cells: Sequence[str], layout: Layout, entity: EntityLayout) -> H
         heads.pop()
     names = {plain(head): (name, rank) for name, column in reversed(entity.columns.items()) for rank, head in enumerate(column.heads)}
     patterns = [_pattern(one) for one in layout.property_heads]
+    unread = set(map(plain, entity.unread_heads))
     result = _Matching()
     ranks: dict[str, tuple[int, int]] = {}
     seen: set[str] = set()
     for place, head in enumerate(heads):
         word = plain(head)
+        if word in unread:
+            continue
         if word in seen and word:
             result.repeated.append(head)
         seen.add(word)

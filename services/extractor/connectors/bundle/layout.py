@@ -168,6 +168,8 @@ class EntityLayout(_Model):
     archived_when: RowCondition | None = None
     changed: str | None = None
     """Column with the time a row was last changed; the check tells the newest."""
+    unread_heads: tuple[str, ...] = ()
+    """Heads of columns that are passed over unread, such as passwords: their cells stand on no page."""
 
     @model_validator(mode="after")
     def _check_names(self) -> EntityLayout:
@@ -182,6 +184,22 @@ class EntityLayout(_Model):
         return self
 
 
+class PropertyTypes(_Model):
+    """Where the bundle itself says of which type the tenant's own columns are. Others stay text."""
+
+    entity: str
+    """Table with one row for each; it stands before the tables that have the columns."""
+    of: str
+    """Its column that says whose field it is."""
+    entities: dict[str, tuple[str, ...]]
+    """By entity, what stands in that column; letter case, blanks and `_` do not count."""
+    label: str
+    """The label in the head of the column, with columns of the row in braces."""
+    type: str
+    types: dict[str, CellType]
+    """Type by the source's word for it."""
+
+
 class Layout(_Model):
     """A whole bundle."""
 
@@ -189,6 +207,7 @@ class Layout(_Model):
     formats: Formats = Formats()
     property_heads: tuple[str, ...] = ()
     """Heads of the tenant's own fields, with `{label}` for their name."""
+    property_types: PropertyTypes | None = None
     shares: dict[str, str] = {}
     """Folder of the bundle by network share or drive that paths of files begin with; the option of that name goes before."""
     entities: dict[str, EntityLayout]
@@ -200,6 +219,9 @@ class Layout(_Model):
                 raise ValueError(f"entities: {name!r} is no name for an entity")
             for column_name, column in entity.columns.items():
                 self._check_reference(f"entities.{name}.columns.{column_name}.refers_to", column.refers_to)
+        if self.property_types is not None:
+            for name in (self.property_types.entity, *self.property_types.entities):
+                self._check_reference("property_types", name)
         return self
 
     def _check_reference(self, place: str, target: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from services.extractor.connectors.bundle.layout import CellType  # noqa: TC001 - pydantic reads it when it runs
 from services.extractor.connectors.bundle.text import TextFacts  # noqa: TC001 - pydantic reads it when it runs
 
 SAMPLES_MAX = 10
@@ -72,6 +73,8 @@ class TableFacts(BaseModel):
     parts: list[PartFacts] = []
     row_count: int = 0
     columns: dict[str, ColumnFacts] = {}
+    property_types: dict[str, CellType] = {}
+    """Types of the tenant's own columns by label, where the bundle says them."""
     own: dict[str, ColumnFacts] = {}
     """Columns no layout knows whose cells are dates or numbers, by `properties.{label}` or `other_columns.{head}`."""
     has_repeated_ids: bool = False

@@ -11,6 +11,7 @@ from services.extractor.connectors.bundle import cells as reading
 from services.extractor.connectors.bundle.dates import DateReader, zone_of
 from services.extractor.connectors.bundle.layout import OTHER_COLUMNS, PROPERTIES, CellType
 from services.extractor.connectors.bundle.own import own_reader
+from services.extractor.connectors.bundle.own_columns import extended, own_label, with_own
 from services.extractor.connectors.bundle.profile import ColumnFacts
 
 if TYPE_CHECKING:
@@ -30,15 +31,19 @@ class RowReader:
     """Makes the data of rows of one file of a table."""
 
     def __init__(self, layout: EntityLayout, heads: Heads, facts: TableFacts, *, formats: Formats, zone: ZoneInfo | None, currency: str) -> None:
-        self._layout = layout
+        layout, heads = extended(layout, facts.property_types), with_own(heads, facts.property_types)
         self._dates: list[DateReader] = []
+        self._own: list[tuple[int, str, Callable[[str], Any]]] = []
+        """Typed columns of the tenant's own fields."""
         self._zoned: list[tuple[int, str, int, DateReader]] = []
         self._plan: list[tuple[int, str, Callable[[str], Any] | None]] = []
         for name, place in heads.known.items():
             column = layout.columns[name]
             column_facts = facts.columns.get(name) or ColumnFacts()
             reader = self._reader(column, column_facts, formats, zone)
-            if column.type is CellType.DATETIME and column.zone_column and column.zone_column in heads.known:
+            if label := own_label(name):
+                self._own.append((place, label, reader or str))
+            elif column.type is CellType.DATETIME and column.zone_column and column.zone_column in heads.known:
                 self._zoned.append((place, name, heads.known[column.zone_column], self._dates[-1]))
             else:
                 self._plan.append((place, name, reader))
@@ -77,7 +82,7 @@ class RowReader:
                 zone = zone_of(row[zone_place]) if zone_place < width and row[zone_place].strip() else None
                 if value := dates.read_moment(row[place] if row[place] == text else text, zone):
                     values[name] = str(value)
-        if self._properties and (own := self._texts(row, self._properties)):
+        if own := self._own_values(row):
             values[PROPERTIES] = own
         others = self._texts(row, self._others) if self._others else {}
         if width > self._width and (beyond := [cell.strip() for cell in row[self._width :] if cell.strip()]):
@@ -87,6 +92,13 @@ class RowReader:
         if self._currency and CURRENCY not in values:
             values[CURRENCY] = self._currency
         return values
+
+    def _own_values(self, row: Sequence[str]) -> dict[str, Any]:
+        own: dict[str, Any] = dict(self._texts(row, self._properties)) if self._properties else {}
+        for place, label, read in self._own:
+            if place < len(row) and (text := row[place].strip()) and (value := read(row[place] if row[place] == text else text)) not in _NOTHING:
+                own[label] = value
+        return own
 
     def source_id(self, row: Sequence[str]) -> str:
         """Answer the id its cells make; empty where it has none: the row is then known by what it holds."""

@@ -1,0 +1,1 @@
+"""OctopusPro, read from the bundle its support hands out."""
