@@ -118,9 +118,7 @@ REQUIREMENTS: dict[str, str] = {
 NOT_YET: frozenset[str] = frozenset(
     {
         *(f"ST-{number:02}" for number in range(1, 11)),
-        *(f"NV-{number:02}" for number in range(1, 12)),
         "G-07",
-        "G-08",
         "D-04",
         "D-07",
     }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CATALOGUE: Final[Mapping[str, Transform]] = {
     **TRANSFORMS,
     "clock_span": clock_spans.clock_span,
+    "distinct": hierarchy.distinct,
     "lineage": hierarchy.lineage,
     "minutes_as_clock": clock_spans.minutes_as_clock,
     "occurrences": recurrence.occurrences,

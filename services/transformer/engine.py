@@ -71,7 +71,10 @@ class Engine:
         memo: Memo = {}
         placing = [target for target in plan.targets if phase in target.placeholder_phases]
         if placing:
-            self._placeholders.map_needed(placing, phase, Context(envelope=envelope, lookup=lookup, memo=memo), mapped.records)
+            for record, lineage in self._placeholders.needed(placing, phase, Context(envelope=envelope, lookup=lookup, memo=memo)):
+                mapped.records.append(record)
+                if is_traced:
+                    mapped.lineage[record.key] = lineage
         is_held = (
             self._is_held_known(plan, Context(envelope=envelope, lookup=lookup, memo=memo), held)
             if phase != plan.phases[0] or any(target.position for target in wanted)

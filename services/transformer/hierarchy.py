@@ -1,4 +1,4 @@
-"""Transforms on what a chain of ancestors gives: records from the nearest to the root."""
+"""Transforms on lists of records: what a chain of ancestors gives, from the nearest to the root, and what links to many give."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from services.transformer.transforms import ValueProblem, shown, text
 def reverse(value: object) -> object:
     """Turn a list round."""
     return list(reversed(value)) if isinstance(value, list) else value
+
+
+def distinct(value: object, *, by: str | None = None) -> object:
+    """Leave out what stands in a list again; of objects with the same value in the field `by` the first stays."""
+    if not isinstance(value, list):
+        return value
+    kept: dict[str, Any] = {}
+    for element in value:
+        found = element.get(by) if by is not None and isinstance(element, Mapping) else element
+        kept.setdefault(repr(found), element)
+    return list(kept.values())
 
 
 def lineage(value: object, *, name: str, otherwise: str = "", separator: str = " > ") -> str | None:

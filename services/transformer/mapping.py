@@ -456,11 +456,15 @@ class StateProposal(_Model):
 
 
 class OptionProposal(_Model):
-    """Options of a built-in field taken from a list in the source."""
+    """Options taken from values in the source: of a built-in field, of labels, or of a declared custom field."""
 
     option: str
-    entity: str
-    name: str = "name"
+    """`entity.field`: a field Pipedrive has itself (`product.category`, `organization.label_ids`), or a custom field by its id."""
+    entity: str | list[str]
+    name: str | list[str] = "name"
+    """Fields in which the values stand."""
+    value_map: str | None = None
+    """Value map that says what a value means; values it does not have are added to it."""
 
 
 class StatelessProposal(_Model):

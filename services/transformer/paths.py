@@ -177,7 +177,8 @@ class Links:
         """Answer the record, or for a link to many the list of records, a link leads to from a record or an object in it."""
         rule = self.rules[name]
         if isinstance(node, list):
-            return [found for element in node if (found := self.follow(name, element, lookup)) is not None]
+            found = (self.follow(name, element, lookup) for element in node)
+            return [one for each in found if each is not None for one in (each if isinstance(each, list) else [each])]
         if rule.chain is not None and isinstance(node, Envelope):
             return _picked(rule, self._chain(rule, node, lookup))
         if rule.many is not None and isinstance(node, Envelope):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from services.common.canonical import canonical_json, digest
 from services.common.errors import MappingError
 from services.common.phases import TARGET_PHASES
-from services.transformer.context import Context, LeaveOut, RecordProblem
+from services.transformer.context import Context, LeaveOut, Lineage, RecordProblem
 from services.transformer.fitting import Fitter
 from services.transformer.manifest import PLACEHOLDER_ENTITY, placeholder_key
 from services.transformer.paths import is_empty
@@ -20,8 +20,9 @@ from services.transformer.transforms import ValueProblem
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from services.transformer.fitting import Fit
     from services.transformer.mapping import Mapping, Placeholder
     from services.transformer.plan import MappingPlan, TargetPlan
     from transload.v1.records_pb2 import Phase
@@ -35,13 +36,15 @@ class Placeholders:
         self._done: set[str] = set()
         self._keys = {placeholder_key(one.target, name): (name, one) for name, one in plan.mapping.placeholders.items()}
 
-    def map_needed(self, targets: Sequence[TargetPlan], phase: Phase.ValueType, context: Context, records: list[records_pb2.MappedRecord]) -> None:
-        """Add the placeholders of a phase that the targets of a record refer to and that were not added before."""
+    def needed(
+        self, targets: Sequence[TargetPlan], phase: Phase.ValueType, context: Context
+    ) -> Iterator[tuple[records_pb2.MappedRecord, list[Lineage]]]:
+        """Make the placeholders of a phase that the targets of a record refer to, each once, with where its fields came from."""
         for key in sorted(self._referred(targets, context) - self._done):
             name, placeholder = self._keys[key]
             if TARGET_PHASES[placeholder.target] == phase:
                 self._done.add(key)
-                records.insert(0, self._record(key, name, placeholder, context))
+                yield self._record(key, name, placeholder, context)
 
     def _referred(self, targets: Sequence[TargetPlan], context: Context) -> set[str]:
         found: set[str] = set()
@@ -55,22 +58,22 @@ class Placeholders:
                 found.update(key for key in _references(target, at_element) if key in self._keys)
         return found
 
-    def _record(self, key: str, name: str, placeholder: Placeholder, context: Context) -> records_pb2.MappedRecord:
-        plan = self._plan
+    def _record(self, key: str, name: str, placeholder: Placeholder, context: Context) -> tuple[records_pb2.MappedRecord, list[Lineage]]:
+        payload: dict[str, Any] = {}
         custom: dict[str, Any] = {}
-        if plan.manifest is not None:
-            fitter = Fitter(placeholder.target, plan.manifest, plan.mapping.policies)
-            for field_id, value in placeholder.custom.items():
-                declared = plan.mapping.schema_.fields[placeholder.target][field_id]
-                code = plan.manifest.field_hash(placeholder.target, field_id)
-                if code is not None and not is_empty(value):
-                    custom[code] = fitter.fit(field_id, declared.name, CUSTOM_KINDS[declared.type])(context, value)
-            external_id = plan.manifest.field_hash(placeholder.target, EXTERNAL_ID_FIELD)
-            if external_id is not None:
-                custom[external_id] = f"{plan.manifest.external_id_prefix}{PLACEHOLDER_ENTITY}/{name}"
-        payload = {**self._fields(placeholder, context), **({"custom_fields": custom} if custom else {})}
+        lineage: list[Lineage] = []
+        for field, label, is_custom, fit, given in self._filled(placeholder):
+            value = fit(context, given)
+            (custom if is_custom else payload)[field] = value
+            lineage.append(Lineage(f"custom_fields.{field}" if is_custom else field, label, "(placeholder)", given, value, "fixed value"))
+        manifest = self._plan.manifest
+        external_id = manifest.field_hash(placeholder.target, EXTERNAL_ID_FIELD) if manifest else None
+        if manifest is not None and external_id is not None:
+            custom[external_id] = f"{manifest.external_id_prefix}{PLACEHOLDER_ENTITY}/{name}"
+        if custom:
+            payload["custom_fields"] = custom
         content = canonical_json(payload)
-        return records_pb2.MappedRecord(
+        record = records_pb2.MappedRecord(
             key=key,
             target_entity=placeholder.target,
             source_entity=PLACEHOLDER_ENTITY,
@@ -78,11 +81,21 @@ class Placeholders:
             payload_json=content,
             payload_digest=digest(content),
         )
+        return record, lineage
 
-    def _fields(self, placeholder: Placeholder, context: Context) -> dict[str, Any]:
-        fitter = Fitter(placeholder.target, self._plan.manifest, self._plan.mapping.policies)
-        specs = TARGET_FIELDS[placeholder.target]
-        return {name: fitter.fit(name, name, specs[name])(context, value) for name, value in placeholder.fields.items() if not is_empty(value)}
+    def _filled(self, placeholder: Placeholder) -> Iterator[tuple[str, str, bool, Fit, Any]]:
+        """Go through the fields of a placeholder as (name or hash, label, is_custom, fit, value); custom fields only where the account has them."""
+        manifest = self._plan.manifest
+        fitter = Fitter(placeholder.target, manifest, self._plan.mapping.policies)
+        for name, value in placeholder.fields.items():
+            if not is_empty(value):
+                yield name, name.replace("_", " ").capitalize(), False, fitter.fit(name, name, TARGET_FIELDS[placeholder.target][name]), value
+        declared = self._plan.mapping.schema_.fields.get(placeholder.target, {})
+        for field_id, value in placeholder.custom.items():
+            code = manifest.field_hash(placeholder.target, field_id) if manifest else None
+            if code is not None and not is_empty(value):
+                one = declared[field_id]
+                yield code, one.name, True, fitter.fit(field_id, one.name, CUSTOM_KINDS[one.type]), value
 
 
 def _references(target: TargetPlan, context: Context) -> Iterable[str]:

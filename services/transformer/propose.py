@@ -10,10 +10,11 @@ from services.transformer import propose_lists
 from services.transformer.context import Context
 from services.transformer.guessing import Observed, guess_status, slug
 from services.transformer.lint_growth import WINDOW_POLICY, asks_for_window
-from services.transformer.mapping import load_mapping, read_document
+from services.transformer.mapping import load_mapping, merge, read_document
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan
 from services.transformer.property_rows import row_properties
+from services.transformer.propose_options import ProposedOptions
 from services.transformer.rules import property_values, skip_reason
 from services.transformer.target import CUSTOM_FIELD_ENTITIES, NAME_CHARACTERS_MAX
 
@@ -71,9 +72,11 @@ def _account(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> d
     for rule in mapping.propose.pipelines:
         propose_lists.pipelines(rule, view, value_maps, pipelines)
     activity_types = propose_lists.activity_types(mapping, view, value_maps)
-    options = {one.option: _names(view, one.entity, one.name) for one in mapping.propose.options}
+    options = ProposedOptions(mapping, value_maps)
+    options.find(view)
     fields, entities = _properties(mapping, view)
-    schema = {"pipelines": pipelines, "activity_types": activity_types, "options": options, "fields": fields}
+    fields = merge(fields, options.fields)
+    schema = {"pipelines": pipelines, "activity_types": activity_types, "options": options.built_in, "fields": fields}
     found = {
         "policies": propose_lists.policies(mapping, view),
         "value_maps": value_maps,
@@ -127,11 +130,6 @@ def _documents_without_state(mapping: Mapping, view: Lookup, pipelines: dict[str
         stages = pipelines.setdefault(link.pipeline, {"stages": {}})["stages"]
         if not stages or any(is_empty(one.data.get(str(rule.id))) for one in view.iterate(entity)):
             stages[_NO_STATE] = _NO_STATE_NAME
-
-
-def _names(view: Lookup, entity: str, name: str) -> list[str]:
-    found = (one.data.get(name) for one in view.iterate(entity) if not one.is_deleted)
-    return list(dict.fromkeys(str(one)[:NAME_CHARACTERS_MAX] for one in found if not is_empty(one)))
 
 
 def _people(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> dict[str, Any]:

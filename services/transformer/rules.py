@@ -258,7 +258,7 @@ class RuleCompiler:
             if isinstance(found, Envelope):
                 found = found.data
             elif isinstance(found, list) and found and isinstance(found[0], Envelope):
-                found = [one.data for one in found]
+                found = [one.data if isinstance(one, Envelope) else one for one in found]
             for function in functions:
                 if found is None or found in EMPTY:
                     break

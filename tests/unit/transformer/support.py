@@ -130,7 +130,7 @@ class Snapshot:
             for one in self._records.get(name, {}).values()
             if str(one.data.get(field_name)) == parent_id or (field_name, parent_id) in link_values(one.data)
         ]
-        return sorted(found, key=lambda one: (one.entity, int(one.id)))
+        return sorted(found, key=lambda one: (one.entity, int(one.id) if one.id.isdecimal() else 0, one.id))
 
     def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
         return [self.one(entity, source_id) for source_id in ValueIndex().find(self, entity, field_name, value, loosely=loosely)]

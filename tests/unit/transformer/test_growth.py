@@ -16,6 +16,7 @@ from services.transformer.compile import compile_schema, dispositions
 from services.transformer.context import Context
 from services.transformer.dependents import Dependents
 from services.transformer.engine import Engine
+from services.transformer.hierarchy import distinct
 from services.transformer.index import SnapshotIndex
 from services.transformer.lint import lint
 from services.transformer.load_plan import stand_ins
@@ -330,3 +331,67 @@ def test_the_window_of_recurrences_is_proposed_and_without_it_the_linter_refuses
     text = propose(base, tree(), {}, "", today=date(2026, 5, 4))
     assert load_mapping(text).policies.recurrence_from == "2026-05-04"
     assert load_mapping(propose(MAPPING, tree(), {}, "", today=date(2026, 5, 4))).policies.recurrence_from == "2026-01-01"
+
+
+OPTIONS = """
+version: 1
+source: toy
+schema:
+  fields:
+    person: {department: {name: Department, type: enum, options: [Office]}, rank: {name: Rank, type: enum}}
+value_maps:
+  departments: {HQ: Office}
+propose:
+  options:
+    - {option: person.department, entity: [department, worker], name: [title, department], value_map: departments}
+    - {option: person.rank, entity: worker, name: rank}
+    - {option: person.label_ids, entity: worker, name: department, value_map: departments}
+entities:
+  department: {use: reference_data}
+  worker:
+    targets:
+      - {target: person, fields: {name: name}, custom: {department: {from: department, map: departments}}}
+"""
+
+
+@pytest.mark.requirement("NV-07", "L-03")
+def test_options_are_proposed_value_by_value_and_capitals_do_not_make_another_one() -> None:
+    workers = [
+        {"id": 1, "name": "a", "department": "Water "},
+        {"id": 2, "name": "b", "department": "water"},
+        {"id": 3, "name": "c", "department": ["hq", "Städtebau"]},
+        {"id": 4, "name": "d", "department": 7},
+    ]
+    snapshot = Snapshot({"department": [{"id": 1, "title": "Parks"}], "worker": workers})
+    proposed = load_mapping(propose(OPTIONS, snapshot, {}, ""))
+    fields = proposed.schema_.fields["person"]
+    assert fields["department"].options == ["Office", "Parks", "Water", "Städtebau", "7"]
+    assert proposed.value_maps["departments"] == {"HQ": "Office", "Parks": "Parks", "Water": "Water", "Städtebau": "Städtebau", "7": "7"}
+    assert proposed.schema_.options["person.label_ids"] == ["Water", "Office", "Städtebau", "7"]
+    assert (fields["rank"].type, fields["rank"].options) == ("varchar", []), "a picklist without values is a text field"
+    assert [one for one in lint(proposed, snapshot) if one.severity == pb.FINDING_SEVERITY_ERROR] == []
+
+
+def test_lists_over_several_links_are_flat_and_distinct() -> None:
+    remarks = [{"id": 1, "thing_ids": ["1", "2"]}, {"id": 2, "thing_ids": ["2", "3"]}, {"id": 3, "thing_ids": ["99"]}]
+    things = [{"id": 1, "name": "a"}, {"id": 2, "name": "b", "parent_id": "1"}, {"id": 3, "name": "c", "parent_id": "1"}]
+    snapshot = Snapshot({"remark": remarks, "thing": things})
+    document = yaml.safe_load(MAPPING)
+    document["links"] |= {"children": {"many": "thing", "by": "parent_id"}, "things": {"id": "thing_ids", "entity": "thing"}}
+    document["entities"]["thing"]["targets"][0]["custom"]["kind"] = {
+        "from": "children -> notes -> things",
+        "transforms": [{"distinct": {"by": "id"}}, {"each": {"template": "{name}"}}, "join"],
+    }
+    records, _ = mapped(snapshot, "thing", "1", plan_of(yaml.safe_dump(document, sort_keys=False)))
+    assert custom(records["organization:thing/1"], "kind") == "a, b, c"
+
+
+@given(value=st.recursive(st.one_of(st.none(), st.integers(), st.text()), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_distinct_leaves_nothing_out_that_comes_once(value: Any) -> None:
+    found = distinct(value)
+    if isinstance(value, list):
+        assert isinstance(found, list)
+        assert all(element in found for element in value)
+        assert distinct(found) == found
+    else:
+        assert found == value

@@ -1,0 +1,1 @@
+"""Novo Work Order: read from export bundles, as `layout.yaml` describes them."""
