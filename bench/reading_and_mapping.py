@@ -164,7 +164,7 @@ class NotingTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def _client(calls: list[str], headers: Mapping[str, str], *, follow_redirects: bool = False) -> httpx.AsyncClient:
+def _client(calls: list[str], headers: Mapping[str, str], *, follow_redirects: bool = False, platform: str = "") -> httpx.AsyncClient:  # noqa: ARG001 - as the factory has it
     return httpx.AsyncClient(
         transport=NotingTransport(calls), headers=dict(headers), timeout=60.0, follow_redirects=follow_redirects, trust_env=False
     )

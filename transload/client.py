@@ -297,8 +297,10 @@ class Client:
             if not token:
                 return
 
-    async def resolve_review_items(self, migration_id: str, *, resolution: str, review_item_ids: Sequence[str] = (), reason: str = "") -> int:
-        """Resolves the named items, or all open items of `reason`; answers how many."""
+    async def resolve_review_items(
+        self, migration_id: str, *, resolution: str, review_item_ids: Sequence[str] = (), reason: str = "", candidate: str = ""
+    ) -> int:
+        """Resolves the named items, or all open items of `reason`; answers how many. `candidate` says with which record `match` matches."""
         request = pb.ResolveReviewItemsRequest(
             migration_id=migration_id,
             review_item_ids=review_item_ids,
@@ -306,6 +308,7 @@ class Client:
             resolution=resolution,
             actor=self._actor,
             request_id=_request_id(),
+            candidate=candidate,
         )
         return (await self._call(self._stub.ResolveReviewItems, request)).resolved_count
 

@@ -1,11 +1,12 @@
 """What happens in an account until the next bundle: changed, new and deleted rows."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sandbox.octopuspro.account import EXPORTED, Builder, Change, Row
-from sandbox.octopuspro.bookings import booking
+from sandbox.octopuspro.bookings import GST, booking, cents
 from sandbox.octopuspro.columns import KEYS
+from sandbox.octopuspro.money import lines_of
 
 
 def change(builder: Builder, number: int) -> None:
@@ -39,8 +40,22 @@ def change(builder: Builder, number: int) -> None:
     service["Price"] += Decimal("1.50")
     _note(builder, "changed", "services", service)
 
-    gone = tables["discussions"].pop(0)
-    _note(builder, "deleted", "discussions", gone)
+    _note(builder, "deleted", "discussions", tables["discussions"].pop(0))
+    _take_line_off(builder, number, updated)
+
+
+def _take_line_off(builder: Builder, number: int, updated: datetime) -> None:
+    """Take the last service off a booking that has several."""
+    tables = builder.account.tables
+    several = [one for one in tables["bookings"][: builder.size * 2] if len(lines_of(builder, one)) > 1]
+    shortened = several[number % len(several)]
+    line = lines_of(builder, shortened)[-1]
+    tables["booking_services"].remove(line)
+    _note(builder, "deleted", "booking_services", line)
+    shortened["Sub total"] -= line["Amount"]
+    shortened["Tax"] = cents((shortened["Sub total"] - shortened["Discount"]) * GST)
+    shortened |= {"Total": shortened["Sub total"] - shortened["Discount"] + shortened["Tax"], "Last updated": updated}
+    _note(builder, "changed", "bookings", shortened)
 
 
 def _note(builder: Builder, kind: str, file: str, row: Row) -> None:

@@ -108,7 +108,7 @@ def _merged(builder: Builder) -> None:
     collecting = _invoice(builder, 1, None, "Open", [], **{"Customer ID": first["Customer ID"], "Type": "Merged"})
     for one in (first, second):
         one["Merged into invoice"] = collecting["Invoice ID"]
-    collecting |= {name: first[name] + second[name] for name in ("Sub total", "Tax", "Total", "Balance")}
+    collecting |= {name: first[name] + second[name] for name in ("Sub total", "Tax", "Total", "Paid amount", "Balance")}
     builder.defect("collecting", "invoices", collecting["Invoice ID"])
 
 

@@ -25,6 +25,8 @@ PHASES: Final[tuple[Phase.ValueType, ...]] = (
     Phase.PHASE_LATE_LINKS,
 )
 """Every phase, first to last; rollback walks it backwards."""
+LATE_LINKS: Final = Phase.PHASE_LATE_LINKS
+"""What needs everything else to be there."""
 
 TARGET_PHASES: Final[Mapping[str, Phase.ValueType]] = MappingProxyType(
     {

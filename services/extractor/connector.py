@@ -126,6 +126,8 @@ class RawRecord:
     is_archived: bool = False
     link: FileLink | None = None
     """The file to download, for entities of files; None there means the source names no place."""
+    references: tuple[str, ...] = ()
+    """Fields that hold ids of other records, where their names do not tell (`-id`, `_id`, `Id` at the end do)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +253,8 @@ class Connector(Protocol):
 class ClientFactory(Protocol):
     """Makes HTTP clients for sources."""
 
-    def __call__(self, headers: Mapping[str, str], *, follow_redirects: bool = False) -> httpx.AsyncClient:
-        """Make a client that can do nothing but GET, with these headers on every call."""
+    def __call__(self, headers: Mapping[str, str], *, follow_redirects: bool = False, platform: str = "") -> httpx.AsyncClient:
+        """Make a client that can do nothing but GET and the reading calls of `platform`, with these headers on every call."""
         ...
 
 

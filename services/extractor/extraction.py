@@ -226,9 +226,7 @@ class Extraction:
             await self._report(State.RUNNING)
 
     async def _envelopes(self, entity: SourceEntity, records: Sequence[RawRecord]) -> list[dict[str, Any]]:
-        envelopes: list[dict[str, Any]] = [
-            {"id": record.source_id, "is_deleted": record.is_deleted, "is_archived": record.is_archived, "data": record.data} for record in records
-        ]
+        envelopes = [_envelope(record) for record in records]
         if entity.has_files:
             turns = asyncio.Semaphore(FILES_AT_ONCE)
             downloads = [asyncio.ensure_future(self._fetch_in_turn(record, turns)) for record in records]
@@ -268,6 +266,11 @@ class Extraction:
     async def _report_unread(self, state: State, entity: str, error: TransloadError) -> None:
         _log.warning("extraction.entity_ended", migration_id=self._spec.migration_id, entity=entity, state=state.value, reason=error.reason)
         await self._report(state, entity, reason=error.reason, message=error.message)
+
+
+def _envelope(record: RawRecord) -> dict[str, Any]:
+    envelope = {"id": record.source_id, "is_deleted": record.is_deleted, "is_archived": record.is_archived, "data": record.data}
+    return {**envelope, "references": record.references} if record.references else envelope
 
 
 def _is_final(checkpoint: Checkpoint | None) -> bool:

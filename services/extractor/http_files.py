@@ -1,7 +1,7 @@
 """Files that are behind a URL: opened with one GET, and every way it can fail told apart."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -16,13 +16,16 @@ _FILE_NAME: Final = re.compile(r"""filename\*?=(?:UTF-8'[^']*')?"?([^";]+)"?""",
 
 
 @asynccontextmanager
-async def open_url(http: httpx.AsyncClient, url: str, *, refusal: Callable[[int, bytes], Refusal | None]) -> AsyncGenerator[SourceFile]:
+async def open_url(
+    http: httpx.AsyncClient, url: str, *, refusal: Callable[[int, bytes], Refusal | None], headers: Mapping[str, str] | None = None
+) -> AsyncGenerator[SourceFile]:
     """Open what is behind a URL.
 
     Args:
         http: the client; its headers go along.
         url: which may be a bearer secret: it stands in no error.
         refusal: says whether an answer means that a call limit is passed.
+        headers: of this call alone.
 
     Raises:
         FileMissingError: The server does not give it, or the URL is none of HTTP.
@@ -33,7 +36,7 @@ async def open_url(http: httpx.AsyncClient, url: str, *, refusal: Callable[[int,
         raise FileMissingError("no HTTP address")
     try:
         # Compressed bytes would make the announced length mean something else.
-        request = http.build_request("GET", url, headers={"Accept-Encoding": "identity"})
+        request = http.build_request("GET", url, headers={**(headers or {}), "Accept-Encoding": "identity"})
         response = await http.send(request, stream=True)
     except _NETWORK_ERRORS as error:
         raise FileBrokenOffError(type(error).__name__) from error

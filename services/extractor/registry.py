@@ -7,12 +7,14 @@ from services.extractor.connector import ConnectorType
 from services.extractor.connectors.novo_work_order.connector import NovoWorkOrder
 from services.extractor.connectors.octopuspro.connector import OctopusPro
 from services.extractor.connectors.results.connector import Results
+from services.extractor.connectors.servicetracker.connector import ServiceTracker
 from services.extractor.connectors.stel_order.connector import StelOrder
 
 CONNECTORS: Mapping[str, type[ConnectorType]] = {
     NovoWorkOrder.name: NovoWorkOrder,
     OctopusPro.name: OctopusPro,
     Results.name: Results,
+    ServiceTracker.name: ServiceTracker,
     StelOrder.name: StelOrder,
 }
 

@@ -16,12 +16,13 @@ from transload.v1 import migration_service_pb2 as pb
 from transload.v1.migration_service_pb2 import DiffVerdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from services.ledger.domain import Record
     from transload.v1.transformer_service_pb2 import FieldLineage, PreviewedRecord
 
 _REFERENCE = b'{"$ref":'
+_NOT_COMPARED = frozenset({DiffVerdict.DIFF_VERDICT_UNMAPPED, DiffVerdict.DIFF_VERDICT_LEFT})
 _EMPTY: frozenset[bytes] = frozenset({b"", b"null", b'""', b"[]", b"{}"})
 
 
@@ -36,6 +37,7 @@ def diff_record(preview: PreviewedRecord, record: Record | None, actual: Mapping
     image: dict[str, Any] = orjson.loads(record.image) if record is not None and record.image else {}
     state = record.state.value if record is not None else ("skipped" if preview.reason.startswith("SKIPPED_") else "rejected")
     reason, message = (record.reason, record.message) if record is not None and record.reason else (preview.reason, preview.message)
+    written = written_by_us(record)
     return pb.DiffRecord(
         key=preview.key,
         target_entity=preview.target_entity,
@@ -44,7 +46,8 @@ def diff_record(preview: PreviewedRecord, record: Record | None, actual: Mapping
         state=state,
         message=f"{reason}: {message}" if reason and message else reason or message,
         fields=[
-            _field(preview.target_entity, field, image, actual, is_expected=record is not None and record.has_target) for field in preview.fields
+            _field(preview.target_entity, field, image, actual, is_expected=record is not None and record.has_target, written=written)
+            for field in preview.fields
         ],
     )
 
@@ -68,11 +71,26 @@ def count_fields(record: pb.DiffRecord) -> tuple[int, int]:
     """Answer how many fields were compared and how many of them differ. A record that is not to be in Pipedrive has nothing to compare."""
     if not record.target_id:
         return 0, 0
-    compared = [field.verdict for field in record.fields if field.verdict != DiffVerdict.DIFF_VERDICT_UNMAPPED]
+    compared = [field.verdict for field in record.fields if field.verdict not in _NOT_COMPARED]
     return len(compared), sum(1 for verdict in compared if verdict != DiffVerdict.DIFF_VERDICT_SAME)
 
 
-def _field(target_entity: str, field: FieldLineage, image: Mapping[str, Any], actual: Mapping[str, Any] | None, *, is_expected: bool) -> pb.DiffField:
+def written_by_us(record: Record | None) -> Collection[str] | None:
+    """Answer the fields that were written into a record that was there before us, so that all others were left; None: it was not there."""
+    if record is None or not record.match or not record.is_preexisting:
+        return None
+    return frozenset(orjson.loads(record.pre_image or "{}"))
+
+
+def _field(
+    target_entity: str,
+    field: FieldLineage,
+    image: Mapping[str, Any],
+    actual: Mapping[str, Any] | None,
+    *,
+    is_expected: bool,
+    written: Collection[str] | None,
+) -> pb.DiffField:
     value = actual.get(field.target_field) if actual is not None else None
     return pb.DiffField(
         target_field=field.target_field,
@@ -81,9 +99,14 @@ def _field(target_entity: str, field: FieldLineage, image: Mapping[str, Any], ac
         source_value_json=field.source_value_json,
         mapped_value_json=field.mapped_value_json,
         target_value_json=canonical_json(value) if value is not None else b"",
-        verdict=_verdict(target_entity, field, image, actual, is_expected=is_expected),
+        verdict=_of_matched(_verdict(target_entity, field, image, actual, is_expected=is_expected), field, written),
         rule=field.rule,
     )
+
+
+def _of_matched(verdict: DiffVerdict.ValueType, field: FieldLineage, written: Collection[str] | None) -> DiffVerdict.ValueType:
+    is_left = written is not None and field.target_field not in written and verdict == DiffVerdict.DIFF_VERDICT_DIFFERENT
+    return DiffVerdict.DIFF_VERDICT_LEFT if is_left else verdict
 
 
 def _verdict(

@@ -6,12 +6,12 @@ Pipedrive before us goes last, because a rollback puts it back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from services.common.errors import InvalidRequestError, NotFoundError, PreconditionError
 from services.ledger.codec import split_source_key
-from services.ledger.domain import ERASED, ErasedCount, EventDraft, Mentions, MigrationState, ReportKind, RunState
+from services.ledger.domain import ERASED, ErasedCount, EventDraft, Match, Mentions, MigrationState, ReportKind, RunState
 from services.ledger.migrations import require_migration
 from transload.v1 import migration_service_pb2 as pb
 
@@ -111,6 +111,9 @@ async def erase(transaction: Transaction, request: Erase, subject: Mentions) -> 
         erased = await transaction.erase_records(request.migration_id, subject.source_keys, with_images=request.with_images)
         erased.payload_count += await transaction.erase_events(request.migration_id, subject.event_sequences)
         erased.row_count = await _erase_rows(transaction, request.migration_id, subject.source_keys)
+        await _erase_matches(transaction, request.migration_id, subject.source_keys)
+    # Candidates are people's own records of Pipedrive, too.
+    await transaction.forget_match_index(request.migration_id)
     if not erased.is_nothing:
         await transaction.append_events(request.migration_id, _events(request, erased))
     return erased
@@ -126,6 +129,16 @@ async def _check_nothing_to_restore(transaction: Transaction, request: Erase, so
         raise PreconditionError(
             f"stood in Pipedrive before, and a rollback restores it: {names}; complete the migration or roll back first, or leave rollback data out",
             metadata={"keys": names},
+        )
+
+
+async def _erase_matches(transaction: Transaction, migration_id: str, source_keys: Collection[str]) -> None:
+    """Erase with whom records were compared; with which one they were matched stays, because updates go by it."""
+    for source_key in source_keys:
+        entity, _, source_id = source_key.partition("/")
+        records = await transaction.list_records_of_source(migration_id, entity, source_id)
+        await transaction.save_records(
+            [replace(record, match=replace(match, candidates=()).to_json()) for record in records if (match := Match.of(record.match)) is not None]
         )
 
 

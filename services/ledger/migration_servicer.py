@@ -410,6 +410,8 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             raise InvalidRequestError(f"resolution: one of {words}")
         if not request.review_item_ids and not request.reason:
             raise InvalidRequestError("give review_item_ids, or the reason whose open items are meant")
+        if request.candidate and not request.review_item_ids:
+            raise InvalidRequestError("candidate: name the review items it is meant for")
         resolution = Resolution(request.resolution)
 
         async def act(transaction: Transaction) -> pb.ResolveReviewItemsResponse:
@@ -417,7 +419,9 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             now = self._tools.clock.now()
             if request.review_item_ids:
                 items = await review.items_by_id(transaction, request.migration_id, request.review_item_ids)
-                count = await review.resolve(transaction, request.migration_id, items, resolution=resolution, actor=request.actor, now=now)
+                count = await review.resolve(
+                    transaction, request.migration_id, items, resolution=resolution, actor=request.actor, now=now, candidate=request.candidate
+                )
             else:
                 count = await review.resolve_all(
                     transaction, request.migration_id, request.reason, resolution=resolution, actor=request.actor, now=now

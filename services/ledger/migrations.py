@@ -294,6 +294,7 @@ async def complete(transaction: Transaction, migration_id: str, *, actor: str) -
     check(Step.COMPLETE, standing)
     completed = replace(migration, state=state_after_step(Step.COMPLETE, standing))
     await transaction.save_migration(completed)
+    await transaction.forget_match_index(migration_id)  # nothing is created any more
     open_count = await transaction.count_open_review_items(migration_id)
     payload = {"open_review_count": open_count}
     await transaction.append_event(migration_id, EventDraft(kind="migration.completed", actor=actor, result="completed", payload=payload))

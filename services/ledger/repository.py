@@ -451,8 +451,12 @@ class Transaction(Reader, Protocol):
         """Forget candidates."""
         ...
 
-    async def forget_match_targets(self, migration_id: str, *, target_entity: str = "") -> None:
-        """Forget what was read from Pipedrive, and that it was: the next run reads it anew."""
+    async def forget_match_targets(self, migration_id: str, target_entity: str) -> None:
+        """Forget what was read from Pipedrive of an entity, and that it was: the next run reads it anew."""
+        ...
+
+    async def forget_match_index(self, migration_id: str) -> None:
+        """Forget all candidates; what stands in Pipedrive is read anew when it is needed."""
         ...
 
     async def replace_source_issues(

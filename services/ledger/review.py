@@ -1,9 +1,9 @@
 """The review queue (L-16): which resolutions an item takes, and what each does to the record behind it.
 
 A blocking item holds its record in state waiting. Resolving it decides what the next load or delta does with the record (`retry`,
-`without_reference`, `use_source`, `keep_target`, `delete`), or ends the matter at once (`skip`, and `keep_target` of a record that the source has
-no more). Keeping the target's side of a conflict waits for the next
-delta, too, because the fields nobody disputes are still to be written. A flag only wants to be seen (`accept`).
+`without_reference`, `use_source`, `keep_target`, `delete`, `match`, `create`), or ends the matter at once (`skip`, and `keep_target` of a
+record that the source has no more). Keeping the target's side of a conflict waits for the next delta, too, because the fields nobody disputes
+are still to be written. A flag only wants to be seen (`accept`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from services.common.errors import InvalidRequestError, NotFoundError
-from services.ledger.domain import EventDraft, Record, RecordState, Resolution, ReviewFilter, ReviewItem, SourceIssue, SourceState
+from services.ledger.domain import EventDraft, Match, Record, RecordState, Resolution, ReviewFilter, ReviewItem, SourceIssue, SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +28,15 @@ _BY_REASON: dict[str, tuple[Resolution, ...]] = {
     "REFERENCE_MISSING": (Resolution.RETRY, Resolution.WITHOUT_REFERENCE, Resolution.SKIP),
     "CONFLICT": (Resolution.KEEP_TARGET, Resolution.USE_SOURCE),
     "SOURCE_DELETED": (Resolution.KEEP_TARGET, Resolution.DELETE),
+    "MATCH_UNCERTAIN": (Resolution.MATCH, Resolution.CREATE, Resolution.RETRY, Resolution.SKIP),
 }
 _SOURCE_DELETED = "SOURCE_DELETED"
 _BLOCKING = (Resolution.RETRY, Resolution.SKIP)
 _FLAG = (Resolution.ACCEPT,)
 
-AGAIN = frozenset({Resolution.RETRY, Resolution.WITHOUT_REFERENCE, Resolution.USE_SOURCE, Resolution.KEEP_TARGET})
+AGAIN = frozenset(
+    {Resolution.RETRY, Resolution.WITHOUT_REFERENCE, Resolution.USE_SOURCE, Resolution.KEEP_TARGET, Resolution.MATCH, Resolution.CREATE}
+)
 """Resolutions after which the next load or delta takes the record up again."""
 
 
@@ -48,13 +51,31 @@ def resolutions_of(item: ReviewItem) -> tuple[Resolution, ...]:
 
 
 async def resolve(
-    transaction: Transaction, migration_id: str, items: Sequence[ReviewItem], *, resolution: Resolution, actor: str, now: datetime
+    transaction: Transaction,
+    migration_id: str,
+    items: Sequence[ReviewItem],
+    *,
+    resolution: Resolution,
+    actor: str,
+    now: datetime,
+    candidate: str = "",
 ) -> int:
     """Resolve open items, change the records behind them, and say so on the trail; answers how many were open.
 
+    Args:
+        transaction: In which it is done.
+        migration_id: The migration.
+        items: What is resolved.
+        resolution: How.
+        actor: Who decides.
+        now: When.
+        candidate: With `match`: which one it is, its id in Pipedrive or its key; empty: the first one named.
+
     Raises:
-        InvalidRequestError: An item does not take this resolution; nothing is changed.
+        InvalidRequestError: An item does not take this resolution, or was not asked about this candidate; nothing is changed.
     """
+    if candidate and resolution is not Resolution.MATCH:
+        raise InvalidRequestError(f"a candidate is named with the resolution match, not with {resolution}")
     open_items = [item for item in items if item.resolution is Resolution.NONE]
     for item in open_items:
         possible = resolutions_of(item)
@@ -62,7 +83,8 @@ async def resolve(
             words = ", ".join(possible)
             raise InvalidRequestError(f"review item {item.review_item_id} ({item.reason}) takes {words}, not {resolution}")
     records = await transaction.get_records(migration_id, {item.key for item in open_items if item.is_blocking and item.key})
-    changed = [resolved_record(record, resolution, now) for record in records.values() if record.state is RecordState.WAITING]
+    waiting = [_with_choice(record, resolution, candidate) for record in records.values() if record.state is RecordState.WAITING]
+    changed = [resolved_record(record, resolution, now) for record in waiting]
     changed += await _parts_that_stay(transaction, changed, resolution, now)
     await transaction.save_records(changed)
     for item in open_items:
@@ -78,12 +100,30 @@ async def resolve(
                 key=item.key,
                 source_key=item.source_key,
                 result=resolution.value,
-                payload={"review_item_id": item.review_item_id, "reason": item.reason} | _asked_fields(records.get(item.key)),
+                payload={"review_item_id": item.review_item_id, "reason": item.reason}
+                | _asked_fields(records.get(item.key))
+                | ({"candidate": candidate} if candidate else {}),
             )
             for item in open_items
         ],
     )
     return count
+
+
+def _with_choice(record: Record, resolution: Resolution, candidate: str) -> Record:
+    """Note which candidate a person named.
+
+    Raises:
+        InvalidRequestError: It is none of those the question was about.
+    """
+    match = Match.of(record.match)
+    if resolution is not Resolution.MATCH or match is None:
+        return record
+    chosen = next((one.candidate for one in match.candidates if not candidate or candidate in {one.target_id, one.candidate}), "")
+    if not chosen:
+        known = ", ".join(one.target_id or one.candidate for one in match.candidates)
+        raise InvalidRequestError(f"{record.key} was not compared with {candidate}; its candidates are {known}")
+    return replace(record, match=replace(match, chosen=chosen).to_json())
 
 
 def resolved_record(record: Record, resolution: Resolution, now: datetime) -> Record:

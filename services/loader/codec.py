@@ -10,7 +10,6 @@ import orjson
 from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError
 from services.loader.canonical import image_bytes
-from services.loader.matches import FILL
 from services.loader.merge import Policy
 from services.loader.work import Action, Batch, Manifest, Referred, Result, Work
 from transload.v1 import ledger_service_pb2
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from transload.v1.records_pb2 import MappedBatch, MappedRecord
 
 _REFERENCE: Final = "$ref"
+_TEXT: Final = "$text"
 _EXTERNAL_ID: Final = ".transload_id"
 _FALLBACK_KEY: Final = "user:schema/fallback"
 # Looked up for every record; writing and reading names of enums each time takes longer than the rest of the record.
@@ -102,7 +102,7 @@ def _work(
             fields=field_policies,
             asked=orjson.loads(decision.asked_json) if decision.asked_json else {},
             decision=decision.asked_policy,
-            leaves_others=decision.match_policy == FILL,
+            matched=decision.match_policy,
         ),
         declined=orjson.loads(decision.declined_json) if decision.declined_json else {},
         match_policy=decision.match_policy,
@@ -118,7 +118,7 @@ def _work(
 def resolve(value: Any, reference_ids: Mapping[str, str], dropped: Collection[str], missing: list[str]) -> Any:
     """Answers `value` with every `{"$ref": key}` replaced by the target id; keys that have none are added to `missing`.
 
-    A dropped reference takes its field with it, and in a list the whole entry it stands in.
+    A dropped reference takes its field with it, and in a list the whole entry it stands in. `{"$text": [...]}` is a text with references in it.
     """
     found = _resolve(value, reference_ids, dropped, missing)
     return None if found is _DROPPED else found
@@ -129,6 +129,9 @@ def _resolve(value: Any, reference_ids: Mapping[str, str], dropped: Collection[s
         key = value.get(_REFERENCE)
         if isinstance(key, str) and len(value) == 1:
             return _target(key, reference_ids, dropped, missing)
+        parts = value.get(_TEXT)
+        if isinstance(parts, list) and len(value) == 1:
+            return "".join(str(found) for part in parts if (found := _resolve(part, reference_ids, dropped, missing)) is not _DROPPED)
         fields = {name: _resolve(part, reference_ids, dropped, missing) for name, part in value.items()}
         return {name: part for name, part in fields.items() if part is not _DROPPED}
     if isinstance(value, list):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from services.loader.attempts import failure
-from services.loader.merge import Merge
+from services.loader.merge import FILL, Merge
 from services.loader.work import Action, Outcome, Result
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from services.loader.work import Batch, Work
 
 MATCH: Final = "match"
-FILL: Final = "match_and_fill"
 
 
 class Matches:
@@ -69,7 +68,9 @@ def compare(entity: Entity, work: Work, found: Found) -> Merge:
         now = found.image.get(name)
         if name in entity.create_only:
             continue
-        if work.match_policy == MATCH or (work.match_policy == FILL and now is not None):
+        could_stay = now is None and not entity.can_clear(name, wanted)
+        if work.match_policy == MATCH or (work.match_policy == FILL and now is not None) or could_stay:
+            # Also what could not be taken out again: a rollback gives back what stood there.
             result.declined[name] = new
             continue
         if now is not None:

@@ -25,6 +25,7 @@ POLICY_TARGET: Final = "target"
 ASK: Final = "ask"
 BY_POLICY: Final = "policy"
 BY_PERSON: Final = "person"
+FILL: Final = "match_and_fill"
 WHOLE: Final = ""
 """Stands for the record as a whole among fields: it was deleted in Pipedrive."""
 
@@ -38,14 +39,15 @@ class Policy:
         fields: the same by field, where it differs.
         asked: fields a person was asked about, and what stood in Pipedrive then.
         decision: what the person said to them; empty: nothing yet.
-        leaves_others: of a record that was there before us: what we did not write there stays, unless it is empty.
+        matched: of a record that was there before us: how it was matched. What is not ours there stays when only empty fields are filled, and a
+            field is not filled that could not be emptied again.
     """
 
     default: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, Any] = field(default_factory=dict)
     decision: str = ""
-    leaves_others: bool = False
+    matched: str = ""
 
     def decide(self, name: str, now: Any) -> tuple[str, str]:
         """Answers `source`, `target` or `ask`, and by whom. A person's word holds for the value that was shown, not for a later one."""
@@ -171,11 +173,10 @@ def _compare(sides: _Sides, name: str) -> None:
     elif new == now:
         if new is not None:
             sides.result.image[name] = new
-    elif sides.policy.leaves_others and name not in sides.last:
-        if now is None:
-            sides.change(name)
-        else:
-            sides.result.declined[name] = new
+    elif sides.policy.matched and name not in sides.last and _is_left(sides, name):
+        sides.result.declined[name] = new
+    elif sides.policy.matched == FILL and name not in sides.last:
+        sides.change(name)
     elif is_declined or now != sides.last.get(name):
         word, by = sides.policy.decide(name, now)
         if word == POLICY_SOURCE:
@@ -185,6 +186,12 @@ def _compare(sides: _Sides, name: str) -> None:
             sides.yield_to(name, word, by)
     else:
         sides.change(name)
+
+
+def _is_left(sides: _Sides, name: str) -> bool:
+    if sides.actual.get(name) is not None:
+        return sides.policy.matched == FILL
+    return not sides.entity.can_clear(name, sides.wanted)
 
 
 def _respect_companions(sides: _Sides) -> None:
@@ -215,26 +222,6 @@ def _forget(result: Merge, name: str) -> None:
     result.conflicts = [one for one in result.conflicts if one != name]
     result.asked.pop(name, None)
     result.declined.pop(name, None)
-
-
-def fill(entity: Entity, *, payload: Mapping[str, Any], actual: Image, policy: Policy) -> Merge:
-    """Compares with a record that was there before us: empty fields are filled, others are changed only by policy `source`."""
-    wanted = entity.image(payload)
-    result = Merge()
-    for name, new in sorted(wanted.items()):
-        now = actual.get(name)
-        if name in entity.create_only:
-            continue
-        if new == now:
-            result.image[name] = new
-        elif now is None or policy.decide(name, now)[0] == POLICY_SOURCE:
-            result.changes[name] = api_value(payload, name)
-            result.before[name] = now
-            result.image[name] = new
-        else:
-            # What was there stays, and is asked about only when the source changes the field.
-            result.declined[name] = new
-    return result
 
 
 def restore(entity: Entity, *, before: Mapping[str, Any], last: Image, actual: Image) -> Merge:

@@ -1,20 +1,17 @@
-"""Loading records with an id of their own: create, match with what is there, resolve what is in doubt; updates are in `updates`."""
+"""Loading records with an id of their own: create, resolve what is in doubt; updates are in `updates`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from services.common.canonical import canonical_json
 from services.common.errors import TargetRejectedError
 from services.loader.attempts import failure, parked
 from services.loader.entities.file import FILE
 from services.loader.entities.line_item import BULK_FROM, BULK_MAX, LINE_ITEM
 from services.loader.entities.organization_relation import ORGANIZATION_RELATION
-from services.loader.merge import fill
 from services.loader.pipedrive.errors import GoneError
 from services.loader.work import Action, Outcome, Result
 
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
     from services.loader.updates import Updates
     from services.loader.work import Batch, Work
 
-MATCH: Final = "$match"
 # Rounds of "list, then create what is absent" within one delivery. A record that fails so often in a row while others pass is not unlucky:
 # where one call in ten fails, it would happen to one record in ten million.
 _DOUBT_ROUNDS: Final = 6
@@ -47,7 +43,6 @@ class Records:
 
     async def load(self, entity: Entity, batch: Batch) -> None:
         """Decides every record of the batch."""
-        await self._match(entity, batch, [work for work in batch.open(Action.CREATE) if work.body.get(MATCH)])
         await self._create(entity, batch, batch.open(Action.CREATE))
         await self._updates.update(entity, batch)
         await self.settle_doubts(entity, batch)
@@ -128,49 +123,6 @@ class Records:
             for lines in by_deal.values():
                 tasks.create_task(self._attempts.group(batch, lines, partial(_put_on_deal, batch, lines)))
 
-    async def _match(self, entity: Entity, batch: Batch, works: list[Work]) -> None:
-        """Links records with a match policy to what is in Pipedrive already; what is not found is created."""
-        if not works or batch.stop is not None:
-            return
-        wanted = {_sign(str(work.body[MATCH]), entity.image(work.body)): work for work in reversed(works)}
-        wanted.pop("", None)
-        fields = {str(work.body[MATCH]) for work in works}
-        hits: dict[str, Found] = {}
-        try:
-            async with aclosing(entity.scan(batch.client, batch.shared)) as pages:
-                async for page in pages:
-                    for found in page:
-                        for name in fields:
-                            sign = _sign(name, found.image)
-                            if sign in wanted:
-                                hits.setdefault(wanted[sign].key, found)
-                    if len(hits) == len(wanted):
-                        break
-        except Exception as error:  # noqa: BLE001 - sorted in `failure`
-            outcome = failure(batch, error)
-            for work in works:
-                work.outcome = outcome
-            return
-
-        async def act(work: Work) -> Outcome:
-            return await self._link(entity, batch, work, hits[work.key])
-
-        await self._attempts.each(batch, [work for work in works if work.key in hits], act)
-
-    async def _link(self, entity: Entity, batch: Batch, work: Work, found: Found) -> Outcome:
-        payload = entity.body(work.body)
-        result = fill(entity, payload=payload, actual=found.image, policy=work.policy)
-        if result.changes:
-            await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, payload))
-        return Outcome(
-            Result.MATCHED,
-            found.target_id,
-            image=result.image,
-            pre_image=result.before or None,
-            parent_target_id=found.parent_id,
-            declined=result.declined,
-        )
-
 
 async def _put_on_deal(batch: Batch, works: Sequence[Work]) -> None:
     for begin in range(0, len(works), BULK_MAX):
@@ -209,8 +161,3 @@ def _is_doubtful(work: Work) -> bool:
     if work.outcome is None:
         return work.action is Action.IN_DOUBT
     return work.outcome.result is Result.UNKNOWN and work.action in {Action.CREATE, Action.IN_DOUBT}
-
-
-def _sign(name: str, image: dict[str, Any]) -> str:
-    value = image.get(name)
-    return "" if value is None else name + canonical_json(value).decode("utf-8", "surrogatepass")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.canonical import canonical_json, digest
-from services.common.phases import TARGET_PHASES
+from services.common.phases import PHASES, TARGET_PHASES
+from services.transformer.dependents import lookup_phases
 from services.transformer.manifest import (
     FALLBACK_USER_KEY,
     activity_type_key,
@@ -36,11 +37,19 @@ def compile_schema(mapping: Mapping) -> list[records_pb2.MappedRecord]:
 def dispositions(mapping: Mapping) -> list[transformer_service_pb2.EntityDisposition]:
     """Answer for each source entity the phases in which it has targets, or why it has none."""
     plan = MappingPlan(mapping)
+    looked_up = lookup_phases(plan)
     found = []
     for entity, rule in mapping.entities.items():
         phases = plan.entities[entity].phases if entity in plan.entities else ()
         reason = "" if phases else _SKIP_REASONS.get(rule.use, "SKIPPED_NOT_MAPPED")
-        found.append(transformer_service_pb2.EntityDisposition(entity=entity, phases=phases, skip_reason=reason))
+        found.append(
+            transformer_service_pb2.EntityDisposition(
+                entity=entity,
+                phases=phases,
+                skip_reason=reason,
+                lookup_phases=[phase for phase in PHASES if phase in looked_up.get(entity, ()) and phase not in phases],
+            )
+        )
     return found
 
 

@@ -35,7 +35,7 @@ def value_test(condition: Condition) -> Callable[[Any], bool]:
         return lambda value: value in allowed
     if condition.longer_than is not None:
         length = condition.longer_than
-        return lambda value: isinstance(value, str) and len(value) > length
+        return lambda value: isinstance(value, (str, list)) and len(value) > length
     if condition.greater_than is not None or condition.less_than is not None:
         low, high = condition.greater_than, condition.less_than
         return lambda value: _is_between(value, low, high)

@@ -16,6 +16,26 @@ if TYPE_CHECKING:
 _CHANGED: Final = "changed"
 
 
+def lookup_phases(plan: MappingPlan) -> dict[str, set[int]]:
+    """Answer by entity the phases in which records of any entity look its records up."""
+    found: dict[str, set[int]] = {}
+    for one in plan.entities.values():
+        for hops in one.used.hops:
+            for _, link in hops:
+                for entity in led_to(plan, link):
+                    found.setdefault(entity, set()).update(int(phase) for phase in one.phases)
+    return found
+
+
+def led_to(plan: MappingPlan, link: str) -> list[str]:
+    """Answer the kinds of record a link leads to."""
+    rule = plan.links.rules[link]
+    names = rule.many if rule.many is not None else rule.entity
+    if names is None:
+        return list(plan.mapping.entities)
+    return [names] if isinstance(names, str) else list(names)
+
+
 class Dependents:
     """Walks the links a plan's rules follow backwards. May name a record too many, never one too few."""
 
@@ -39,19 +59,11 @@ class Dependents:
         level = [changed]
         for position in range(len(hops) - 1, -1, -1):
             keys, link = hops[position]
-            sources = [entity] if position == 0 else self._reached_by(hops[position - 1][1])
+            sources = [entity] if position == 0 else led_to(self._plan, hops[position - 1][1])
             level = [one for node in level for one in self._back(self._links.rules[link], keys, sources, node, lookup)]
             if not level:
                 break
         return level
-
-    def _reached_by(self, link: str) -> list[str]:
-        """Answer the kinds of record a link leads to."""
-        rule = self._links.rules[link]
-        names = rule.many if rule.many is not None else rule.entity
-        if names is None:
-            return list(self._plan.mapping.entities)
-        return [names] if isinstance(names, str) else list(names)
 
     def _back(self, rule: LinkRule, keys: tuple[str, ...], sources: list[str], node: Envelope, lookup: Lookup) -> list[Envelope]:
         """Answer the records of `sources` from which `rule` leads to `node`."""

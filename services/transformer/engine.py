@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.canonical import canonical_json, digest
-from services.common.phases import TARGET_PHASES
+from services.common.phases import LATE_LINKS, TARGET_PHASES
 from services.transformer.context import Context, LeaveOut, Lineage, RecordProblem
 from services.transformer.held import FREE, HELD, UNKNOWN
+from services.transformer.note_images import with_references
 from services.transformer.notes import facts, heading, pack
 from services.transformer.placeholders import Placeholders
 from services.transformer.rules import skip_reason
@@ -52,6 +53,7 @@ class Engine:
     def __init__(self, plan: MappingPlan) -> None:
         self._plan = plan
         self._account = plan.manifest.external_id_prefix if plan.manifest else ""
+        self._base_url = plan.manifest.base_url if plan.manifest else ""
         self._placeholders = Placeholders(plan)
 
     def map_record(
@@ -217,7 +219,8 @@ class Engine:
         else:
             for number, content in enumerate(contents, start=1):
                 part_key = key if number == 1 else f"{key}/{number}"
-                mapped.records.append(self._record(context, target.target, part_key, payload | {"content": content}))
+                shown = with_references(content, context, self._base_url) if target.phase == LATE_LINKS else content
+                mapped.records.append(self._record(context, target.target, part_key, payload | {"content": shown}))
         if context.trace is not None:
             mapped.lineage[key] = context.trace
         for remark in context.remarks:

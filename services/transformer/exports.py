@@ -10,12 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sqlite3
-from collections import Counter
-from contextlib import closing
-from datetime import date
-from itertools import groupby
-from operator import itemgetter
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -24,6 +19,7 @@ import orjson
 from services.transformer.context import Context
 from services.transformer.paths import is_empty
 from services.transformer.profile import Shapes
+from services.transformer.series import SERIES_FILE, SERIES_RULE_COLUMNS, series_columns, series_rows
 from services.transformer.sheets import SheetRows, compiler_for, headings, reader
 from services.transformer.texts import plain_text
 from services.transformer.transforms import ValueProblem, text
@@ -33,16 +29,13 @@ if TYPE_CHECKING:
 
     from services.transformer.mapping import Mapping as MappingModel
     from services.transformer.profile import Snapshot
-    from services.transformer.sections import Rebuild, Series, Sheet
+    from services.transformer.sections import Rebuild, Sheet
 
 CHUNK_BYTES: Final = 64 * 1024
 """Most bytes in one piece of a file."""
 COLUMNS_MAX: Final = 200
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 MASK: Final = "***"
-SERIES_MIN: Final = 3
-"""Appointments alike that make a series; two are chance."""
-_SERIES_SEPARATOR: Final = "\x1f"
 _MIDNIGHT: Final = re.compile(r"\d{4}-\d\d-\d\dT00:00:00([+-]\d\d:?\d\d|Z)?")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 _CELL_CHARACTERS_MAX: Final = 32_000
@@ -64,8 +57,43 @@ def write_exports(index: Snapshot, mapping: MappingModel) -> Iterator[tuple[str,
     for entity in not_moved(mapping, present):
         yield from _table(f"not-moved-{entity}.csv", _raw_rows(index, entity))
         yield from _pieces(f"not-moved-{entity}.jsonl", _raw_lines(index, entity))
+    if rules.series is not None and rules.series.entity in present:
+        yield from _table(f"{SERIES_FILE}.csv", chain([series_columns(rules.series)], series_rows(index, mapping, rules.series)))
     yield from _table("fields.csv", _field_rows(index, mapping, present))
     yield from _pieces("rebuild-reference.md", (line.encode() for line in _rebuild_reference(index, mapping, present)))
+    yield from _pieces("exports.json", [orjson.dumps(_contents(index, mapping, present), option=orjson.OPT_INDENT_2)])
+
+
+def _contents(index: Snapshot, mapping: MappingModel, present: set[str]) -> dict[str, Any]:
+    """Say what the files hold, for the page that lists them; what has to be built again stands there in full."""
+    rules = mapping.exports
+    files = [
+        {"file": f"{name}.csv", "title": sheet.title or name.replace("-", " ").capitalize(), "about": sheet.about}
+        for name, sheet in rules.sheets.items()
+    ]
+    if rules.series is not None and rules.series.entity in present:
+        about = "Appointments that come again, found by what they have in common, with their rhythm in words and as a rule for calendars."
+        files.append({"file": f"{SERIES_FILE}.csv", "title": "Recurring appointments", "about": about})
+    for entity in not_moved(mapping, present):
+        label = (mapping.entities[entity].label if entity in mapping.entities else "") or entity.replace("_", " ").capitalize()
+        files.append({"file": f"not-moved-{entity}.csv", "title": label, "about": "Not moved; every field as the source has it."})
+    files.append(
+        {
+            "file": "fields.csv",
+            "title": "Fields",
+            "about": "Every field of the source with its types, how often it is filled, and why it is left out.",
+        }
+    )
+    rebuild = []
+    for section in rules.rebuild:
+        if section.entity in present:
+            rows = [[_plain(value) for value in row] for row in _section_rows(index, mapping, section)]
+            rebuild.append({"title": section.title, "advice": section.advice, "columns": list(section.columns), "rows": rows})
+    return {"source": mapping.source, "title": mapping.title, "texts": list(rules.texts), "files": files, "rebuild": rebuild}
+
+
+def _plain(value: object) -> str:
+    return "" if is_empty(value) else plain_text(value) or ""
 
 
 def not_moved(mapping: MappingModel, present: Iterable[str]) -> list[str]:
@@ -216,7 +244,9 @@ def _rebuild_reference(index: Snapshot, mapping: MappingModel, present: set[str]
         if section.entity in present:
             yield from _section(index, mapping, section)
     if rules.series is not None and rules.series.entity in present:
-        yield from _series(index, mapping, rules.series)
+        yield "\n## Recurring appointments\n\nMake them again as recurring activities; Pipedrive's API makes single ones only.\n\n"
+        columns = series_columns(rules.series)[:-SERIES_RULE_COLUMNS]
+        yield from _markdown(columns, (row[:-SERIES_RULE_COLUMNS] for row in series_rows(index, mapping, rules.series)))
     rows = [[entity, mapping.entities[entity].label if entity in mapping.entities else ""] for entity in not_moved(mapping, present)]
     if rows:
         yield "\n## Kinds of record that were not moved\n\nAll of them are in `not-moved-*.csv` and `.jsonl`.\n\n"
@@ -225,56 +255,15 @@ def _rebuild_reference(index: Snapshot, mapping: MappingModel, present: set[str]
 
 def _section(index: Snapshot, mapping: MappingModel, section: Rebuild) -> Iterator[str]:
     yield f"\n## {section.title}\n\n{section.advice}\n\n"
+    yield from _markdown(list(section.columns), _section_rows(index, mapping, section))
+
+
+def _section_rows(index: Snapshot, mapping: MappingModel, section: Rebuild) -> Iterator[Sequence[object]]:
     compiler = compiler_for(mapping, section.entity)
     readers = [reader(compiler, rule) for rule in section.columns.values()]
-    rows = (
-        [_shown(read(Context(envelope=envelope, lookup=index))) for read in readers]
-        for envelope in index.iterate(section.entity)
-        if not envelope.is_deleted
-    )
-    yield from _markdown(list(section.columns), rows)
-
-
-def _series(index: Snapshot, mapping: MappingModel, rules: Series) -> Iterator[str]:
-    """List appointments that come again: alike in what the section names, three times or more."""
-    yield "\n## Recurring appointments\n\nMake them again as recurring activities; Pipedrive's API makes single ones only.\n\n"
-    compiler = compiler_for(mapping, rules.entity)
-    same, day = [reader(compiler, rule) for rule in rules.same.values()], compiler.getter(rules.date)
-    # An empty name is a private database in a temporary file: appointments may be many, and memory stays flat.
-    with closing(sqlite3.connect("", check_same_thread=False)) as disk:
-        disk.execute("CREATE TABLE event (series TEXT, day TEXT)")
-        for one in index.iterate(rules.entity):
-            if not one.is_deleted:
-                context = Context(envelope=one, lookup=index)
-                series = _SERIES_SEPARATOR.join((plain_text(read(context)) or "").strip() for read in same)
-                disk.execute("INSERT INTO event VALUES (?, ?)", (series, (plain_text(day(context)) or "")[:10]))
-        rows = disk.execute("SELECT * FROM event ORDER BY series, day")
-        yield from _markdown([*rules.same, "Occurrences", "First", "Last", "Every"], _series_rows(rows))
-
-
-def _series_rows(events: Iterable[tuple[str, str]]) -> Iterator[Sequence[object]]:
-    for series, group in groupby(events, key=itemgetter(0)):
-        first = last = ""
-        distances: Counter[int] = Counter()
-        for _, day in group:
-            if last:
-                distances[_days_between(last, day)] += 1
-            first, last = first or day, day
-        count = distances.total() + 1
-        if count >= SERIES_MIN:
-            yield [*series.split(_SERIES_SEPARATOR), count, first, last, _rhythm(distances)]
-
-
-def _days_between(first: str, second: str) -> int:
-    try:
-        return (date.fromisoformat(second) - date.fromisoformat(first)).days
-    except ValueError:
-        return 0
-
-
-def _rhythm(distances: Counter[int]) -> str:
-    days, count = distances.most_common(1)[0]
-    return f"{days} days" if count == distances.total() else f"about {days} days (not regular)"
+    for envelope in index.iterate(section.entity):
+        if not envelope.is_deleted:
+            yield [_shown(read(Context(envelope=envelope, lookup=index))) for read in readers]
 
 
 def _markdown(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

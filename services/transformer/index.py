@@ -143,16 +143,17 @@ class PageStore(Protocol):
         """Answer the uncompressed content of a page."""
 
 
-def link_values(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def link_values(data: Mapping[str, Any], references: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
     """Find the references a raw record holds, as (field, id).
 
-    A field whose name ends in `-id`, `_id` or `Id` is one. So is a list of numbers, of objects with an `id`, or of texts under a name that ends in
-    `-ids`, `_ids` or `Ids` (field = the list's name), and a reference field inside the objects of a list (field = `{list}.{field}`).
+    A field among `references` is one, and a field whose name ends in `-id`, `_id` or `Id`. So is a list of numbers, of objects with an `id`, or of
+    texts under a name that ends in `-ids`, `_ids` or `Ids` (field = the list's name), and a reference field inside the objects of a list
+    (field = `{list}.{field}`).
     """
     seen: set[tuple[str, str]] = set()
     for name, value in data.items():
         if isinstance(value, (str, int)) and not isinstance(value, bool):
-            if value != "" and _LINK_FIELD.search(name):
+            if value != "" and (name in references or _LINK_FIELD.search(name)):
                 seen.add((name, str(value)))
         elif isinstance(value, list):
             for element in value:
@@ -444,7 +445,7 @@ def _take_in(path: Path, sequence: int, page_id: str, entity: str, content: byte
     for position, raw in enumerate(orjson.loads(content)):
         source_id = str(raw["id"])
         records.append((entity, source_id, sequence, position, orjson.dumps(raw)))
-        links.extend((entity, name, parent_id, source_id, sequence) for name, parent_id in link_values(raw["data"]))
+        links.extend((entity, name, parent_id, source_id, sequence) for name, parent_id in link_values(raw["data"], raw.get("references") or ()))
     with contextlib.closing(_connect(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         # Another process may have taken the page in already; writing it again would only change the order of iteration.

@@ -61,13 +61,18 @@ def _check_choices(mapping: Mapping, add: Add) -> None:
 
 
 def asks_for_window(mapping: Mapping) -> bool:
-    """Say whether some rule asks for the window of recurrences."""
-    return any(WINDOW_POLICY in policies for policies in _options(mapping))
+    """Say whether some rule or condition asks for the window of recurrences."""
+    return any(WINDOW_POLICY in policies for policies in _options(mapping)) or any(one.is_ == "after_window" for one in _conditions(mapping))
 
 
 def _policies_read(mapping: Mapping) -> Iterator[str]:
     for options in _options(mapping):
         yield from options
+    yield from (one.policy for one in _conditions(mapping) if one.policy is not None)
+
+
+def _conditions(mapping: Mapping) -> Iterator[Condition]:
+    """Go through all conditions, those inside others too."""
     conditions = list(mapping.conditions.values())
     for entity in mapping.entities.values():
         for target in entity.targets:
@@ -76,8 +81,7 @@ def _policies_read(mapping: Mapping) -> Iterator[str]:
         conditions.extend(one for one in (rule.when, *(block.when for block in rule.html or [])) if one is not None and not isinstance(one, str))
     while conditions:
         one = conditions.pop()
-        if one.policy is not None:
-            yield one.policy
+        yield one
         conditions.extend(_inside(one))
 
 

@@ -23,6 +23,7 @@ from services.transformer.compile import compile_schema
 from services.transformer.engine import Engine
 from services.transformer.manifest import FALLBACK_USER_KEY, Manifest
 from services.transformer.plan import MappingPlan
+from services.transformer.plan_matching import assumptions, plan_matching
 from services.transformer.plan_reading import plan_diff, plan_reconciliation, plan_rollback
 from services.transformer.plan_schema import plan_looks, plan_schema
 from services.transformer.plan_spending import Spending
@@ -110,6 +111,7 @@ def plan_load(
     plan_looks(spending, account)
     plan_schema(spending, schema, account)
     planner.plan_records(schema)
+    plan_matching(spending, mapping)
     plan_diff(spending)
     plan_reconciliation(spending)
     plan_rollback(spending)
@@ -272,7 +274,7 @@ class _Planner:
             "custom_fields": self.spending.schema_created["custom_field"],
             "file_bytes": self.file_bytes,
             "exact": list(EXACT),
-            "assumed": list(ASSUMED),
+            "assumed": [*ASSUMED, *assumptions(self.mapping)],
         }
 
 

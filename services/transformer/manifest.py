@@ -103,6 +103,12 @@ class Manifest:
         """What stands before `{entity}/{id}` in the external-id field."""
         return f"{self.source_account}/"
 
+    @property
+    def base_url(self) -> str:
+        """Where people see the account."""
+        domain = str((self.target.get("company") or {}).get("company_domain") or "app")
+        return f"https://{domain}.pipedrive.com"
+
     def has_external_id(self, target_entity: str) -> bool:
         """Say whether the external-id field stands in this account."""
         return self.field_hash(target_entity, EXTERNAL_ID_FIELD) is not None

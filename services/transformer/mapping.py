@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.common.canonical import digest_of
 from services.common.errors import MappingError, NotFoundError
-from services.transformer import proposal_rules, sections
+from services.transformer import name_rules, proposal_rules, sections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -44,11 +44,12 @@ class Condition(_Model):
     """Target field of the same record, filled by a rule that stands before."""
     policy: str | None = None
     """One of the policies, or of the mapping's own choices."""
-    is_: Annotated[Literal["present", "empty", "true", "false", "moved", "missing", "loop", "native_outcome"] | None, BeforeValidator(_as_word)] = (
-        Field(None, alias="is")
-    )
+    is_: Annotated[
+        Literal["present", "empty", "true", "false", "moved", "missing", "loop", "native_outcome", "after_window"] | None, BeforeValidator(_as_word)
+    ] = Field(None, alias="is")
     """`moved`, `missing` and `loop` are asked of a link: it leads to a record that is moved, to one that is not there, round in a circle;
-    `native_outcome` of a text: the account has an activity outcome of that name."""
+    `native_outcome` of a text: the account has an activity outcome of that name; `after_window` of a date: it lies after the window in which
+    what comes again is made (policies `recurrence_from` and `recurrence_window_months`)."""
     equals: Scalar = None
     one_of: list[Scalar] | None = None
     later_than: str | None = None
@@ -103,6 +104,15 @@ class Block(_Model):
     when: ConditionRef | None = None
 
 
+class ImageRule(_Model):
+    """Which files the images of an HTML text are."""
+
+    of: str
+    """Link to many that leads to the records of the files."""
+    number: str = "number"
+    """Field in them: the place of the image among all images of the text, from 1."""
+
+
 class FieldRule(_Model):
     """How one target field gets its value: one source of the value, then transforms, then the value map, then the default."""
 
@@ -125,6 +135,8 @@ class FieldRule(_Model):
     """Several values under names, for transforms that need more than one; empty ones are left out."""
     html: list[Block] | None = None
     ref: RefRule | None = None
+    images: ImageRule | None = None
+    """For HTML: its images get the addresses their files have in Pipedrive. Only in a target that is made `after_files`."""
     owner: str | None = None
     """Link to the source user who becomes the owner."""
     transforms: list[str | dict[str, dict[str, Any]]] = []
@@ -170,6 +182,8 @@ class Target(_Model):
     """Path of a list, or a rule that makes one: one mapped record for each of its elements."""
     as_: str = Field("item", alias="as")
     """Name of the element in paths."""
+    after_files: bool = False
+    """Notes only: made when the files are there, because the text shows them."""
     stops: list[Stop] = []
     include: list[str] = []
     """Names of fragments whose fields come first."""
@@ -477,6 +491,7 @@ class StatelessProposal(_Model):
 class Proposals(_Model):
     """What the proposal reads from the audit's pages."""
 
+    names: name_rules.NameProposal | None = None
     states: list[StateProposal] = []
     stateless: dict[str, StatelessProposal] = {}
     """By source entity."""
@@ -509,6 +524,8 @@ class Mapping(_Model):
     matching: Matching = Matching()
     collections: dict[str, str] = {}
     """Names in the source's addresses to entities."""
+    names: dict[str, dict[str, name_rules.NameRef]] = {}
+    """By source entity: what a name in the mapping stands for in its raw records, where sources differ in it."""
     links: dict[str, LinkRule] = {}
     conditions: dict[str, Condition] = {}
     value_maps: dict[str, dict[str, Scalar | dict[str, Scalar]]] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from services.common.errors import MappingError
-from services.common.phases import PHASES, TARGET_PHASES
+from services.common.phases import LATE_LINKS, PHASES, TARGET_PHASES
 from services.transformer.context import RecordProblem
 from services.transformer.fitting import Fit, Fitter, record_problem
 from services.transformer.mapping import FieldRule
@@ -211,7 +211,7 @@ class MappingPlan:
             return TargetPlan(
                 position=position,
                 target=target.target,
-                phase=TARGET_PHASES[target.target],
+                phase=LATE_LINKS if target.after_files else TARGET_PHASES[target.target],
                 part=compiler.template(target.part) if target.part else None,
                 when=compiler.test(target.when),
                 for_each=_list_maker(outer, target.for_each),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import yaml
 
@@ -11,6 +11,7 @@ from services.transformer.context import Context
 from services.transformer.guessing import Observed, guess_status, slug
 from services.transformer.lint_growth import WINDOW_POLICY, asks_for_window
 from services.transformer.mapping import load_mapping, merge, read_document
+from services.transformer.names import NamedView, Names, propose_names
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan
 from services.transformer.property_rows import row_properties
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping import Mapping, StateGroup, StateProposal
+    from services.transformer.names import View
 
 _HEADER: Final = """
 # ------------------------------------------------------------------ This account
@@ -36,6 +38,7 @@ _OVERRIDES_HEADER: Final = """
 # ------------------------------------------------------------------ Wishes of this migration; they win over everything above
 
 """
+_UNUSED: Final = "the source describes it, but no record has a value for it"
 _NO_STATE: Final = "none"
 _NO_STATE_NAME: Final = "No state"
 
@@ -49,7 +52,10 @@ def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrid
     overrides = read_document(overrides_text)
     start = base_text.rstrip() + "\n"
     mapping = load_mapping(start + _dump({"overrides": overrides}))
-    account = _account(mapping, view, target)
+    names = propose_names(mapping.propose.names, view) if mapping.propose.names else {}
+    if names:
+        mapping = load_mapping(start + _dump({"account": {"names": names}, "overrides": overrides}))
+    account = ({"names": names} if names else {}) | _account(mapping, NamedView(cast("View", view), Names(mapping)), target)
     if today is not None and not mapping.policies.recurrence_from and asks_for_window(mapping):
         account = {**account, "policies": {**account.get("policies", {}), WINDOW_POLICY: today.isoformat()}}
     text = start + _HEADER + _dump({"account": account})
@@ -209,6 +215,8 @@ def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[st
         field_id = _free(f"property_{slug(keys[-1], 'field')}", {**declared, **proposed})
         said = declared_types.of(owners[target, keys][0], keys[-1], kinds[target, keys])
         name, left_out = (said.label or keys[-1], said.left_out) if said else (keys[-1], "")
+        if said and not observed.count:
+            left_out = left_out or _UNUSED
         guess = propose_lists.typed(said, observed)
         names = {one.name for one in declared.values()} | {one["name"] for one in proposed.values()}
         if not left_out:

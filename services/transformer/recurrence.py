@@ -181,6 +181,11 @@ def occurrences(
     return [_occurrence(number, total, one, _zone(zone), has_time=found.has_time) for number, one in kept] or None
 
 
+def is_after_window(value: object, *, window_from: str, months: int) -> bool:
+    """Say whether a date, as it is written, lies after the window that begins on `window_from` and is `months` long."""
+    return moment(value).date() >= _window(window_from, months)[1].date()
+
+
 def _window(window_from: str, months: int) -> tuple[datetime, datetime]:
     first_day = datetime.combine(moment(window_from).date(), _MIDNIGHT)
     try:

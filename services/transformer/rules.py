@@ -13,7 +13,9 @@ from services.transformer.conditions import value_test
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.index import Envelope
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
+from services.transformer.note_images import place_images
 from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
+from services.transformer.recurrence import is_after_window
 from services.transformer.texts import plain_text
 from services.transformer.transforms import ValueProblem, moment, shown, text
 from transload.v1 import records_pb2
@@ -172,6 +174,8 @@ class RuleCompiler:
             return self._is_missing(condition.of)
         if condition.is_ == "loop":
             return self._is_loop(condition.of)
+        if condition.is_ == "after_window":
+            return self._is_after_window(condition.of)
         if condition.later_than is not None:
             return self._is_later(condition.of, condition.later_than)
         getter, test = self.getter(condition.of), value_test(condition)
@@ -186,6 +190,20 @@ class RuleCompiler:
         def test(context: Context) -> bool:
             place = locate(context)
             return place is not None and self._snapshot_moves(place, context)
+
+        return test
+
+    def _is_after_window(self, path: str) -> Test:
+        getter, policies = self.getter(path), self.mapping.policies
+
+        def test(context: Context) -> bool:
+            # Without a first day there is no window yet; the linter asks for it.
+            if policies.recurrence_from is None:
+                return False
+            try:
+                return is_after_window(getter(context), window_from=policies.recurrence_from, months=policies.recurrence_window_months)
+            except ValueProblem:
+                return False
 
         return test
 
@@ -248,7 +266,10 @@ class RuleCompiler:
         if rule.map:
             words = f"{words}, value map {rule.map}".removeprefix(", ")
         functions = [function for _, function in steps]
-        if when is None and table is None and not functions:
+        images = rule.images
+        if images is not None:
+            self.getter(images.of)  # so that a delta knows what the text depends on
+        if when is None and table is None and not functions and images is None:
             return CompiledRule(_plain(read, default), sources, words)
 
         def value(context: Context) -> Any:
@@ -259,6 +280,8 @@ class RuleCompiler:
                 found = found.data
             elif isinstance(found, list) and found and isinstance(found[0], Envelope):
                 found = [one.data if isinstance(one, Envelope) else one for one in found]
+            if images is not None and not is_empty(found):
+                found = place_images(found, images, self.links, context)
             for function in functions:
                 if found is None or found in EMPTY:
                     break

@@ -16,6 +16,7 @@ from services.transformer.delta import compile_policy
 from services.transformer.lint import lint
 from services.transformer.mapping import connector_mapping_text, load_mapping
 from services.transformer.matching import compile_matching
+from services.transformer.names import named
 from services.transformer.preview import preview
 from services.transformer.propose import propose
 from services.transformer.workbook.describe import describe
@@ -64,7 +65,7 @@ class TransformerServicer(TransformerServiceServicer):
         target = _target(request.target_json)
         text = await asyncio.to_thread(propose, base, view, target, request.overrides_yaml, today=self._clock.now().date())
         mapping = load_mapping(text)
-        findings = await asyncio.to_thread(lint, mapping, view, target)
+        findings = await asyncio.to_thread(lint, mapping, named(view, mapping), target)
         return pb.ProposeMappingResponse(mapping_yaml=text, mapping_digest=mapping.digest, findings=findings)
 
     async def ValidateMapping(self, request: pb.ValidateMappingRequest, context: aio.ServicerContext[Any, Any]) -> pb.ValidateMappingResponse:  # noqa: N802
@@ -74,7 +75,7 @@ class TransformerServicer(TransformerServiceServicer):
             mapping = load_mapping(request.mapping_yaml)
         except MappingError as error:
             return pb.ValidateMappingResponse(findings=[pb.MappingFinding(severity=pb.FINDING_SEVERITY_ERROR, message=error.message)])
-        view = await self._view(request.snapshot) if request.HasField("snapshot") else None
+        view = named(await self._view(request.snapshot), mapping) if request.HasField("snapshot") else None
         findings = await asyncio.to_thread(lint, mapping, view, _target(request.target_json))
         return pb.ValidateMappingResponse(findings=findings, mapping_digest=mapping.digest)
 
@@ -94,8 +95,8 @@ class TransformerServicer(TransformerServiceServicer):
     ) -> AsyncIterator[pb.ProfileSourceResponse]:
         """Profile the frozen pages; a message a second tells that it goes on."""
         del context
-        view = await self._view(request.snapshot)
         mapping = load_mapping(request.mapping_yaml or connector_mapping_text(request.snapshot.connector))
+        view = named(await self._view(request.snapshot), mapping)
         options = orjson.loads(request.connector_json or b"{}")
         work = asyncio.create_task(asyncio.to_thread(profile.profile_source, view, mapping, _target(request.target_json), options=options))
         while not work.done():
@@ -109,8 +110,8 @@ class TransformerServicer(TransformerServiceServicer):
         """Plan what a migration spends; a message a second tells that it goes on."""
         del context
         size = _sample_size(request.sample_size)
-        view = await self._view(request.snapshot)
         mapping, target, told = load_mapping(request.mapping_yaml), _target(request.target_json), [0]
+        view = named(await self._view(request.snapshot), mapping)
         work = asyncio.create_task(
             asyncio.to_thread(load_plan.plan_load, view, mapping, target, sample_size=size, progress=lambda count: told.__setitem__(0, count))
         )
@@ -125,7 +126,7 @@ class TransformerServicer(TransformerServiceServicer):
     ) -> AsyncIterator[pb.DescribeMappingResponse]:
         """Write a mapping as a workbook; a message a second tells that it goes on."""
         del context
-        view = await self._view(request.snapshot)
+        view = named(await self._view(request.snapshot), load_mapping(request.mapping_yaml))
         target, told = _target(request.target_json), [0]
         work = asyncio.create_task(asyncio.to_thread(describe, request.mapping_yaml, view, target, progress=lambda count: told.__setitem__(0, count)))
         while not work.done():
@@ -139,7 +140,7 @@ class TransformerServicer(TransformerServiceServicer):
         del context
         if len(request.changes) > CHANGES_MAX:
             raise InvalidRequestError(f"changes: {len(request.changes)} given, at most {CHANGES_MAX}")
-        view = await self._view(request.snapshot)
+        view = named(await self._view(request.snapshot), load_mapping(request.mapping_yaml))
         changes = [Change(one.sheet, one.row, one.column, one.value) for one in request.changes]
         revision = await asyncio.to_thread(revise, request.mapping_yaml, view, _target(request.target_json), changes)
         return pb.ReviseMappingResponse(
@@ -157,8 +158,9 @@ class TransformerServicer(TransformerServiceServicer):
         """Choose the sample and keep it in staging."""
         del context
         size = _sample_size(request.size)
-        view = await self._view(request.snapshot)
-        selection = await asyncio.to_thread(sample.select_sample, view, load_mapping(request.mapping_yaml), size)
+        mapping = load_mapping(request.mapping_yaml)
+        view = named(await self._view(request.snapshot), mapping)
+        selection = await asyncio.to_thread(sample.select_sample, view, mapping, size)
         content = orjson.dumps(sorted(set(selection.source_keys)))
         name = digest(content)
         await self._store.put_blob(f"selections/{name}", content)
@@ -172,7 +174,7 @@ class TransformerServicer(TransformerServiceServicer):
         if len(request.source_keys) > PREVIEW_KEYS_MAX:
             raise InvalidRequestError(f"source_keys: {len(request.source_keys)} given, at most {PREVIEW_KEYS_MAX}")
         plan = await self._plans.get(request.manifest_digest)
-        view = await self._view(request.snapshot)
+        view = named(await self._view(request.snapshot), plan.mapping)
         records = await asyncio.to_thread(lambda: list(preview(plan, view, request.source_keys)))
         return pb.PreviewRecordsResponse(records=records)
 
@@ -181,8 +183,8 @@ class TransformerServicer(TransformerServiceServicer):
     ) -> AsyncIterator[pb.ExportReferenceResponse]:
         """Stream the reference exports in chunks, made while they are read."""
         del context
-        view = await self._view(request.snapshot)
         mapping = load_mapping(request.mapping_yaml)
+        view = named(await self._view(request.snapshot), mapping)
         parts: Iterator[tuple[str, bytes]] = iter(await asyncio.to_thread(exports.write_exports, view, mapping))
         while (part := await asyncio.to_thread(next, parts, None)) is not None:
             name, content = part

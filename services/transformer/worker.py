@@ -17,12 +17,14 @@ from services.transformer.dependents import Dependents
 from services.transformer.engine import Engine, Mapped
 from services.transformer.held import HeldRecords
 from services.transformer.index import parse_envelopes
+from services.transformer.names import NamedView, Names
 from transload.v1 import ledger_service_pb2, records_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.transformer.index import Envelope, SnapshotIndex, SnapshotView
+    from services.transformer.names import View
     from services.transformer.plan import MappingPlan
     from services.transformer.plans import Plans
 
@@ -131,7 +133,7 @@ class TransformWorker:
 
 def map_page(
     plan: MappingPlan,
-    view: SnapshotView,
+    snapshot: SnapshotView,
     announcement: records_pb2.PageAnnouncement,
     content: bytes,
     *,
@@ -142,12 +144,16 @@ def map_page(
     engine = Engine(plan)
     page, phase = announcement.page, announcement.phase
     mapped = Mapped()
-    all_of_page = list(parse_envelopes(page.entity, page.sequence, content))
+    names = Names(plan.mapping)
+    view: View = NamedView(snapshot, names) if names else snapshot
+    all_of_page = [names.apply(one) for one in parse_envelopes(page.entity, page.sequence, content)]
     held = held_records.of_page(announcement, len(all_of_page))
     with view.reading():
         envelopes = view.current(all_of_page)
         own = {one.source_key for one in envelopes}
-        wanted = [one for one in envelopes if selection is None or one.source_key in selection]
+        # In a delta a page comes for records of others, too, that look its own up in this phase.
+        is_own_phase = not announcement.is_delta or (page.entity in plan.entities and phase in plan.entities[page.entity].phases)
+        wanted = [one for one in envelopes if is_own_phase and (selection is None or one.source_key in selection)]
         if announcement.is_delta and selection is None:
             dependents = Dependents(plan)
             entities = [entity for entity, one in plan.entities.items() if phase in one.phases]

@@ -36,6 +36,8 @@ class View:
     account: Account
     export: bytes
     label: str
+    window_end: datetime
+    """Visits of recurring bookings from then on stay behind."""
     target: Target = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +108,9 @@ class View:
 
     def bookings(self) -> Iterator[Row]:
         """Yield the bookings that have to arrive."""
-        yield from self.moved("bookings", *LOST_BOOKINGS)
+        for row in self.moved("bookings", *LOST_BOOKINGS):
+            if not (row.get("Recurring ID") and row["Booking start"] >= self.window_end):
+                yield row
 
     def booking_ids(self) -> set[str]:
         """Return their ids."""

@@ -130,6 +130,7 @@ class Judge:
         truth = world.truth()
         gone = {(change["collection"], change["id"]) for changes in world.source_changes for change in changes if change["kind"] == "deleted"}
         state, problems = world.people.without(world.state(), self._is_ours_to_be)
+        _link_anew(world.people.deeds, state)
         checker = Checker(truth, _as_export(state), "source", deleted_later=gone, merged=world.people.merged)
         alone = {record["account-id"] for record in truth["collections"]["contacts"] if ("contacts", record["id"]) in gone}
         # A client whose last contact was deleted meanwhile may have become a person of its own, or not: both follow from the source.
@@ -389,6 +390,23 @@ class Judge:
         self.facts["requests"] = self._world.pipedrive.journal.total
         counted = self._rows("SELECT COALESCE(SUM(used_count), 0) FROM source_budgets")[0][0]
         return problems + asked_of_target(self._world) + asked_of_source(self._world, counted) + self.broken[:5]
+
+
+def _link_anew(deeds: Iterable[Deed], state: dict[str, Any]) -> None:
+    """Let records that a person removed refer to the organization that was made again in place of one a person had removed, as they would by now."""
+    organizations = {origin: record["id"] for record in state["organizations"] for origin in _origins(record)}
+    removed = {place: record for deed in deeds for place, record in deed.removed.items()}
+    made_again = {
+        number: organizations[origin]
+        for (plural, number), record in removed.items()
+        if plural == "organizations"
+        for origin in _origins(record)
+        if organizations.get(origin, number) != number
+    }
+    for plural in ("deals", "persons"):
+        for record in state[plural]:
+            if (plural, record["id"]) in removed and record.get("org_id") in made_again:
+                record["org_id"] = made_again[record["org_id"]]
 
 
 def _origins(record: dict[str, Any]) -> set[str]:

@@ -152,7 +152,9 @@ class Operator:
         self.now_at = name
         self.on_step(name)
         self.trace.note(f"==== {name}")
-        run = await self._insist(lambda: start(MIGRATION))
+        run = await self._insist(lambda: start(MIGRATION), forgiven="RUN_ACTIVE", is_repeat=True)
+        if run is None:  # it did begin; only the answer was lost
+            run = (await self._insist(lambda: self.client.get_migration(MIGRATION))).latest_run
         async with asyncio.timeout(self.patience_seconds):
             while True:
                 migration = await self._insist(lambda: self.client.get_migration(MIGRATION))
@@ -200,15 +202,18 @@ class Operator:
         """Call until the ledger answers."""
         return await self._insist(call)
 
-    async def _insist(self, call: Callable[[], Awaitable[Any]], *, forgiven: str = "") -> Any:
+    async def _insist(self, call: Callable[[], Awaitable[Any]], *, forgiven: str = "", is_repeat: bool = False) -> Any:
+        """Call until the ledger answers; None for a refusal that is forgiven, `is_repeat`: only after an answer was lost."""
+        is_lost = False
         while True:
             try:
                 return await call()
             except TransloadCallError as error:
-                if error.reason == forgiven:
+                if error.reason == forgiven and (is_lost or not is_repeat):
                     return None
                 if error.code not in LOST:
                     raise
+                is_lost = True
                 self.trace.note(f"gets no answer: {error}")
             await asyncio.sleep(1.0)
 

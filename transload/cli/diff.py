@@ -21,6 +21,7 @@ VERDICT_WORDS = {
     pb.DIFF_VERDICT_DIFFERENT: "different",
     pb.DIFF_VERDICT_MISSING: "missing",
     pb.DIFF_VERDICT_UNMAPPED: "unmapped",
+    pb.DIFF_VERDICT_LEFT: "left",
 }
 
 CAPTION_FIELDS = frozenset({"name", "title", "subject"})

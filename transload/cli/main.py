@@ -17,6 +17,7 @@ from transload.cli import (
     review,
     rollback,
     sandbox,
+    scope,
     stack,
     steps,
 )
@@ -35,6 +36,7 @@ app.add_typer(migrations.app, name="migration")
 app.add_typer(audit.app, name="audit")
 app.add_typer(mapping.app, name="mapping")
 app.command("plan")(plan.plan)
+app.command("scope")(scope.scope)
 app.command("quota")(quota.quota)
 app.add_typer(steps.schema_app, name="schema")
 app.command("sample")(steps.sample)

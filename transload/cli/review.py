@@ -40,8 +40,11 @@ def list_(
 def resolve(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of review items.")] = None,
     *,
-    with_: Annotated[str, typer.Option("--with", help="retry, skip, without_reference, keep_target, use_source, delete or accept.")],
+    with_: Annotated[str, typer.Option("--with", help="retry, skip, without_reference, keep_target, use_source, delete, match, create or accept.")],
     reason: Annotated[str, typer.Option("--reason", help="Instead of ids: all open items of this reason.")] = "",
+    candidate: Annotated[
+        str, typer.Option("--candidate", help="With `match`: which one it is, by its id in Pipedrive or its key; else the first one named.")
+    ] = "",
     migration: MigrationOption = "",
     address: AddressOption = "",
     actor: ActorOption = "",
@@ -51,10 +54,13 @@ def resolve(
     if bool(ids) == bool(reason):
         output.stderr.print("Give either ids or --reason.")
         raise typer.Exit(EXIT_USAGE)
+    if candidate and (with_ != "match" or not ids):
+        output.stderr.print("--candidate goes with ids and --with match.")
+        raise typer.Exit(EXIT_USAGE)
 
     async def act() -> None:
         async with connect_migration(migration, address, actor) as (client, migration_id):
-            count = await client.resolve_review_items(migration_id, resolution=with_, review_item_ids=ids or (), reason=reason)
+            count = await client.resolve_review_items(migration_id, resolution=with_, review_item_ids=ids or (), reason=reason, candidate=candidate)
         if json_output:
             output.print_json({"resolved_count": count})
         else:

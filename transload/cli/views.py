@@ -253,6 +253,9 @@ def _details(payload_json: bytes) -> str:
         lines.append(f"{payload.get('from_target_id')} merged into {payload['to_target_id']}")
     if payload.get("policy"):
         lines.append(f"policy {payload['policy']}")
+    for one in payload.get("candidates", []):
+        name = f"{one.get('target_id') or one.get('candidate')} “{one.get('title', '')}”"
+        lines.append(f"{name} {one.get('score', 0):.2f}: {', '.join(one.get('reasons', []))}")
     calls = payload.get("calls", [])
     lines.extend(f"{call.get('method')} {call.get('path')} → {call.get('status')} ({call.get('token_count')} tokens)" for call in calls)
     return "\n".join(lines)

@@ -24,9 +24,29 @@ CONTROL_SECONDS_MAX: Final = 120.0
 CONTROL_HEADER: Final = "x-sandbox-key"
 _JOURNAL_PAGE: Final = 20_000
 _POLL_SECONDS: Final = 0.05
-_KEY_OPTIONS: Final = {"pipedrive": "--token-file"}
 _LOG_TAIL_BYTES: Final = 4_000
 _URL_PATHS: Final = {"stel_order": "/app"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    """How a simulator is told its secret, and what a connection to it holds.
+
+    Attributes:
+        option: the simulator's option for the file with the secret.
+        part: the connection's part that holds the secret.
+        others: further parts, the same for all.
+    """
+
+    option: str = "--key-file"
+    part: str = "key"
+    others: tuple[tuple[str, str], ...] = ()
+
+
+_CREDENTIALS: Final = {
+    "pipedrive": _Credentials("--token-file"),
+    "servicetracker": _Credentials("--client-secret-file", "client_secret", (("client_id", "transload"),)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +111,10 @@ async def simulator(name: str, *arguments: str, data_dir: Path, connection: str)
     logs = data_dir / "logs"
     for path in (folder, logs):
         path.mkdir(parents=True, exist_ok=True)
-    key_file = folder / "key"
+    credentials = _CREDENTIALS.get(name, _Credentials())
+    for part, value in credentials.others:
+        (folder / part).write_text(value)
+    key_file = folder / credentials.part
     key_file.write_text(secrets.token_hex(20))
     key_file.chmod(0o600)
     control_key = secrets.token_hex(16)
@@ -100,7 +123,7 @@ async def simulator(name: str, *arguments: str, data_dir: Path, connection: str)
     with (logs / f"sandbox-{connection}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *tethered(sys.executable, "-m", f"sandbox.{name}", "--port", "0", "--address-file", str(address_file)),
-            *(_KEY_OPTIONS.get(name, "--key-file"), str(key_file), "--control-key", control_key, *arguments),
+            *(credentials.option, str(key_file), "--control-key", control_key, *arguments),
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C in the terminal reaches us only; we stop it when nobody needs it any more

@@ -42,6 +42,7 @@ class Simulated:
 
 
 SIMULATED: Final[Mapping[str, Simulated]] = {
+    "servicetracker": Simulated("ServiceTracker", "--customers"),
     "stel_order": Simulated("STEL Order", "--clients", ("lite", "business", "pro"), {"plan": "{plan}"}),
 }
 

@@ -207,6 +207,8 @@ class _DiffVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DiffVerdi
     """The record is not in Pipedrive."""
     DIFF_VERDICT_UNMAPPED: _DiffVerdict.ValueType  # 4
     """The source field goes nowhere by the mapping."""
+    DIFF_VERDICT_LEFT: _DiffVerdict.ValueType  # 90
+    """The record was there before us, and by the policy of matching the field stays as it stood."""
 
 class DiffVerdict(_DiffVerdict, metaclass=_DiffVerdictEnumTypeWrapper):
     """How a field of a sampled record stands."""
@@ -221,6 +223,8 @@ DIFF_VERDICT_MISSING: DiffVerdict.ValueType  # 3
 """The record is not in Pipedrive."""
 DIFF_VERDICT_UNMAPPED: DiffVerdict.ValueType  # 4
 """The source field goes nowhere by the mapping."""
+DIFF_VERDICT_LEFT: DiffVerdict.ValueType  # 90
+"""The record was there before us, and by the policy of matching the field stays as it stood."""
 Global___DiffVerdict: _TypeAlias = DiffVerdict  # noqa: Y015
 
 @_typing.final

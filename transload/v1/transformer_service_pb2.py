@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from transload.v1 import records_pb2 as transload_dot_v1_dot_records__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&transload/v1/transformer_service.proto\x12\x0ctransload.v1\x1a\x1atransload/v1/records.proto\"E\n\x08Snapshot\x12\x14\n\x0cmigration_id\x18\x01 \x01(\t\x12\x11\n\tconnector\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"n\n\x15ProposeMappingRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x13\n\x0btarget_json\x18\x02 \x01(\x0c\x12\x16\n\x0eoverrides_yaml\x18\x03 \x01(\t\"v\n\x16ProposeMappingResponse\x12\x14\n\x0cmapping_yaml\x18\x01 \x01(\t\x12\x16\n\x0emapping_digest\x18\x02 \x01(\t\x12.\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x1c.transload.v1.MappingFinding\"u\n\x0eMappingFinding\x12/\n\x08severity\x18\x01 \x01(\x0e\x32\x1d.transload.v1.FindingSeverity\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0brequirement\x18\x04 \x01(\t\"m\n\x16ValidateMappingRequest\x12\x14\n\x0cmapping_yaml\x18\x01 \x01(\t\x12(\n\x08snapshot\x18\x02 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x13\n\x0btarget_json\x18\x03 \x01(\x0c\"a\n\x17ValidateMappingResponse\x12.\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1c.transload.v1.MappingFinding\x12\x16\n\x0emapping_digest\x18\x02 \x01(\t\"R\n\x14\x43ompileSchemaRequest\x12\x14\n\x0cmapping_yaml\x18\x01 \x01(\t\x12\x11\n\tconflicts\x18( \x03(\t\x12\x11\n\tdeletions\x18) \x03(\t\"\xc3\x01\n\x15\x43ompileSchemaResponse\x12+\n\x07records\x18\x01 \x03(\x0b\x32\x1a.transload.v1.MappedRecord\x12\x35\n\x0c\x64ispositions\x18\x02 \x03(\x0b\x32\x1f.transload.v1.EntityDisposition\x12/\n\x0c\x64\x65lta_policy\x18( \x01(\x0b\x32\x19.transload.v1.DeltaPolicy\x12\x15\n\rmatching_json\x18Z \x01(\x0c\"f\n\x0b\x44\x65ltaPolicy\x12\x11\n\tconflicts\x18\x01 \x01(\t\x12\x11\n\tdeletions\x18\x02 \x01(\t\x12\x31\n\x08\x65ntities\x18\x03 \x03(\x0b\x32\x1f.transload.v1.EntityDeltaPolicy\"\xbc\x01\n\x11\x45ntityDeltaPolicy\x12\x15\n\rtarget_entity\x18\x01 \x01(\t\x12\x11\n\tconflicts\x18\x02 \x01(\t\x12\x11\n\tdeletions\x18\x03 \x01(\t\x12;\n\x06\x66ields\x18\x04 \x03(\x0b\x32+.transload.v1.EntityDeltaPolicy.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"]\n\x11\x45ntityDisposition\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12#\n\x06phases\x18\x02 \x03(\x0e\x32\x13.transload.v1.Phase\x12\x13\n\x0bskip_reason\x18\x03 \x01(\t\"\x83\x01\n\x14ProfileSourceRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x13\n\x0btarget_json\x18\x02 \x01(\x0c\x12\x14\n\x0cmapping_yaml\x18\x03 \x01(\t\x12\x16\n\x0e\x63onnector_json\x18\x04 \x01(\t\"B\n\x15ProfileSourceResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x13\n\x0breport_json\x18\x02 \x01(\x0c\"}\n\x11PlanTokensRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\x12\x13\n\x0btarget_json\x18\x03 \x01(\x0c\x12\x13\n\x0bsample_size\x18\x04 \x01(\x05\"=\n\x12PlanTokensResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x11\n\tplan_json\x18\x02 \x01(\x0c\"m\n\x16\x44\x65scribeMappingRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\x12\x13\n\x0btarget_json\x18\x03 \x01(\x0c\"F\n\x17\x44\x65scribeMappingResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x15\n\rworkbook_json\x18\x02 \x01(\x0c\"J\n\rMappingChange\x12\r\n\x05sheet\x18\x01 \x01(\t\x12\x0b\n\x03row\x18\x02 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\t\"g\n\x0fMappingRevision\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\told_value\x18\x02 \x01(\t\x12\x11\n\tnew_value\x18\x03 \x01(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x05 \x03(\t\"\x99\x01\n\x14ReviseMappingRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\x12\x13\n\x0btarget_json\x18\x03 \x01(\x0c\x12,\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x1b.transload.v1.MappingChange\"\xb9\x01\n\x15ReviseMappingResponse\x12\x30\n\trevisions\x18\x01 \x03(\x0b\x32\x1d.transload.v1.MappingRevision\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\x12\x16\n\x0emapping_digest\x18\x03 \x01(\t\x12.\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x1c.transload.v1.MappingFinding\x12\x10\n\x08problems\x18\x05 \x03(\t\"c\n\x13SelectSampleRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x05\"m\n\x14SelectSampleResponse\x12\x18\n\x10selection_digest\x18\x01 \x01(\t\x12\x14\n\x0crecord_count\x18\x02 \x01(\x05\x12\x13\n\x0bsource_keys\x18\x03 \x03(\t\x12\x10\n\x08\x63overage\x18\x04 \x03(\t\"o\n\x15PreviewRecordsRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x17\n\x0fmanifest_digest\x18\x02 \x01(\t\x12\x13\n\x0bsource_keys\x18\x03 \x03(\t\"\x8c\x01\n\x0c\x46ieldLineage\x12\x14\n\x0ctarget_field\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bsource_path\x18\x03 \x01(\t\x12\x19\n\x11source_value_json\x18\x04 \x01(\x0c\x12\x19\n\x11mapped_value_json\x18\x05 \x01(\x0c\x12\x0c\n\x04rule\x18\x06 \x01(\t\"\x96\x01\n\x0fPreviewedRecord\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x15\n\rtarget_entity\x18\x02 \x01(\t\x12\x12\n\nsource_key\x18\x03 \x01(\t\x12*\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1a.transload.v1.FieldLineage\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"H\n\x16PreviewRecordsResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x1d.transload.v1.PreviewedRecord\"X\n\x16\x45xportReferenceRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\"=\n\x17\x45xportReferenceResponse\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c*\x88\x01\n\x0f\x46indingSeverity\x12 \n\x1c\x46INDING_SEVERITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x46INDING_SEVERITY_ERROR\x10\x01\x12\x1c\n\x18\x46INDING_SEVERITY_WARNING\x10\x02\x12\x19\n\x15\x46INDING_SEVERITY_INFO\x10\x03\x32\xac\x07\n\x12TransformerService\x12[\n\x0eProposeMapping\x12#.transload.v1.ProposeMappingRequest\x1a$.transload.v1.ProposeMappingResponse\x12^\n\x0fValidateMapping\x12$.transload.v1.ValidateMappingRequest\x1a%.transload.v1.ValidateMappingResponse\x12X\n\rCompileSchema\x12\".transload.v1.CompileSchemaRequest\x1a#.transload.v1.CompileSchemaResponse\x12Z\n\rProfileSource\x12\".transload.v1.ProfileSourceRequest\x1a#.transload.v1.ProfileSourceResponse0\x01\x12Q\n\nPlanTokens\x12\x1f.transload.v1.PlanTokensRequest\x1a .transload.v1.PlanTokensResponse0\x01\x12U\n\x0cSelectSample\x12!.transload.v1.SelectSampleRequest\x1a\".transload.v1.SelectSampleResponse\x12[\n\x0ePreviewRecords\x12#.transload.v1.PreviewRecordsRequest\x1a$.transload.v1.PreviewRecordsResponse\x12`\n\x0f\x44\x65scribeMapping\x12$.transload.v1.DescribeMappingRequest\x1a%.transload.v1.DescribeMappingResponse0\x01\x12X\n\rReviseMapping\x12\".transload.v1.ReviseMappingRequest\x1a#.transload.v1.ReviseMappingResponse\x12`\n\x0f\x45xportReference\x12$.transload.v1.ExportReferenceRequest\x1a%.transload.v1.ExportReferenceResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&transload/v1/transformer_service.proto\x12\x0ctransload.v1\x1a\x1atransload/v1/records.proto\"E\n\x08Snapshot\x12\x14\n\x0cmigration_id\x18\x01 \x01(\t\x12\x11\n\tconnector\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"n\n\x15ProposeMappingRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x13\n\x0btarget_json\x18\x02 \x01(\x0c\x12\x16\n\x0eoverrides_yaml\x18\x03 \x01(\t\"v\n\x16ProposeMappingResponse\x12\x14\n\x0cmapping_yaml\x18\x01 \x01(\t\x12\x16\n\x0emapping_digest\x18\x02 \x01(\t\x12.\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x1c.transload.v1.MappingFinding\"u\n\x0eMappingFinding\x12/\n\x08severity\x18\x01 \x01(\x0e\x32\x1d.transload.v1.FindingSeverity\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0brequirement\x18\x04 \x01(\t\"m\n\x16ValidateMappingRequest\x12\x14\n\x0cmapping_yaml\x18\x01 \x01(\t\x12(\n\x08snapshot\x18\x02 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x13\n\x0btarget_json\x18\x03 \x01(\x0c\"a\n\x17ValidateMappingResponse\x12.\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1c.transload.v1.MappingFinding\x12\x16\n\x0emapping_digest\x18\x02 \x01(\t\"R\n\x14\x43ompileSchemaRequest\x12\x14\n\x0cmapping_yaml\x18\x01 \x01(\t\x12\x11\n\tconflicts\x18( \x03(\t\x12\x11\n\tdeletions\x18) \x03(\t\"\xc3\x01\n\x15\x43ompileSchemaResponse\x12+\n\x07records\x18\x01 \x03(\x0b\x32\x1a.transload.v1.MappedRecord\x12\x35\n\x0c\x64ispositions\x18\x02 \x03(\x0b\x32\x1f.transload.v1.EntityDisposition\x12/\n\x0c\x64\x65lta_policy\x18( \x01(\x0b\x32\x19.transload.v1.DeltaPolicy\x12\x15\n\rmatching_json\x18Z \x01(\x0c\"f\n\x0b\x44\x65ltaPolicy\x12\x11\n\tconflicts\x18\x01 \x01(\t\x12\x11\n\tdeletions\x18\x02 \x01(\t\x12\x31\n\x08\x65ntities\x18\x03 \x03(\x0b\x32\x1f.transload.v1.EntityDeltaPolicy\"\xbc\x01\n\x11\x45ntityDeltaPolicy\x12\x15\n\rtarget_entity\x18\x01 \x01(\t\x12\x11\n\tconflicts\x18\x02 \x01(\t\x12\x11\n\tdeletions\x18\x03 \x01(\t\x12;\n\x06\x66ields\x18\x04 \x03(\x0b\x32+.transload.v1.EntityDeltaPolicy.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x89\x01\n\x11\x45ntityDisposition\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12#\n\x06phases\x18\x02 \x03(\x0e\x32\x13.transload.v1.Phase\x12\x13\n\x0bskip_reason\x18\x03 \x01(\t\x12*\n\rlookup_phases\x18n \x03(\x0e\x32\x13.transload.v1.Phase\"\x83\x01\n\x14ProfileSourceRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x13\n\x0btarget_json\x18\x02 \x01(\x0c\x12\x14\n\x0cmapping_yaml\x18\x03 \x01(\t\x12\x16\n\x0e\x63onnector_json\x18\x04 \x01(\t\"B\n\x15ProfileSourceResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x13\n\x0breport_json\x18\x02 \x01(\x0c\"}\n\x11PlanTokensRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\x12\x13\n\x0btarget_json\x18\x03 \x01(\x0c\x12\x13\n\x0bsample_size\x18\x04 \x01(\x05\"=\n\x12PlanTokensResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x11\n\tplan_json\x18\x02 \x01(\x0c\"m\n\x16\x44\x65scribeMappingRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\x12\x13\n\x0btarget_json\x18\x03 \x01(\x0c\"F\n\x17\x44\x65scribeMappingResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12\x15\n\rworkbook_json\x18\x02 \x01(\x0c\"J\n\rMappingChange\x12\r\n\x05sheet\x18\x01 \x01(\t\x12\x0b\n\x03row\x18\x02 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\t\"g\n\x0fMappingRevision\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\told_value\x18\x02 \x01(\t\x12\x11\n\tnew_value\x18\x03 \x01(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x05 \x03(\t\"\x99\x01\n\x14ReviseMappingRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\x12\x13\n\x0btarget_json\x18\x03 \x01(\x0c\x12,\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x1b.transload.v1.MappingChange\"\xb9\x01\n\x15ReviseMappingResponse\x12\x30\n\trevisions\x18\x01 \x03(\x0b\x32\x1d.transload.v1.MappingRevision\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\x12\x16\n\x0emapping_digest\x18\x03 \x01(\t\x12.\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x1c.transload.v1.MappingFinding\x12\x10\n\x08problems\x18\x05 \x03(\t\"c\n\x13SelectSampleRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x05\"m\n\x14SelectSampleResponse\x12\x18\n\x10selection_digest\x18\x01 \x01(\t\x12\x14\n\x0crecord_count\x18\x02 \x01(\x05\x12\x13\n\x0bsource_keys\x18\x03 \x03(\t\x12\x10\n\x08\x63overage\x18\x04 \x03(\t\"o\n\x15PreviewRecordsRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x17\n\x0fmanifest_digest\x18\x02 \x01(\t\x12\x13\n\x0bsource_keys\x18\x03 \x03(\t\"\x8c\x01\n\x0c\x46ieldLineage\x12\x14\n\x0ctarget_field\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bsource_path\x18\x03 \x01(\t\x12\x19\n\x11source_value_json\x18\x04 \x01(\x0c\x12\x19\n\x11mapped_value_json\x18\x05 \x01(\x0c\x12\x0c\n\x04rule\x18\x06 \x01(\t\"\x96\x01\n\x0fPreviewedRecord\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x15\n\rtarget_entity\x18\x02 \x01(\t\x12\x12\n\nsource_key\x18\x03 \x01(\t\x12*\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1a.transload.v1.FieldLineage\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"H\n\x16PreviewRecordsResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x1d.transload.v1.PreviewedRecord\"X\n\x16\x45xportReferenceRequest\x12(\n\x08snapshot\x18\x01 \x01(\x0b\x32\x16.transload.v1.Snapshot\x12\x14\n\x0cmapping_yaml\x18\x02 \x01(\t\"=\n\x17\x45xportReferenceResponse\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c*\x88\x01\n\x0f\x46indingSeverity\x12 \n\x1c\x46INDING_SEVERITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x46INDING_SEVERITY_ERROR\x10\x01\x12\x1c\n\x18\x46INDING_SEVERITY_WARNING\x10\x02\x12\x19\n\x15\x46INDING_SEVERITY_INFO\x10\x03\x32\xac\x07\n\x12TransformerService\x12[\n\x0eProposeMapping\x12#.transload.v1.ProposeMappingRequest\x1a$.transload.v1.ProposeMappingResponse\x12^\n\x0fValidateMapping\x12$.transload.v1.ValidateMappingRequest\x1a%.transload.v1.ValidateMappingResponse\x12X\n\rCompileSchema\x12\".transload.v1.CompileSchemaRequest\x1a#.transload.v1.CompileSchemaResponse\x12Z\n\rProfileSource\x12\".transload.v1.ProfileSourceRequest\x1a#.transload.v1.ProfileSourceResponse0\x01\x12Q\n\nPlanTokens\x12\x1f.transload.v1.PlanTokensRequest\x1a .transload.v1.PlanTokensResponse0\x01\x12U\n\x0cSelectSample\x12!.transload.v1.SelectSampleRequest\x1a\".transload.v1.SelectSampleResponse\x12[\n\x0ePreviewRecords\x12#.transload.v1.PreviewRecordsRequest\x1a$.transload.v1.PreviewRecordsResponse\x12`\n\x0f\x44\x65scribeMapping\x12$.transload.v1.DescribeMappingRequest\x1a%.transload.v1.DescribeMappingResponse0\x01\x12X\n\rReviseMapping\x12\".transload.v1.ReviseMappingRequest\x1a#.transload.v1.ReviseMappingResponse\x12`\n\x0f\x45xportReference\x12$.transload.v1.ExportReferenceRequest\x1a%.transload.v1.ExportReferenceResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENTITYDELTAPOLICY_FIELDSENTRY']._loaded_options = None
   _globals['_ENTITYDELTAPOLICY_FIELDSENTRY']._serialized_options = b'8\001'
-  _globals['_FINDINGSEVERITY']._serialized_start=3337
-  _globals['_FINDINGSEVERITY']._serialized_end=3473
+  _globals['_FINDINGSEVERITY']._serialized_start=3382
+  _globals['_FINDINGSEVERITY']._serialized_end=3518
   _globals['_SNAPSHOT']._serialized_start=84
   _globals['_SNAPSHOT']._serialized_end=153
   _globals['_PROPOSEMAPPINGREQUEST']._serialized_start=155
@@ -58,44 +58,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENTITYDELTAPOLICY']._serialized_end=1291
   _globals['_ENTITYDELTAPOLICY_FIELDSENTRY']._serialized_start=1246
   _globals['_ENTITYDELTAPOLICY_FIELDSENTRY']._serialized_end=1291
-  _globals['_ENTITYDISPOSITION']._serialized_start=1293
-  _globals['_ENTITYDISPOSITION']._serialized_end=1386
-  _globals['_PROFILESOURCEREQUEST']._serialized_start=1389
-  _globals['_PROFILESOURCEREQUEST']._serialized_end=1520
-  _globals['_PROFILESOURCERESPONSE']._serialized_start=1522
-  _globals['_PROFILESOURCERESPONSE']._serialized_end=1588
-  _globals['_PLANTOKENSREQUEST']._serialized_start=1590
-  _globals['_PLANTOKENSREQUEST']._serialized_end=1715
-  _globals['_PLANTOKENSRESPONSE']._serialized_start=1717
-  _globals['_PLANTOKENSRESPONSE']._serialized_end=1778
-  _globals['_DESCRIBEMAPPINGREQUEST']._serialized_start=1780
-  _globals['_DESCRIBEMAPPINGREQUEST']._serialized_end=1889
-  _globals['_DESCRIBEMAPPINGRESPONSE']._serialized_start=1891
-  _globals['_DESCRIBEMAPPINGRESPONSE']._serialized_end=1961
-  _globals['_MAPPINGCHANGE']._serialized_start=1963
-  _globals['_MAPPINGCHANGE']._serialized_end=2037
-  _globals['_MAPPINGREVISION']._serialized_start=2039
-  _globals['_MAPPINGREVISION']._serialized_end=2142
-  _globals['_REVISEMAPPINGREQUEST']._serialized_start=2145
-  _globals['_REVISEMAPPINGREQUEST']._serialized_end=2298
-  _globals['_REVISEMAPPINGRESPONSE']._serialized_start=2301
-  _globals['_REVISEMAPPINGRESPONSE']._serialized_end=2486
-  _globals['_SELECTSAMPLEREQUEST']._serialized_start=2488
-  _globals['_SELECTSAMPLEREQUEST']._serialized_end=2587
-  _globals['_SELECTSAMPLERESPONSE']._serialized_start=2589
-  _globals['_SELECTSAMPLERESPONSE']._serialized_end=2698
-  _globals['_PREVIEWRECORDSREQUEST']._serialized_start=2700
-  _globals['_PREVIEWRECORDSREQUEST']._serialized_end=2811
-  _globals['_FIELDLINEAGE']._serialized_start=2814
-  _globals['_FIELDLINEAGE']._serialized_end=2954
-  _globals['_PREVIEWEDRECORD']._serialized_start=2957
-  _globals['_PREVIEWEDRECORD']._serialized_end=3107
-  _globals['_PREVIEWRECORDSRESPONSE']._serialized_start=3109
-  _globals['_PREVIEWRECORDSRESPONSE']._serialized_end=3181
-  _globals['_EXPORTREFERENCEREQUEST']._serialized_start=3183
-  _globals['_EXPORTREFERENCEREQUEST']._serialized_end=3271
-  _globals['_EXPORTREFERENCERESPONSE']._serialized_start=3273
-  _globals['_EXPORTREFERENCERESPONSE']._serialized_end=3334
-  _globals['_TRANSFORMERSERVICE']._serialized_start=3476
-  _globals['_TRANSFORMERSERVICE']._serialized_end=4416
+  _globals['_ENTITYDISPOSITION']._serialized_start=1294
+  _globals['_ENTITYDISPOSITION']._serialized_end=1431
+  _globals['_PROFILESOURCEREQUEST']._serialized_start=1434
+  _globals['_PROFILESOURCEREQUEST']._serialized_end=1565
+  _globals['_PROFILESOURCERESPONSE']._serialized_start=1567
+  _globals['_PROFILESOURCERESPONSE']._serialized_end=1633
+  _globals['_PLANTOKENSREQUEST']._serialized_start=1635
+  _globals['_PLANTOKENSREQUEST']._serialized_end=1760
+  _globals['_PLANTOKENSRESPONSE']._serialized_start=1762
+  _globals['_PLANTOKENSRESPONSE']._serialized_end=1823
+  _globals['_DESCRIBEMAPPINGREQUEST']._serialized_start=1825
+  _globals['_DESCRIBEMAPPINGREQUEST']._serialized_end=1934
+  _globals['_DESCRIBEMAPPINGRESPONSE']._serialized_start=1936
+  _globals['_DESCRIBEMAPPINGRESPONSE']._serialized_end=2006
+  _globals['_MAPPINGCHANGE']._serialized_start=2008
+  _globals['_MAPPINGCHANGE']._serialized_end=2082
+  _globals['_MAPPINGREVISION']._serialized_start=2084
+  _globals['_MAPPINGREVISION']._serialized_end=2187
+  _globals['_REVISEMAPPINGREQUEST']._serialized_start=2190
+  _globals['_REVISEMAPPINGREQUEST']._serialized_end=2343
+  _globals['_REVISEMAPPINGRESPONSE']._serialized_start=2346
+  _globals['_REVISEMAPPINGRESPONSE']._serialized_end=2531
+  _globals['_SELECTSAMPLEREQUEST']._serialized_start=2533
+  _globals['_SELECTSAMPLEREQUEST']._serialized_end=2632
+  _globals['_SELECTSAMPLERESPONSE']._serialized_start=2634
+  _globals['_SELECTSAMPLERESPONSE']._serialized_end=2743
+  _globals['_PREVIEWRECORDSREQUEST']._serialized_start=2745
+  _globals['_PREVIEWRECORDSREQUEST']._serialized_end=2856
+  _globals['_FIELDLINEAGE']._serialized_start=2859
+  _globals['_FIELDLINEAGE']._serialized_end=2999
+  _globals['_PREVIEWEDRECORD']._serialized_start=3002
+  _globals['_PREVIEWEDRECORD']._serialized_end=3152
+  _globals['_PREVIEWRECORDSRESPONSE']._serialized_start=3154
+  _globals['_PREVIEWRECORDSRESPONSE']._serialized_end=3226
+  _globals['_EXPORTREFERENCEREQUEST']._serialized_start=3228
+  _globals['_EXPORTREFERENCEREQUEST']._serialized_end=3316
+  _globals['_EXPORTREFERENCERESPONSE']._serialized_start=3318
+  _globals['_EXPORTREFERENCERESPONSE']._serialized_end=3379
+  _globals['_TRANSFORMERSERVICE']._serialized_start=3521
+  _globals['_TRANSFORMERSERVICE']._serialized_end=4461
 # @@protoc_insertion_point(module_scope)

@@ -407,6 +407,7 @@ class EntityDisposition(_message.Message):
     ENTITY_FIELD_NUMBER: _builtins.int
     PHASES_FIELD_NUMBER: _builtins.int
     SKIP_REASON_FIELD_NUMBER: _builtins.int
+    LOOKUP_PHASES_FIELD_NUMBER: _builtins.int
     entity: _builtins.str
     """Source entity."""
     skip_reason: _builtins.str
@@ -415,16 +416,21 @@ class EntityDisposition(_message.Message):
     def phases(self) -> _containers.RepeatedScalarFieldContainer[_records_pb2.Phase.ValueType]:
         """Phases in which it has targets; empty: none of its records is loaded as a record of its own."""
 
+    @_builtins.property
+    def lookup_phases(self) -> _containers.RepeatedScalarFieldContainer[_records_pb2.Phase.ValueType]:
+        """Further phases, in which records of other entities look its records up: what a delta reads of it may change those."""
+
     def __init__(
         self,
         *,
         entity: _builtins.str = ...,
         phases: _abc.Iterable[_records_pb2.Phase.ValueType] | None = ...,
         skip_reason: _builtins.str = ...,
+        lookup_phases: _abc.Iterable[_records_pb2.Phase.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "phases", b"phases", "skip_reason", b"skip_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "lookup_phases", b"lookup_phases", "phases", b"phases", "skip_reason", b"skip_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -37,11 +37,13 @@ _LEADING: Final = frozenset(["ооо", "зао", "оао", "пао", "ао", "и
 """Legal forms that stand in front where they are usual."""
 _JOINED: Final = ("股份有限公司", "有限责任公司", "有限公司", "株式会社", "有限会社", "合同会社", "주식회사", "유한회사")
 """Legal forms written without a blank; the longer ones first."""
+_POLISH: Final = ("sp", "z", "oo")
 _AND: Final = frozenset({"and", "und", "et", "y", "e", "og", "och", "&"})
 _LETTERS: Final = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"})
 # Marks of Latin, Greek and Cyrillic letters. Those of other scripts carry the vowels, and stay.
 _MARKS: Final = re.compile("[\N{COMBINING GRAVE ACCENT}-\N{COMBINING LATIN SMALL LETTER X}]")
-_NO_WORD: Final = re.compile(r"[\W_]+")
+# Letters, digits, and marks, which carry the vowels of some scripts and are no word characters to `re`.
+_WORD_CATEGORIES: Final = frozenset("LNM")
 _DOTS: Final = re.compile(r"[.'’ʼ`´]")
 _EMAIL: Final = re.compile(r"[^\s@<>]+@[^\s@<>]+\.[^\s@<>.]+")
 _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*:(//)?", re.IGNORECASE)
@@ -56,7 +58,13 @@ def fold(text: str) -> str:
     """Fold case, accents and punctuation: words with one blank between them."""
     plain = unicodedata.normalize("NFKD", text[:_TEXT_CHARACTERS_MAX]).casefold().translate(_LETTERS)
     plain = unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFKD", plain)))
-    return " ".join(_NO_WORD.sub(" ", _DOTS.sub("", plain)).split())
+    return " ".join(_words(_DOTS.sub("", plain)))
+
+
+def _words(text: str) -> list[str]:
+    if text.isascii() and text.replace(" ", "").isalnum():
+        return text.split()
+    return "".join(sign if unicodedata.category(sign)[0] in _WORD_CATEGORIES else " " for sign in text).split()
 
 
 def fold_name(text: str, legal_forms: Collection[str] = LEGAL_FORMS) -> str:
@@ -65,7 +73,7 @@ def fold_name(text: str, legal_forms: Collection[str] = LEGAL_FORMS) -> str:
         text = text.replace(form, " ")
     words = _without_spelled_out(fold(text.replace("&", " and ")).split())
     words = [word for word in words if word not in _AND] or words
-    kept = list(words)
+    kept = words[:-3] if tuple(words[-3:]) == _POLISH and len(words) > len(_POLISH) else list(words)
     while len(kept) > 1 and kept[-1] in legal_forms:
         kept.pop()
     while len(kept) > 1 and kept[0] in _LEADING:
@@ -89,8 +97,9 @@ def _without_spelled_out(words: list[str]) -> list[str]:
 
 def email_of(text: str) -> str:
     """Answer an e-mail address in lower case."""
-    found = _EMAIL.search(text[:_TEXT_CHARACTERS_MAX])
-    return unicodedata.normalize("NFKC", found[0]).casefold().removeprefix("mailto:").strip(".,;:()[]\"'") if found else ""
+    found = _EMAIL.search(unicodedata.normalize("NFKC", text[:_TEXT_CHARACTERS_MAX]).casefold())
+    address = found[0].removeprefix("mailto:").strip(".,;:()[]\"'") if found else ""
+    return address if _EMAIL.fullmatch(address) else ""
 
 
 def domain_of(text: str, free_mail_hosts: Collection[str] = ()) -> str:
@@ -131,4 +140,4 @@ def phone_of(text: str, region: str = "") -> str:
 
 def code_of(text: str) -> str:
     """Answer a code (article number, post code): letters and digits only, in one case."""
-    return _NO_WORD.sub("", unicodedata.normalize("NFKC", text[:_TEXT_CHARACTERS_MAX]).casefold())
+    return unicodedata.normalize("NFC", "".join(_words(unicodedata.normalize("NFKC", text[:_TEXT_CHARACTERS_MAX]).casefold())))

@@ -44,6 +44,7 @@ MATCH_UNCERTAIN: Final = "MATCH_UNCERTAIN"
 MERGED_INTO_FIRST: Final = "MERGED_INTO_FIRST"
 LINK_ONLY: Final = "match"
 _CHOSEN: Final = "chosen"
+_A: Final = {"organization": "an organization", "person": "a person", "product": "a product"}
 _NO_PLACE: Final = frozenset({RecordState.SKIPPED, RecordState.REJECTED, RecordState.UNDONE, RecordState.EXPECTED})
 
 
@@ -193,7 +194,8 @@ class Matcher:
         if place is None:
             if match.candidates:
                 matched.events.append(self._event(record, match, "created"))
-            return replace(case.decision, record=replace(case.decision.record, match=match.to_json()))
+            told = match.to_json() if match.candidates else ""
+            return replace(case.decision, record=replace(case.decision.record, match=told))
         match = replace(match, target_id=place.target_id)
         if place.key:
             match = replace(match, first_key=place.key, policy=LINK_ONLY, is_new=False)
@@ -247,7 +249,7 @@ class Matcher:
     def _ask(self, case: _Case, match: Match) -> Decision:
         """Let a person decide."""
         named = "; ".join(one.words for one in match.candidates)
-        message = f"may be a {self._rules.entity} that exists: {named}. Resolve with `match` (and the candidate's id), `create` or `skip`"
+        message = f"may be {_A[self._rules.entity]} that exists: {named}. Resolve with `match` (and the candidate's id), `create` or `skip`"
         waiting = replace(
             _unclaimed(case.record, self._now),
             state=RecordState.WAITING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ _DOUBT: Final = 0.8
 _OTHER_CODE: Final = 0.5
 """What remains when both have a code, and not the same."""
 _DIGITS: Final = 3
+_NUMBER: Final = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def compare(rules: Rules, one: Identity, other: Identity) -> Judgement:
             is_enough |= key.is_enough
             reasons.append(Reason(key.kind, "same", "" if key.kind.startswith(NAME) else common[0]))
     likeness = fuzz.token_sort_ratio(*sorted((one.name, other.name))) / 100 if one.name and other.name else None
-    if likeness is not None and _ALIKE <= likeness < 1.0:
+    if likeness is not None and _ALIKE <= likeness < 1.0 and _numbers(one.name) == _numbers(other.name):
         doubt *= 1.0 - likeness * _alike_score(rules, one, other)
         reasons.append(Reason(NAME, "alike", f"{likeness:.2f}"))
     score = 1.0 - doubt
@@ -93,6 +95,11 @@ def compare(rules: Rules, one: Identity, other: Identity) -> Judgement:
     differing = [field for field in rules.differ if field in one.differ and field in other.differ and one.differ[field] != other.differ[field]]
     reasons.extend(Reason(field, "differs") for field in differing if reasons)
     return Judgement(round(1.0 if is_enough else score, _DIGITS), tuple(reasons), is_enough, is_barred=bool(differing))
+
+
+def _numbers(name: str) -> list[str]:
+    """Answer the numbers in a name: `Hall 1` and `Hall 2` are nearly the same text and two halls."""
+    return sorted(_NUMBER.findall(name))
 
 
 def _alike_score(rules: Rules, one: Identity, other: Identity) -> float:

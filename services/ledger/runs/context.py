@@ -22,6 +22,8 @@ class Disposition:
     phases: tuple[int, ...] = ()
     skip_reason: str = ""
     """With no phases: `SKIPPED_REFERENCE_DATA` or `SKIPPED_NOT_MAPPED`."""
+    lookup_phases: tuple[int, ...] = ()
+    """Further phases, in which others look its records up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class RunContext:
         """Read the context of a run."""
         raw: dict[str, Any] = orjson.loads(run.context_json or "{}")
         raw["dispositions"] = {
-            entity: Disposition(tuple(entry["phases"]), entry["skip_reason"]) for entity, entry in raw.get("dispositions", {}).items()
+            entity: Disposition(tuple(entry["phases"]), entry["skip_reason"], tuple(entry.get("lookup_phases", ())))
+            for entity, entry in raw.get("dispositions", {}).items()
         }
         raw["scope"] = Scope(**raw.get("scope", {}))
         for name in ("coverage", "entities", "sweeps", "doubtful", "conflicts", "deletions"):
@@ -115,9 +118,11 @@ class RunContext:
         """Answer the context at the start of the next phase."""
         return replace(self, position=0, after_key="", announced_sequence=0, is_announced=False)
 
-    def entities_of(self, phase: int) -> frozenset[str]:
-        """Answer the source entities that have targets in a phase."""
-        return frozenset(entity for entity, disposition in self.dispositions.items() if phase in disposition.phases)
+    def entities_of(self, phase: int, *, with_looked_up: bool = False) -> frozenset[str]:
+        """Answer the source entities that have targets in a phase, if asked for with those whose records others look up in it."""
+        return frozenset(
+            entity for entity, one in self.dispositions.items() if phase in one.phases or (with_looked_up and phase in one.lookup_phases)
+        )
 
     def counted(self, **more: int) -> RunContext:
         """Answer the context with sums added."""
@@ -129,4 +134,7 @@ class RunContext:
 
 def dispositions_from(entries: list[EntityDisposition]) -> dict[str, Disposition]:
     """Take over what `CompileSchema` answered."""
-    return {entry.entity: Disposition(tuple(int(phase) for phase in entry.phases), entry.skip_reason) for entry in entries}
+    return {
+        entry.entity: Disposition(tuple(int(phase) for phase in entry.phases), entry.skip_reason, tuple(int(phase) for phase in entry.lookup_phases))
+        for entry in entries
+    }

@@ -64,7 +64,7 @@ class MatchIndex:
             now = await fresh(transaction, run)
             begun = self.tools.clock.now()
             if known is None or known.rules_digest != rules_digest:
-                await transaction.forget_match_targets(now.migration_id, target_entity=rules.entity)
+                await transaction.forget_match_targets(now.migration_id, rules.entity)
                 known = MatchReading(now.migration_id, rules.entity, rules_digest)
             known = replace(known, start_time=begun)
             await transaction.save_match_reading(known)

@@ -175,10 +175,10 @@ async def save_selection(transaction: Transaction, migration_id: str, source_key
 
 
 async def _next_pages(reader: Reader, run: Run, context: RunContext) -> tuple[list[Page], RunContext]:
-    """Answer the next chunk of the run's own pages that have targets in the open phase."""
+    """Answer the next chunk of the run's own pages that have targets in the open phase; in a delta, those whose records others look up in it, too."""
     after = max(context.announced_sequence, run.after_sequence)
     pages = await reader.list_pages(run.migration_id, after_sequence=after, until_sequence=run.snapshot_sequence, limit=PAGES_PER_ANNOUNCEMENT)
-    entities = context.entities_of(run.phase)
+    entities = context.entities_of(run.phase, with_looked_up=run.kind is RunKind.DELTA)
     reached = pages[-1].sequence if len(pages) == PAGES_PER_ANNOUNCEMENT else run.snapshot_sequence
     is_announced = reached == run.snapshot_sequence and not context.extra_selection
     return [page for page in pages if page.entity in entities], replace(context, announced_sequence=reached, is_announced=is_announced)

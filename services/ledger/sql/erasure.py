@@ -36,7 +36,7 @@ class MentionReader(Session):
         keys: set[str] = set()
         sequences: list[int] = []
         for table, columns in (
-            (_RECORDS, ("image", "pre_image", "message", "intent_record", "asked", "declined")),
+            (_RECORDS, ("image", "pre_image", "message", "intent_record", "asked", "declined", "match")),
             (_ISSUES, ("message",)),
             (_ITEMS, ("message",)),
         ):
@@ -127,6 +127,7 @@ class Eraser(Session):
             erased.message_count += await self._blank_messages(table, table.c.migration_id == migration_id)
         for table in (_REPORTS, _LINES):
             erased.row_count += await self._delete(table, table.c.migration_id == migration_id, table.c.kind.not_in(_KEPT_REPORTS))
+        await self._run(update(_RECORDS).where(_RECORDS.c.migration_id == migration_id, _RECORDS.c.match != "").values(match=""))
         await self._images(erased, _RECORDS.c.migration_id == migration_id, with_images=with_images)
         return erased
 

@@ -85,13 +85,17 @@ class MatchWriter(MatchReader):
             where = (_CANDIDATES.c.migration_id == migration_id, _CANDIDATES.c.target_entity == target_entity)
             await self._delete(_CANDIDATES, *where, _CANDIDATES.c.candidate.in_(part))
 
-    async def forget_match_targets(self, migration_id: str, *, target_entity: str = "") -> None:
-        """Forget what was read from Pipedrive, and that it was: the next run reads it anew."""
+    async def forget_match_targets(self, migration_id: str, target_entity: str) -> None:
+        """Forget what was read from Pipedrive of an entity, and that it was: the next run reads it anew."""
         for table in (_KEYS, _CANDIDATES):
-            where = [table.c.migration_id == migration_id, table.c.candidate.startswith(TARGET_CANDIDATE, autoescape=True)]
-            await self._delete(table, *where, *([table.c.target_entity == target_entity] if target_entity else []))
-        where = [_READINGS.c.migration_id == migration_id]
-        await self._delete(_READINGS, *where, *([_READINGS.c.target_entity == target_entity] if target_entity else []))
+            where = (table.c.migration_id == migration_id, table.c.target_entity == target_entity)
+            await self._delete(table, *where, table.c.candidate.startswith(TARGET_CANDIDATE, autoescape=True))
+        await self._delete(_READINGS, _READINGS.c.migration_id == migration_id, _READINGS.c.target_entity == target_entity)
+
+    async def forget_match_index(self, migration_id: str) -> None:
+        """Forget all candidates; what stands in Pipedrive is read anew when it is needed."""
+        for table in (_KEYS, _CANDIDATES, _READINGS):
+            await self._delete(table, table.c.migration_id == migration_id)
 
     async def _forget_keys(self, migration_id: str, target_entity: str, candidates: Collection[str]) -> None:
         for part in chunks(candidates):

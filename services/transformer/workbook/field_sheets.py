@@ -82,15 +82,21 @@ def becomes(rule: EntityMapping) -> str:
         return "looked up, not moved"
     if rule.use == "not_moved":
         return "reference export"
-    parts = [f"{target.target.replace('_', ' ')}{for_each_words(target)}{' (sometimes)' if target.when else ''}" for target in rule.targets]
+    # The value of a deal is set after its lines; to a reader it is no record of its own.
+    parts = [_target_words(target) for target in rule.targets if target.target != "deal_value"]
     return ", ".join(dict.fromkeys(parts))
+
+
+def _target_words(target: Target) -> str:
+    more = "; ".join(part for part in (for_each_words(target).removeprefix(", "), "sometimes" if target.when else "") if part)
+    return f"{target.target.replace('_', ' ')}{f' ({more})' if more else ''}"
 
 
 def for_each_words(target: Target) -> str:
     """Say of which list a target is made several times, empty for once."""
     if target.for_each is None:
         return ""
-    return f" for each of {target.for_each}" if isinstance(target.for_each, str) else " for each element of a list that is computed"
+    return f", one for each of {target.for_each}" if isinstance(target.for_each, str) else ", one for each element of a list that is computed"
 
 
 def _choice_edit(keys: tuple[str, ...], allowed: tuple[str, ...]) -> Edit:
@@ -164,7 +170,7 @@ def _rule_rows(mapping: MappingModel, survey: Survey, entity: str, position: int
             "Field in Pipedrive": declared.name if declared else name,
             "Type": declared.type if declared else str(spec.kind) if spec else "",
             "Value map": rule.map or "",
-            "Rule in words": compiled.words if compiled else for_each_words(target).strip(),
+            "Rule in words": compiled.words if compiled else for_each_words(target).removeprefix(", "),
             "Decision": LEAVE if is_left else MOVE,
         }
         row = Row(f"{own_path}.{part}.{name}", cells)

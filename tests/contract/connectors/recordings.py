@@ -17,6 +17,7 @@ from services.common.connections import Connection
 from services.extractor.connector import Connector, ConnectorContext, FrozenPage, Refusal
 from services.extractor.http import GetOnlyTransport
 from services.extractor.registry import CONNECTORS
+from tests.fixtures.servicetracker.org import PARTS, URL, org
 from tests.fixtures.stel_order.stand_in import BASE_URL, FILES_URL, KEY, STAMP, StandIn, row
 from tests.fixtures.stel_order.world import LeapingClock
 
@@ -84,14 +85,20 @@ class Recording:
     """Makes the source give its first page for ever."""
     paged_entity: str = ""
     """An entity with more than one page."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """What the connection holds besides; the part that the key stands for is empty."""
+    reading_calls: frozenset[str] = frozenset()
+    """Calls that are no GET and only read: method and path."""
 
     def connect(self, key: str = "") -> AbstractAsyncContextManager[Connector]:
-        connection = Connection("source", self.base_url, key or self.key)
+        given = key or self.key
+        connection = Connection("source", self.base_url, given, {name: value or given for name, value in self.parts.items()})
         context = ConnectorContext(connection, self.options, self.gate, self.frozen, LeapingClock(), self._client)
         return CONNECTORS[self.connector].connect(context)
 
-    def _client(self, headers: Mapping[str, str], *, follow_redirects: bool = False) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=GetOnlyTransport(self.http_transport), headers=dict(headers), follow_redirects=follow_redirects)
+    def _client(self, headers: Mapping[str, str], *, follow_redirects: bool = False, platform: str = "") -> httpx.AsyncClient:
+        transport = GetOnlyTransport(self.http_transport, platform)
+        return httpx.AsyncClient(transport=transport, headers=dict(headers), follow_redirects=follow_redirects)
 
 
 def stel_order() -> Recording:
@@ -132,4 +139,52 @@ def stel_order() -> Recording:
     )
 
 
-RECORDINGS: Mapping[str, Callable[[], Recording]] = {"stel_order": stel_order}
+def servicetracker() -> Recording:
+    """An org with several pages of every kind, hostile names, notes with images, and files of both kinds."""
+    made = org(customers=12, page_size=7)
+    for customer, name in zip(made.rows("Account"), HOSTILE_NAMES, strict=False):
+        customer["Name"] = name
+    roles = {
+        "customer": "Account",
+        "contact": "Contact",
+        "user": "User",
+        "record_type": "RecordType",
+        "task": "Task",
+        "event": "Event",
+        "note": "Note",
+    }
+    roles |= {"technician": ".Technician__c", "site": ".Site__c", "contract": ".Contract__c", "asset": ".Equipment__c", "invoice": ".Invoice__c"}
+    roles |= {"work_order": ".Work_Order__c", "visit": ".Visit__c", "part": ".Part__c", "sign_off": ".Signature__c", "attachment": "Attachment"}
+    roles["service_record"] = ".Inspection__c"
+    versions = {row["ContentDocumentId"]: row for row in made.rows("ContentVersion")}
+    linked = [row for row in made.rows("ContentDocumentLink") if not row["LinkedEntityId"].startswith("005")]
+    notes = {f"{row['ContentDocumentId']}-{row['LinkedEntityId']}" for row in linked if versions[row["ContentDocumentId"]]["FileType"] == "SNOTE"}
+    files = [row for row in linked if versions[row["ContentDocumentId"]]["FileType"] != "SNOTE"]
+    described = {name for name, one in made.store.objects.items() if not one.is_custom_setting and not name.endswith("__History") and name != "Group"}
+
+    def repeat() -> None:
+        made.simulator.repeats_first_page = True
+
+    return Recording(
+        connector="servicetracker",
+        expected_ids={
+            **{entity: made.ids(name) for entity, name in roles.items()},
+            "custom_record": made.ids("Rodent_Log__c") | made.ids("Water_Survey__c"),
+            "content_note": notes,
+            "content_version": {f"{versions[row['ContentDocumentId']]['Id']}-{row['LinkedEntityId']}" for row in files},
+            "inline_image": {f"{note}-{number}" for note in notes for number in (1, 2)},
+            "object_description": described,
+            "field_description": {f"{name}.{field}" for name in described for field in made.store.objects[name].fields},
+        },
+        http_transport=made.transport,
+        key=PARTS["client_secret"],
+        base_url=URL,
+        parts={"client_id": PARTS["client_id"], "client_secret": ""},
+        requests=made.requests,
+        repeat_first_page=repeat,
+        paged_entity="customer",
+        reading_calls=frozenset({"POST /services/oauth2/token"}),
+    )
+
+
+RECORDINGS: Mapping[str, Callable[[], Recording]] = {"servicetracker": servicetracker, "stel_order": stel_order}

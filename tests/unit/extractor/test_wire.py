@@ -65,7 +65,7 @@ async def server(unused_tcp_port: int) -> AsyncIterator[Server]:
 class WireWorld(World):
     """A world whose source is a real server and whose staging is a real folder."""
 
-    def http_client(self, headers: Any, *, follow_redirects: bool = False) -> Any:
+    def http_client(self, headers: Any, *, follow_redirects: bool = False, platform: str = "") -> Any:
         return partial(source_client, timeout_seconds=5.0)(headers, follow_redirects=follow_redirects)
 
 

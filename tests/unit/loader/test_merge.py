@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.loader.entities import RECORD_ENTITIES
-from services.loader.merge import Policy, fill, merge, restore
+from services.loader.merge import Policy, merge, restore
 
 DEAL, ORG, PERSON = RECORD_ENTITIES["deal"], RECORD_ENTITIES["organization"], RECORD_ENTITIES["person"]
 
@@ -65,16 +65,6 @@ def test_what_the_api_cannot_clear_is_named_and_stays_ours() -> None:
 def test_fields_taken_on_create_only_are_never_patched() -> None:
     result = merge(ORG, last={"add_time": "2020-01-01T00:00:00Z"}, payload={"add_time": "2021-01-01T00:00:00Z"}, actual={}, policy=Policy("source"))
     assert result.changes == {}
-
-
-@pytest.mark.requirement("L-15")
-def test_a_matched_record_is_filled_and_only_policy_overwrites() -> None:
-    payload, actual = {"name": "New", "website": "w", "address": {"value": "x"}}, {"name": "Old", "address": {"value": "x"}}
-    careful = fill(ORG, payload=payload, actual=actual, policy=Policy())
-    assert (careful.changes, careful.before) == ({"website": "w"}, {"website": None})
-    assert careful.image == {"website": "w", "address": {"value": "x"}}
-    bold = fill(ORG, payload=payload, actual=actual, policy=Policy("source"))
-    assert bold.before == {"name": "Old", "website": None}
 
 
 @pytest.mark.requirement("L-15")

@@ -191,29 +191,6 @@ async def test_what_was_created_is_deleted_and_deleting_twice_is_fine(world: Wor
     assert len(world.live("organization")) == before - 1
 
 
-@pytest.mark.requirement("SO-03", "L-15")
-async def test_a_product_matched_by_code_is_filled_and_restored_but_user_edits_stay(world: World) -> None:
-    answer = await world.client.call("products.create", world.context, body={"name": "Old pump", "code": "P-1"})
-    product_id = str(answer.data["id"])
-    wanted = {"$match": "code", "name": "Pump", "code": "P-1", "unit": "piece", "description": "Strong"}
-    outcome = (await world.load("product", {PRODUCT: wanted}))[PRODUCT]
-    assert outcome is not None
-    assert (result_of(outcome), outcome.target_id) == ("MATCHED", product_id)
-    stored = world.account.store["product"].get(int(product_id))
-    assert stored is not None
-    assert (stored["name"], stored["unit"]) == ("Old pump", "piece")
-    assert orjson.loads(outcome.pre_image_json) == {"description": None, "unit": None}
-    await world.client.call("products.update", world.context, ids={"id": product_id}, body={"description": "Edited"})
-    undone = (await world.undo("product", [PRODUCT]))[PRODUCT]
-    assert undone is not None
-    assert (result_of(undone), undone.reason) == ("KEPT", "KEPT_USER_EDIT")
-    assert "description" in undone.message
-    stored = world.account.store["product"].get(int(product_id))
-    assert stored is not None
-    assert not stored["unit"]
-    assert stored["description"] == "Edited"
-
-
 async def test_records_held_by_another_loader_send_the_batch_back(world: World) -> None:
     world.ledger.held.add(ORG)
     with pytest.raises(ClaimHeldError):

@@ -90,6 +90,8 @@ class Entry:
     asked: bytes = b""
     declined: bytes = b""
     load_time: datetime | None = None
+    match_policy: str = ""
+    planned: bytes = b""
     outcome: pb.RecordOutcome | None = None
     calls: list[pb.TargetCall] = field(default_factory=list)
 
@@ -116,6 +118,7 @@ class MemoryLedger:
         self.resolutions: dict[str, str] = {}
         self.lose_settles = 0
         self.begin_count = 0
+        self.matches: dict[str, tuple[str, str]] = {}
 
     def entry(self, key: str) -> Entry:
         return self.entries.setdefault(key, Entry())
@@ -172,7 +175,13 @@ class MemoryLedger:
             decision.action = pb.RECORD_ACTION_HELD
         elif is_undo:
             decision.action = self._undo_action(entry)
+            decision.last_image_json = canonical_json({**orjson.loads(entry.image or b"{}"), **orjson.loads(entry.planned or b"{}")})
+        elif record.key in self.matches and entry.load_time is None:
+            entry.target_id, entry.match_policy = self.matches[record.key]
+            entry.is_preexisting = True
+            decision.action, decision.target_id, decision.match_policy = pb.RECORD_ACTION_MATCH, entry.target_id, entry.match_policy
         elif entry.target_id:
+            decision.match_policy = entry.match_policy
             decision.action = pb.RECORD_ACTION_DONE if entry.digest == record.payload_digest else pb.RECORD_ACTION_UPDATE
         elif entry.intent_time is not None:
             decision.action = pb.RECORD_ACTION_IN_DOUBT
@@ -218,12 +227,17 @@ class MemoryLedger:
                 entry.state, entry.intent_time = "loaded", None
                 entry.target_id, entry.parent = outcome.target_id, outcome.parent_target_id
                 entry.digest, entry.image = outcome.payload_digest, outcome.image_json
-                entry.asked, entry.declined, entry.load_time = b"", outcome.declined_json, self._clock.now()
+                entry.asked, entry.declined, entry.load_time, entry.planned = b"", outcome.declined_json, self._clock.now(), b""
                 if outcome.pre_image_json:
                     entry.pre_image = canonical_json({**orjson.loads(outcome.pre_image_json), **orjson.loads(entry.pre_image or b"{}")})
             elif outcome.result in {pb.OUTCOME_RESULT_DELETED, pb.OUTCOME_RESULT_RESTORED, pb.OUTCOME_RESULT_KEPT}:
                 entry.state = "undone"
+            elif outcome.result == pb.OUTCOME_RESULT_NOTED:
+                entry.image, entry.declined, entry.planned = outcome.image_json or entry.image, outcome.declined_json, outcome.planned_json
+                entry.pre_image = canonical_json({**orjson.loads(outcome.pre_image_json), **orjson.loads(entry.pre_image or b"{}")})
+                entry.digest, entry.load_time = "", self._clock.now()
             elif outcome.result == pb.OUTCOME_RESULT_GONE:
+                self.matches.pop(outcome.key, None)
                 entry.target_id, entry.digest, entry.image, entry.asked = "", "", b"", b""
             elif outcome.result == pb.OUTCOME_RESULT_WAITING and entry.target_id:
                 entry.asked, entry.declined = outcome.asked_json, outcome.declined_json

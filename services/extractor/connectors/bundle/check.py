@@ -16,7 +16,7 @@ from services.extractor.connectors.bundle.heads import score
 from services.extractor.connectors.bundle.index import ReferenceIndex
 from services.extractor.connectors.bundle.own import OwnColumn, own_places, settle_own
 from services.extractor.connectors.bundle.own_columns import extended, with_own
-from services.extractor.connectors.bundle.profile import BundleFacts, Check, Finding, PartFacts, Severity, TableFacts
+from services.extractor.connectors.bundle.profile import BundleFacts, Check, Finding, OwnType, PartFacts, Severity, TableFacts
 from services.extractor.connectors.bundle.scan import PartScan, TableCounts
 from services.extractor.connectors.bundle.tables import BrokenTableError, is_workbook, text_rows
 from services.extractor.connectors.bundle.text import LINE_BYTES_MAX, TextFacts, examine, lines_of, open_text
@@ -89,7 +89,8 @@ class _TableScan:
         self._types = types
         self._index = index
         self._is_stopped = is_stopped
-        self._facts = TableFacts(entity=entity, uses_row_ids=not self._layout.id, property_types=dict(types))
+        own_types = [OwnType(label=label, type=kind) for label, kind in types.items()]
+        self._facts = TableFacts(entity=entity, uses_row_ids=not self._layout.id, own_types=own_types)
         columns = extended(self._layout, types).columns
         self._columns = {name: ColumnScan(name, column) for name, column in columns.items() if column.type in DATED | NUMERIC}
         self._own: dict[str, OwnColumn] = {}

@@ -56,6 +56,13 @@ class ColumnFacts(BaseModel):
     is_share: bool = False
 
 
+class OwnType(BaseModel):
+    """A column of the tenant's own with the type the bundle gives it."""
+
+    label: str
+    type: CellType
+
+
 class PartFacts(BaseModel):
     """One file of a table."""
 
@@ -73,8 +80,8 @@ class TableFacts(BaseModel):
     parts: list[PartFacts] = []
     row_count: int = 0
     columns: dict[str, ColumnFacts] = {}
-    property_types: dict[str, CellType] = {}
-    """Types of the tenant's own columns by label, where the bundle says them."""
+    own_types: list[OwnType] = []
+    """Types of the tenant's own columns, where the bundle says them."""
     own: dict[str, ColumnFacts] = {}
     """Columns no layout knows whose cells are dates or numbers, by `properties.{label}` or `other_columns.{head}`."""
     has_repeated_ids: bool = False

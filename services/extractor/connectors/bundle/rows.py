@@ -31,7 +31,8 @@ class RowReader:
     """Makes the data of rows of one file of a table."""
 
     def __init__(self, layout: EntityLayout, heads: Heads, facts: TableFacts, *, formats: Formats, zone: ZoneInfo | None, currency: str) -> None:
-        layout, heads = extended(layout, facts.property_types), with_own(heads, facts.property_types)
+        types = {one.label: one.type for one in facts.own_types}
+        layout, heads = extended(layout, types), with_own(heads, types)
         self._dates: list[DateReader] = []
         self._own: list[tuple[int, str, Callable[[str], Any]]] = []
         """Typed columns of the tenant's own fields."""

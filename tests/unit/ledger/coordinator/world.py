@@ -231,6 +231,7 @@ class FakeTransformer:
                 )
                 for name in ENTITIES
             ],
+            matching_json=canonical_json(self.world.matching) if self.world.matching else b"",
         )
 
     async def profile_source(
@@ -388,7 +389,8 @@ class FakeLoader:
         is_archived: bool = False,
     ) -> AsyncGenerator[loader_pb.ReadBackResponse, None]:
         """List two records a page; a token is the id of the last record before."""
-        del connection, changed_since, first_target_id, is_archived
+        del connection, first_target_id, is_archived
+        self.world.since.append(changed_since)
         if page_token in self.world.refused_tokens:
             raise TargetRejectedError("cursor is not valid")
         ids = sorted(int(target_id) for entity, target_id in self.world.pipedrive.records if entity == target_entity)
@@ -424,7 +426,8 @@ class FakeLoader:
         for decision in begun.decisions:
             self.world.fuse.point()
             outcome = self._act(decision, wanted[decision.key], begun)
-            is_held = is_held or decision.action == RecordAction.RECORD_ACTION_HELD
+            is_again = outcome is not None and outcome.result in {ledger_pb.OUTCOME_RESULT_NOTED, ledger_pb.OUTCOME_RESULT_GONE}
+            is_held = is_held or is_again or decision.action == RecordAction.RECORD_ACTION_HELD
             if outcome is not None:
                 outcomes.append(outcome)
         self.world.fuse.point()
@@ -448,6 +451,8 @@ class FakeLoader:
                 outcome.result, outcome.reason, outcome.message = ledger_pb.OUTCOME_RESULT_REJECTED, "TARGET_REJECTED", "no"
                 return outcome
             return self._load(decision, record, image, outcome)
+        if action == RecordAction.RECORD_ACTION_MATCH:
+            return self._match(decision, image, outcome, entity)
         if action == RecordAction.RECORD_ACTION_DELETE:
             if record.key in pipedrive.refused_keys:
                 outcome.result, outcome.reason, outcome.message = ledger_pb.OUTCOME_RESULT_REJECTED, "TARGET_FORBIDDEN", "no"
@@ -467,6 +472,21 @@ class FakeLoader:
         if action == RecordAction.RECORD_ACTION_RESTORE:
             return self._restore(decision, entity, outcome)
         return None
+
+    def _match(
+        self, decision: ledger_pb.RecordDecision, image: dict[str, Any], outcome: ledger_pb.RecordOutcome, entity: str
+    ) -> ledger_pb.RecordOutcome:
+        """Link it, or tell what will be filled in."""
+        held = self.world.pipedrive.records.get((entity, decision.target_id))
+        if held is None:
+            outcome.result = ledger_pb.OUTCOME_RESULT_GONE
+            return outcome
+        empty = {name: value for name, value in image.items() if held.get(name) is None and decision.match_policy != "match"}
+        outcome.result = ledger_pb.OUTCOME_RESULT_NOTED if empty else ledger_pb.OUTCOME_RESULT_MATCHED
+        outcome.image_json = b"{}"
+        if empty:
+            outcome.pre_image_json, outcome.planned_json = canonical_json(dict.fromkeys(empty)), canonical_json(empty)
+        return outcome
 
     def _restore(self, decision: ledger_pb.RecordDecision, entity: str, outcome: ledger_pb.RecordOutcome) -> ledger_pb.RecordOutcome:
         """Set fields back that still hold what was there last; others are kept and named."""
@@ -497,6 +517,12 @@ class FakeLoader:
             pipedrive.records["deal", deal_id]["value"] = image["value"]
             outcome.result, outcome.target_id, outcome.parent_target_id = ledger_pb.OUTCOME_RESULT_CREATED, deal_id, deal_id
             outcome.image_json = canonical_json({"value": image["value"]})
+            return outcome
+        if decision.action == RecordAction.RECORD_ACTION_UPDATE and decision.match_policy:
+            filled = {name: value for name, value in image.items() if name in json.loads(decision.pre_image_json or b"{}")}
+            pipedrive.records[entity, decision.target_id] |= filled
+            self.world.fuse.point()
+            outcome.result, outcome.image_json = ledger_pb.OUTCOME_RESULT_UPDATED, canonical_json(filled)
             return outcome
         if decision.action == RecordAction.RECORD_ACTION_UPDATE:
             pipedrive.records[entity, decision.target_id] |= image
@@ -541,6 +567,8 @@ class World:
         self.selections: dict[str, set[str]] = {}
         self.malformed: set[str] = set()
         self.refused_tokens: set[str] = set()
+        self.matching: dict[str, Any] = {}
+        self.since: list[datetime] = []
         self.listed: list[tuple[str, tuple[int, ...]]] = []
         self.failures: dict[str, list[TransloadError]] = {}
         self.extraction_failure: tuple[ExtractionState.ValueType, str, str] | None = None

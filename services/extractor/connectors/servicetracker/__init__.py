@@ -1,0 +1,1 @@
+"""ServiceTracker, read through the REST interface of the Salesforce platform it runs on."""

@@ -1,0 +1,167 @@
+"""Runs that match: what stands in Pipedrive is read once, and whoever dies wherever, the end is the same and the way back leads to the beginning."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from services.ledger.domain import RunKind
+from tests.fakes.clock import FakeClock
+from tests.unit.ledger.coordinator.test_restarts import STRIDE, end_of
+from tests.unit.ledger.coordinator.world import ACTOR, CONTEXT, CrashError, M, World, open_world
+from transload.v1 import migration_service_pb2 as pb
+from transload.v1.migration_service_pb2 import RunState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.requirement("L-15", "X-04")
+
+NAME = {"key": "name", "fields": [], "score": 0.95, "is_enough": False}
+RULES = {
+    "organization": {"policy": "match_and_fill", "within_source": "merge_into_first", "certain": 0.9, "uncertain": 0.7, "keys": [NAME], "differ": []}
+}
+THERE = {
+    ("organization", "11"): {"name": "Client 1", "industry": "steel"},
+    ("organization", "12"): {"name": "Client 2"},
+    ("organization", "13"): {"name": "CLIENT 2"},
+    ("organization", "14"): {"name": "Somebody else"},
+}
+
+
+def arrange(world: World) -> None:
+    """An account that holds Client 1 once and Client 2 twice; in the source Client 4 came twice."""
+    world.matching = RULES
+    world.source["client"]["5"] = {"name": "Client 4"}
+    world.pipedrive.records |= copy.deepcopy(THERE)
+
+
+def strangers(world: World) -> dict[tuple[str, str], dict[str, Any]]:
+    """What stood there before, without what is empty."""
+    found = {place: world.pipedrive.records[place] for place in THERE}
+    return {place: {name: value for name, value in image.items() if value is not None} for place, image in found.items()}
+
+
+async def test_what_stands_there_is_read_once_and_then_what_changed(world: World) -> None:
+    arrange(world)
+    await world.until_approved()
+    listed = [page for entity, page in world.listed if entity == "organization"]
+    assert listed[:2] == [(11, 12), (13, 14)]
+    assert world.since[0].year == 2000
+    count = len(listed)
+    began = world.clock.now()
+    assert (await world.run(RunKind.LOAD)).state == RunState.RUN_STATE_SUCCEEDED
+    assert len([page for entity, page in world.listed if entity == "organization"]) > count
+    assert (began - world.since[-1]).total_seconds() < 7_200
+    told = [event for event in await world.events() if event.kind == "match.indexed"]
+    assert [(event.result, json.loads(event.payload_json)["is_whole"]) for event in told] == [("organization", True), ("organization", False)]
+    async with world.ledger.read() as reader:
+        spent = [cost.token_count for cost in await reader.list_run_costs(M) if cost.target_entity == "organization"]
+        assert all(tokens > 0 for tokens in spent)
+        records = {record.key: record for record in await reader.list_records_by_target(M, "organization", ["11", "12", "13", "14"])}
+    assert {key: record.target_id for key, record in records.items()} == {"organization:client/1": "11"}
+    assert await state(world, "organization:client/5") == "matched"
+    items = (await world.service.ListReviewItems(pb.ListReviewItemsRequest(migration_id=M, reason="MATCH_UNCERTAIN"), CONTEXT)).review_items
+    assert [(item.key, list(item.resolutions)) for item in items] == [("organization:client/2", ["match", "create", "retry", "skip"])]
+
+
+async def state(world: World, key: str) -> str:
+    async with world.ledger.read() as reader:
+        return str((await reader.get_records(M, [key]))[key].state)
+
+
+async def test_a_list_that_breaks_off_is_begun_again(world: World) -> None:
+    arrange(world)
+    await world.until_prepared()
+    world.refused_tokens = {"12"}
+    run_id = await world.start(RunKind.SAMPLE)
+    for _ in range(200):
+        await world.coordinator.step(run_id)
+        await world.turn()
+        if [page for entity, page in world.listed if entity == "organization"]:
+            break
+    world.refused_tokens = set()
+    assert (await world.finish(run_id)).state == RunState.RUN_STATE_SUCCEEDED
+    assert await state(world, "organization:client/1") == "matched"
+
+
+async def test_other_rules_want_other_keys(world: World) -> None:
+    arrange(world)
+    await world.until_prepared()
+    await world.run(RunKind.SAMPLE)
+    world.matching = {"organization": {**RULES["organization"], "keys": [{**NAME, "score": 0.99}]}}
+    await world.run(RunKind.SAMPLE)
+    told = [json.loads(event.payload_json)["is_whole"] for event in await world.events() if event.kind == "match.indexed"]
+    assert told == [True, True]
+
+
+async def test_a_person_says_which_one_it_is_and_the_next_delta_links_it(world: World) -> None:
+    arrange(world)
+    await world.until_loaded()
+    items = (await world.service.ListReviewItems(pb.ListReviewItemsRequest(migration_id=M, reason="MATCH_UNCERTAIN"), CONTEXT)).review_items
+    ids = [item.review_item_id for item in items]
+    request = pb.ResolveReviewItemsRequest(migration_id=M, review_item_ids=ids, resolution="match", candidate="13", actor=ACTOR)
+    assert (await world.service.ResolveReviewItems(request, CONTEXT)).resolved_count == 1
+    assert (await world.run(RunKind.DELTA)).state == RunState.RUN_STATE_SUCCEEDED
+    async with world.ledger.read() as reader:
+        known = await reader.get_records(M, ["organization:client/2", "deal:sales_order/2"])
+    assert (known["organization:client/2"].state, known["organization:client/2"].target_id) == ("matched", "13")
+    # What refers to it came along.
+    assert json.loads(known["deal:sales_order/2"].image)["org_id"] == "13"
+    await world.run(RunKind.ROLLBACK)
+    assert strangers(world) == THERE
+
+
+async def test_nothing_is_kept_for_matching_once_nothing_is_created_any_more(world: World) -> None:
+    arrange(world)
+    await world.until_loaded()
+    await world.service.CompleteMigration(pb.CompleteMigrationRequest(migration_id=M, actor=ACTOR), CONTEXT)
+    async with world.ledger.read() as reader:
+        assert await reader.get_match_reading(M, "organization") is None
+
+
+async def run_with_a_crash(base: Path, folder: Path, prepared: World, kind: RunKind, at: int) -> tuple[str, int]:
+    shutil.copytree(base, folder)
+    clock = FakeClock(prepared.clock.now(), is_automatic=True)
+    async for world in open_world(folder, clock):
+        arrange(world)
+        world.pipedrive = copy.deepcopy(prepared.pipedrive)
+        world.staging, world.selections = dict(prepared.staging), dict(prepared.selections)
+        run_id = await world.start(kind)
+        world.fuse.at, world.fuse.points = at, 0
+        try:
+            run = await world.finish(run_id)
+        except CrashError:
+            world.fuse.at = 0
+            world.restart()
+            run = await world.finish(run_id)
+        assert run.state == RunState.RUN_STATE_SUCCEEDED, at
+        assert set(world.pipedrive.creations.values()) <= {1}, at
+        points = world.fuse.points
+        end = await end_of(world)
+        if kind is RunKind.SAMPLE:
+            assert world.pipedrive.records["organization", "11"]["transload_id"] == "organization:client/1"
+            assert "organization:client/5" not in world.pipedrive.creations
+            await world.run(RunKind.ROLLBACK)
+        assert strangers(world) == THERE, at
+        return end, points
+    raise AssertionError
+
+
+@pytest.mark.parametrize("kind", [RunKind.SAMPLE, RunKind.ROLLBACK])
+async def test_a_death_at_any_point_leads_to_the_same_end_and_back(tmp_path: Path, kind: RunKind) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    async for prepared in open_world(base, FakeClock(is_automatic=True)):
+        arrange(prepared)
+        await (prepared.until_prepared() if kind is RunKind.SAMPLE else prepared.until_loaded())
+        break
+    whole, points = await run_with_a_crash(base, tmp_path / "whole", prepared, kind, at=0)
+    assert points > 50
+    for at in range(1, points, STRIDE):
+        end, _ = await run_with_a_crash(base, tmp_path / f"crash-{at}", prepared, kind, at=at)
+        assert end == whole, f"dying at point {at} of {points}"
