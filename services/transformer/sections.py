@@ -130,6 +130,8 @@ class Quality(_Model):
     states: list[str] = ["status", "state", "priority"]
     """Fields whose values are counted: how many records are in which state."""
     currency: SameCurrency | None = None
+    findings: list[str] = ["bundle_finding"]
+    """Entities whose records are findings of the connector itself; they are told as they are."""
     entities: dict[str, EntityQuality] = {}
 
 

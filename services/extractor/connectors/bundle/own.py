@@ -49,11 +49,11 @@ class OwnColumn:
             return
         if self._may_be_date:
             self.dates.take(text, row)
-            self._may_be_date = not self.dates.unreadable_count
+            self._may_be_date = self.dates.is_clean
         if self._may_be_number:
             proof = "" if isinstance(text, TypedCell) else decimal_evidence(text)
             if proof:
-                self.decimals[proof].add(f"row {row}: {text[:40]}")
+                self.decimals[proof].note(row, text)
             else:
                 self._may_be_number = bare_number(text) is not None
 
@@ -91,7 +91,7 @@ def settle_own(
             around = [*(other.dates for other in known if other.is_dated), *(other for other in dated if other is not one.dates)]
             order, problem = decide(one.dates, around)
             if told or not problem:
-                kind = CellType.DATETIME if one.dates.without_zone_count else CellType.DATE
+                kind = CellType.DATETIME if one.dates.timed_count else CellType.DATE
                 facts[name] = ColumnFacts(type=kind, date_order=told or order)
             else:
                 found.append(say.own_dates_undecided(entity, name, one.head, one.dates, is_mixed=problem == "mixed"))
