@@ -162,6 +162,8 @@ class Sheet(_Model):
     """Heading → where the value comes from."""
     advice: list[Advice] = []
     """What to do in Pipedrive, as a further column: the first that fits a row."""
+    distinct: bool = False
+    """Rows that are equal are one, with how often they come; which records they are of is left out."""
 
 
 class Rebuild(_Model):
