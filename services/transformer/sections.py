@@ -112,6 +112,8 @@ class EntityQuality(_Model):
     agree: list[Agreement] = []
     created: str | None = None
     """Field with the time a record was entered; as for the whole source when left out."""
+    happened: str | None = None
+    """Field with the time of what a record tells: one that was entered more than a day later came late, from a device without a connection."""
 
 
 class SameCurrency(_Model):
