@@ -448,11 +448,11 @@ def count(value: object) -> int | None:
 
 
 def total(value: object) -> int | float | None:
-    """Add the numbers of a list up, exactly as they are written; up to 6 decimals."""
+    """Add the numbers of a list up as they are written, so that 0.1 and 0.2 are 0.3."""
     elements = value if isinstance(value, list) else [value]
     summands = [Decimal(str(number(one))) for one in elements if one not in (None, [], {}) and not (isinstance(one, str) and not one.strip())]
     found = sum(summands, Decimal(0))
-    return number(float(round(found, 6) if abs(found) < _WHOLE_FLOAT_MAX else found)) if summands else None
+    return number(int(found) if found == found.to_integral_value() else float(found)) if summands else None
 
 
 def compound_discount(value: object) -> int | float:

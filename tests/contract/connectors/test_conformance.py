@@ -16,6 +16,7 @@ from services.common.errors import ConfigurationError, InvalidRequestError, Unau
 from services.extractor.budget import CallBudget, OutagePolicy, WaitingGate, plan_calls
 from services.extractor.connector import END, START, Connector, Cursor, EntityMalformedError, RawRecord, ReadScope, Refusal, SourceEntity, SourcePage
 from services.extractor.registry import CONNECTORS, connector_type
+from services.transformer.mapping import connector_mapping_text, load_mapping
 from tests.contract.connectors.recording import HOSTILE_NAMES, CountingGate, Recording
 from tests.contract.connectors.recordings import RECORDINGS
 from tests.fixtures.stel_order.world import MemoryLedger
@@ -342,6 +343,20 @@ async def test_what_reading_costs_is_no_less_than_was_planned(recording: Recordi
     collections = [one for one in listed if costs_a_call(one, recording)]
     assert plan_calls(collection_count=len(collections), limits=limits).call_count <= used
     assert used <= len(listed) + sum(len(one) for one in pages.values()) * 2, "a page costs a call, and another where it is proved to be the last"
+
+
+async def test_the_mapping_plans_what_reading_costs(called: Recording) -> None:
+    plan = load_mapping(connector_mapping_text(called.connector)).call_plan
+    if plan is None:
+        pytest.skip("the source tells itself what is left of its calls")
+    async with called.connect() as connector:
+        listed = [one for one in await connector.list_entities() if not one.has_files]
+        pages = {one.name: await read(connector, one.name) for one in listed}
+    planned = sum(len(ids(found)) // plan.page_size + 1 for found in pages.values())
+    closing = sum(len(found) > 1 for found in pages.values())
+    assert planned - closing <= called.count <= planned + closing, "a list of several pages may take a call to prove that it stood still"
+    limits = CONNECTORS[called.connector].limits({})
+    assert (limits.calls_per_minute, limits.calls_per_day) == (plan.plans[plan.default].calls_per_minute, plan.plans[plan.default].calls_per_day)
 
 
 def costs_a_call(entity: SourceEntity, recording: Recording) -> bool:
