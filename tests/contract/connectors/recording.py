@@ -94,6 +94,8 @@ class Recording:
     options: Mapping[str, Any] = field(default_factory=dict)
     paged_entity: str = ""
     """An entity with more than one page; it holds the `HOSTILE_NAMES`."""
+    has_small_pages: bool = False
+    """Pages hold fewer rows than the source's own do, so what reading costs is not what is planned."""
     reading_calls: frozenset[str] = frozenset()
     """Calls that are no GET and only read: method and path."""
     uncertain: frozenset[str] = frozenset()

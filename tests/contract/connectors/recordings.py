@@ -141,6 +141,7 @@ def servicetracker(_: Path) -> Recording:
         refuse=lambda: made.simulator.faults.add({"kind": "status", "status": 403, "times": 1, "path": "/query", "body": refusal}),
         always=frozenset({"object_description", "field_description"}),
         paged_entity="customer",
+        has_small_pages=True,
         reading_calls=frozenset({"POST /services/oauth2/token"}),
     )
 
