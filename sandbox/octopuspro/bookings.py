@@ -81,7 +81,7 @@ def booking(builder: Builder, rng: Random, index: int, customer: Row, *, day: da
         "Timezone": zone,
         "All-day": index % 14 == 6,
         "Field workers": list(dict.fromkeys(workers)),
-        **address(rng, index),
+        **({} if properties and index % 6 == 1 else address(rng, index)),
         "Sub total": sub_total,
         "Discount": discount,
         "Tax": tax,

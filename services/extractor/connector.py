@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Any, ClassVar, NewType, Protocol
+from typing import Any, ClassVar, NewType, Protocol, runtime_checkable
 
 import httpx
 
@@ -149,6 +149,41 @@ class ReadScope:
     """Only decides which files are fetched: archived records themselves are always read, and counted."""
     includes_deleted: bool = False
     """The same for deleted records."""
+
+
+class FindingSeverity(enum.StrEnum):
+    """How grave a finding is."""
+
+    STOP = "STOP"
+    """The entity, or without one everything, cannot be read until a person decides or mends it."""
+    WARNING = "WARNING"
+    INFO = "INFO"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFinding:
+    """Something a person should know, or mend in the source, before anything moves."""
+
+    code: str
+    severity: FindingSeverity
+    message: str
+    entity: str = ""
+    """Empty: the whole source."""
+    path: str = ""
+    column: str = ""
+    count: int = 0
+    samples: Sequence[str] = ()
+    option: str = ""
+    """The connector option that decides."""
+
+
+@runtime_checkable
+class ContentChecker(Protocol):
+    """A connector that can look at everything before it is read."""
+
+    async def check_content(self) -> Sequence[SourceFinding]:
+        """Look at everything once; answers what a person should know."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ class StagedPages:
 
     async def read(self, entity: str, *, from_sequence: int = 0, of_all_extractions: bool = False) -> AsyncIterator[FrozenPage]:
         """Yield an entity's pages by sequence, one in memory at a time."""
+        if not self._spec.migration_id:
+            return  # a check of the connection, which belongs to no migration
         async for page in self._ledger.pages(self._spec.migration_id, after_sequence=max(0, from_sequence - 1)):
             if page.entity == entity and page.record_count and (of_all_extractions or page.extraction_id == self._spec.extraction_id):
                 content = await self._waits.out(functools.partial(self._store.get_page, page.digest))

@@ -3,9 +3,10 @@
 import asyncio
 import contextvars
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import httpx
 
@@ -14,7 +15,7 @@ from services.common.clock import Clock
 from services.common.connections import Connection, Connections
 from services.common.errors import NotFoundError, TransloadError
 from services.extractor.budget import Budgets, CheckGate, OutagePolicy, WaitingGate
-from services.extractor.connector import CallLimits, ClientFactory, ConnectorContext, ConnectorType
+from services.extractor.connector import CallLimits, ClientFactory, ConnectorContext, ConnectorType, ContentChecker, SourceFinding
 from services.extractor.extraction import Extraction, ExtractionSpec, PageStore, StagedPages, WaitState
 from services.extractor.files import Downloader
 from services.extractor.ports import ExtractionLedger, Report, State
@@ -29,6 +30,15 @@ class JobStatus:
     entity: str
     source_call_count: int
     resume_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCheck:
+    """What a check of a connection showed."""
+
+    base_url: str
+    findings: Sequence[SourceFinding] | None
+    """None: the contents were not looked at."""
 
 
 @dataclass(slots=True)
@@ -67,25 +77,30 @@ class Extractions:
         self._budgets = Budgets(ledger=ledger, clock=clock)
         self._jobs: dict[str, _Job] = {}
 
-    async def check(self, connector: type[ConnectorType], connection_name: str) -> str:
-        """Prove that a connection's credentials can read; answers its base URL.
+    async def check(
+        self, connector: type[ConnectorType], connection_name: str, *, options: Mapping[str, Any] | None = None, includes_content: bool = False
+    ) -> SourceCheck:
+        """Prove that a connection's credentials can read; with `includes_content` also look at everything, where the connector can.
 
         Raises:
+            InvalidRequestError: The connector's options make no sense.
             UnauthorizedError: The source refused the key.
             UnavailableError: It does not answer.
             RateLimitedError: Its call budget is used up.
             ConfigurationError: The connection is not described.
         """
+        given = options or {}
         connection = self._connections.get(connection_name, connector.connection_parts)
         budget = self._budgets.of(connection_name)
-        gate = CheckGate(budget, limits=_uncounted(connector.limits({})), connection=connection_name, clock=self._clock)
+        gate = CheckGate(budget, limits=_uncounted(connector.limits(given)), connection=connection_name, clock=self._clock)
         spec = ExtractionSpec("", "", connector.name, connection_name)
         waits = WaitState("", ledger=self._ledger, clock=self._clock)
         frozen = StagedPages(spec, ledger=self._ledger, store=self._store, waits=waits)
-        context = ConnectorContext(connection, {}, gate, frozen, self._clock, self._http_client)
+        context = ConnectorContext(connection, given, gate, frozen, self._clock, self._http_client)
         async with connector.connect(context) as source:
             await source.check()
-        return _shown_url(connection)
+            findings = await source.check_content() if includes_content and isinstance(source, ContentChecker) else None
+        return SourceCheck(_shown_url(connection), findings)
 
     async def start(self, spec: ExtractionSpec, connector: type[ConnectorType]) -> bool:
         """Start an extraction, or go on with it; False when it is running here already.

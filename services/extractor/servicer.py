@@ -8,7 +8,7 @@ import orjson
 from grpc import aio
 
 from services.common.errors import InvalidRequestError
-from services.extractor.connector import ReadScope
+from services.extractor.connector import FindingSeverity, ReadScope
 from services.extractor.extraction import ExtractionSpec
 from services.extractor.jobs import Extractions
 from services.extractor.registry import connector_type
@@ -16,6 +16,11 @@ from transload.v1 import extractor_service_pb2 as pb
 from transload.v1 import extractor_service_pb2_grpc as pb_grpc
 
 Context = aio.ServicerContext[Any, Any]
+_SEVERITIES: Final = {
+    FindingSeverity.STOP: pb.SOURCE_FINDING_SEVERITY_STOP,
+    FindingSeverity.WARNING: pb.SOURCE_FINDING_SEVERITY_WARNING,
+    FindingSeverity.INFO: pb.SOURCE_FINDING_SEVERITY_INFO,
+}
 _MIGRATION_ID: Final = re.compile(r"[a-z0-9-]{1,63}")
 
 
@@ -26,9 +31,27 @@ class ExtractorServicer(pb_grpc.ExtractorServiceServicer):
         self._extractions = extractions
 
     async def CheckSource(self, request: pb.CheckSourceRequest, context: Context) -> pb.CheckSourceResponse:  # noqa: ARG002, N802
-        """Say whether the credentials can read."""
-        base_url = await self._extractions.check(connector_type(request.connector), request.connection)
-        return pb.CheckSourceResponse(base_url=base_url)
+        """Say whether the credentials can read, and what of the contents a person should know."""
+        options = _options(request.options_json, "options_json")
+        check = await self._extractions.check(
+            connector_type(request.connector), request.connection, options=options, includes_content=request.includes_content
+        )
+        response = pb.CheckSourceResponse(base_url=check.base_url, is_content_checked=check.findings is not None)
+        response.findings.extend(
+            pb.SourceFinding(
+                code=one.code,
+                severity=_SEVERITIES[one.severity],
+                message=one.message,
+                entity=one.entity,
+                path=one.path,
+                column=one.column,
+                count=one.count,
+                samples=one.samples,
+                option=one.option,
+            )
+            for one in check.findings or ()
+        )
+        return response
 
     async def DescribeSource(self, request: pb.DescribeSourceRequest, context: Context) -> pb.DescribeSourceResponse:  # noqa: ARG002, N802
         """List the entities that are known before connecting, in the order they are read."""
@@ -70,12 +93,7 @@ def spec_from_proto(spec: pb.ExtractionSpec) -> ExtractionSpec:
     if spec.file_bytes_max < 0:
         raise InvalidRequestError("spec.file_bytes_max: is negative")
     connector_type(spec.connector)  # raises for one that nobody knows
-    try:
-        options = orjson.loads(spec.options_json) if spec.options_json.strip() else {}
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequestError("spec.options_json is not JSON") from error
-    if not isinstance(options, dict):
-        raise InvalidRequestError("spec.options_json is not a JSON object")
+    options = _options(spec.options_json, "spec.options_json")
     return ExtractionSpec(
         migration_id=spec.migration_id,
         extraction_id=spec.extraction_id,
@@ -90,3 +108,13 @@ def spec_from_proto(spec: pb.ExtractionSpec) -> ExtractionSpec:
         file_bytes_max=spec.file_bytes_max,
         options=options,
     )
+
+
+def _options(text: str, field: str) -> dict[str, Any]:
+    try:
+        options = orjson.loads(text) if text.strip() else {}
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequestError(f"{field} is not JSON") from error
+    if not isinstance(options, dict):
+        raise InvalidRequestError(f"{field} is not a JSON object")
+    return options

@@ -103,11 +103,14 @@ class Doubt:
                     break
         free = await self._without_owned(batch, works, candidates)
         found_by_key: dict[str, Found] = {}
-        for work in works:
-            if queue := free.get(_spelled(signs[work.key])):
-                chosen = next((found for found, owner in queue if owner == work.key), None) or queue[0][0]
-                free[_spelled(signs[work.key])] = [entry for entry in queue if entry[0] is not chosen]
-                found_by_key[work.key] = chosen
+        # First what belongs to one of them by now - another loader may have settled it meanwhile -, so that no twin takes it from its owner.
+        for is_own in (True, False):
+            for work in works:
+                queue = free.get(_spelled(signs[work.key]), [])
+                chosen = next((found for found, owner in queue if owner == (work.key if is_own else "")), None)
+                if chosen is not None and work.key not in found_by_key:
+                    free[_spelled(signs[work.key])] = [entry for entry in queue if entry[0] is not chosen]
+                    found_by_key[work.key] = chosen
         return found_by_key
 
     def _just_created(self, entity: Entity) -> frozenset[str]:

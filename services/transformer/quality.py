@@ -103,6 +103,7 @@ class QualityCheck:
         self._getters: dict[str, Getter] = {}
         self._region = mapping.policies.phone_region
         self._findings: dict[tuple[str, str, str, str], _Finding] = {}
+        self._told: list[dict[str, Any]] = []
         self._dates: dict[tuple[str, str], _DateField] = {}
         # An empty name is a private database in a temporary file that goes with the connection.
         self._disk = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -121,6 +122,9 @@ class QualityCheck:
 
     def take(self, envelope: Envelope) -> None:
         """Look at one record. Deleted ones count only where ids are missing."""
+        if envelope.entity in self._rules.findings:
+            self._take_finding(envelope)
+            return
         rules = self._rules.entities.get(envelope.entity, _NO_RULES)
         context = Context(envelope=envelope, lookup=self._lookup)
 
@@ -130,6 +134,7 @@ class QualityCheck:
         self._note_number(envelope, rules.created or self._rules.created, read)
         if envelope.is_deleted:
             return
+        self._check_late(envelope, rules, read)
         self._check_unique(envelope, rules, read)
         self._check_contact_data(envelope, rules, read)
         self._check_name(envelope, rules, read)
@@ -149,7 +154,17 @@ class QualityCheck:
             for (entity, check, name, advice), found in self._findings.items()
             if found.count
         ]
+        rows += self._told
         return sorted(rows, key=lambda row: (row["entity"], -row["records"], row["check"], row["field"]))
+
+    def _take_finding(self, envelope: Envelope) -> None:
+        """Tell what the connector found while it read; its words say what to do."""
+        data = envelope.data
+        if envelope.is_deleted or not data.get("message"):
+            return
+        row = {"entity": data.get("entity") or envelope.entity, "check": str(data.get("code", "")).replace("_", " "), "field": data.get("column", "")}
+        more = {"records": data.get("count", 0), "samples": list(data.get("samples", [])), "advice": data["message"]}
+        self._told.append({**row, **more, "severity": data.get("severity", "")})
 
     def _found(self, envelope: Envelope, check: str, advice: str, name: str = "") -> None:
         self._findings.setdefault((envelope.entity, check, name, advice), _Finding()).add(envelope.source_key)
@@ -175,6 +190,18 @@ class QualityCheck:
         except (ValueProblem, OverflowError):
             entered = None
         self._disk.execute("INSERT OR REPLACE INTO number VALUES (?, ?, ?)", (envelope.entity, int(envelope.id), entered))
+
+    def _check_late(self, envelope: Envelope, rules: EntityQuality, read: Reader) -> None:
+        """G-06: what was entered long after it happened."""
+        created = rules.created or self._rules.created
+        if rules.happened is None or created is None:
+            return
+        try:
+            entered, happened = (moment(read(path) or "") for path in (created, rules.happened))
+        except (ValueProblem, OverflowError):
+            return
+        if entered - happened > BACK_DATED:
+            self._found(envelope, "entered late (back-dated)", "back-dated", rules.happened)
 
     def _check_unique(self, envelope: Envelope, rules: EntityQuality, read: Reader) -> None:
         for name in rules.unique:

@@ -1,6 +1,7 @@
 """An OctopusPro export on its whole way into Pipedrive, read back and compared value by value with what the generator wrote (OP-01 to OP-12)."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import zstandard
 from sandbox.octopuspro.account import Account, Row
 from sandbox.octopuspro.fields import FIELDS
 from sandbox.octopuspro.generator import generate
+from tests.e2e.checker import diff_of
 from tests.e2e.harness import Rehearsal, installation
 from tests.e2e.octopuspro_view import COUNTED, DEAL_STATUS, LOST_BOOKINGS, STAGES, View, amount, as_json, in_utc, shown, table, utc
 from transload.v1 import migration_service_pb2 as pb
@@ -52,6 +54,9 @@ class Way:
     diff: list[pb.DiffRecord] = field(default_factory=list)
     mapping: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
+    before: bytes = b""
+    after: bytes = b""
+    """Pipedrive before the migration, and after it was taken back."""
     pages: bytes = b""
     """All frozen pages."""
 
@@ -65,6 +70,7 @@ async def way(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Way]:
 async def travel(rehearsal: Rehearsal) -> Way:
     """Go from the audit to the reconciliation after a second bundle."""
     way, client, name = Way(), rehearsal.client, rehearsal.migration_id
+    way.before = await rehearsal.pipedrive.export()
     await rehearsal.step("audit")
     way.audit = json.loads(await client.get_audit(name))
     proposed = await client.get_mapping(name)
@@ -83,6 +89,8 @@ async def travel(rehearsal: Rehearsal) -> Way:
     way.stops["delta"] = await look(rehearsal, generate(1, SIZE, changes=1))
     async for file, content in client.export_reference_files(name):
         way.files[file] = way.files.get(file, b"") + content
+    await rehearsal.step("rollback")
+    way.after = await rehearsal.pipedrive.export()
     staging = rehearsal.installation.stack.data_dir / "staging" / "pages"
     way.pages = b"".join(zstandard.ZstdDecompressor().decompressobj().decompress(page.read_bytes()) for page in staging.rglob("*") if page.is_file())
     return way
@@ -173,12 +181,19 @@ async def test_visits_of_a_series_after_the_window_stay_behind_and_are_listed(wa
     assert [row for row in visits if view.is_there("deals", "booking", row["Booking ID"])] == [row for row in visits if row not in late]
     listed = {row["Booking"] for row in table(way.files, "recurring-bookings.csv")}
     assert listed == {row["Booking number"] for row in visits}
+    first = next(row for row in table(way.files, "recurring-bookings.csv") if row["Series"] == "R-700")
+    assert (first["Recurrence"], "FREQ=WEEKLY;INTERVAL=2" in first["Rule"], "every 2 weeks" in first["In words"].casefold()) == (
+        "every 2 weeks",
+        True,
+        True,
+    )
 
 
 @both_stops
 @pytest.mark.requirement("OP-02", "X-02")
 async def test_the_slot_of_a_booking_is_an_activity_at_its_time(way: Way, stop: str) -> None:
     view = way.stops[stop].view
+    properties = view.account.by_id("customer_properties")
     for row in view.bookings():
         deal = view.one("deals", "booking", row["Booking ID"])
         (slot,) = view.activities(deal["id"], "booking")
@@ -186,6 +201,8 @@ async def test_the_slot_of_a_booking_is_an_activity_at_its_time(way: Way, stop: 
         assert slot["subject"] == deal["title"]
         assert slot["done"] == (deal["status"] != "open")
         assert [one["person_id"] for one in slot["participants"]] == [deal["person_id"]]
+        home = properties.get(row["Property ID"], {})
+        assert (slot.get("location") or {}).get("locality") == (row.get("Suburb") or home.get("Suburb"))
         if row["All-day"]:
             assert (slot["due_date"], slot.get("due_time")) == (f"{row['Booking start']:%Y-%m-%d}", None)
         else:
@@ -491,7 +508,14 @@ async def test_inventories_say_what_to_build_again(way: Way) -> None:
     services = {row["Service ID"]: row["Service name"] for row in account.tables["services"]}
     faqs = {(row["Service"], row["Question"], row["Answer"]) for row in table(way.files, "faq.csv")}
     assert faqs == {(services[row["Service ID"]], row["Question"], row["Answer"]) for row in account.tables["faqs"]}
-    assert len(table(way.files, "forms.csv")) == len(account.tables["form_answers"])
+    assert len(table(way.files, "form-answers.csv")) == len(account.tables["form_answers"])
+    asked = Counter((row["Form name"], row["Question"], row["Type"]) for row in account.tables["form_answers"])
+    listed: Counter[tuple[str, str, str]] = Counter()
+    for row in table(way.files, "forms.csv"):
+        listed[row["Form"], row["Question"], row["Type"]] += int(row["Times"])
+    assert listed == asked
+    rebuild = way.files["rebuild-reference.md"].decode()
+    assert all(row["Service area"] in rebuild for row in account.tables["services"])
     assert {row["Label"]: row["Type"] for row in table(way.files, "custom-fields.csv")} == {one.label: one.type for one in FIELDS}
     assert {row["Recurrence"] for row in table(way.files, "recurring-bookings.csv")} == {"every 2 weeks"}
     assert len(table(way.files, "payments.csv")) == len(account.tables["payments"])
@@ -572,3 +596,8 @@ async def test_the_password_column_is_on_no_page(way: Way) -> None:
     assert secret.startswith("hunter2")
     assert b'"first_name":"Olivia"' in way.pages
     assert b"hunter2" not in way.pages + b"".join(way.files.values()) + way.stops["delta"].view.export
+
+
+@pytest.mark.requirement("L-15")
+async def test_a_rollback_takes_all_of_it_back(way: Way) -> None:
+    assert diff_of(way.before, way.after) == []

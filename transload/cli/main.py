@@ -18,6 +18,7 @@ from transload.cli import (
     rollback,
     sandbox,
     scope,
+    source,
     stack,
     steps,
 )
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("status")(stack.status)
+app.add_typer(source.app, name="source")
 app.add_typer(migrations.app, name="migration")
 app.add_typer(audit.app, name="audit")
 app.add_typer(mapping.app, name="mapping")

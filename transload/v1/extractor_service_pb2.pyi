@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _SourceFindingSeverity:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SourceFindingSeverityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SourceFindingSeverity.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SOURCE_FINDING_SEVERITY_UNSPECIFIED: _SourceFindingSeverity.ValueType  # 0
+    """Not said."""
+    SOURCE_FINDING_SEVERITY_STOP: _SourceFindingSeverity.ValueType  # 1
+    """The entity, or without one everything, cannot be read until a person decides or mends it."""
+    SOURCE_FINDING_SEVERITY_WARNING: _SourceFindingSeverity.ValueType  # 2
+    """It is read; a person should look."""
+    SOURCE_FINDING_SEVERITY_INFO: _SourceFindingSeverity.ValueType  # 3
+    """Good to know."""
+
+class SourceFindingSeverity(_SourceFindingSeverity, metaclass=_SourceFindingSeverityEnumTypeWrapper):
+    """How grave a finding is."""
+
+SOURCE_FINDING_SEVERITY_UNSPECIFIED: SourceFindingSeverity.ValueType  # 0
+"""Not said."""
+SOURCE_FINDING_SEVERITY_STOP: SourceFindingSeverity.ValueType  # 1
+"""The entity, or without one everything, cannot be read until a person decides or mends it."""
+SOURCE_FINDING_SEVERITY_WARNING: SourceFindingSeverity.ValueType  # 2
+"""It is read; a person should look."""
+SOURCE_FINDING_SEVERITY_INFO: SourceFindingSeverity.ValueType  # 3
+"""Good to know."""
+Global___SourceFindingSeverity: _TypeAlias = SourceFindingSeverity  # noqa: Y015
+
 @_typing.final
 class CheckSourceRequest(_message.Message):
     """Request for `CheckSource`."""
@@ -27,23 +56,87 @@ class CheckSourceRequest(_message.Message):
 
     CONNECTOR_FIELD_NUMBER: _builtins.int
     CONNECTION_FIELD_NUMBER: _builtins.int
+    INCLUDES_CONTENT_FIELD_NUMBER: _builtins.int
+    OPTIONS_JSON_FIELD_NUMBER: _builtins.int
     connector: _builtins.str
     """Required. Connector name, e.g. `stel_order`."""
     connection: _builtins.str
     """Required. Name of the connection whose credentials are used."""
+    includes_content: _builtins.bool
+    """Also look at everything the source holds, where the connector can: export bundles. Takes as long as reading it once; give a deadline to match."""
+    options_json: _builtins.str
+    """Free options of the connector as JSON, as in `ExtractionSpec`."""
     def __init__(
         self,
         *,
         connector: _builtins.str = ...,
         connection: _builtins.str = ...,
+        includes_content: _builtins.bool = ...,
+        options_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "connector", b"connector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "connector", b"connector", "includes_content", b"includes_content", "options_json", b"options_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckSourceRequest: _TypeAlias = CheckSourceRequest  # noqa: Y015
+
+@_typing.final
+class SourceFinding(_message.Message):
+    """Something a person should know, or mend in the source, before anything moves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ENTITY_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    OPTION_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """What it is, e.g. `date_order_ambiguous`; the codes are listed in docs/bundles.md."""
+    severity: Global___SourceFindingSeverity.ValueType
+    """How grave it is."""
+    message: _builtins.str
+    """What happened, to what, and what to do."""
+    entity: _builtins.str
+    """The entity; empty: the whole source."""
+    path: _builtins.str
+    """The file, where one is meant."""
+    column: _builtins.str
+    """The column as it is called in the source."""
+    count: _builtins.int
+    """Rows or places it was found at."""
+    option: _builtins.str
+    """The connector option that decides, where one does."""
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A few of them; rows are counted from 1 for the heads."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        severity: Global___SourceFindingSeverity.ValueType = ...,
+        message: _builtins.str = ...,
+        entity: _builtins.str = ...,
+        path: _builtins.str = ...,
+        column: _builtins.str = ...,
+        count: _builtins.int = ...,
+        samples: _abc.Iterable[_builtins.str] | None = ...,
+        option: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "column", b"column", "count", b"count", "entity", b"entity", "message", b"message", "option", b"option", "path", b"path", "samples", b"samples", "severity", b"severity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceFinding: _TypeAlias = SourceFinding  # noqa: Y015
 
 @_typing.final
 class CheckSourceResponse(_message.Message):
@@ -52,16 +145,26 @@ class CheckSourceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BASE_URL_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    IS_CONTENT_CHECKED_FIELD_NUMBER: _builtins.int
     base_url: _builtins.str
     """Base URL the connector talks to, without credentials."""
+    is_content_checked: _builtins.bool
+    """Whether the contents were looked at."""
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceFinding]:
+        """What was found in the contents, in the order it was found."""
+
     def __init__(
         self,
         *,
         base_url: _builtins.str = ...,
+        findings: _abc.Iterable[Global___SourceFinding] | None = ...,
+        is_content_checked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "findings", b"findings", "is_content_checked", b"is_content_checked"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,6 +1,6 @@
 """One recording for each connector: a source with awkward content, and what reading it must give.
 
-A new connector joins the suite by a line in `RECORDINGS`.
+A new connector joins the suite by a line in `RECORDINGS`; one that reads bundles joins by being registered.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,8 +16,10 @@ import orjson
 
 from services.common.connections import Connection
 from services.extractor.connector import Connector, ConnectorContext, FrozenPage, Refusal
+from services.extractor.connectors.bundle.connector import BundleConnector
 from services.extractor.http import GetOnlyTransport
 from services.extractor.registry import CONNECTORS
+from tests.contract.connectors.bundles import ids_of, write_bundle
 from tests.fixtures.servicetracker.org import PARTS, URL, org
 from tests.fixtures.stel_order.stand_in import BASE_URL, FILES_URL, KEY, STAMP, StandIn, row
 from tests.fixtures.stel_order.world import LeapingClock
@@ -53,17 +56,22 @@ class CountingGate:
 
 @dataclass
 class MemoryFrozen:
-    """Pages frozen so far."""
+    """Pages frozen so far, in this extraction and those before."""
 
-    pages: list[tuple[str, FrozenPage]] = field(default_factory=list)
+    pages: list[tuple[int, str, FrozenPage]] = field(default_factory=list)
+    extraction: int = 1
+
+    def begin(self) -> None:
+        """Begin another extraction."""
+        self.extraction += 1
 
     def freeze(self, entity: str, envelopes: list[dict[str, Any]]) -> None:
-        self.pages.append((entity, FrozenPage(len(self.pages) + 1, orjson.loads(orjson.dumps(envelopes)))))
+        self.pages.append((self.extraction, entity, FrozenPage(len(self.pages) + 1, orjson.loads(orjson.dumps(envelopes)))))
 
     async def read(self, entity: str, *, from_sequence: int = 0, of_all_extractions: bool = False) -> AsyncIterator[FrozenPage]:
-        assert of_all_extractions in {True, False}, "this suite has one extraction only"
-        for name, page in self.pages:
-            if name == entity and page.sequence >= from_sequence:
+        for extraction, name, page in list(self.pages):
+            is_wanted = of_all_extractions or extraction == self.extraction
+            if name == entity and page.sequence >= from_sequence and is_wanted:
                 yield page
 
 
@@ -72,8 +80,8 @@ class Recording:
     """A source with content, and the seams the suite needs."""
 
     connector: str
-    expected_ids: Mapping[str, set[str]]
-    """By entity; entities not named are expected empty."""
+    expected_ids: Mapping[str, set[str] | int]
+    """By entity, or how many where the connector makes the ids; entities not named are expected empty."""
     http_transport: httpx.AsyncBaseTransport
     key: str
     base_url: str
@@ -85,6 +93,8 @@ class Recording:
     """Makes the source give its first page for ever."""
     paged_entity: str = ""
     """An entity with more than one page."""
+    folder: Path | None = None
+    """Of a source that is read from disk, and makes no calls."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """What the connection holds besides; the part that the key stands for is empty."""
     reading_calls: frozenset[str] = frozenset()
@@ -187,4 +197,34 @@ def servicetracker() -> Recording:
     )
 
 
-RECORDINGS: Mapping[str, Callable[[], Recording]] = {"servicetracker": servicetracker, "stel_order": stel_order}
+def _no_network(request: httpx.Request) -> httpx.Response:
+    raise AssertionError(f"a bundle needs no network, and asked for {request.url}")
+
+
+def of_bundle(connector: type[BundleConnector], folder: Path) -> Recording:
+    """A bundle with every table of a source's layout, hostile names in all texts, a file for each row of files."""
+    write_bundle(folder, connector.default, HOSTILE_NAMES)
+    return Recording(
+        connector=connector.name,
+        expected_ids=ids_of(connector.default),
+        http_transport=httpx.MockTransport(_no_network),
+        key="",
+        base_url=str(folder),
+        options={"page_rows": 3},
+        paged_entity=connector.entities[1].name,
+        folder=folder,
+    )
+
+
+CALLED: Mapping[str, Callable[[], Recording]] = {"servicetracker": servicetracker, "stel_order": stel_order}
+"""Sources that are called."""
+BUNDLES: Mapping[str, type[BundleConnector]] = {
+    name: connector for name, connector in CONNECTORS.items() if isinstance(connector, type) and issubclass(connector, BundleConnector)
+}
+"""Sources that are read from bundles."""
+RECORDINGS = frozenset({*CALLED, *BUNDLES})
+
+
+def recording_of(name: str, folder: Path) -> Recording:
+    """Make the recording of a connector; bundles are written into `folder`."""
+    return CALLED[name]() if name in CALLED else of_bundle(BUNDLES[name], folder / "bundle")

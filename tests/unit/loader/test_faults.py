@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from services.common.errors import PausedError, RateLimitedError, TransientError
 from tests.unit.loader import payloads
 from tests.unit.loader.test_worker import DEAL, ORG, PRODUCT, base, result_of
-from tests.unit.loader.world import ACCOUNT, SettleLostError, World, batch_of
+from tests.unit.loader.world import ACCOUNT, Entry, SettleLostError, World, batch_of
 from transload.v1 import ledger_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -137,6 +137,29 @@ async def test_a_record_another_one_owns_is_not_taken_for_the_lost_one(world: Wo
     outcome = (await world.load("activity", {"activity:work_order/2": twin}))["activity:work_order/2"]
     assert outcome is not None
     assert outcome.target_id != world.ledger.entry("activity:work_order/1").target_id
+
+
+async def test_what_a_twin_owns_by_now_is_not_taken_for_the_lost_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two equal records are in doubt; while they are looked for, another loader settles the second one."""
+    await base(world)
+    batch = dict.fromkeys(("activity:work_order/1", "activity:work_order/2"), payloads.activity(DEAL))
+    settled = "activity:work_order/2"
+    await world.load("activity", {settled: batch[settled]})
+    target_id = world.ledger.entry(settled).target_id
+    for key in batch:
+        world.ledger.entries[key] = Entry(state="claimed", intent_time=world.clock.now())
+
+    async def known(*_: object) -> dict[str, str]:
+        return {target_id: settled}
+
+    monkeypatch.setattr(world.ledger, "known_targets", known)
+    outcomes = await world.load("activity", batch)
+    first, second = (outcomes[key] for key in batch)
+    assert first is not None
+    assert second is not None
+    assert second.target_id == target_id
+    assert first.target_id != target_id
+    assert len(world.live("activity")) == 2
 
 
 async def test_an_archived_deal_in_doubt_is_found_in_its_own_listing(world: World) -> None:

@@ -197,3 +197,19 @@ def test_samples_are_few_however_many_are_wrong() -> None:
     duplicate = next(row for row in rows if row["check"] == "duplicate")
     assert duplicate["records"] == 99
     assert len(duplicate["samples"]) == 10
+
+
+def test_what_the_connector_found_is_told_in_its_own_words() -> None:
+    finding = {"code": "date_order_ambiguous", "severity": "stop", "entity": "work_order", "column": "Date Added", "count": 7, "message": "say it"}
+    rows = check({"bundle_finding": [{"id": "finding/1", **finding, "samples": ["row 2: 1/2/2025"]}, {"id": "bundle", "kind": "bundle"}]})
+    assert rows == [
+        {
+            "entity": "work_order",
+            "check": "date order ambiguous",
+            "field": "Date Added",
+            "records": 7,
+            "samples": ["row 2: 1/2/2025"],
+            "advice": "say it",
+            "severity": "stop",
+        }
+    ]

@@ -42,6 +42,9 @@ class FileFinder:
         path = self.path_of(data)
         name = str(data.get(rule.name or "") or (PurePosixPath(path.replace("\\", "/")).name if path else "") or source_id)
         kind = str(data.get(rule.kind_column or "", ""))
+        if is_link(told := str(data.get(rule.path or "") or "")):
+            # What lets one download stands behind the question mark.
+            data = {**data, str(rule.path): re.split(r"[?#]", told, maxsplit=1)[0]}
         owned = {**data, OWNER_ENTITY: rule.owner_of(kind), OWNER_ID: str(data.get(rule.id_column or "", "")), NAME: name}
         return RawRecord(source_id, owned, is_deleted, is_archived, FileLink(f"{_SCHEME}{path}", name))
 
@@ -76,6 +79,11 @@ class FileFinder:
             if plain.casefold().startswith(f"{prefix}/"):
                 return f"{folder}/{plain[len(prefix) + 1 :]}".strip("/")
         return plain
+
+
+def is_link(path: str) -> bool:
+    """Say whether a path is an address in the network: nothing is fetched from there."""
+    return re.match(r"\s*[A-Za-z][A-Za-z+.-]+://", path) is not None
 
 
 def _backwards(folder: str) -> re.Pattern[str]:

@@ -9,7 +9,7 @@ from services.extractor.connectors.bundle.container import Container, fingerprin
 from services.extractor.connectors.bundle.heads import Heads, match_heads
 from services.extractor.connectors.bundle.layout import TENANT_LAYOUT, Formats, Layout, build_layout, parse_layout
 from services.extractor.connectors.bundle.locate import Manifest, Tables, find_tables, open_bundle, read_manifest, read_tenant_layout
-from services.extractor.connectors.bundle.tables import BrokenTableError, open_rows
+from services.extractor.connectors.bundle.tables import BROKEN, BrokenTableError, as_broken, open_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +30,8 @@ class Bundle:
     options: BundleOptions
 
     @classmethod
-    def open(cls, url: str, default: Mapping[str, Any], options: BundleOptions) -> Self:
-        """Find the bundle, and lay its own layout and the option over the default.
+    def open(cls, url: str, default: Mapping[str, Any], options: BundleOptions, *, preferred: str = "") -> Self:
+        """Find the bundle, and lay its own layout and the option over the default. Of several the `preferred` one is taken where it still is.
 
         Raises:
             ConfigurationError: There is none.
@@ -39,7 +39,9 @@ class Bundle:
             InvalidRequestError: A layout is wrong.
         """
         base = [("default", default), ("option", options.layout)]
-        container = open_bundle(url, build_layout(base), unpacked_bytes_max=options.unpacked_bytes_max, ratio_max=options.zip_ratio_max)
+        container = open_bundle(
+            url, build_layout(base), unpacked_bytes_max=options.unpacked_bytes_max, ratio_max=options.zip_ratio_max, preferred=preferred
+        )
         try:
             own = parse_layout(read_tenant_layout(container, TENANT_LAYOUT), place=TENANT_LAYOUT)
             layout = build_layout([base[0], (TENANT_LAYOUT, own), base[1]])
@@ -52,8 +54,9 @@ class Bundle:
     @property
     def fingerprint(self) -> str:
         """Changes when a table, the manifest or the layout does."""
-        small = [member for name in ("manifest.json", TENANT_LAYOUT) if (member := self.container.find(name)) is not None]
-        return fingerprint([*small, *(member for members in self.tables.parts.values() for member in members)])
+        paths = ["manifest.json", TENANT_LAYOUT, *(member.path for members in self.tables.parts.values() for member in members)]
+        # Looked up anew: a file may have changed since it was found.
+        return fingerprint([member for path in paths if (member := self.container.find(path)) is not None])
 
     @property
     def shares(self) -> dict[str, str]:
@@ -74,14 +77,19 @@ class Bundle:
             BrokenTableError: At a row that cannot be read.
         """
         heads: Sequence[str] | None = None
-        with open_rows(self.container, part) as rows:
-            for number, cells in enumerate(rows, start=1):
-                if heads is None:
-                    if any(cells):
-                        heads = cells
+        number = 0
+        try:
+            with open_rows(self.container, part) as rows:
+                for cells in rows:
+                    number += 1
+                    if heads is None:
+                        if any(cells):
+                            heads = cells
+                            yield number, cells
+                    elif any(cells) and cells != heads:
                         yield number, cells
-                elif any(cells) and cells != heads:
-                    yield number, cells
+        except BROKEN as error:
+            raise as_broken(error, number) from error
         if heads is None:
             raise BrokenTableError(f"{part.path} is empty: it has not even heads", 0)
 
@@ -96,10 +104,7 @@ class Bundle:
 
 def _formats(of_layout: Formats, manifest: Manifest, options: BundleOptions) -> Formats:
     """Lay the options over the layout's formats, and those over what the manifest says."""
-    merged = of_layout.model_dump()
-    merged.update(
-        {name: value for name, value in options.formats.items() if value not in {None, "auto"} or name not in merged} if options.formats else {}
-    )
+    merged = {**of_layout.model_dump(), **options.formats}
     merged["date_orders"] = {**of_layout.date_orders, **options.formats.get("date_orders", {})}
     said = {"time_zone": manifest.time_zone, "date_order": manifest.date_order, "encoding": manifest.encoding, "currency": manifest.currency}
     for name, value in said.items():

@@ -20,7 +20,11 @@ FORMULA: Final = re.compile(r"\s*(?:[=@]|[+-][A-Za-z(])")
 
 _CURRENCY: Final = re.compile(r"^(?:[A-Z]{1,3}\$|[$€£¥₹₽₩₪₫₱฿₺₴]|[A-Za-z]{3}\b)\s*|\s*(?:[A-Z]{1,3}\$|[$€£¥₹₽₩₪₫₱฿₺₴]|\b[A-Za-z]{3})$")
 _BLANKS: Final = str.maketrans("", "", " \u00a0\u202f\u2009'\u2019")
-_SIMPLE: Final = re.compile(r"-?\d{1,15}")
+_QUICK: Final = {
+    ".": re.compile(r"(-?)\$?(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?"),
+    ",": re.compile(r"(-?)(\d{1,3}(?:\.\d{3})+|\d+)(?:,(\d+))?"),
+}
+_PROVES_POINT: Final = re.compile(r"-?\$?(?:\d{1,3}(?:,\d{3})+\.\d*|\d+\.(?:\d{1,2}|\d{4,}))")
 _FORMS: Final = {
     ".": re.compile(r"-?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|-?\.\d+"),
     ",": re.compile(r"-?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d*)?|-?,\d+"),
@@ -50,6 +54,8 @@ def bare_number(text: str) -> str | None:
 
 def decimal_evidence(text: str) -> str:
     """Answer which sign a number proves to be its decimal one: `.`, `,`, `?` if it could be either, empty if it shows none."""
+    if _PROVES_POINT.fullmatch(text):
+        return "."
     bare = bare_number(text)
     if bare is None or ("." not in bare and "," not in bare):
         return ""
@@ -72,9 +78,16 @@ def number_reader(decimal: str, *, scale: int = 1) -> Callable[[str], Any]:
     form = _FORMS[decimal]
     thousands = "," if decimal == "." else "."
 
+    quick = _QUICK[decimal]
+
     def read(text: str) -> Any:
-        if scale == 1 and _SIMPLE.fullmatch(text):
-            return int(text)
+        # Nearly all numbers look like this; what does not is looked at closely.
+        if scale == 1 and len(text) <= EXACT_DIGITS and type(text) is str and (match := quick.fullmatch(text)):
+            sign, whole, fraction = match.groups()
+            if fraction is None:
+                return int(sign + whole.replace(thousands, ""))
+            value = float(f"{sign}{whole.replace(thousands, '')}.{fraction}")
+            return int(value) if value.is_integer() else value
         bare = bare_number(text)
         is_typed = isinstance(text, TypedCell)
         if bare is None or not (is_typed or form.fullmatch(bare)):

@@ -10,6 +10,7 @@ import itertools
 from typing import TYPE_CHECKING, Final
 
 from services.extractor.connectors.bundle import findings as say
+from services.extractor.connectors.bundle.check_files import check_files
 from services.extractor.connectors.bundle.columns import DATED, NUMERIC, ColumnScan, settle
 from services.extractor.connectors.bundle.described import TypesByEntity, read_types
 from services.extractor.connectors.bundle.heads import score
@@ -18,7 +19,7 @@ from services.extractor.connectors.bundle.own import OwnColumn, own_places, sett
 from services.extractor.connectors.bundle.own_columns import extended, with_own
 from services.extractor.connectors.bundle.profile import BundleFacts, Check, Finding, OwnType, PartFacts, Severity, TableFacts
 from services.extractor.connectors.bundle.scan import PartScan, TableCounts
-from services.extractor.connectors.bundle.tables import BrokenTableError, is_workbook, text_rows
+from services.extractor.connectors.bundle.tables import BROKEN, UNREADABLE, BrokenTableError, is_workbook, text_rows
 from services.extractor.connectors.bundle.text import LINE_BYTES_MAX, TextFacts, examine, lines_of, open_text
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ def check_bundle(bundle: Bundle, folder: Path, *, is_stopped: Callable[[], bool]
                 tables[entity] = scan.run()
                 types |= read_types(bundle, tables[entity])
                 found += scan.findings
+        for entity, layout in bundle.layout.entities.items():
+            if layout.file is not None:
+                tables[entity], more = check_files(bundle, entity, tables.get(entity), folder)
+                found += more
         found += say.broken_references(bundle, index.broken())
     path.unlink(missing_ok=True)
     found += say.of_row_counts(bundle, tables)
@@ -69,7 +74,7 @@ def _facts(bundle: Bundle, tables: dict[str, TableFacts], found: list[Finding]) 
     return BundleFacts(
         name=bundle.container.name,
         fingerprint=bundle.fingerprint,
-        kind="delta" if bundle.is_delta else "full",
+        export_kind="delta" if bundle.is_delta else "full",
         tenant=bundle.manifest.tenant or "",
         exported_at=bundle.manifest.exported_at or "",
         time_zone=bundle.formats.time_zone or "",
@@ -129,8 +134,11 @@ class _TableScan:
         except LookupError:
             self._stop("encoding_unknown", f"{encoding!r} is no encoding", part.path, "encoding")
             encoding = "auto"
-        with self._bundle.container.open(part.path) as stream:
-            text = examine(stream, encoding=encoding)
+        try:
+            with self._bundle.container.open(part.path) as stream:
+                text = examine(stream, encoding=encoding)
+        except UNREADABLE as error:
+            raise BrokenTableError(f"it cannot be read to its end ({type(error).__name__}): copy the bundle again", 0) from error
         if text.line_bytes_max > LINE_BYTES_MAX:
             raise BrokenTableError(f"a line has {text.line_bytes_max:,} bytes: this is no table of lines", 0)
         self.findings += say.of_text(self._entity, part.path, text)
@@ -156,7 +164,7 @@ class _TableScan:
             try:
                 rows = text_rows(lines_of(text, facts), part)
                 return [row for row in itertools.islice(rows, _LOOK_ROWS) if any(row)]
-            except BrokenTableError:
+            except BROKEN:
                 return []
 
     def _scan(self, part: PartFacts) -> None:

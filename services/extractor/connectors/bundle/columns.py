@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.extractor.connectors.bundle import findings as say
 from services.extractor.connectors.bundle.cells import TypedCell, bare_number, decimal_evidence
-from services.extractor.connectors.bundle.dates import Evidence, decide, zone_of
+from services.extractor.connectors.bundle.dates import SHORT, UNREADABLE, Evidence, decide, zone_of
 from services.extractor.connectors.bundle.layout import CellType
 from services.extractor.connectors.bundle.profile import ColumnFacts, Finding
 from services.extractor.connectors.bundle.scan import Counted
@@ -61,15 +61,14 @@ class ColumnScan:
             self._take_number(text, row)
 
     def _take_date(self, text: str, row: int, cells: Sequence[str]) -> None:
-        before = self.dates.without_zone_count
-        self.dates.take(text, row)
-        if self.dates.without_zone_count == before or self.column.type is not CellType.DATETIME:
+        is_without_zone = self.dates.take(text, row)
+        if not is_without_zone or self.column.type is not CellType.DATETIME:
             return
         zone = cells[self._zone_place].strip() if 0 <= self._zone_place < len(cells) else ""
         if not zone:
-            self.without_zone.add(f"row {row}")
+            self.without_zone.note(row)
         elif zone_of(zone) is None:
-            self.bad_zone.add(f"row {row}: {zone[:40]}")
+            self.bad_zone.note(row, zone)
 
     def _take_number(self, text: str, row: int) -> None:
         if text.isdigit():
@@ -79,9 +78,9 @@ class ColumnScan:
         bare = text.removesuffix("%").strip() if self._is_percent else text
         proof = decimal_evidence(bare)
         if proof:
-            self.decimals[proof].add(f"row {row}: {text[:40]}")
+            self.decimals[proof].note(row, text)
         elif bare_number(bare) is None:
-            self.unreadable.add(f"row {row}")
+            self.unreadable.note(row)
             return
         if self._is_percent and not text.endswith("%"):
             self._take_percent(text)
@@ -123,7 +122,7 @@ def _settle_dates(entity: str, one: ColumnScan, others: Sequence[Evidence], form
     order, problem = decide(evidence, others)
     if told:
         against = sum(count for proven, count in evidence.proofs.items() if proven != told)
-        samples = [sample for proven in evidence.proofs if proven != told for sample in evidence.samples.get(proven, [])]
+        samples = [sample for proven in evidence.proofs if proven != told for sample in evidence.samples(proven)]
         if against and evidence.proofs.get(told, 0) == 0 and not formats.date_orders.get(f"{entity}.{one.name}"):
             found.append(say.dates_against(entity, one.head, told, against, samples))
         elif against:
@@ -134,9 +133,9 @@ def _settle_dates(entity: str, one: ColumnScan, others: Sequence[Evidence], form
     elif order and not evidence.proofs and evidence.open_count:
         found.append(say.dates_by_neighbours(entity, one.head, order, evidence.open_count))
     if evidence.short_year_count and formats.two_digit_years is None:
-        found.append(say.short_years(entity, one.head, evidence.short_year_count, evidence.samples.get("short year", [])))
+        found.append(say.short_years(entity, one.head, evidence.short_year_count, evidence.samples(SHORT)))
     if evidence.unreadable_count:
-        found.append(say.dates_unreadable(entity, one.head, evidence.unreadable_count, evidence.samples.get("unreadable", [])))
+        found.append(say.dates_unreadable(entity, one.head, evidence.unreadable_count, evidence.samples(UNREADABLE)))
     if len(evidence.forms) > 1:
         found.append(say.date_forms(entity, one.head, evidence))
     if one.without_zone.count and formats.time_zone is None:

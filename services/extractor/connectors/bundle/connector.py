@@ -21,18 +21,20 @@ from services.extractor.connector import (
     Cursor,
     EntityMalformedError,
     FileLink,
+    FindingSeverity,
     FrozenPage,
     RawRecord,
     ReadScope,
     SourceEntity,
     SourceFile,
+    SourceFinding,
     SourcePage,
 )
 from services.extractor.connectors.bundle.attachments import FileFinder, open_member
 from services.extractor.connectors.bundle.bundle import Bundle
 from services.extractor.connectors.bundle.check import check_bundle
 from services.extractor.connectors.bundle.container import BundleRefusedError
-from services.extractor.connectors.bundle.index import LastVersions, Occurrences
+from services.extractor.connectors.bundle.index import LastVersions, Occurrences, PathSet
 from services.extractor.connectors.bundle.layout import FINDINGS, FileRule, Layout, build_layout, parse_layout
 from services.extractor.connectors.bundle.options import read_options
 from services.extractor.connectors.bundle.profile import Check, Severity, TableFacts
@@ -130,6 +132,23 @@ class BundleConnector:
             self._check = await self._in_thread(functools.partial(check_bundle, bundle, self._folder, is_stopped=self._is_stopped.is_set))
         return self._check
 
+    async def check_content(self) -> Sequence[SourceFinding]:
+        """Check the whole bundle; answers what was found."""
+        return [
+            SourceFinding(
+                one.code,
+                FindingSeverity(one.severity.value.upper()),
+                one.message,
+                one.entity,
+                one.path,
+                one.column,
+                one.count,
+                one.samples,
+                one.option,
+            )
+            for one in (await self.findings()).findings
+        ]
+
     async def read(self, entity: str, cursor: Cursor, scope: ReadScope) -> AsyncGenerator[SourcePage, None]:
         """Yield an entity's pages from the cursor on."""
         if entity == FINDINGS:
@@ -173,8 +192,10 @@ class BundleConnector:
 
     async def _opened(self) -> Bundle:
         if self._bundle is None:
-            url = self._context.connection.url
-            self._bundle = await self._in_thread(functools.partial(Bundle.open, url, self.default, self._options))
+            frozen = await self._frozen_check()
+            preferred = frozen.bundle.name if frozen is not None else ""
+            opening = functools.partial(Bundle.open, self._context.connection.url, self.default, self._options, preferred=preferred)
+            self._bundle = await self._in_thread(opening)
         return self._bundle
 
     async def _known(self) -> Check:
@@ -182,14 +203,16 @@ class BundleConnector:
 
         A check that stopped something is not believed again: whoever starts once more may have mended it.
         """
-        if self._check is None:
-            frozen = Check.of_rows(
-                {one["id"]: one["data"] async for page in self._frozen(FINDINGS) for one in page.envelopes if not one["is_deleted"]}
-            )
-            if frozen is not None and not any(finding.severity is Severity.STOP for finding in frozen.findings):
-                self._insist(await self._opened(), frozen.bundle.fingerprint)
-                self._check = frozen
+        if self._check is None and (frozen := await self._frozen_check()) is not None:
+            self._insist(await self._opened(), frozen.bundle.fingerprint)
+            self._check = frozen
         return await self.findings()
+
+    async def _frozen_check(self) -> Check | None:
+        """Answer the check on the pages of this extraction, None where there is none or it stopped something."""
+        rows = {one["id"]: one["data"] async for page in self._frozen(FINDINGS) for one in page.envelopes if not one["is_deleted"]}
+        check = Check.of_rows(rows)
+        return None if check is None or any(finding.severity is Severity.STOP for finding in check.findings) else check
 
     def _frozen(self, entity: str, *, from_sequence: int = 0, of_all_extractions: bool = False) -> AsyncIterator[FrozenPage]:
         return self._context.frozen.read(entity, from_sequence=from_sequence, of_all_extractions=of_all_extractions)
@@ -197,7 +220,7 @@ class BundleConnector:
     @staticmethod
     def _insist(bundle: Bundle, fingerprint: str) -> None:
         """Raise unless the bundle is still the one the reading began with."""
-        if bundle.fingerprint != fingerprint:
+        if not bundle.container.is_same() or bundle.fingerprint != fingerprint:
             raise BundleRefusedError(
                 f"{bundle.container.name} is not what it was when reading it began:"
                 " put it back as it was and resume, or begin a new migration or delta"
@@ -210,11 +233,15 @@ class BundleConnector:
         records = [RawRecord(source_id, data) for source_id, data in rows]
         # What an earlier check found and this one does not is no more.
         records += [RawRecord(one, {"kind": "finding"}, is_deleted=True) for one in sorted(last - {source_id for source_id, _ in rows})]
-        done = int(cursor or 0)
+        done = int(cursor or 0) % max(1, len(records))
         while True:
             page, is_last = records[done : done + FINDINGS_PAGE], done + FINDINGS_PAGE >= len(records)
-            yield SourcePage(cursor, END if is_last else Cursor(str(done + FINDINGS_PAGE)), tuple(page))
+            # A bundle that cannot be read is looked at again from the start when a person has seen to it.
+            end = Cursor("0") if check.bundle.stop else END
+            yield SourcePage(cursor, end if is_last else Cursor(str(done + FINDINGS_PAGE)), tuple(page))
             if is_last:
+                if check.bundle.stop:
+                    raise BundleRefusedError(check.bundle.stop)
                 return
             done += FINDINGS_PAGE
             cursor = Cursor(str(done))
@@ -244,10 +271,11 @@ class BundleConnector:
             last = stack.enter_context(LastVersions(self._place("last"))) if is_delta else None
             counts_ids = table.has_repeated_ids or table.uses_row_ids
             occurrences = stack.enter_context(Occurrences(self._place("ids"))) if counts_ids else None
+            listed = stack.enter_context(PathSet(self._place("files"))) if table.has_unlisted_files and table.parts else None
             if last is not None:
                 async for page in self._frozen(table.entity, of_all_extractions=True):
                     await self._in_thread(functools.partial(last.add, page.sequence, page.envelopes))
-            reader = TableReader(bundle, table, after_row=position.row, occurrences=occurrences, last=last)
+            reader = TableReader(bundle, table, after_row=position.row, occurrences=occurrences, last=last, listed=listed)
             rows = reader.pages()
             row = position.row
             while (batch := await self._in_thread(functools.partial(next, rows, None))) is not None:

@@ -18,7 +18,6 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from services.common.errors import ConfigurationError
-from services.extractor.connector import SourceStoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,10 +38,8 @@ _LINK_MODE: Final = 0o170000
 _IGNORED: Final = re.compile(r"(^|/)(__MACOSX|\.[^/]*|Thumbs\.db|desktop\.ini|~\$[^/]*)(/|$)", re.IGNORECASE)
 
 
-class BundleRefusedError(SourceStoppedError):
-    """The bundle as a whole cannot be read; a person must see to it."""
-
-    default_reason = "SOURCE_MALFORMED"
+class BundleRefusedError(ConfigurationError):
+    """The bundle as a whole cannot be read; a person mends it or decides, and resumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +57,10 @@ class Container(Protocol):
     """The files of a bundle."""
 
     name: str
+
+    def is_same(self) -> bool:
+        """Say whether it is still the one that was opened, as far as that shows without looking at its files."""
+        ...
 
     def members(self) -> Iterator[Member]:
         """Yield all files that are not links and not hidden."""
@@ -89,6 +90,10 @@ class Folder:
         self._root = path.resolve()
         self._known: dict[str, dict[str, str]] = {}
         self.name = path.name
+
+    def is_same(self) -> bool:
+        """Answer yes: a folder has no state of its own."""
+        return True
 
     def members(self) -> Iterator[Member]:
         """Yield all files, without following links."""
@@ -152,7 +157,9 @@ class Zip:
 
     def __init__(self, path: Path, *, unpacked_bytes_max: int = UNPACKED_BYTES_MAX, ratio_max: int = RATIO_MAX) -> None:
         self.name = path.name
+        self._path = path
         try:
+            self._stamp = _stamp(path)
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise BundleRefusedError(f"{path.name} is not a ZIP that can be read: {error}") from error
@@ -163,6 +170,13 @@ class Zip:
             raise
         self._prefix = _common_folder(self._infos)
         self._folded: dict[str, str] = {}
+
+    def is_same(self) -> bool:
+        """Say whether the file is the one that was opened."""
+        try:
+            return _stamp(self._path) == self._stamp
+        except OSError:
+            return False
 
     def members(self) -> Iterator[Member]:
         """Yield all files."""
@@ -204,6 +218,11 @@ def safe_path(path: str) -> str | None:
         return None
     parts = [part for part in text.split("/") if part not in {"", "."}]
     return None if ".." in parts or not parts else "/".join(parts)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    facts = path.stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _safe_infos(archive: zipfile.ZipFile, name: str, *, unpacked_bytes_max: int, ratio_max: int) -> dict[str, zipfile.ZipInfo]:

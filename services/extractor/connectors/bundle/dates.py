@@ -17,10 +17,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from services.extractor.connectors.bundle.cells import TypedCell, clock_hours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 ORDERS: Final = ("dmy", "mdy", "ymd")
 SAMPLES_MAX: Final = 3
+OPEN: Final = "?"
+SHORT: Final = "short year"
+UNREADABLE: Final = "unreadable"
+_NO_CLOCK, _UNZONED, _ZONED = range(3)
 _CACHE_MAX: Final = 20_000
 _MONTHS: Final = {
     name: number for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1)
@@ -33,59 +37,111 @@ _MONTH_DAY: Final = re.compile(r"([A-Za-z]{3,9})\.?[\s-]+(\d{1,2})(?:st|nd|rd|th
 _SERIAL: Final = re.compile(r"(\d{1,7})(?:\.(\d+))?")
 _SERIAL_ZERO: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - a workbook's days have no zone
 _SERIAL_MAX: Final = 2_958_465
+_DAY_ZERO: Final = "00:00:00"
+"""What a workbook's day 0 reads as: 30 December 1899, with which old data bases say that there is no date."""
+DAY_ZERO_FORM: Final = "a workbook's day 0"
 _TIME: Final = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,]\d{1,9})?)?\s*(?:([AaPp])\.?\s*[Mm]\.?)?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?", re.IGNORECASE)
 _DATE_TIME: Final = re.compile(r"(.+?\d)(?:[T,]\s*|\s+(?:at\s+)?|\s*,\s+)(\d{1,2}:\d\d.*)", re.IGNORECASE)
 
 
-@dataclass(slots=True)
 class Evidence:
-    """What the dates of one column show."""
+    """What the dates of one column show. Counted by how a cell looks, because most cells of a column look alike."""
 
-    forms: Counter[str] = field(default_factory=Counter)
-    """How many cells have each form, as a person would write it down."""
-    proofs: dict[str, int] = field(default_factory=dict)
-    """Cells that can only be read in one order."""
-    samples: dict[str, list[str]] = field(default_factory=dict)
-    """A few of them, and of those that could be read in several ways (`?`)."""
-    open_count: int = 0
-    """Cells that are different dates in different orders."""
-    short_year_count: int = 0
-    unreadable_count: int = 0
-    without_zone_count: int = 0
-    _known: dict[str, tuple[str, str]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._days: dict[str, tuple[str, str]] = {}
+        self._clocks: dict[str, int] = {"": _NO_CLOCK}
+        self._tallies: dict[tuple[tuple[str, str], int], _Tally] = {}
+        self.is_clean = True
+        """Whether all cells are dates."""
 
-    def take(self, text: str, row: int) -> None:
-        """Look at one cell."""
+    def take(self, text: str, row: int) -> bool:
+        """Look at one cell; answers whether it is a date without a zone."""
+        day, _, clock = text.partition(" ")
+        look = self._days.get(day) if type(text) is str else None
+        time = self._clocks.get(clock)
+        if look is None or time is None:
+            look, time = self._learn(text)
+        tally = self._tallies.get((look, time))
+        if tally is None:
+            tally = self._tallies[look, time] = _Tally()
+            self.is_clean = self.is_clean and bool(look[0])
+        tally.count += 1
+        if tally.count <= SAMPLES_MAX:
+            tally.samples.append((row, text))
+        return bool(look[0]) and time != _ZONED
+
+    def _learn(self, text: str) -> tuple[tuple[str, str], int]:
         day, clock = split(text)
-        known = self._known.get(day)
-        if known is None:
-            if len(self._known) > _CACHE_MAX:
-                self._known.clear()
-            known = self._known[day] = _weigh(day, is_typed=isinstance(text, TypedCell))
-        form, verdict = known
-        if clock and not _TIME.fullmatch(clock):
-            form = ""
-        if not form:
-            self.unreadable_count += 1
-            self._keep("unreadable", text, row)
-            return
-        self.forms[form] += 1
-        if "YY" in form and "YYYY" not in form:
-            self.short_year_count += 1
-            self._keep("short year", text, row)
-        if clock and not clock.endswith(("Z", "z")) and not re.search(r"[+-]\d\d:?\d\d$|UTC$|GMT$", clock, re.IGNORECASE):
-            self.without_zone_count += 1
-        if verdict == "?":
-            self.open_count += 1
-            self._keep("?", text, row)
-        elif verdict:
-            self.proofs[verdict] = self.proofs.get(verdict, 0) + 1
-            self._keep(verdict, text, row)
+        if clock and clock not in self._clocks:
+            if not (match := _TIME.fullmatch(clock)):
+                return ("", ""), _NO_CLOCK
+            if len(self._clocks) > _CACHE_MAX:
+                self._clocks = {"": _NO_CLOCK}
+            self._clocks[clock] = _UNZONED if match[5] is None else _ZONED
+        look = _weigh(day, is_typed=isinstance(text, TypedCell))
+        if type(text) is str:
+            if len(self._days) > _CACHE_MAX:
+                self._days.clear()
+            self._days[day] = look
+        return look, self._clocks[clock]
 
-    def _keep(self, kind: str, text: str, row: int) -> None:
-        kept = self.samples.setdefault(kind, [])
-        if len(kept) < SAMPLES_MAX:
-            kept.append(f"row {row}: {text[:40]}")
+    @property
+    def forms(self) -> Counter[str]:
+        """How many cells have each form, as a person would write it down."""
+        counts: Counter[str] = Counter()
+        for ((form, _), _), tally in self._tallies.items():
+            if form:
+                counts[form] += tally.count
+        return counts
+
+    @property
+    def proofs(self) -> dict[str, int]:
+        """How many cells can only be read in one order, by order."""
+        return {order: count for order in ORDERS if (count := self._count(lambda _, verdict: verdict == order))}  # noqa: B023 - used at once
+
+    @property
+    def open_count(self) -> int:
+        """Cells that are different dates in different orders."""
+        return self._count(lambda _, verdict: verdict == OPEN)
+
+    @property
+    def short_year_count(self) -> int:
+        """Cells whose year has two digits."""
+        return self._count(lambda form, _: is_short(form))
+
+    @property
+    def timed_count(self) -> int:
+        """Cells with a time of day."""
+        return sum(tally.count for (_, time), tally in self._tallies.items() if time != _NO_CLOCK)
+
+    @property
+    def unreadable_count(self) -> int:
+        """Cells that are no dates."""
+        return self._count(lambda form, _: not form)
+
+    def samples(self, kind: str) -> list[str]:
+        """Answer a few cells, with their rows: those that prove an order, are `OPEN`, `SHORT` or `UNREADABLE`."""
+        found = [
+            sample
+            for ((form, verdict), _), tally in self._tallies.items()
+            if verdict == kind or (kind == SHORT and is_short(form)) or (kind == UNREADABLE and not form)
+            for sample in tally.samples
+        ]
+        return [f"row {row}: {text[:40]}" for row, text in sorted(found)[:SAMPLES_MAX]]
+
+    def _count(self, wants: Callable[[str, str], bool]) -> int:
+        return sum(tally.count for ((form, verdict), _), tally in self._tallies.items() if wants(form, verdict))
+
+
+@dataclass(slots=True)
+class _Tally:
+    count: int = 0
+    samples: list[tuple[int, str]] = field(default_factory=list)
+
+
+def is_short(form: str) -> bool:
+    """Say whether a form has a year of two digits."""
+    return "YY" in form and "YYYY" not in form
 
 
 def decide(evidence: Evidence, others: Iterable[Evidence]) -> tuple[str, str]:
@@ -118,7 +174,9 @@ def split(text: str) -> tuple[str, str]:
 
 
 def _weigh(day: str, *, is_typed: bool) -> tuple[str, str]:
-    """Answer the form of a date and what it proves: an order, `?` for several, empty for nothing (or everything the same)."""
+    """Answer the form of a date and what it proves: an order, `OPEN` for several, empty for nothing (or everything the same)."""
+    if is_typed and day == _DAY_ZERO:
+        return DAY_ZERO_FORM, ""
     orders: tuple[str, ...]
     if match := _NUMERIC.fullmatch(day):
         first, sign, _, last = match.groups()
@@ -136,7 +194,7 @@ def _weigh(day: str, *, is_typed: bool) -> tuple[str, str]:
             return "", ""
         if len(set(readings.values())) == 1:
             return form, next(iter(readings)) if len(readings) == 1 else ""
-        return form, "?"
+        return form, OPEN
     if _COMPACT.fullmatch(day):
         return "YYYYMMDD", ""
     if is_typed and _serial(day) is not None:
@@ -211,31 +269,44 @@ class DateReader:
         self.moved_count = 0
         """Times that a change of the clocks leaves out or repeats."""
         self._days: dict[str, tuple[date, str, str] | None] = {}
-        self._clocks: dict[str, tuple[int, int, int, str] | None] = {}
+        self._clocks: dict[str, tuple[int, int, int, str] | None] = {"": (0, 0, 0, "")}
+        self._quick: dict[str, str] = {"": "T00:00:00"}
+        """Times of day without a zone, as they stand in the answer."""
 
     def read_date(self, text: str) -> str:
         """Read a date; a time of day at midnight is left away, another one makes the cell unreadable as a date."""
         day, clock = split(text)
         found = self._day(day, text)
         if found is None:
+            if text == _DAY_ZERO and isinstance(text, TypedCell):
+                return ""
             moment = self._typed(text)
             return moment.date().isoformat() if moment is not None else text
         if clock and ((time := self._clock(clock)) is None or time[:3] != (0, 0, 0)):
             return text
-        return "" if found[1] in self._empty else found[1]
+        return found[1]
 
     def read_moment(self, text: str, zone: ZoneInfo | None = None) -> str:
         """Read a date and time in a zone (that of the row, else of the column); a date alone is midnight."""
+        day, _, clock = text.partition(" ")
+        found, quick = self._days.get(day), self._quick.get(clock)
+        if found is not None and quick is not None and zone is None and found[2]:
+            return found[1] + quick + found[2]
+        return self._read_slowly(text, zone)
+
+    def _read_slowly(self, text: str, zone: ZoneInfo | None) -> str:
         day, clock = split(text)
         found = self._day(day, text)
         if found is None:
+            if text == _DAY_ZERO and isinstance(text, TypedCell):
+                return ""
             moment = self._typed(text)
             return text if moment is None else self._in_zone(moment, zone)
         the_day, iso, offset = found
-        time = self._clock(clock) if clock else (0, 0, 0, "")
+        time = self._clock(clock)
         if time is None:
             return text
-        if iso in self._empty:
+        if not iso:
             return ""
         hours, minutes, seconds, own = time
         if own:
@@ -255,7 +326,10 @@ class DateReader:
             value = parse_day(f"{match[1]}{match[2]}-{match[3]}-{match[4]}", "ymd", None)
         if value is None and not isinstance(text, TypedCell):
             value = parse_named(day, self._window)
-        found = None if value is None else (value, value.isoformat(), _whole_day_offset(value, self._zone))
+        found = None
+        if value is not None:
+            iso = value.isoformat()
+            found = (value, "", "") if iso in self._empty else (value, iso, _whole_day_offset(value, self._zone))
         self._days[day] = found
         return found
 
@@ -264,7 +338,10 @@ class DateReader:
             return self._clocks[text]
         if len(self._clocks) > _CACHE_MAX:
             self._clocks.clear()
+            self._quick.clear()
         found = self._clocks[text] = _parse_clock(text)
+        if found is not None and not found[3]:
+            self._quick[text] = f"T{found[0]:02}:{found[1]:02}:{found[2]:02}"
         return found
 
     def _typed(self, text: str) -> datetime | None:

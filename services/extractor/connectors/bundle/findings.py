@@ -31,7 +31,8 @@ def of_tables(bundle: Bundle) -> Iterator[Finding]:
             message = f"the bundle has no {usual}: export it and add it, or name its file in the layout (other_names)"
             yield Finding(code="table_missing", severity=_STOP, message=message, path=usual, count=1, option="layout")
         else:
-            message = f"the bundle has no {usual}: nothing of it is moved"
+            rest = "files are taken as they lie in their folders" if layout.file is not None and layout.file.folder else "nothing of it is moved"
+            message = f"the bundle has no {usual}: {rest}"
             yield Finding(code="table_missing", severity=_INFO, message=message, entity=name, path=usual, count=1)
     for path in bundle.tables.unknown:
         message = f"{path} is no table of the layout: it is not read. If it should be, name it in the layout (other_names)"
@@ -135,13 +136,33 @@ def broken_references(bundle: Bundle, broken: Iterable[tuple[str, str, int, Sequ
         yield Finding(code="reference_broken", severity=_WARNING, message=message, entity=entity, column=head, count=count, samples=samples)
 
 
+def of_files(entity: str, missing: Counted, outside: Counted, unlisted: Counted, linked: Counted) -> Iterator[Finding]:
+    """Say which files are missing, lead out of the bundle, or are named by no row."""
+    if missing.count:
+        message = (
+            f"{missing.count} files are not in the bundle; their records stand without a file. Copy them into it, or say where a share lies (shares)"
+        )
+        yield _counted("file_missing", _WARNING, message, entity, missing, "shares")
+    if linked.count:
+        message = (
+            f"{linked.count} files are links into the network, which may need a login and expire: fetch them when exporting. Nothing is downloaded"
+        )
+        yield _counted("file_linked", _WARNING, message, entity, linked)
+    if outside.count:
+        message = f"{outside.count} paths lead out of the bundle and are not followed; a share is mapped to a folder of it with the option shares"
+        yield _counted("file_outside", _WARNING, message, entity, outside, "shares")
+    if unlisted.count:
+        message = f"{unlisted.count} files are named by no row; each is moved as well, to the record its folder says"
+        yield _counted("file_unlisted", _INFO, message, entity, unlisted)
+
+
 def of_row_counts(bundle: Bundle, tables: Mapping[str, TableFacts]) -> Iterator[Finding]:
     """Compare the rows with what the manifest says."""
     told = bundle.manifest.row_counts
     for entity, table in tables.items():
         names = [part.path.rpartition("/")[2] for part in table.parts]
         said = [told[name] if name in told else told.get(part.path, -1) for name, part in zip(names, table.parts, strict=True)]
-        if said and -1 not in said and sum(said) != table.row_count:
+        if said and -1 not in said and not table.has_unlisted_files and sum(said) != table.row_count:
             message = f"{', '.join(names)}: {table.row_count:,} rows, and the manifest says {sum(said):,}: the copy may be cut off"
             yield Finding(code="row_count_differs", severity=_WARNING, message=message, entity=entity, count=abs(sum(said) - table.row_count))
 
@@ -192,14 +213,14 @@ def dates_undecided(entity: str, name: str, head: str, evidence: Evidence, *, is
     """Say that the order of a column's dates is not known, with the evidence."""
     option = f'date_order, or for this column date_orders: {{"{entity}.{name}": "dmy"}}'
     if is_mixed:
-        proofs = "; ".join(f"{_order(order)} in {count} rows ({evidence.samples[order][0]})" for order, count in evidence.proofs.items())
+        proofs = "; ".join(f"{_order(order)} in {count} rows ({evidence.samples(order)[0]})" for order, count in evidence.proofs.items())
         message = f"{head}: dates are written in several orders: {proofs}. Mend the column, or say which order the others have: option {option}"
-        samples = [sample for order in evidence.proofs for sample in evidence.samples[order]]
+        samples = [sample for order in evidence.proofs for sample in evidence.samples(order)]
         count = sum(evidence.proofs.values())
         return Finding(
             code="date_order_mixed", severity=_STOP, message=message, entity=entity, column=head, count=count, samples=samples, option="date_order"
         )
-    samples = evidence.samples["?"]
+    samples = evidence.samples("?")
     message = (
         f"{head}: {evidence.open_count} dates could be read in several ways ({samples[0]}), and no date of the table shows which."
         f" It is not guessed: say it with the option {option}"

@@ -86,6 +86,20 @@ class ReferenceIndex(_Database):
             yield source, target, count, [row for (row,) in self._rows(sample, source, target, SAMPLES_MAX)]
 
 
+class PathSet(_Database):
+    """Paths of files that rows name."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "CREATE TABLE paths (path TEXT PRIMARY KEY) WITHOUT ROWID;")
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Remember paths."""
+        self._database.executemany("INSERT OR IGNORE INTO paths VALUES (?)", ((path,) for path in paths))
+
+    def __contains__(self, path: str) -> bool:
+        return next(self._rows("SELECT 1 FROM paths WHERE path = ?", path), None) is not None
+
+
 class Occurrences(_Database):
     """Counts how often each id has come in a table."""
 

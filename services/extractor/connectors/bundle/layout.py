@@ -269,8 +269,11 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Lay one document over another."""
     result = dict(base)
     for key, value in over.items():
-        if value is None and key in result and not isinstance(result[key], str | int | float | bool | None):
-            del result[key]
+        if value is None:
+            if isinstance(result.get(key), dict | list):
+                del result[key]
+            elif key in result:
+                result[key] = None
         elif isinstance(value, dict) and isinstance(result.get(key), dict):
             result[key] = merged(result[key], value)
         else:

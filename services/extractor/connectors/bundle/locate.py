@@ -67,7 +67,7 @@ class Tables:
     """Paths left aside because the same table is there in another format, by entity."""
 
 
-def open_bundle(url: str, layout: Layout, *, unpacked_bytes_max: int, ratio_max: int) -> Container:
+def open_bundle(url: str, layout: Layout, *, unpacked_bytes_max: int, ratio_max: int, preferred: str = "") -> Container:
     """Open the bundle a connection leads to: a ZIP, a folder, or in a folder of bundles the newest.
 
     Raises:
@@ -80,7 +80,9 @@ def open_bundle(url: str, layout: Layout, *, unpacked_bytes_max: int, ratio_max:
             return Zip(place, unpacked_bytes_max=unpacked_bytes_max, ratio_max=ratio_max)
         if not place.is_dir():
             raise ConfigurationError(f"there is no folder or ZIP at the connection's URL ({place.name})")
-        chosen = place if _is_bundle(place, layout) else _newest(place, layout)
+        chosen: Path | None = place
+        if not _is_bundle(place, layout):
+            chosen = place / preferred if preferred and (place / preferred).exists() else _newest(place, layout)
     except OSError as error:
         raise ConfigurationError(f"{place.name} cannot be read: {error.strerror}") from error
     if chosen is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.extractor.connectors.bundle import findings as say
 from services.extractor.connectors.bundle.cells import TypedCell, bare_number, decimal_evidence, number_reader
-from services.extractor.connectors.bundle.dates import DateReader, Evidence, decide
+from services.extractor.connectors.bundle.dates import DAY_ZERO_FORM, DateReader, Evidence, decide
 from services.extractor.connectors.bundle.layout import OTHER_COLUMNS, PROPERTIES, CellType
 from services.extractor.connectors.bundle.profile import ColumnFacts
 from services.extractor.connectors.bundle.scan import Counted
@@ -49,11 +49,11 @@ class OwnColumn:
             return
         if self._may_be_date:
             self.dates.take(text, row)
-            self._may_be_date = not self.dates.unreadable_count
+            self._may_be_date = self.dates.is_clean
         if self._may_be_number:
             proof = "" if isinstance(text, TypedCell) else decimal_evidence(text)
             if proof:
-                self.decimals[proof].add(f"row {row}: {text[:40]}")
+                self.decimals[proof].note(row, text)
             else:
                 self._may_be_number = bare_number(text) is not None
 
@@ -61,7 +61,8 @@ class OwnColumn:
     def is_date(self) -> bool:
         """Whether all cells are dates with a whole year, that are no plain digits."""
         forms = self.dates.forms
-        return self._may_be_date and bool(forms) and all(any(part in form for part in _WHOLE_YEAR) and form != _COMPACT for form in forms)
+        written = [form for form in forms if form != DAY_ZERO_FORM]
+        return self._may_be_date and bool(written) and all(any(part in form for part in _WHOLE_YEAR) and form != _COMPACT for form in written)
 
     @property
     def is_number(self) -> bool:
@@ -91,7 +92,7 @@ def settle_own(
             around = [*(other.dates for other in known if other.is_dated), *(other for other in dated if other is not one.dates)]
             order, problem = decide(one.dates, around)
             if told or not problem:
-                kind = CellType.DATETIME if one.dates.without_zone_count else CellType.DATE
+                kind = CellType.DATETIME if one.dates.timed_count else CellType.DATE
                 facts[name] = ColumnFacts(type=kind, date_order=told or order)
             else:
                 found.append(say.own_dates_undecided(entity, name, one.head, one.dates, is_mixed=problem == "mixed"))

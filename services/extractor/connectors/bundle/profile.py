@@ -88,6 +88,8 @@ class TableFacts(BaseModel):
     """Whether ids come twice or are missing, so that reading must count them."""
     uses_row_ids: bool = False
     """Whether rows are known by what they hold."""
+    has_unlisted_files: bool = False
+    """Whether there are files that no row names; each is a record after the rows."""
     stop: str = ""
     """Why it cannot be read."""
     newest_change: str = ""
@@ -99,7 +101,7 @@ class BundleFacts(BaseModel):
     name: str
     fingerprint: str
     """Changes when a table, the manifest or the layout in it changes."""
-    kind: str = "full"
+    export_kind: str = "full"
     tenant: str = ""
     exported_at: str = ""
     time_zone: str = ""

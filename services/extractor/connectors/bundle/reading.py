@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from services.extractor.connectors.bundle.bundle import Bundle
-    from services.extractor.connectors.bundle.index import LastVersions, Occurrences
+    from services.extractor.connectors.bundle.container import Member
+    from services.extractor.connectors.bundle.index import LastVersions, Occurrences, PathSet
     from services.extractor.connectors.bundle.profile import TableFacts
 
 PAGE_CHARACTERS_MAX: Final = 2 * 1024 * 1024
@@ -60,7 +61,14 @@ class TableReader:
     """Reads the rows of one table from a row on."""
 
     def __init__(
-        self, bundle: Bundle, facts: TableFacts, *, after_row: int = 0, occurrences: Occurrences | None = None, last: LastVersions | None = None
+        self,
+        bundle: Bundle,
+        facts: TableFacts,
+        *,
+        after_row: int = 0,
+        occurrences: Occurrences | None = None,
+        last: LastVersions | None = None,
+        listed: PathSet | None = None,
     ) -> None:
         self._bundle = bundle
         self._facts = facts
@@ -68,10 +76,18 @@ class TableReader:
         self._after_row = after_row
         self._occurrences = occurrences
         self._last = last
-        self._passes_over = occurrences is None and last is None
+        self._listed = listed
+        self._passes_over = occurrences is None and last is None and listed is None
         self._finder = FileFinder(bundle.container, self._layout.file, bundle.shares) if self._layout.file else None
         self.moved_count = 0
         """Times that a change of the clocks leaves out or repeats."""
+
+    def files(self) -> Iterator[tuple[str, str, Member | None]]:
+        """Yield id, path and file of every row of a table of files; the file is None where it is not there."""
+        if self._finder is not None:
+            for source_id, data, _ in self._rows():
+                path = self._finder.path_of(data)
+                yield source_id, path, self._finder.find(path)
 
     def pages(self) -> Iterator[RowPage]:
         """Yield pages; with `last`, of records that are new or changed only.
@@ -122,7 +138,7 @@ class TableReader:
         facts, bundle = self._facts, self._bundle
         if not facts.parts and self._finder is not None:
             loose = itertools.islice(self._finder.loose(), self._after_row if self._passes_over else 0, None)
-            yield from ((path, data, 0) for path, data in loose)
+            yield from ((path, data, len(path)) for path, data in loose)
             return
         zone = zone_of(bundle.formats.time_zone) if bundle.formats.time_zone else None
         done = 0
@@ -136,7 +152,16 @@ class TableReader:
                     if self._passes_over and done <= self._after_row:
                         continue
                     data = reader.data(cells)
+                    if self._listed is not None:
+                        self._note_file(data)
                     yield reader.source_id(cells) or row_id(data), data, sum(map(len, cells))
             except BrokenTableError as error:
                 raise EntityMalformedError(f"{part.path}: {error}") from error
             self.moved_count += reader.moved_count
+        if self._finder is not None and self._listed is not None:
+            yield from ((path, data, len(path)) for path, data in self._finder.loose() if path not in self._listed)
+
+    def _note_file(self, data: dict[str, Any]) -> None:
+        """Remember which file a row names, so that those no row names are known."""
+        if self._finder is not None and self._listed is not None and (member := self._finder.find(self._finder.path_of(data))) is not None:
+            self._listed.add([member.path])

@@ -104,6 +104,9 @@ class RowReader:
     def source_id(self, row: Sequence[str]) -> str:
         """Answer the id its cells make; empty where it has none: the row is then known by what it holds."""
         width = len(row)
+        if len(self._ids) == 1:
+            place = self._ids[0]
+            return row[place].strip() if 0 <= place < width else ""
         parts = [row[place].strip() if 0 <= place < width else "" for place in self._ids]
         return "/".join(parts) if all(parts) else ""
 

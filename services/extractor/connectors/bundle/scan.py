@@ -34,6 +34,12 @@ class Counted:
         if len(self.samples) < SAMPLES_MAX:
             self.samples.append(sample)
 
+    def note(self, row: int, text: str = "") -> None:
+        """Count one, named by its row and what stands there."""
+        self.count += 1
+        if len(self.samples) < SAMPLES_MAX:
+            self.samples.append(f"row {row}: {text[:40]}" if text else f"row {row}")
+
 
 @dataclass(slots=True)
 class TableCounts:
@@ -99,7 +105,7 @@ class PartScan:
         if width != self._width:
             self._take_uneven(number, row, width)
         if not _FORMULA_STARTS.isdisjoint([cell[:1] for cell in row]) and any(FORMULA.match(cell) for cell in row):
-            self._counts.formulas.add(f"row {number}")
+            self._counts.formulas.note(number)
         if self._id_places:
             self._take_id(number, row, width)
         for place, column in self._columns:
@@ -145,9 +151,9 @@ class PartScan:
     def _take_id(self, number: int, row: Sequence[str], width: int) -> None:
         parts = [row[place].strip() if place < width else "" for place in self._id_places]
         if not all(parts):
-            self._counts.without_id.add(f"row {number}")
+            self._counts.without_id.note(number)
             return
         source_id = parts[0] if len(parts) == 1 else "/".join(parts)
         if ("E" in source_id or "e" in source_id) and is_scientific(source_id):
-            self._counts.scientific_ids.add(f"row {number}")
+            self._counts.scientific_ids.note(number)
         self._ids.append((source_id, number))

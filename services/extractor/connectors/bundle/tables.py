@@ -11,6 +11,7 @@ import datetime as dt
 import shutil
 import tempfile
 import zipfile
+import zlib
 from contextlib import closing, contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
@@ -37,6 +38,11 @@ WORKBOOK_RATIO_MAX: Final = 250
 """Most that a workbook may unpack to, in times of its packed size."""
 _MEMORY_BYTES: Final = 32 * 1024 * 1024
 
+UNREADABLE: Final = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""What reading a file that is damaged raises."""
+BROKEN: Final = (csv.Error, UnicodeError, *UNREADABLE)
+"""What reading the rows of a table raises; `as_broken` says it for people."""
+
 csv.field_size_limit(CELL_CHARACTERS_MAX)
 
 
@@ -58,8 +64,7 @@ def is_workbook(path: str) -> bool:
 def open_rows(container: Container, part: PartFacts) -> Iterator[Iterator[Sequence[str]]]:
     """Open a file of a table as rows of cells, the heads first; empty lines come as empty rows.
 
-    Raises:
-        BrokenTableError: From the iterator, at a row that cannot be read.
+    The iterator raises `BROKEN` at a row that cannot be read.
     """
     with container.open(part.path) as stream:
         if part.text is None:
@@ -73,27 +78,17 @@ def open_rows(container: Container, part: PartFacts) -> Iterator[Iterator[Sequen
 def text_rows(lines: Iterator[str], part: PartFacts) -> Iterator[Sequence[str]]:
     """Split lines into rows of cells."""
     quoting: Literal[0, 3] = csv.QUOTE_NONE if part.quotes == "none" else csv.QUOTE_MINIMAL
-    reader = csv.reader(lines, delimiter=part.delimiter, strict=part.quotes == "strict", quoting=quoting)
-    return _guarded(reader)
+    return csv.reader(lines, delimiter=part.delimiter, strict=part.quotes == "strict", quoting=quoting)
 
 
-def _guarded(reader: Any) -> Iterator[Sequence[str]]:
-    row = 0
-    try:
-        for cells in reader:
-            row += 1
-            yield cells
-    except csv.Error as error:
-        message = f"quotation marks do not fit together after row {row} (line {reader.line_num}: {error})"
-        raise BrokenTableError(message, row + 1, "quotes") from error
-    except UnicodeError as error:
-        raise BrokenTableError(
-            f"bytes after row {row} are none of the encoding ({error.reason if isinstance(error, UnicodeDecodeError) else error})",
-            row + 1,
-            "encoding",
-        ) from error
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise BrokenTableError(f"the file breaks off after row {row} ({type(error).__name__}): copy the bundle again", row + 1) from error
+def as_broken(error: Exception, row: int) -> BrokenTableError:
+    """Answer why a table cannot be read on after a row."""
+    if isinstance(error, csv.Error):
+        return BrokenTableError(f"quotation marks do not fit together after row {row} ({error})", row + 1, "quotes")
+    if isinstance(error, UnicodeError):
+        problem = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+        return BrokenTableError(f"bytes after row {row} are none of the encoding ({problem})", row + 1, "encoding")
+    return BrokenTableError(f"the file breaks off after row {row} ({type(error).__name__}): copy the bundle again", row + 1)
 
 
 @contextmanager
@@ -102,7 +97,7 @@ def workbook_rows(stream: IO[bytes], path: str) -> Iterator[Iterator[Sequence[st
     with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as seekable:
         try:
             shutil.copyfileobj(stream, seekable)
-        except (OSError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise BrokenTableError(f"{path} cannot be unpacked ({type(error).__name__}): copy the bundle again", 0) from error
         seekable.seek(0)
         sheet_bytes = _sheet_bytes(seekable)

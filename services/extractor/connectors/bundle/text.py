@@ -36,6 +36,8 @@ _SAMPLE_BYTES_MAX: Final = 262_144
 _WESTERN: Final = frozenset(
     {"ascii", "cp1252", "latin_1", "iso8859_1", "iso8859_15", "cp1250", "cp1254", "iso8859_2", "iso8859_9", "mac_roman", "cp1257", "hp_roman8"}
 )
+_FOREIGN_WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+_FOREIGN_SHARE: Final = 0.55
 _UNDEFINED_1252: Final = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 # "é" read as Windows-1252 and written as UTF-8 once more.
 _DOUBLED: Final = re.compile(rb"\xc3[\x82\x83]\xc2[\x80-\xbf]|\xc3\xa2\xe2\x82\xac")
@@ -90,10 +92,10 @@ def examine(stream: IO[bytes], *, encoding: str) -> TextFacts:
         line_ends={name: count for name, count in scan.line_ends.items() if count},
         line_bytes_max=scan.longest,
     )
-    if encoding != "auto":
+    if encoding != "auto" and not scan.mark:
         return _told(facts, scan, encoding)
-    if scan.mark or scan.wide:
-        return facts.model_copy(update={"encoding": scan.mark or scan.wide, "nul_count": 0})
+    if scan.mark:
+        return _told(facts, scan, scan.mark)
     if not scan.invalid_count:
         return facts.model_copy(update={"encoding": "utf-8"})
     if scan.valid_count >= UTF8_SHARE * (scan.valid_count + scan.invalid_count):
@@ -131,7 +133,6 @@ class _Scan:
 
     def __init__(self) -> None:
         self.mark = ""
-        self.wide = ""
         self.nul_count = self.mark_count = self.doubled_count = self.undefined_count = 0
         self.valid_count = self.invalid_count = 0
         """Lines that are not ASCII: those that are valid UTF-8, and those that are not."""
@@ -195,7 +196,7 @@ class _Scan:
         self._line += lines
 
     def _look_closely(self, data: bytes) -> None:
-        """Count lines that are not ASCII; when all is valid that is all there is to know."""
+        """Count the lines that are not ASCII, valid and not; only where one is not, each is looked at."""
         try:
             data.decode("utf-8")
         except UnicodeDecodeError:
@@ -204,7 +205,7 @@ class _Scan:
                     continue
                 self._weigh(number, line)
         else:
-            self.valid_count += 1
+            self.valid_count += sum(not line.isascii() for line in data.split(b"\n"))
 
     def _weigh(self, number: int, line: bytes) -> None:
         try:
@@ -221,7 +222,14 @@ class _Scan:
 
 
 def _guess(sample: bytes) -> str:
-    """Guess from lines that are not ASCII. Western encodings differ in little, and old programs write Windows-1252."""
+    """Guess from lines that are not ASCII. Western encodings differ in little, and old programs write Windows-1252.
+
+    Words with a letter or two beyond ASCII are Western; other scripts have such letters throughout. Only these are guessed by their frequencies.
+    """
+    words = _FOREIGN_WORD.findall(sample)
+    beyond = sum(byte > 0x7F for word in words for byte in word)  # noqa: PLR2004 - ASCII
+    if beyond < _FOREIGN_SHARE * sum(map(len, words)):
+        return "cp1252"
     best = from_bytes(sample).best()
     name = best.encoding if best is not None else "cp1252"
     return "cp1252" if name in _WESTERN or name.startswith("utf") else name
