@@ -69,8 +69,11 @@ class BundleConnector:
     default: ClassVar[Mapping[str, Any]]
     """The layout that comes with the source."""
 
-    def __init_subclass__(cls) -> None:
-        """Read the source's layout."""
+    def __init_subclass__(cls, *, layout: Mapping[str, Any] | None = None) -> None:
+        """Take the source's layout: `layout.yaml` beside its module, unless one is given."""
+        if layout is not None:
+            cls.adopt(layout)
+            return
         text = files(cls.__module__.rpartition(".")[0]).joinpath("layout.yaml").read_text(encoding="utf-8")
         cls.adopt(parse_layout(text, place=f"layout.yaml of {cls.name}"))
 
