@@ -83,7 +83,7 @@ class TableReader:
             if column.refers_to and "." not in column.refers_to and not name.endswith(("_id", "_ids"))
         )
         self._passes_over = occurrences is None and last is None and listed is None
-        self._finder = FileFinder(bundle.container, self._layout.file, bundle.shares) if self._layout.file else None
+        self._finder = FileFinder(facts.entity, bundle.container, self._layout.file, bundle.shares) if self._layout.file else None
         self.moved_count = 0
         """Times that a change of the clocks leaves out or repeats."""
 
