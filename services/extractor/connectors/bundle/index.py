@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from services.extractor.connector import RawRecord
 
 SAMPLES_MAX: Final = 10
-CACHE_KIBIBYTES: Final = 16_384
+CACHE_KIBIBYTES: Final = 8_192
 _SCHEMA: Final = """
 CREATE TABLE ids (target TEXT, id TEXT, row INTEGER, PRIMARY KEY (target, id)) WITHOUT ROWID;
 CREATE TABLE pending (source TEXT, target TEXT, id TEXT, row INTEGER, count INTEGER, PRIMARY KEY (source, target, id)) WITHOUT ROWID;
