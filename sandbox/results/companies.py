@@ -58,7 +58,7 @@ def _company(account: Account, rng: Random, index: int) -> None:
         "Terms": _TERMS[index % len(_TERMS)],
         "Tax Code": "Tax" if index % 2 else "Non",
         "Mailing Codes": "Newsletter; Holiday card" if index % 5 == 0 else None,
-        "Balance": money(rng.randrange(-12_000, 900_000) / 100) if index % 3 == 0 else None,
+        "Balance": money(-120 if index == 3 else rng.randrange(900_000) / 100) if index % 3 == 0 else None,
         "QBI List ID": f"80000{index:03d}-{1_234_567_890 + index}" if index % 3 == 0 else None,
         "Inactive": index % 13 == 12,
         "Notes": rng.choice(texts()["notes"]) if index % 4 == 1 else None,

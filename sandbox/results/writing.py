@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -70,7 +71,4 @@ def _write_file(writer: BundleWriter, inside: str, byte_count: int | None) -> No
     if byte_count is None:
         writer.raw(inside, content("/".join(inside.split("/")[-2:])))
         return
-    path = writer.out / inside
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.truncate(byte_count)
+    writer.raw(inside, Random(inside).randbytes(byte_count))

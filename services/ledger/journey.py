@@ -45,6 +45,9 @@ async def describe_journey(ledger: Ledger, transformer: Transformer, migration: 
     """
     source_key = source_key_of(key)
     async with ledger.read() as reader:
+        # An id of the source may hold a slash, which a key alone does not show.
+        if (record := (await reader.get_records(migration.migration_id, [key])).get(key)) is not None:
+            source_key = record.source_key
         response = await _known(reader, migration, source_key)
         sequence = await reader.page_sequence(migration.migration_id)
     if migration.manifest_digest and response.pages:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from services.transformer.context import Context
+from services.transformer.distinct_rows import TIMES_HEADING, distinct_rows
 from services.transformer.paths import is_empty
 from services.transformer.profile import Shapes
 from services.transformer.series import SERIES_FILE, SERIES_RULE_COLUMNS, series_columns, series_rows
@@ -172,6 +173,12 @@ def _csv_lines(rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
 
 
 def _sheet_rows(index: Snapshot, mapping: MappingModel, entities: Sequence[str], sheet: Sheet) -> Iterator[Sequence[object]]:
+    if sheet.distinct:
+        yield [*headings(sheet), TIMES_HEADING]
+        makers = [(entity, SheetRows(mapping, sheet, entity)) for entity in entities]
+        there = ((one, rows) for entity, rows in makers for one in index.iterate(entity) if not one.is_deleted)
+        yield from distinct_rows([_shown(value) for value in values] for one, rows in there for values in rows.of(one, index))
+        return
     yield ["Record", *headings(sheet), "Deleted"]
     for entity in entities:
         rows = SheetRows(mapping, sheet, entity)

@@ -1,4 +1,4 @@
-"""The linter's rules for choices, placeholders, hierarchies and recurrences."""
+"""The linter's rules for choices, placeholders, hierarchies, recurrences and icons."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from services.common.errors import MappingError
 from services.transformer.mapping import FieldRule, Policies
 from services.transformer.placeholders import placeholder_problem
 from services.transformer.plan import field_rules, opened
+from services.transformer.target import ICON_KEYS
 from transload.v1 import transformer_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ class Add(Protocol):
 def check_growth(mapping: Mapping, add: Add) -> None:
     """Check what can be checked of a mapping alone."""
     _check_choices(mapping, add)
+    for name, kind in mapping.schema_.activity_types.items():
+        if kind.icon_key not in ICON_KEYS:
+            known = ", ".join(sorted(ICON_KEYS))
+            add(
+                _ERROR,
+                f"schema.activity_types.{name}.icon_key",
+                f"Pipedrive has no icon `{kind.icon_key}` for activity types; it has {known}",
+                "L-05",
+            )
     for name, one in mapping.placeholders.items():
         problem = placeholder_problem(mapping, name, one)
         if problem:

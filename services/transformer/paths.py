@@ -79,14 +79,17 @@ class Links:
         """
         rule = self.rules[name]
         if rule.decided is None:
-            return self._undecided(rule, node, lookup)
+            return self._as_written(rule, node, lookup)
         if (decided := self._decided(rule, node)) is not None:
             return decided
-        place = self._undecided(rule, node, lookup)
+        place = self._as_written(rule, node, lookup)
+        if rule.id is None:
+            # Nobody has decided yet: what refers to it waits, and a person may let it go without.
+            return self._otherwise(rule) or Place(_names(rule.entity)[0], f"undecided ({rule.decided})")
         is_there = place is not None and (lookup is None or lookup.get(*place) is not None)
         return place if is_there else self._otherwise(rule) or place
 
-    def _undecided(self, rule: LinkRule, node: Envelope | Mapping[str, Any], lookup: Lookup | None) -> Place | None:
+    def _as_written(self, rule: LinkRule, node: Envelope | Mapping[str, Any], lookup: Lookup | None) -> Place | None:
         data = node.data if isinstance(node, Envelope) else node
         if rule.id is None:
             return None

@@ -134,6 +134,7 @@ class QualityCheck:
         self._note_number(envelope, rules.created or self._rules.created, read)
         if envelope.is_deleted:
             return
+        self._check_late(envelope, rules, read)
         self._check_unique(envelope, rules, read)
         self._check_contact_data(envelope, rules, read)
         self._check_name(envelope, rules, read)
@@ -189,6 +190,18 @@ class QualityCheck:
         except (ValueProblem, OverflowError):
             entered = None
         self._disk.execute("INSERT OR REPLACE INTO number VALUES (?, ?, ?)", (envelope.entity, int(envelope.id), entered))
+
+    def _check_late(self, envelope: Envelope, rules: EntityQuality, read: Reader) -> None:
+        """G-06: what was entered long after it happened."""
+        created = rules.created or self._rules.created
+        if rules.happened is None or created is None:
+            return
+        try:
+            entered, happened = (moment(read(path) or "") for path in (created, rules.happened))
+        except (ValueProblem, OverflowError):
+            return
+        if entered - happened > BACK_DATED:
+            self._found(envelope, "entered late (back-dated)", "back-dated", rules.happened)
 
     def _check_unique(self, envelope: Envelope, rules: EntityQuality, read: Reader) -> None:
         for name in rules.unique:

@@ -421,7 +421,8 @@ class RuleCompiler:
             node = descend(node, keys)
             if node is None or isinstance(node, list):
                 return None
-            if self.links.rules[link].id is not None and self.links.rules[link].chain is None:
+            rule = self.links.rules[link]
+            if (rule.id is not None or rule.decided is not None) and rule.chain is None:
                 return self.links.locate(link, node, context.lookup)
             found = follow(self.links, link, node, context)
             return Place(found.entity, found.id) if isinstance(found, Envelope) else None

@@ -215,6 +215,18 @@ class _Closure:
             waiting.extend(sorted(self._references(envelope), reverse=True))
         return added
 
+    def _source_key(self, key: str) -> str:
+        """Answer the source record of a key; an id may hold slashes as the part after it does, so the shortest that is there counts."""
+        parsed = RecordKey.parse(key)
+        if parsed.source_entity == _SCHEMA:
+            return ""
+        source_id = parsed.source_id
+        for piece in ("", *parsed.part.split("/")):
+            source_id = f"{source_id}/{piece}" if piece else source_id
+            if self._index.get(parsed.source_entity, source_id) is not None:
+                return f"{parsed.source_entity}/{source_id}"
+        return parsed.source_key
+
     def _references(self, envelope: Envelope) -> set[str]:
         plan: EntityPlan | None = self._plan.entities.get(envelope.entity)
         found: set[str] = set()
@@ -232,8 +244,7 @@ class _Closure:
                         one.rule.value(context)
                     except (RecordProblem, ValueProblem, LeaveOut):
                         continue
-                keys = (RecordKey.parse(key) for key in context.references)
-                found.update(key.source_key for key in keys if key.source_entity != _SCHEMA)
+                found.update(source_key for key in context.references if (source_key := self._source_key(key)))
         return found - {envelope.source_key}
 
 

@@ -112,6 +112,8 @@ class EntityQuality(_Model):
     agree: list[Agreement] = []
     created: str | None = None
     """Field with the time a record was entered; as for the whole source when left out."""
+    happened: str | None = None
+    """Field with the time of what a record tells: one that was entered more than a day later came late, from a device without a connection."""
 
 
 class SameCurrency(_Model):
@@ -162,6 +164,8 @@ class Sheet(_Model):
     """Heading → where the value comes from."""
     advice: list[Advice] = []
     """What to do in Pipedrive, as a further column: the first that fits a row."""
+    distinct: bool = False
+    """Rows that are equal are one, with how often they come; which records they are of is left out."""
 
 
 class Rebuild(_Model):

@@ -203,6 +203,14 @@ READ_ONLY_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """What Pipedrive does not take, each with the fact and the way out."""
 
+ICON_KEYS: Final = frozenset(
+    (
+        *("task", "email", "meeting", "deadline", "call", "lunch", "calendar", "downarrow", "document", "smartphone", "camera", "scissors", "cogs"),
+        *("bubble", "uparrow", "checkbox", "signpost", "shuffle", "addressbook", "linegraph", "picture", "car", "world", "search", "clip", "sound"),
+        *("brush", "key", "padlock", "pricetag", "suitcase", "finish", "plane", "loop", "wifi", "truck", "cart", "bulb", "bell", "presentation"),
+    )
+)
+"""Icons an activity type may have."""
 CUSTOM_FIELD_ENTITIES: Final = ("deal", "person", "organization", "product")
 """Target entities with custom fields; activities, notes, pipelines, stages and line items have none through the API."""
 EXTERNAL_ID_FIELD: Final = "transload_id"

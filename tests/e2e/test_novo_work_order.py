@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 import yaml
@@ -100,9 +101,24 @@ async def travel(rehearsal: Rehearsal) -> Journey:
     journey.records = await rehearsal.records()
     async for name, piece in client.export_reference_files(migration_id):
         journey.files[name] = journey.files.get(name, b"") + piece
+    await lose_a_placeholder(journey)
     await rehearsal.step("rollback")
     journey.after = await rehearsal.pipedrive.export()
     return journey
+
+
+async def lose_a_placeholder(journey: Journey) -> None:
+    """Let somebody delete a placeholder in Pipedrive, and have it made again."""
+    rehearsal = journey.rehearsal
+    lost = journey.world("delta").placeholder("parts_inventory")
+    key = rehearsal.installation.key(f"{rehearsal.migration_id}-target")
+    async with httpx.AsyncClient(headers={"x-api-token": key}, trust_env=False) as http:
+        (await http.delete(f"{rehearsal.pipedrive.url}/api/v2/organizations/{lost}")).raise_for_status()
+    await rehearsal.step("reconcile")
+    journey.mismatches["lost"] = await anext(aiter(rehearsal.client.iterate_mismatches(rehearsal.migration_id)))
+    await rehearsal.client.repair(rehearsal.migration_id, is_all=True)
+    rehearsal.expect_success(await rehearsal.finish(), "repair")
+    await look(journey, "repaired")
 
 
 async def look(journey: Journey, stop: str) -> None:
@@ -160,6 +176,16 @@ async def test_the_sample_shows_every_kind_of_record_without_a_difference(journe
 async def test_everything_is_taken_back_placeholders_too(journey: Journey) -> None:
     before, after = json.loads(journey.before)["state"], json.loads(journey.after)["state"]
     assert {name for name in before if before[name] != after[name]} == set()
+
+
+@pytest.mark.requirement("L-13", "NV-10")
+async def test_a_placeholder_that_somebody_deleted_is_made_again_with_what_hangs_on_it(journey: Journey) -> None:
+    assert "organization:placeholder/parts_inventory" in {one.key for one in journey.mismatches["lost"].mismatches}
+    assert list(journey.mismatches["repaired"].mismatches) == []
+    world = World(journey.changes.account, journey.exports["repaired"], f"{journey.rehearsal.migration_id}-source")
+    inventory = world.placeholder("parts_inventory")
+    assert inventory != journey.world("delta").placeholder("parts_inventory")
+    assert sum("<h3>Part NEVER-1</h3>" in one["content"] for one in world.notes("org_id", inventory)) == 1
 
 
 @pytest.mark.requirement("G-08", "L-01")

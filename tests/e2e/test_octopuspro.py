@@ -1,6 +1,7 @@
 """An OctopusPro export on its whole way into Pipedrive, read back and compared value by value with what the generator wrote (OP-01 to OP-12)."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -507,7 +508,14 @@ async def test_inventories_say_what_to_build_again(way: Way) -> None:
     services = {row["Service ID"]: row["Service name"] for row in account.tables["services"]}
     faqs = {(row["Service"], row["Question"], row["Answer"]) for row in table(way.files, "faq.csv")}
     assert faqs == {(services[row["Service ID"]], row["Question"], row["Answer"]) for row in account.tables["faqs"]}
-    assert len(table(way.files, "forms.csv")) == len(account.tables["form_answers"])
+    assert len(table(way.files, "form-answers.csv")) == len(account.tables["form_answers"])
+    asked = Counter((row["Form name"], row["Question"], row["Type"]) for row in account.tables["form_answers"])
+    listed: Counter[tuple[str, str, str]] = Counter()
+    for row in table(way.files, "forms.csv"):
+        listed[row["Form"], row["Question"], row["Type"]] += int(row["Times"])
+    assert listed == asked
+    rebuild = way.files["rebuild-reference.md"].decode()
+    assert all(row["Service area"] in rebuild for row in account.tables["services"])
     assert {row["Label"]: row["Type"] for row in table(way.files, "custom-fields.csv")} == {one.label: one.type for one in FIELDS}
     assert {row["Recurrence"] for row in table(way.files, "recurring-bookings.csv")} == {"every 2 weeks"}
     assert len(table(way.files, "payments.csv")) == len(account.tables["payments"])

@@ -49,6 +49,7 @@ class Way:
     stops: dict[str, Stop] = field(default_factory=dict)
     changes: list[dict[str, Any]] = field(default_factory=list)
     journal: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     secret: str = ""
     logs: str = ""
 
@@ -73,6 +74,8 @@ async def _go(rehearsal: Rehearsal) -> Way:
     await rehearsal.stel.control("POST", "options", {"expire": True})
     await rehearsal.step("delta")
     way.stops["delta"] = await _look(rehearsal)
+    async for name, part in rehearsal.client.export_reference_files(rehearsal.migration_id):
+        way.files[name] = way.files.get(name, b"") + part
     way.journal = await rehearsal.stel.control("GET", "journal")
     connection = rehearsal.installation.stack.data_dir / "connections" / f"{rehearsal.migration_id}-source"
     way.secret = (connection / "client_secret").read_text()
@@ -208,6 +211,26 @@ async def test_roles_and_fields_are_found_by_what_the_org_says_of_itself(way: Wa
     assert "reason: its label is 'Scheduled Time'" in way.mapping
     base = (Path(__file__).parents[2] / "services/transformer/mappings/servicetracker.yaml").read_text()
     assert "__c" not in base
+
+
+@pytest.mark.requirement("G-06", "L-01")
+async def test_records_of_devices_that_were_offline_are_named_and_a_further_delta_is_asked_for(way: Way) -> None:
+    report = json.dumps(way.audit)
+    (late,) = [row_id for row_id, kinds in way.stops["load"].org.defects.items() if "late_from_a_device" in kinds]
+    assert "entered late (back-dated)" in report
+    assert f"work_order/{late}" in report
+    assert "run a delta after 24 to 48 hours (G-06)" in report
+
+
+@pytest.mark.requirement("L-12")
+async def test_the_reference_export_has_what_is_looked_up_later(way: Way) -> None:
+    sheets = {name: content.decode() for name, content in way.files.items() if name.endswith(".csv")}
+    org = way.stops["delta"].org
+    for row in org.rows(".Work_Order__c"):
+        assert row["Name"] in sheets["work-orders.csv"]
+    for row in org.rows(".Contract__c"):
+        assert org.of(row, ".Renewal_Date") in sheets["contracts.csv"]
+    assert f"{NAMESPACE}__Scheduled__c" in sheets["fields-of-the-org.csv"]
 
 
 @pytest.mark.requirement("X-04")

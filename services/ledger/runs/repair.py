@@ -18,7 +18,7 @@ from services.common.canonical import canonical_json
 from services.common.edits import LINKS
 from services.ledger.domain import Batch, EventDraft, RecordFilter, RecordState, ReportKind
 from services.ledger.reconciliation import BYTES, VALUE_FIELDS, compare, is_compared
-from services.ledger.repair import PARTICIPANTS, Repair, RepairAction, adopted, expected_of, forgotten, patched_entity, relink
+from services.ledger.repair import PARTICIPANTS, Repair, RepairAction, adopted, expected_of, forgotten, hangs_on, patched_entity, relink
 from services.ledger.runs.context import RunContext, dispositions_from
 from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, Tools, current_migration, fresh, mapping_yaml_of, save_step
 from services.ledger.runs.load import DATA_PHASES
@@ -119,7 +119,8 @@ class RepairDriver:
     async def _choose_pages(self, migration: Migration, run: Run) -> None:
         tools = self._tools
         async with tools.ledger.read() as reader:
-            source_keys = sorted({repair.source_key async for repair in _repairs(reader, run.migration_id) if repair.action in BY_PAGES})
+            repairs = [repair async for repair in _repairs(reader, run.migration_id) if repair.action in BY_PAGES]
+            source_keys = sorted({repair.source_key for repair in repairs} | await _bringing(reader, run.migration_id, repairs))
         selection = await tools.selections.put_selection(source_keys) if source_keys else ""
         compiled = await tools.transformer.compile_schema(await mapping_yaml_of(tools, migration)) if source_keys else None
         async with tools.ledger.transaction() as transaction:
@@ -273,6 +274,30 @@ def _key_of(repair: Repair, migration: Migration) -> str:
 def _value_key(key: str) -> str:
     """Answer the key of the record that decides the value of a deal."""
     return f"deal_value:{key.partition(':')[2]}"
+
+
+async def _bringing(reader: Reader, migration_id: str, repairs: Sequence[Repair]) -> set[str]:
+    """Answer source records that bring those mapped records again which have no source record of their own (placeholders): one that hangs on each."""
+    by_entity: dict[str, list[Repair]] = {}
+    for repair in repairs:
+        by_entity.setdefault(repair.source_key.partition("/")[0], []).append(repair)
+    alone: list[Repair] = []
+    for entity, group in by_entity.items():
+        known = await reader.get_source_records(migration_id, entity, {repair.source_key.partition("/")[2] for repair in group})
+        alone.extend(repair for repair in group if repair.source_key.partition("/")[2] not in known)
+    found: set[str] = set()
+    after_key = ""
+    while alone:
+        records = await reader.list_records(migration_id, RecordFilter(has_target=True), after_key=after_key, limit=ROWS_PER_CHUNK)
+        for record in records:
+            held = [repair for repair in alone if hangs_on(record, repair.target_entity, repair.target_id)]
+            if held:
+                found.add(record.source_key)
+                alone = [repair for repair in alone if repair not in held]
+        if len(records) < ROWS_PER_CHUNK:
+            break
+        after_key = records[-1].key
+    return found
 
 
 async def _repairs(reader: Reader, migration_id: str) -> AsyncIterator[Repair]:

@@ -69,7 +69,12 @@ async def _read(place: Path) -> BundleSnapshot:
                 for one in page.records:
                     data = orjson.loads(orjson.dumps(dict(one.data)))
                     if entity.has_files:
-                        data["file"] = {"name": data["file_name"], "byte_count": data["size"], "content_type": "image/jpeg", "digest": "ab" * 32}
+                        data["file"] = {
+                            "name": data["file_name"],
+                            "byte_count": data.get("size", 1),
+                            "content_type": "image/jpeg",
+                            "digest": "ab" * 32,
+                        }
                     rows.append(Envelope(entity.name, one.source_id, data, one.is_deleted, one.is_archived, 1, len(rows)))
     return BundleSnapshot(found)
 

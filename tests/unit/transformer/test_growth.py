@@ -24,7 +24,7 @@ from services.transformer.manifest import Manifest
 from services.transformer.mapping import load_mapping
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
-from services.transformer.sample import select_sample
+from services.transformer.sample import _Closure, select_sample
 from tests.unit.transformer.support import Pages, Snapshot
 from transload.v1 import ledger_service_pb2, records_pb2
 from transload.v1 import transformer_service_pb2 as pb
@@ -395,3 +395,21 @@ def test_distinct_leaves_nothing_out_that_comes_once(value: Any) -> None:
         assert distinct(found) == found
     else:
         assert found == value
+
+
+@pytest.mark.requirement("L-05")
+def test_an_icon_that_pipedrive_does_not_have_is_found_before_the_schema_is_made() -> None:
+    text = MAPPING.replace("due: {name: Due}", "due: {name: Due, icon_key: wrench}")
+    found = [one for one in lint(load_mapping(text)) if one.path == "schema.activity_types.due.icon_key"]
+    assert [one.severity for one in found] == [pb.FINDING_SEVERITY_ERROR]
+    assert "cogs" in found[0].message
+
+
+def test_a_sample_is_closed_over_records_whose_id_holds_a_slash() -> None:
+    things: list[dict[str, Any]] = [
+        {"id": "V-3/4", "name": "root"},
+        {"id": "5/1", "name": "middle", "parent_id": "V-3/4"},
+        {"id": 6, "name": "leaf", "parent_id": "5/1"},
+    ]
+    snapshot = Snapshot({"thing": things})
+    assert sorted(_Closure(plan_of(), snapshot).add("thing/6")) == ["thing/5/1", "thing/6", "thing/V-3/4"]

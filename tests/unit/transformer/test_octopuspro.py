@@ -147,3 +147,32 @@ def test_the_same_account_gives_the_same_records_whatever_it_is_written_in(snaps
 def test_passwords_are_on_no_page(snapshot: BundleSnapshot) -> None:
     assert not any("hunter2" in str(one.data) for entity in snapshot.entities() for one in snapshot.iterate(entity))
     assert not any("Password" in one.data.get("other_columns", {}) for one in snapshot.iterate("customer"))
+
+
+@pytest.mark.requirement("G-11", "X-03", "L-01")
+def test_a_bundle_of_the_required_tables_alone_moves_with_fields_typed_by_their_values(tmp_path: Path) -> None:
+    place = write(tmp_path)
+    for table in place.glob("*.csv"):
+        if table.stem not in {"fieldworkers", "services", "customers", "bookings"}:
+            table.unlink()
+    bare = read(place)
+    text = proposal(bare, "policies: {recurrence_from: '2026-06-01'}")
+    assert not has_errors(lint(load_mapping(text), bare, TARGET))
+    fields = {one.name: one.type for one in load_mapping(text).schema_.fields["deal"].values()}
+    # Nobody says what they are: names keep the id, dates prove themselves, everything else stays what it is written as.
+    assert (fields["36: Follow-up date"], fields["31: Access"], fields["43: Work description"]) == ("date", "enum", "text")
+    result = mapped(bare, "policies: {recurrence_from: '2026-06-01'}", "customer", "booking", "service")
+    booking = next(one for one in bare.iterate("booking") if "36: Follow-up date" in one.data["properties"])
+    deal = result.payloads[f"deal:booking/{booking.id}"]
+    assert (deal["title"], deal["value"]) == (f"Booking {booking.data['booking_number']}", booking.data["total"])
+    assert deal["custom"]["36: Follow-up date"] == booking.data["properties"]["36: Follow-up date"]
+
+
+@pytest.mark.requirement("OP-09", "G-11")
+def test_files_without_a_list_are_found_by_their_folders(tmp_path: Path) -> None:
+    place = write(tmp_path)
+    (place / "attachments.csv").unlink()
+    found = list(read(place).iterate("attachment"))
+    assert {one.data["owner_entity"] for one in found} >= {"booking", "invoice", "quote", "customer", "customer_property"}
+    booking = next(one for one in found if one.data["owner_entity"] == "booking")
+    assert booking.data["owner_id"].isdigit()

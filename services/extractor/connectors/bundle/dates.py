@@ -37,6 +37,9 @@ _MONTH_DAY: Final = re.compile(r"([A-Za-z]{3,9})\.?[\s-]+(\d{1,2})(?:st|nd|rd|th
 _SERIAL: Final = re.compile(r"(\d{1,7})(?:\.(\d+))?")
 _SERIAL_ZERO: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - a workbook's days have no zone
 _SERIAL_MAX: Final = 2_958_465
+_DAY_ZERO: Final = "00:00:00"
+"""What a workbook's day 0 reads as: 30 December 1899, with which old data bases say that there is no date."""
+DAY_ZERO_FORM: Final = "a workbook's day 0"
 _TIME: Final = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,]\d{1,9})?)?\s*(?:([AaPp])\.?\s*[Mm]\.?)?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?", re.IGNORECASE)
 _DATE_TIME: Final = re.compile(r"(.+?\d)(?:[T,]\s*|\s+(?:at\s+)?|\s*,\s+)(\d{1,2}:\d\d.*)", re.IGNORECASE)
 
@@ -172,6 +175,8 @@ def split(text: str) -> tuple[str, str]:
 
 def _weigh(day: str, *, is_typed: bool) -> tuple[str, str]:
     """Answer the form of a date and what it proves: an order, `OPEN` for several, empty for nothing (or everything the same)."""
+    if is_typed and day == _DAY_ZERO:
+        return DAY_ZERO_FORM, ""
     orders: tuple[str, ...]
     if match := _NUMERIC.fullmatch(day):
         first, sign, _, last = match.groups()
@@ -273,6 +278,8 @@ class DateReader:
         day, clock = split(text)
         found = self._day(day, text)
         if found is None:
+            if text == _DAY_ZERO and isinstance(text, TypedCell):
+                return ""
             moment = self._typed(text)
             return moment.date().isoformat() if moment is not None else text
         if clock and ((time := self._clock(clock)) is None or time[:3] != (0, 0, 0)):
@@ -291,6 +298,8 @@ class DateReader:
         day, clock = split(text)
         found = self._day(day, text)
         if found is None:
+            if text == _DAY_ZERO and isinstance(text, TypedCell):
+                return ""
             moment = self._typed(text)
             return text if moment is None else self._in_zone(moment, zone)
         the_day, iso, offset = found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.extractor.connectors.bundle import findings as say
 from services.extractor.connectors.bundle.cells import TypedCell, bare_number, decimal_evidence, number_reader
-from services.extractor.connectors.bundle.dates import DateReader, Evidence, decide
+from services.extractor.connectors.bundle.dates import DAY_ZERO_FORM, DateReader, Evidence, decide
 from services.extractor.connectors.bundle.layout import OTHER_COLUMNS, PROPERTIES, CellType
 from services.extractor.connectors.bundle.profile import ColumnFacts
 from services.extractor.connectors.bundle.scan import Counted
@@ -61,7 +61,8 @@ class OwnColumn:
     def is_date(self) -> bool:
         """Whether all cells are dates with a whole year, that are no plain digits."""
         forms = self.dates.forms
-        return self._may_be_date and bool(forms) and all(any(part in form for part in _WHOLE_YEAR) and form != _COMPACT for form in forms)
+        written = [form for form in forms if form != DAY_ZERO_FORM]
+        return self._may_be_date and bool(written) and all(any(part in form for part in _WHOLE_YEAR) and form != _COMPACT for form in written)
 
     @property
     def is_number(self) -> bool:

@@ -1,4 +1,4 @@
-"""Discovery: what objects and fields an org has, as far as its user may see them, in the form they are frozen in.
+"""Discovery (G-07): what objects and fields an org has, as far as its user may see them, in the form they are frozen in.
 
 Objects are the records of `object_description`, with the entity that reads them; fields those of `field_description`, with label, type, picklist
 values and what they refer to. Proposals are made from them, and a reading that was interrupted goes on by them.

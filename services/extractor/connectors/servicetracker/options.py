@@ -75,7 +75,7 @@ def read_options(options: Mapping[str, Any]) -> Options:
         address_bytes=_whole(options, "address_bytes", DEFAULT_ADDRESS_BYTES, least=1_000),
         overlap_seconds=_whole(options, "overlap_seconds", DEFAULT_OVERLAP_SECONDS),
         full_compare=bool(options.get("full_compare", False)),
-        roles=_roles(options.get("roles") or {}),
+        roles=_roles({} if options.get("roles") is None else options["roles"]),
         custom_objects=bool(options.get("custom_objects", True)),
     )
 

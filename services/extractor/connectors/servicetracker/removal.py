@@ -51,8 +51,9 @@ async def _listed(described: Mapping[str, Any], since: datetime, client: OrgClie
     try:
         answer = await client.get(f"/sobjects/{described['name']}/deleted/", params)
     except CallRefusedError as error:
+        # Whatever the reason (our clock and the org's may differ), only comparing can tell now.
         _log.info("source.removals_unknown", object=described["name"], code=error.failure.code)
-        return set()
+        return None
     earliest = answer.get("earliestDateAvailable")
     if start > since + _LEAST or (earliest and datetime.fromisoformat(earliest) > since):
         return None

@@ -1,4 +1,4 @@
-"""Which object of an org plays which role: customer, site, work order and so on.
+"""Which object of an org plays which role (D-07): customer, site, work order and so on.
 
 The product's objects are not public and differ from org to org, so nothing here knows one by name. A role is proposed from what describe says:
 the label, the name without the package's prefix, what the object refers to, and whether it has rows. A connector option overrides it.
