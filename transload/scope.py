@@ -15,6 +15,8 @@ CUSTOMER: Final = "you"
 OPERATOR: Final = "the migration team"
 _DECIDES: Final[Mapping[str, str]] = {"": OPERATOR}
 """By sheet of the workbook; what stands on none is technical."""
+_MOVING: Final = ("move", "part")
+"""Records of their own, and what moves as part of another."""
 _LISTED_MAX: Final = 200
 _UNMATCHED: Final = ("unmatched", "not in the source's list (deactivated)")
 
@@ -58,7 +60,7 @@ def build_scope(
         "title": workbook["title"],
         "summary": _summary(audit, moving, plan),
         "blockers": _blockers(audit, plan, questions, moving["policies"]),
-        "moves": [row for row in moving["entities"] if row["use"] == "move"],
+        "moves": [row for row in moving["entities"] if row["use"] in _MOVING],
         "stays": [row | {"file": f"not-moved-{row['entity']}.csv"} for row in moving["entities"] if row["use"] == "not_moved" and row["records"]],
         "looked_up": [row for row in moving["entities"] if row["use"] == "reference_data" and row["records"]],
         "left_out_fields": _left_out(moving),

@@ -54,7 +54,7 @@ def write_exports(index: Snapshot, mapping: MappingModel) -> Iterator[tuple[str,
     for name, sheet in rules.sheets.items():
         entities = [entity for entity in sheet.entities if entity in present]
         yield from _table(f"{name}.csv", _sheet_rows(index, mapping, entities, sheet))
-        yield from _pieces(f"{name}.jsonl", (line for entity in entities for line in _raw_lines(index, entity)))
+        yield from _pieces(f"{name}.jsonl", (line for entity in entities for line in _raw_lines(index, entity, SheetRows(mapping, sheet, entity))))
     for entity in not_moved(mapping, present):
         yield from _table(f"not-moved-{entity}.csv", _raw_rows(index, entity))
         yield from _pieces(f"not-moved-{entity}.jsonl", _raw_lines(index, entity))
@@ -217,8 +217,11 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, obje
             yield f"{prefix}{name}", value
 
 
-def _raw_lines(index: Snapshot, entity: str) -> Iterator[bytes]:
+def _raw_lines(index: Snapshot, entity: str, rows: SheetRows | None = None) -> Iterator[bytes]:
+    """Write records as they are; with the rows of a sheet only those that have one there."""
     for envelope in index.iterate(entity):
+        if rows is not None and not rows.has_any(envelope, index):
+            continue
         row = {
             "record": envelope.source_key,
             "is_deleted": envelope.is_deleted,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import yaml
-
 from services.transformer import propose_lists
 from services.transformer.context import Context
 from services.transformer.guessing import Observed, guess_status, slug
@@ -18,6 +16,7 @@ from services.transformer.property_rows import row_properties
 from services.transformer.propose_options import ProposedOptions
 from services.transformer.rules import property_values, skip_reason
 from services.transformer.target import CUSTOM_FIELD_ENTITIES, NAME_CHARACTERS_MAX
+from services.transformer.yaml_text import dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,22 +50,18 @@ def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrid
     """
     overrides = read_document(overrides_text)
     start = base_text.rstrip() + "\n"
-    mapping = load_mapping(start + _dump({"overrides": overrides}))
+    mapping = load_mapping(start + dump({"overrides": overrides}))
     names = propose_names(mapping.propose.names, view) if mapping.propose.names else {}
     if names:
-        mapping = load_mapping(start + _dump({"account": {"names": names}, "overrides": overrides}))
+        mapping = load_mapping(start + dump({"account": {"names": names}, "overrides": overrides}))
     account = ({"names": names} if names else {}) | _account(mapping, NamedView(cast("View", view), Names(mapping)), target)
     if today is not None and not mapping.policies.recurrence_from and asks_for_window(mapping):
         account = {**account, "policies": {**account.get("policies", {}), WINDOW_POLICY: today.isoformat()}}
-    text = start + _HEADER + _dump({"account": account})
+    text = start + _HEADER + dump({"account": account})
     if overrides:
-        text += _OVERRIDES_HEADER + _dump({"overrides": overrides})
+        text += _OVERRIDES_HEADER + dump({"overrides": overrides})
     load_mapping(text)
     return text
-
-
-def _dump(document: dict[str, Any]) -> str:
-    return yaml.dump(document, allow_unicode=True, sort_keys=False, width=140, default_flow_style=False)
 
 
 def _account(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,12 @@ class SheetRows:
             values = [read(context) for _, read in self._columns]
             yield [*values, self._advise(values)] if self._advice else values
 
+    def has_any(self, envelope: Envelope, lookup: Lookup) -> bool:
+        """Say whether a record has a row."""
+        if self._when is None and self._elements is None:
+            return True
+        return any(self._when is None or self._when(context) for context in self._contexts(envelope, lookup))
+
     def _contexts(self, envelope: Envelope, lookup: Lookup) -> Iterator[Context]:
         context = Context(envelope=envelope, lookup=lookup)
         if self._elements is None:

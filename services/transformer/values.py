@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import unicodedata
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ _FIND: Final = "SELECT source_id FROM value WHERE place = ? AND value = ? ORDER 
 _ADD: Final = "INSERT OR IGNORE INTO value VALUES (?, ?, ?)"
 FOUND_MAX: Final = 10_000
 _ROWS: Final = 500
+_KEPT: Final = 4096
+"""Values remembered: the same few people and places stand in many records."""
+_KEPT_IDS: Final = 16
+"""Longest list of ids remembered."""
 
 
 class Records(Protocol):
@@ -35,6 +40,7 @@ class ValueIndex:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._places: dict[tuple[str, str, bool], int] = {}
+        self._known: OrderedDict[tuple[int, str], tuple[str, ...]] = OrderedDict()
 
     def find(self, records: Records, entity: str, field_name: str, value: str, *, loosely: bool = False) -> Sequence[str]:
         """Answer the ids of the records that are not deleted and hold the value; the first 10,000 at most.
@@ -48,8 +54,17 @@ class ValueIndex:
             place = self._places.get((entity, field_name, loosely))
             if place is None:
                 place = self._take_in(records, entity, field_name, bare if loosely else plain, loosely=loosely)
-            rows = self._opened().execute(_FIND, (place, wanted, FOUND_MAX)).fetchall()
-        return [row[0] for row in rows]
+            key = (place, wanted)
+            known = self._known.get(key)
+            if known is None:
+                known = tuple(row[0] for row in self._opened().execute(_FIND, (place, wanted, FOUND_MAX)))
+                if len(known) <= _KEPT_IDS:
+                    self._known[key] = known
+                    if len(self._known) > _KEPT:
+                        self._known.popitem(last=False)
+            else:
+                self._known.move_to_end(key)
+        return known
 
     def close(self) -> None:
         """Give the file back."""
@@ -58,6 +73,7 @@ class ValueIndex:
                 self._connection.close()
             self._connection = None
             self._places.clear()
+            self._known.clear()
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:

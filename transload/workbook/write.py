@@ -26,13 +26,15 @@ _HEADING: Final = PatternFill("solid", fgColor="1F3A5F")
 _HEADING_FONT: Final = Font(bold=True, color="FFFFFF")
 _QUIET: Final = Font(color="808080")
 _WRAPPED: Final = Alignment(vertical="top", wrap_text=True)
+_LINE_POINTS: Final = 15.0
+_LINES_MAX: Final = 8
 _INLINE_LIST_MAX: Final = 250
 """A list inside a cell's rule may have 255 characters; longer ones stand on a hidden sheet."""
 _HOW: Final = (
     "How to fill it in",
     "Yellow cells may be edited; everything else is for reading. Many of them offer a list of what is allowed.",
     "Begin with the sheet Questions: it says what has to be decided and on which sheet.",
-    "Sort and filter as you like, but keep the first column (Row) and the headings, and add no rows or columns.",
+    "Sort and filter as you like, but keep the hidden first column (Row) and the headings, and add no rows or columns.",
     "Write values, not formulas.",
     "Then: transload mapping import-workbook FILE --dry-run shows what would change and what cannot be; without --dry-run it is stored.",
     "Nothing moves before the mapping is confirmed: transload mapping confirm",
@@ -83,6 +85,8 @@ def _write_about(sheet: Worksheet, workbook: Mapping[str, Any], about: Mapping[s
         put(sheet.cell(row, 2), f"{one['about']} {len(one['rows']):,} rows.")
     sheet.column_dimensions["A"].width = 24
     sheet.column_dimensions["B"].width = 90
+    sheet.page_setup.fitToHeight = 0
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
 
 
 def _write_sheet(sheet: Worksheet, content: Mapping[str, Any], lists: _Lists) -> None:
@@ -95,6 +99,8 @@ def _write_sheet(sheet: Worksheet, content: Mapping[str, Any], lists: _Lists) ->
         if about:
             cell.comment = Comment(about, "Transload")
         sheet.column_dimensions[get_column_letter(position)].width = width
+    # The keys are for the import; a person need not see them.
+    sheet.column_dimensions["A"].hidden = True
     editable = {one["name"] for one in columns if one["is_editable"]}
     for number, row in enumerate(content["rows"], start=2):
         put(sheet.cell(number, 1), row["key"]).font = _QUIET
@@ -106,6 +112,7 @@ def _write_sheet(sheet: Worksheet, content: Mapping[str, Any], lists: _Lists) ->
             if may_edit:
                 cell.fill = _EDITABLE
                 lists.offer(sheet, cell, row["edits"][name])
+        sheet.row_dimensions[number].height = _height(columns, row["cells"])
     sheet.freeze_panes = "B2"
     if content["rows"]:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns) + 1)}{len(content['rows']) + 1}"
@@ -114,6 +121,15 @@ def _write_sheet(sheet: Worksheet, content: Mapping[str, Any], lists: _Lists) ->
     sheet.page_setup.fitToHeight = 0
     sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
     sheet.print_title_rows = "1:1"
+
+
+def _height(columns: Sequence[Mapping[str, Any]], cells: Sequence[Any]) -> float:
+    """Answer a height in points that shows the wrapped texts of a row; spreadsheets differ in whether they find it themselves."""
+    lines = 1
+    for column, value in zip(columns, cells, strict=True):
+        if isinstance(value, str):
+            lines = max(lines, sum(1 + len(line) // max(1, int(column["width"] * 1.1)) for line in value.split("\n")))
+    return _LINE_POINTS * min(lines, _LINES_MAX)
 
 
 def put(cell: Cell | Any, value: Any, *, is_text: bool = False) -> Cell | Any:

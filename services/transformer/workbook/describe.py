@@ -28,6 +28,8 @@ _SHEET_OF_PATH: Final = (
     ("value_maps.", "Value maps"),
     ("owners.", "Owners"),
     ("policies.", "Policies"),
+    ("choices.", "Policies"),
+    ("matching.", "Policies"),
     ("schema.fields", "Custom fields"),
     ("schema.pipelines", "Pipelines"),
     ("entities.", "Fields"),
@@ -104,7 +106,7 @@ def scope(mapping: MappingModel, survey: Survey, target: Mapping[str, Any]) -> d
                 "records": survey.records[entity],
                 "archived": survey.archived[entity],
                 "deleted": survey.deleted[entity],
-                "moves": survey.moving[entity],
+                "moves": survey.records[entity] - survey.deleted[entity] if rule and rule.use == "part" else survey.moving[entity],
                 "becomes": becomes(rule) if rule else "reference export",
                 "left_out": [{"field": name, "reason": reason} for name, reason in rule.not_moved.items()] if rule and rule.use == "move" else [],
             }

@@ -80,6 +80,8 @@ def becomes(rule: EntityMapping) -> str:
     """Say in words which records are made of one entity."""
     if rule.use == "reference_data":
         return "looked up, not moved"
+    if rule.use == "part":
+        return f"part of the record it belongs to ({rule.part_of})" if rule.part_of else "part of the record it belongs to"
     if rule.use == "not_moved":
         return "reference export"
     # The value of a deal is set after its lines; to a reader it is no record of its own.
@@ -139,7 +141,25 @@ def fields_sheet(mapping: MappingModel, survey: Survey) -> Sheet:
                 sheet.rows.extend(_rule_rows(mapping, survey, entity, position, target))
             sheet.rows.extend(_property_rows(mapping, survey, entity, rule))
             sheet.rows.extend(_other_rows(survey, entity, rule))
+    for entity in [*mapping.entities, *sorted(set(survey.fields) - set(mapping.entities))]:
+        if entity not in mapping.entities or mapping.entities[entity].use != "move":
+            sheet.rows.extend(_read_only_rows(survey, entity, mapping.entities.get(entity)))
     return sheet
+
+
+def _read_only_rows(survey: Survey, entity: str, rule: EntityMapping | None) -> Iterator[Row]:
+    """Make rows of the fields of records that are no records of their own in Pipedrive: other rules read them, or nothing does."""
+    why = "reference export" if rule is None else becomes(rule)
+    for keys, seen in survey.fields[entity].items():
+        name = " > ".join(keys)
+        cells: dict[str, Any] = {
+            "Entity": entity,
+            "Source field": name,
+            "Samples": "" if keys[-1].casefold() in _HIDDEN else _samples(seen),
+            "Filled %": _percent(seen),
+            "Reason": (rule.not_moved.get(keys[0]) if rule else None) or why,
+        }
+        yield Row(f"entities.{entity}.read.{name}", cells)
 
 
 def _percent(seen: Seen | None) -> float | None:

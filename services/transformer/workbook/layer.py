@@ -8,6 +8,7 @@ import yaml
 
 from services.common.errors import MappingError
 from services.transformer.mapping import merge, read_document
+from services.transformer.yaml_text import dump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def with_overrides(text: str, overrides: dict[str, Any]) -> str:
     """
     if (read_document(text).get(OVERRIDES) or {}) == overrides:
         return text
-    written = yaml.dump({OVERRIDES: overrides}, allow_unicode=True, sort_keys=False, width=140) if overrides else ""
+    written = dump({OVERRIDES: overrides}) if overrides else ""
     place = _place(text)
     if place is None:
         return text.rstrip("\n") + "\n" + _HEADER + written if written else text

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
-from services.transformer.mapping import Policies
+from services.transformer.mapping import EntityMatching, Policies
 from services.transformer.workbook.sheet import Column, Edit, Refused, Row, Sheet, choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from services.transformer.mapping import Mapping as MappingModel
     from services.transformer.workbook.layer import Layer
@@ -31,6 +31,13 @@ _ABOUT: Final[Mapping[str, str]] = {
     "recurrence_past_months": "months back for which past occurrences are kept",
     "recurrence_cap": "occurrences of one record at most",
     "phone_region": "country of telephone numbers without a country code, as two letters; empty: none",
+}
+
+
+_MATCHED: Final = ("organization", "person", "product")
+_MATCHING_ABOUT: Final[Mapping[str, str]] = {
+    "policy": "one that Pipedrive has already: create another, match (link to it), match_and_fill (fill empty fields too), update (source wins)",
+    "within_source": "one that comes twice in the source: keep both (keep_all), take the later for the first (merge_into_first), or ask (review)",
 }
 
 
@@ -70,7 +77,31 @@ def policies_sheet(mapping: MappingModel, target: Mapping[str, Any]) -> Sheet:
                 {"Value": edit},
             )
         )
+    sheet.rows.extend(_matching_rows(mapping))
     return sheet
+
+
+def _matching_rows(mapping: MappingModel) -> Iterator[Row]:
+    """Make rows of what is done with records that exist already."""
+    for entity in _MATCHED:
+        own = getattr(mapping.matching, entity) or EntityMatching()
+        for name, words in _MATCHING_ABOUT.items():
+            allowed = _literals(EntityMatching.model_fields[name].annotation)
+            keys = ("matching", entity, name)
+            cells: dict[str, Cell] = {
+                "Decision": f"{entity}: {name}",
+                "Value": str(getattr(own, name)),
+                "Allowed": " | ".join(allowed),
+                "What it means": words,
+            }
+            yield Row(f"matching/{entity}.{name}", cells, {"Value": Edit(_word_edit(keys, allowed), ".".join(keys), allowed)})
+
+
+def _word_edit(keys: tuple[str, ...], allowed: tuple[str, ...]) -> Any:
+    def apply(layer: Layer, written: str) -> None:
+        layer.set(keys, choice(written, allowed))
+
+    return apply
 
 
 def _choice_edit(name: str, allowed: tuple[str, ...]) -> Any:

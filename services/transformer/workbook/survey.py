@@ -13,6 +13,7 @@ from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.profile import Owners
 from services.transformer.rules import skip_reason
+from services.transformer.target import CUSTOM_FIELD_ENTITIES
 from services.transformer.texts import plain_text
 from services.transformer.transforms import ValueProblem, text
 
@@ -31,6 +32,8 @@ SAMPLES: Final = 3
 SAMPLE_CHARACTERS_MAX: Final = 60
 RULE_RECORDS_MAX: Final = 500
 """Records of an entity on which its rules are tried for samples and fill rates; from there on every n-th one counts less."""
+OBSERVED_MAX: Final = 2000
+"""Values of a field from which the type of a new custom field is guessed; reading them as dates is what costs most."""
 FIELDS_MAX: Final = 2000
 """Most source fields of one entity that are told apart; more are records of their own, not fields."""
 UNMAPPED_MAX: Final = 200
@@ -53,7 +56,7 @@ class Seen:
         if is_empty(value):
             return
         self.filled += 1
-        if self.observed is not None:
+        if self.observed is not None and self.observed.count < OBSERVED_MAX:
             _observe(self.observed, value)
         if len(self.samples) < SAMPLES and (written := plain_text(masked(value, key))):
             short = written if len(written) <= SAMPLE_CHARACTERS_MAX else f"{written[:SAMPLE_CHARACTERS_MAX]}…"
@@ -131,10 +134,15 @@ class Survey:
             if one is None:
                 if len(seen) >= FIELDS_MAX:
                     continue
-                one = seen[keys] = Seen(observed=Observed())
+                one = seen[keys] = Seen(observed=Observed() if self._may_become_a_field(entity, keys[0]) else None)
             one.take(value, key=str(name))
             if isinstance(value, dict) and len(keys) < _DEPTH_MAX:
                 self._enter(entity, value, keys)
+
+    def _may_become_a_field(self, entity: str, name: str) -> bool:
+        """Say whether a person may ask for a new field for this one: nothing reads it yet."""
+        plan = self.plan.entities.get(entity)
+        return plan is not None and bool(plan.targets) and plan.targets[0].target in CUSTOM_FIELD_ENTITIES and name not in plan.used.keys
 
     def _readers(self, entity: str) -> dict[RuleKey, CompiledRule]:
         """Compile the rules of an entity's targets that stand outside lists."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from services.extractor.connectors.novo_work_order import connector
 from services.transformer.compile import compile_schema
 from services.transformer.engine import Engine
 from services.transformer.lint import lint
@@ -144,3 +149,49 @@ def test_a_file_that_is_too_large_waits_or_becomes_a_note() -> None:
     records, issues = mapped("attachment", "11", {"policies": {"oversize_files": "link"}})
     assert records["note:attachment/11/oversize"]["org_id"] == {"$ref": "organization:asset/4"}
     assert not issues
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**12), 10**12),
+    st.floats(),
+    st.text(max_size=300),
+    st.lists(st.one_of(st.text(max_size=5), st.integers(0, 9)), max_size=3),
+    st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
+)
+
+
+@pytest.mark.requirement("L-07", "X-04", "X-08")
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_whatever_a_field_holds_the_record_is_mapped_or_has_a_reason_and_always_the_same(data: st.DataObject) -> None:
+    plan = whole_plan()
+    entity = data.draw(st.sampled_from(sorted(FIELDS)))
+    records = {name: [dict(one) for one in rows] for name, rows in RECORDS.items()}
+    record = records[entity][0]
+    for name in data.draw(st.lists(st.sampled_from(FIELDS[entity]), max_size=5, unique=True)):
+        record[name] = data.draw(VALUES)
+    snapshot = Snapshot(records)
+
+    def once() -> tuple[list[bytes], list[str]]:
+        made: list[bytes] = []
+        reasons: list[str] = []
+        for phase in plan.entities[entity].phases:
+            found = Engine(plan).map_record(snapshot.one(entity, record["id"]), snapshot, phase)
+            made.extend(one.SerializeToString(deterministic=True) for one in found.records)
+            reasons.extend(one.reason for one in found.issues if one.message)
+        return made, reasons
+
+    made, reasons = once()
+    assert made or reasons
+    assert (made, reasons) == once()
+
+
+@cache
+def whole_plan() -> MappingPlan:
+    return plan_of()
+
+
+LAYOUT = yaml.safe_load((Path(connector.__file__).parent / "layout.yaml").read_text(encoding="utf-8"))
+FIELDS = {entity: [*LAYOUT["entities"][entity]["columns"], "properties", "other_columns"] for entity in RECORDS}

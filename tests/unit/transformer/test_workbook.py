@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping import load_mapping, read_document
 from services.transformer.propose import propose
 from services.transformer.workbook.describe import describe
 from services.transformer.workbook.field_sheets import read_chain, written_chain
@@ -17,6 +17,7 @@ from services.transformer.workbook.layer import Layer, with_overrides
 from services.transformer.workbook.revise import Change, Revision, revise
 from services.transformer.workbook.sheet import Refused
 from services.transformer.workbook.similar import likenesses, name_likeness
+from services.transformer.yaml_text import dump
 from tests.unit.transformer import examples
 from tests.unit.transformer.support import TARGET, Snapshot
 
@@ -306,3 +307,27 @@ def test_likeness_knows_names_types_and_values() -> None:
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_likeness_is_a_share_and_never_fails(left: str, right: str) -> None:
     assert 0 <= name_likeness(left, right) <= 1
+
+
+@pytest.mark.requirement("X-08")
+@given(
+    st.recursive(
+        st.text(max_size=30) | st.sampled_from(["\x85", "a\u2028b", "\ufeff", "x: y", "- ", "null", "'", "a\r\nb", " "]), st.lists, max_leaves=5
+    )
+)
+def test_yaml_keeps_every_text_as_it_is(value: Any) -> None:
+    assert read_document(dump({"text": value}))["text"] == value
+    assert yaml.safe_load(dump({"text": value}))["text"] == value
+
+
+@pytest.mark.requirement("L-02")
+def test_records_that_move_with_others_and_those_that_are_looked_up_have_their_fields_shown(workbook: dict[str, Any]) -> None:
+    shown = rows(workbook, "Fields")["entities.document_state.read.name"]
+    assert (shown["Reason"], shown["edits"]) == ("looked up, not moved", {})
+    assert shown["Samples"]
+
+
+@pytest.mark.requirement("L-02")
+def test_matching_is_decided_on_the_policies_sheet(text: str, view: Snapshot) -> None:
+    found = overrides(revise(text, view, ACCOUNT, [Change("Policies", "matching/organization.policy", "Value", "match_and_fill")]))
+    assert found == {"matching": {"organization": {"policy": "match_and_fill"}}}
