@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
+_TITLES: Final = {"octopuspro": "OctopusPro"}
 FIRST_EXPORT: Final = "20260302-0900"
 LATER_EXPORT: Final = "20260304-0900"
 SIMULATORS: Final = "transload.simulators"
@@ -160,4 +161,4 @@ def _installed_simulator(name: str) -> Simulated | None:
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ").title()
+    return _TITLES.get(name, name.replace("_", " ").title())
