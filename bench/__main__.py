@@ -7,12 +7,23 @@ import json
 import sys
 from pathlib import Path
 
-from bench import audit_verification, end_to_end, ledger_events, memory, plan_against_truth, quota_days, reading_and_mapping, reconciliation
+from bench import (
+    audit_verification,
+    bundle_extraction,
+    end_to_end,
+    ledger_events,
+    memory,
+    plan_against_truth,
+    quota_days,
+    reading_and_mapping,
+    reconciliation,
+)
 
 BENCHMARKS = {
     "end_to_end": end_to_end.run,
     "ledger": ledger_events.run,
     "reading_and_mapping": reading_and_mapping.run,
+    "bundle_extraction": bundle_extraction.run,
     "memory": memory.run,
     "audit_verification": audit_verification.run,
     "quota_days": quota_days.run,

@@ -182,7 +182,7 @@ def _document(
     sign = -1 if kind == "Credit Memo" else 1
     tax = (subtotal * Decimal("0.06")).quantize(Decimal("0.01"))
     total = sign * (subtotal + tax)
-    is_paid = number % 2 == 0
+    is_paid = number % 3 != 0
     row: Row = {
         "Document ID": str(number),
         "Document Type": kind,

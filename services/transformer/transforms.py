@@ -391,9 +391,10 @@ def count(value: object) -> int:
 
 
 def total(value: object) -> int | float:
-    """Add the numbers of a list up, exactly as they are written; up to 6 decimals."""
+    """Add the numbers of a list up as they are written, so that 0.1 and 0.2 are 0.3."""
     summands = [Decimal(str(number(one))) for one in (value if isinstance(value, list) else [value]) if one is not None and one != ""]
-    return number(float(round(sum(summands, Decimal(0)), 6)))
+    found = sum(summands, Decimal(0))
+    return int(found) if found == found.to_integral_value() else float(found)
 
 
 def compound_discount(value: object) -> int | float:

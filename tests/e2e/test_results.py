@@ -491,6 +491,30 @@ async def test_documents_stand_in_notes_and_files(journey: Journey, world: World
         assert (found["due_date"], bool(found["done"]), found["type"]) == (day(row["Date"]), True, "payment")
 
 
+@pytest.mark.requirement("L-01", "RS-09", "RS-10")
+async def test_the_audit_names_what_needs_a_decision(journey: Journey) -> None:
+    account = journey.world("load").account
+    found = {(one["entity"], one["check"]): one["records"] for one in journey.audit["data_quality"]}
+    lost = {row["Opportunity ID"] for row in account.tables["opportunities"] if row["Contact ID"] in {None, "99998"}}
+    assert found["deal", "deal without company"] == len(lost)
+    assert found["document_line", "line whose product is not found"] == len(account.defects_of("product_unknown"))
+    nobody = [row for row in account.tables["associates"] if row["Contact ID"] in {None, "99999"}]
+    assert found["contact", "contact without company"] == len(nobody)
+    assert found["contact", "missing e-mail"] == len(account.defects_of("person_without_email"))
+
+
+@pytest.mark.requirement("L-11")
+async def test_a_delta_brings_what_is_new_and_names_what_is_gone(journey: Journey) -> None:
+    before, after = journey.world("load"), journey.world("delta")
+    gone = before.account.by_id("activities").keys() - after.account.by_id("activities").keys()
+    why = reasons(journey, "delta")
+    loaded = {one for one in gone if f"activity/{one}" not in reasons(journey)}
+    assert {one for one in loaded if "SOURCE_DELETED" not in why.get(f"activity/{one}", set())} == set()
+    fresh = after.account.by_id("contacts").keys() - before.account.by_id("contacts").keys()
+    assert fresh
+    assert all(after.one("organizations", "company", one) is not None for one in fresh)
+
+
 # ------------------------------------------------------------------ files and field service
 
 
@@ -565,6 +589,10 @@ async def test_money_is_quickbooks_and_differences_are_reported(journey: Journey
     assert checks["name differs from QuickBooks"]["records"] >= len(differing)
     assert {"telephone differs from QuickBooks", "e-mail differs from QuickBooks", "balance differs from QuickBooks"} <= set(checks)
     assert "QuickBooks" in journey.files["quickbooks-differences.csv"].decode("utf-8-sig")
+    (twice,) = [
+        one for one in journey.audit["data_quality"] if (one["entity"], one["check"], one["field"]) == ("company", "duplicate", "quickbooks_id")
+    ]
+    assert twice["records"] == 2
 
 
 # ------------------------------------------------------------------ other choices

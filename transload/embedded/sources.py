@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
+_TITLES: Final = {"octopuspro": "OctopusPro"}
 FIRST_EXPORT: Final = "20260302-0900"
 LATER_EXPORT: Final = "20260304-0900"
 _SIZE: Final = 150
@@ -138,7 +139,7 @@ async def source_stand_in(
         return
     folder = data_dir / "bundles" / connection
     folder.mkdir(parents=True, exist_ok=True)
-    source = BundleSource(name.replace("_", " ").title(), name, folder, ("--seed", str(seed), "--size", str(size), *arguments))
+    source = BundleSource(_TITLES.get(name, name.replace("_", " ").title()), name, folder, ("--seed", str(seed), "--size", str(size), *arguments))
     await source.export(FIRST_EXPORT)
     place = data_dir / "connections" / connection
     place.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,8 @@ _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 class FileFinder:
     """Finds the files of a table's rows."""
 
-    def __init__(self, container: Container, rule: FileRule, shares: Mapping[str, str]) -> None:
+    def __init__(self, entity: str, container: Container, rule: FileRule, shares: Mapping[str, str]) -> None:
+        self._entity = entity
         self._container = container
         self._rule = rule
         self._shares = [(prefix.replace("\\", "/").rstrip("/").casefold(), folder.strip("/")) for prefix, folder in shares.items()]
@@ -46,7 +47,7 @@ class FileFinder:
             # What lets one download stands behind the question mark.
             data = {**data, str(rule.path): re.split(r"[?#]", told, maxsplit=1)[0]}
         owned = {**data, OWNER_ENTITY: rule.owner_of(kind), OWNER_ID: str(data.get(rule.id_column or "", "")), NAME: name}
-        return RawRecord(source_id, owned, is_deleted, is_archived, FileLink(f"{_SCHEME}{path}", name))
+        return RawRecord(source_id, owned, is_deleted, is_archived, FileLink(f"{_SCHEME}{self._entity}:{path}", name))
 
     def path_of(self, data: Mapping[str, Any]) -> str:
         """Answer the path a row says its file has; empty where it says none."""
@@ -97,15 +98,20 @@ def _backwards(folder: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
+def parse_link(link: FileLink) -> tuple[str, str]:
+    """Answer the entity and the path a link was made of."""
+    entity, _, path = link.url.removeprefix(_SCHEME).partition(":")
+    return entity, path
+
+
 @asynccontextmanager
-async def open_member(finder: FileFinder, container: Container, link: FileLink) -> AsyncGenerator[SourceFile]:
-    """Open the file a link leads to.
+async def open_member(finder: FileFinder, container: Container, path: str) -> AsyncGenerator[SourceFile]:
+    """Open the file a row says is at a path.
 
     Raises:
         FileMissingError: It is not in the bundle, or its path leads out of it.
         FileBrokenOffError: It cannot be read to its end.
     """
-    path = link.url.removeprefix(_SCHEME)
     member = await asyncio.to_thread(finder.find, path) if path else None
     if member is None:
         raise FileMissingError("not in the bundle")

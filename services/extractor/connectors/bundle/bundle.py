@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from services.extractor.connectors.bundle.container import Container, fingerprint
+from services.common.errors import InvalidRequestError
+from services.extractor.connectors.bundle.container import BundleRefusedError, Container, fingerprint
 from services.extractor.connectors.bundle.heads import Heads, match_heads
 from services.extractor.connectors.bundle.layout import TENANT_LAYOUT, Formats, Layout, build_layout, parse_layout
 from services.extractor.connectors.bundle.locate import Manifest, Tables, find_tables, open_bundle, read_manifest, read_tenant_layout
@@ -43,8 +44,7 @@ class Bundle:
             url, build_layout(base), unpacked_bytes_max=options.unpacked_bytes_max, ratio_max=options.zip_ratio_max, preferred=preferred
         )
         try:
-            own = parse_layout(read_tenant_layout(container, TENANT_LAYOUT), place=TENANT_LAYOUT)
-            layout = build_layout([base[0], (TENANT_LAYOUT, own), base[1]])
+            layout = _tenants(container, base)
             manifest = read_manifest(container)
             return cls(container, layout, _formats(layout.formats, manifest, options), manifest, find_tables(container, layout), options)
         except BaseException:
@@ -100,6 +100,18 @@ class Bundle:
     def close(self) -> None:
         """Close the container."""
         self.container.close()
+
+
+def _tenants(container: Container, base: Sequence[tuple[str, Mapping[str, Any]]]) -> Layout:
+    """Lay the bundle's own layout between the default and the option."""
+    text = read_tenant_layout(container, TENANT_LAYOUT)
+    try:
+        return build_layout([base[0], (TENANT_LAYOUT, parse_layout(text, place=TENANT_LAYOUT)), *base[1:]])
+    except InvalidRequestError as error:
+        if not text:
+            raise
+        # The file is the bundle's: whoever mends it resumes.
+        raise BundleRefusedError(error.message) from error
 
 
 def _formats(of_layout: Formats, manifest: Manifest, options: BundleOptions) -> Formats:

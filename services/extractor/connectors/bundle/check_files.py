@@ -24,7 +24,7 @@ def check_files(bundle: Bundle, entity: str, facts: TableFacts | None, folder: P
     rule = bundle.layout.entities[entity].file
     if rule is None or (facts is not None and facts.stop):
         return facts or TableFacts(entity=entity), []
-    finder = FileFinder(bundle.container, rule, bundle.shares)
+    finder = FileFinder(entity, bundle.container, rule, bundle.shares)
     missing, outside, unlisted, linked = Counted(), Counted(), Counted(), Counted()
     path = folder / f"check-{entity}.db"
     path.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from services.extractor.connector import (
     Cursor,
     EntityMalformedError,
     FileLink,
+    FileMissingError,
     FindingSeverity,
     FrozenPage,
     RawRecord,
@@ -30,12 +31,12 @@ from services.extractor.connector import (
     SourceFinding,
     SourcePage,
 )
-from services.extractor.connectors.bundle.attachments import FileFinder, open_member
+from services.extractor.connectors.bundle.attachments import FileFinder, open_member, parse_link
 from services.extractor.connectors.bundle.bundle import Bundle
 from services.extractor.connectors.bundle.check import check_bundle
 from services.extractor.connectors.bundle.container import BundleRefusedError
 from services.extractor.connectors.bundle.index import LastVersions, Occurrences, PathSet
-from services.extractor.connectors.bundle.layout import FINDINGS, FileRule, Layout, build_layout, parse_layout
+from services.extractor.connectors.bundle.layout import FINDINGS, Layout, build_layout, parse_layout
 from services.extractor.connectors.bundle.options import read_options
 from services.extractor.connectors.bundle.profile import Check, Severity, TableFacts
 from services.extractor.connectors.bundle.reading import Position, TableReader
@@ -47,6 +48,10 @@ _Answer = TypeVar("_Answer")
 _log = telemetry.get_logger(__name__)
 FINDINGS_PAGE: Final = 500
 """Findings in a page."""
+DELETED_SHARE_MAX: Final = 0.5
+"""Part of a table's records that may be missing in a later bundle before it is doubted."""
+DELETED_FREE: Final = 10
+"""Missing records that are never doubted."""
 
 
 def source_entities(layout: Layout) -> tuple[SourceEntity, ...]:
@@ -69,8 +74,11 @@ class BundleConnector:
     default: ClassVar[Mapping[str, Any]]
     """The layout that comes with the source."""
 
-    def __init_subclass__(cls) -> None:
-        """Read the source's layout."""
+    def __init_subclass__(cls, *, layout: Mapping[str, Any] | None = None) -> None:
+        """Take the source's layout: `layout.yaml` beside its module, unless one is given."""
+        if layout is not None:
+            cls.adopt(layout)
+            return
         text = files(cls.__module__.rpartition(".")[0]).joinpath("layout.yaml").read_text(encoding="utf-8")
         cls.adopt(parse_layout(text, place=f"layout.yaml of {cls.name}"))
 
@@ -181,8 +189,11 @@ class BundleConnector:
     async def open_file(self, link: FileLink) -> AsyncIterator[SourceFile]:
         """Open a file of the bundle."""
         bundle = await self._opened()
-        rule = next((one.file for one in bundle.layout.entities.values() if one.file is not None), FileRule())
-        async with open_member(FileFinder(bundle.container, rule, bundle.shares), bundle.container, link) as file:
+        entity, path = parse_link(link)
+        layout = bundle.layout.entities.get(entity)
+        if layout is None or layout.file is None:
+            raise FileMissingError("no table of files")
+        async with open_member(FileFinder(entity, bundle.container, layout.file, bundle.shares), bundle.container, path) as file:
             yield file
 
     def version(self, entity: str, data: Mapping[str, Any]) -> str:
@@ -285,9 +296,22 @@ class BundleConnector:
                 _log.info("bundle.times_moved", entity=table.entity, count=reader.moved_count)
             if last is None or bundle.is_delta or self._options.deletions == "ignore":
                 return
+            self._doubt(table.entity, last)
             async for page in self._frozen(table.entity, from_sequence=position.gone + 1, of_all_extractions=True):
                 if gone := last.missing(page.sequence):
                     yield Position(position.bundle, row, page.sequence), tuple(_tombstone(one) for one in page.envelopes if one["id"] in gone)
+
+    def _doubt(self, entity: str, last: LastVersions) -> None:
+        """Raise when most of a table is gone: rather the export was made with a filter.
+
+        Counted are those that a resumed reading has told already too, so that going on comes to the same.
+        """
+        known, gone = last.counts()
+        if self._options.deletions == "report" and gone >= DELETED_FREE and gone > DELETED_SHARE_MAX * known:
+            raise EntityMalformedError(
+                f"{gone:,} of {known:,} records of {entity} are missing in this export: was it made with a filter? Export all of it;"
+                " or say with the option deletions that they are deleted (all) or stay as they are (ignore)"
+            )
 
     def _place(self, name: str) -> Path:
         """Answer a new file for an index."""

@@ -27,7 +27,7 @@ def of_tables(bundle: Bundle) -> Iterator[Finding]:
         if name in bundle.tables.parts:
             continue
         usual = f"{layout.source_name}.csv"
-        if layout.is_required:
+        if layout.is_required and not bundle.is_delta:
             message = f"the bundle has no {usual}: export it and add it, or name its file in the layout (other_names)"
             yield Finding(code="table_missing", severity=_STOP, message=message, path=usual, count=1, option="layout")
         else:

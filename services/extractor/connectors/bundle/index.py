@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from services.extractor.connector import RawRecord
 
 SAMPLES_MAX: Final = 10
-CACHE_KIBIBYTES: Final = 32_768
+CACHE_KIBIBYTES: Final = 8_192
 _SCHEMA: Final = """
 CREATE TABLE ids (target TEXT, id TEXT, row INTEGER, PRIMARY KEY (target, id)) WITHOUT ROWID;
 CREATE TABLE pending (source TEXT, target TEXT, id TEXT, row INTEGER, count INTEGER, PRIMARY KEY (source, target, id)) WITHOUT ROWID;
@@ -146,7 +146,7 @@ class LastVersions(_Database):
         return {one for (one,) in self._rows("SELECT id FROM last WHERE sequence = ? AND is_gone = 0 AND is_there = 0", sequence)}
 
     def counts(self) -> tuple[int, int]:
-        """Answer how many records were there, and how many of them the bundle has not."""
+        """Answer how many records there were before, and how many of them the bundle has not."""
         row = next(self._rows("SELECT COUNT(*), SUM(is_there = 0) FROM last WHERE is_gone = 0"))
         return row[0], row[1] or 0
 

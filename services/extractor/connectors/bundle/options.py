@@ -30,8 +30,8 @@ class BundleOptions(BaseModel):
     """Rows with more cells than heads: the table is not read, or the cells are kept as text."""
     row_ids: tuple[str, ...] = ()
     """Tables without their id column that may be read all the same: their rows are known by what they hold."""
-    deletions: Literal["report", "ignore"] = "report"
-    """What is missing in a later full bundle: deleted, or left as it is."""
+    deletions: Literal["report", "all", "ignore"] = "report"
+    """What is missing in a later full bundle: deleted, unless it is more than half of a table; deleted in any case; or left as it is."""
     shares: dict[str, str] = Field(default_factory=dict)
     """Folder of the bundle by network share or drive that paths of files begin with."""
     page_rows: int = Field(1_000, ge=1, le=10_000)

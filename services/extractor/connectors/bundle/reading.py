@@ -77,8 +77,13 @@ class TableReader:
         self._occurrences = occurrences
         self._last = last
         self._listed = listed
+        self._references = tuple(
+            name
+            for name, column in self._layout.columns.items()
+            if column.refers_to and "." not in column.refers_to and not name.endswith(("_id", "_ids"))
+        )
         self._passes_over = occurrences is None and last is None and listed is None
-        self._finder = FileFinder(bundle.container, self._layout.file, bundle.shares) if self._layout.file else None
+        self._finder = FileFinder(facts.entity, bundle.container, self._layout.file, bundle.shares) if self._layout.file else None
         self.moved_count = 0
         """Times that a change of the clocks leaves out or repeats."""
 
@@ -131,7 +136,7 @@ class TableReader:
         is_deleted, is_archived = holds(self._layout.deleted_when, data), holds(self._layout.archived_when, data)
         if self._finder is not None:
             return self._finder.record(source_id, data, is_deleted=is_deleted, is_archived=is_archived)
-        return RawRecord(source_id, data, is_deleted, is_archived)
+        return RawRecord(source_id, data, is_deleted, is_archived, references=self._references)
 
     def _rows(self) -> Iterator[tuple[str, dict[str, Any], int]]:
         """Yield id, data and size of every row; what is done already and needs no counting is passed over unread."""

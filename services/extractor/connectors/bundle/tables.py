@@ -1,7 +1,7 @@
 """The rows of a table, whatever it is written in: text with delimiters, or a workbook's first sheet.
 
 Text is streamed. Of a workbook python-calamine takes the first sheet into memory at once; above `SHEET_BYTES_MAX` it is streamed with openpyxl,
-which is about ten times slower. Either way the shared texts of a workbook are in memory.
+which is much slower. Either way the shared texts of a workbook are in memory.
 """
 
 from __future__ import annotations

@@ -89,3 +89,22 @@ async def test_files_that_are_missing_lead_out_or_stand_in_no_row(tmp_path: Path
         assert (listed[5].source_id, await content(source, listed[5])) == ("attachments/Job/7/extra.pdf", b"extra")
     async with toy(tmp_path, shares={"\\\\SERVER\\docs": "docs"}) as source:
         assert await content(source, (await records(source, "attachment"))[2]) == b"from the share"
+
+
+async def test_each_table_of_files_has_its_own_folder(tmp_path: Path) -> None:
+    media = {
+        "source_name": "media",
+        "is_files": True,
+        "id": ["media_id"],
+        "columns": {"media_id": {"heads": "Media ID"}, "job_id": {"heads": "Job ID"}, "path": {"heads": "Path"}, "file": {"heads": "File"}},
+        "file": {"path": "path", "name": "file", "folder": "media/{job_id}/{file}", "owner_entity": "job", "id": "job_id"},
+    }
+    bundle(tmp_path, attachments=HEADS + "1,Job,7,a.pdf,Job/7/a.pdf\n", media="Media ID,Job ID,Path,File\n1,7,7/a.pdf,a.pdf\n")
+    put(tmp_path, "attachments/Job/7/a.pdf", b"attached")
+    put(tmp_path, "media/7/a.pdf", b"taken")
+    async with toy(tmp_path, layout={"entities": {"media": media}}) as source:
+        (attached,) = await records(source, "attachment")
+        (taken,) = await records(source, "media")
+        assert (await content(source, attached), await content(source, taken)) == (b"attached", b"taken")
+        assert (taken.data["owner_entity"], taken.data["owner_id"]) == ("job", "7")
+        assert not [one for one in (await source.findings()).findings if one.code.startswith("file_")]

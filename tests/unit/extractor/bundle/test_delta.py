@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.common.errors import ConfigurationError
-from services.extractor.connector import START, ReadScope, SourcePage
+from services.extractor.connector import START, EntityMalformedError, ReadScope, SourcePage
 from tests.fixtures.bundle.toy import EVERYTHING, Frozen, bundle, pages, records, toy
 
 LATER = ReadScope(changed_since=datetime(2026, 3, 1, tzinfo=UTC), includes_archived=True, includes_deleted=True)
@@ -56,6 +56,28 @@ async def test_what_is_missing_in_a_partial_bundle_or_table_is_not_deleted(tmp_p
     assert await changes(tmp_path, frozen, deletions="ignore") == {"2": ("Robert", False)}
     (tmp_path / "manifest.json").write_text('{"kind": "delta"}')
     assert await changes(tmp_path, frozen) == {"2": ("Robert", False)}
+
+
+async def test_an_export_that_lacks_most_of_a_table_is_doubted(tmp_path: Path) -> None:
+    frozen = Frozen()
+    bundle(tmp_path, customers=customers(*(f"{number},Name {number}," for number in range(30))))
+    await freeze(tmp_path, frozen, "customer")
+    bundle(tmp_path, customers=customers(*(f"{number},Name {number}," for number in range(14))))
+    with pytest.raises(EntityMalformedError, match="16 of 30 records of customer"):
+        await changes(tmp_path, frozen)
+    assert len(await changes(tmp_path, frozen, deletions="all")) == 16
+    assert await changes(tmp_path, frozen, deletions="ignore") == {}
+    bundle(tmp_path, customers=customers(*(f"{number},Name {number}," for number in range(16))))
+    assert len(await changes(tmp_path, frozen)) == 14
+
+
+async def test_a_partial_export_may_lack_tables_and_what_it_refers_to(tmp_path: Path) -> None:
+    bundle(tmp_path, jobs="Job ID,Customer ID\n1,77\n")
+    (tmp_path / "customers.csv").unlink()
+    (tmp_path / "manifest.json").write_text('{"kind": "delta"}')
+    async with toy(tmp_path) as source:
+        assert len(await records(source, "job", LATER)) == 1
+        assert "reference_broken" not in {finding.code for finding in (await source.findings()).findings}
 
 
 async def test_order_of_rows_and_columns_and_the_format_of_the_file_are_no_change(tmp_path: Path) -> None:

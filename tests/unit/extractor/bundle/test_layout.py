@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.common.errors import InvalidRequestError
+from services.common.errors import ConfigurationError, InvalidRequestError
 from services.extractor.connectors.bundle.layout import build_layout, merged, parse_layout
 from services.extractor.connectors.bundle.options import read_options
 from tests.fixtures.bundle.toy import ToyShop, bundle, records, toy
@@ -36,6 +36,14 @@ async def test_a_tenant_may_add_and_take_away_tables(tmp_path: Path) -> None:
     async with toy(tmp_path) as source:
         assert [one.name for one in await source.list_entities()] == ["bundle_finding", "customer", "job", "attachment", "crew"]
         assert [one.source_id for one in await records(source, "crew")] == ["A"]
+
+
+async def test_a_layout_in_the_bundle_that_is_wrong_is_mended_there(tmp_path: Path) -> None:
+    bundle(tmp_path)
+    (tmp_path / "layout.yaml").write_text("entities: {customer: {colour: red}}")
+    async with toy(tmp_path) as source:
+        with pytest.raises(ConfigurationError, match=r"layout\.yaml.*colour"):
+            await source.check()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,205 @@
+"""Rows a second of a bundle's extraction on one core, and the memory it takes, against the least that reading the same file can take.
+
+An export of orders (8 columns: id, reference to one of 50,000 customers, text, money, date, date and time, list, text; about 110 bytes a row) is
+written as CSV and read by the extractor's own code: found, checked (every byte and row once), read into typed records, frozen as pages in staging
+on disk. A stand-in for the ledger answers at once. Each size runs in a process of its own; rows a second are rows by processor seconds of that
+process, all threads together, because other work on the machine must not count. The baseline is `csv.reader` over the same file.
+
+`python -m bench bundle_extraction` runs it; `python bench/bundle_extraction.py ROWS --profile` prints where the time goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import csv
+import json
+import pstats
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from sandbox.bundles import hostile
+from services.common.clock import SystemClock
+from services.common.connections import Connections
+from services.common.staging import Staging
+from services.extractor.budget import OutagePolicy
+from services.extractor.connectors.bundle.connector import BundleConnector
+from services.extractor.extraction import ExtractionSpec
+from services.extractor.jobs import Extractions
+from services.extractor.ports import Checkpoint, Grant, PageRecord, PageRef, Report, State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import httpx
+
+SMALL_ROWS: Final = 100_000
+LARGE_ROWS: Final = 1_000_000
+CUSTOMERS: Final = 50_000
+_ORDER_COLUMNS: Final = {
+    "order_id": {"heads": "Order ID", "type": "id"},
+    "customer_id": {"heads": "Customer ID", "type": "id", "refers_to": "customer"},
+    "title": {"heads": "Title"},
+    "amount": {"heads": "Amount", "type": "money"},
+    "ordered": {"heads": "Ordered", "type": "date"},
+    "changed": {"heads": "Changed", "type": "datetime"},
+    "status": {"heads": "Status"},
+    "note": {"heads": "Note"},
+}
+LAYOUT: Final[dict[str, Any]] = {
+    "source": "bench",
+    "formats": {"time_zone": "America/New_York"},
+    "entities": {
+        "customer": {"source_name": "customers", "id": ["customer_id"], "columns": {"customer_id": {"heads": "Customer ID", "type": "id"}}},
+        "order": {"source_name": "orders", "id": ["order_id"], "changed": "changed", "columns": _ORDER_COLUMNS},
+    },
+}
+
+
+class Orders(BundleConnector, layout=LAYOUT):
+    """Customers and orders."""
+
+    name = "bench"
+
+
+@dataclass
+class ForgetfulLedger:
+    """Answers at once and keeps of a page only what must be told again."""
+
+    pages_known: list[PageRef] = field(default_factory=list)
+    row_count: int = 0
+    failure: str = ""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def checkpoints(self, extraction_id: str) -> dict[str, Checkpoint]:
+        """Knows of nothing."""
+        del extraction_id
+        return {}
+
+    async def record_page(self, migration_id: str, page: PageRecord) -> None:
+        """Counts a page."""
+        del migration_id
+        self.row_count += len(page.source_ids)
+        self.pages_known.append(PageRef(page.extraction_id, page.entity, page.digest, len(self.pages_known) + 1, len(page.source_ids)))
+
+    async def report(self, report: Report) -> None:
+        """Notices the end, and every failure on the way."""
+        if report.state in {State.FAILED, State.NO_ACCESS}:
+            self.failure = report.message
+        if not report.entity and report.state in {State.DONE, State.FAILED}:
+            self.ended.set()
+
+    async def debit(self, connection: str, day: str, daily_limit: int, extraction_id: str) -> Grant:
+        """Grants the call."""
+        del connection, day, daily_limit, extraction_id
+        return Grant(1, 0)
+
+    async def pages(self, migration_id: str, *, after_sequence: int = 0) -> AsyncIterator[PageRef]:
+        """Lists pages."""
+        del migration_id
+        for page in self.pages_known[after_sequence:]:
+            yield page
+
+
+async def run() -> dict[str, float]:
+    """Measures both sizes, each in a process of its own."""
+    small, large = await _measure(SMALL_ROWS), await _measure(LARGE_ROWS)
+    rows = large["rows"]
+    return {
+        "rows read": rows,
+        "MB read": large["bytes"] / 1e6,
+        "extraction with check, rows/s of one core (goal 20,000)": rows / large["cpu_seconds"],
+        "extraction with check, rows/s by the clock": rows / large["seconds"],
+        "bare csv.reader, rows/s of one core": rows / large["bare_cpu_seconds"],
+        "ratio extraction / bare csv.reader": large["bare_cpu_seconds"] / large["cpu_seconds"],
+        f"peak memory, MiB at {small['rows']:,.0f} rows": small["peak_mebibytes"],
+        f"peak memory, MiB at {rows:,.0f} rows": large["peak_mebibytes"],
+        "ratio of peak memory (goal 1.2)": large["peak_mebibytes"] / small["peak_mebibytes"],
+    }
+
+
+async def _measure(rows: int) -> dict[str, float]:
+    process = await asyncio.create_subprocess_exec(sys.executable, __file__, str(rows), stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0, f"the measurement of {rows} rows ended with {process.returncode}"
+    figures: dict[str, float] = json.loads(out.splitlines()[-1])
+    return figures
+
+
+def _no_client(*_: object, **__: object) -> httpx.AsyncClient:
+    raise AssertionError("a bundle needs no network")
+
+
+async def _extract(folder: Path, place: Path) -> int:
+    ledger = ForgetfulLedger()
+    extractions = Extractions(
+        connectors={Orders.name: Orders},
+        connections=Connections.from_env({"TRANSLOAD_CONNECTION_BENCH_URL": str(place)}),
+        ledger=ledger,
+        store=Staging.open(f"file://{folder / 'staging'}"),
+        clock=SystemClock(),
+        http_client=_no_client,
+        outage_policy=OutagePolicy(),
+    )
+    await extractions.start(ExtractionSpec("bench", "bench/read", Orders.name, "bench"), Orders)
+    await ledger.ended.wait()
+    assert not ledger.failure, ledger.failure
+    return ledger.row_count
+
+
+def _write(folder: Path, rows: int) -> Path:
+    place = folder / "bundle"
+    place.mkdir()
+    hostile.million_rows(place / "orders.csv", rows)
+    customers = "".join(f"{number}\r\n" for number in range(CUSTOMERS))
+    (place / "customers.csv").write_text(f"Customer ID\r\n{customers}", encoding="utf-8")
+    return place
+
+
+def main() -> None:
+    """Measures one size; the figures go to stdout as JSON."""
+    rows = int(sys.argv[1])
+    with tempfile.TemporaryDirectory(prefix="transload-bench-") as name:
+        folder = Path(name)
+        place = _write(folder, rows)
+        if "--profile" in sys.argv:
+            # The reading runs in threads; a profile sees one thread, so they are made to run in this one.
+            asyncio.to_thread = _at_once  # type: ignore[assignment]
+            profile = cProfile.Profile()
+            profile.runcall(asyncio.run, _extract(folder, place))
+            pstats.Stats(profile).sort_stats("tottime").print_stats(14)
+            return
+        cpu, clock = time.process_time(), time.perf_counter()
+        read = asyncio.run(_extract(folder, place))
+        figures = {"rows": read, "cpu_seconds": time.process_time() - cpu, "seconds": time.perf_counter() - clock}
+        figures["peak_mebibytes"] = _peak_mebibytes()
+        cpu = time.process_time()
+        with (place / "orders.csv").open(encoding="utf-8", newline="") as file:
+            assert sum(1 for _ in csv.reader(file)) == rows + 1
+        figures["bare_cpu_seconds"] = time.process_time() - cpu
+        figures["bytes"] = (place / "orders.csv").stat().st_size
+        print(json.dumps(figures))
+
+
+def _peak_mebibytes() -> float:
+    """Answer the highest resident set of this process. On Linux from its own status: what `getrusage` says counts the parent that forked it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+async def _at_once(work: Any, *arguments: Any) -> Any:
+    return work(*arguments)
+
+
+if __name__ == "__main__":
+    main()
