@@ -65,6 +65,8 @@ def shown(value: object) -> str:
 
 def text(value: object) -> str | None:
     """Write a value as text, unchanged if it is one. Text of blanks only is no value; lists are joined with commas."""
+    if isinstance(value, str):  # nearly always
+        return value if value.strip() else None
     return _written(value, 0)
 
 
