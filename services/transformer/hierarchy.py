@@ -20,8 +20,15 @@ def distinct(value: object, *, by: str | None = None) -> object:
     kept: dict[str, Any] = {}
     for element in value:
         found = element.get(by) if by is not None and isinstance(element, Mapping) else element
-        kept.setdefault(repr(found), element)
+        kept.setdefault(_compared(found), element)
     return list(kept.values())
+
+
+def _compared(value: object) -> str:
+    try:
+        return repr(value)
+    except (RecursionError, ValueError) as error:  # nested too deeply, or a number with thousands of digits
+        raise ValueProblem(f"{shown(value)} cannot be compared") from error
 
 
 def lineage(value: object, *, name: str, otherwise: str = "", separator: str = " > ") -> str | None:

@@ -42,6 +42,8 @@ _NAME_CHARACTERS_MAX: Final = 255
 _OPTIONS_MAX: Final = 10_000
 _LABELS_MAX: Final = 100
 _SHOWN_MAX: Final = 20
+_SURE: Final = 0.8
+"""Score from which a proposed name needs no look."""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,7 @@ def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, 
     if target:
         _check_account(mapping, target, findings)
     if view is not None:
+        _check_meanings(mapping, view, findings)
         _check_snapshot(plan, view, findings)
     return findings.found
 
@@ -179,6 +182,22 @@ def _primary_count(rule: FieldRule) -> int:
     """Count the transforms of a rule that ask for a primary entry; one list may have one."""
     steps = [step for one in opened(rule) for step in one.transforms if isinstance(step, dict)]
     return sum(1 for step in steps for options in step.values() if options.get("primary") is True)
+
+
+def _check_meanings(mapping: Mapping, view: Lookup, findings: _Findings) -> None:
+    """Say which meanings no field was found for, where there are records, and which proposals are weak."""
+    rule = mapping.propose.names
+    for entity, meanings in (rule.meanings if rule is not None else {}).items():
+        if next(iter(view.iterate(entity)), None) is None:
+            continue
+        names = mapping.names.get(entity, {})
+        if missing := [meaning for meaning in meanings if meaning not in names]:
+            findings.add(_INFO, f"names.{entity}", f"no field was found for {', '.join(missing)}: if the source has one, name it here", "D-07")
+        for meaning, name in names.items():
+            if name.score is not None and name.score < _SURE:
+                findings.add(
+                    _WARNING, f"names.{entity}.{meaning}", f"needs_review: {name.field} was taken (score {name.score:.2f}): {name.reason}", "D-07"
+                )
 
 
 def _check_remarks(mapping: Mapping, findings: _Findings) -> None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from services.common.canonical import digest_of
 from services.common.errors import MappingError, NotFoundError
+from services.common.sources import installed_mapping
 from services.transformer import name_rules, proposal_rules, sections
 
 if TYPE_CHECKING:
@@ -632,6 +633,8 @@ def connector_mapping_text(connector: str) -> str:
         NotFoundError: there is none.
     """
     resource = files("services.transformer").joinpath("mappings", f"{connector}.yaml")
-    if not connector.replace("_", "").isalnum() or not resource.is_file():
-        raise NotFoundError(f"there is no mapping for the connector {connector!r}")
-    return resource.read_text(encoding="utf-8")
+    if connector.replace("_", "").isalnum() and resource.is_file():
+        return resource.read_text(encoding="utf-8")
+    if (text := installed_mapping(connector)) is not None:
+        return text
+    raise NotFoundError(f"there is no mapping for the connector {connector!r}")

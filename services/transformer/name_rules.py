@@ -54,6 +54,8 @@ class NameProposal(_Model):
     type: str
     leads_to: str
     """In it: list of the kinds of record it refers to."""
+    object: str | None = None
+    """In it: what the source calls the kind of record, for people."""
     meaning: str | None = None
     """In it: the meaning, where a person has given it already."""
     meanings: dict[str, dict[str, Meaning]]

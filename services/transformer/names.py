@@ -161,6 +161,15 @@ def propose_names(rule: NameProposal, view: Lookup) -> dict[str, Any]:
     return {entity: found for entity, meanings in rule.meanings.items() if (found := _best(rule, meanings, fields.get(entity, [])))}
 
 
+def played_by(rule: NameProposal, view: Lookup) -> dict[str, str]:
+    """Answer by kind of record what the source calls it, so that people see what they confirm."""
+    found: dict[str, dict[str, None]] = {}
+    for one in view.iterate(rule.entity) if rule.object is not None else ():
+        if not one.is_deleted and (name := str(one.data.get(str(rule.object)) or "")):
+            found.setdefault(str(one.data.get(rule.of) or ""), {})[name] = None
+    return {entity: ", ".join(names) for entity, names in found.items()}
+
+
 def _best(rule: NameProposal, meanings: Mapping[str, Meaning], fields: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Give every meaning its best field, the surest pairs first; no field is given twice."""
     pairs = []

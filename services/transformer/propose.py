@@ -9,7 +9,7 @@ from services.transformer.context import Context
 from services.transformer.guessing import Observed, guess_status, slug
 from services.transformer.lint_growth import WINDOW_POLICY, asks_for_window
 from services.transformer.mapping import load_mapping, merge, read_document
-from services.transformer.names import NamedView, Names, propose_names
+from services.transformer.names import NamedView, Names, played_by, propose_names
 from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan
 from services.transformer.property_rows import row_properties
@@ -55,6 +55,8 @@ def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrid
     if names:
         mapping = load_mapping(start + dump({"account": {"names": names}, "overrides": overrides}))
     account = ({"names": names} if names else {}) | _account(mapping, NamedView(cast("View", view), Names(mapping)), target)
+    if labels := _labels(mapping, view):
+        account["entities"] = merge(labels, account.get("entities", {}))
     if today is not None and not mapping.policies.recurrence_from and asks_for_window(mapping):
         account = {**account, "policies": {**account.get("policies", {}), WINDOW_POLICY: today.isoformat()}}
     text = start + _HEADER + dump({"account": account})
@@ -62,6 +64,17 @@ def propose(base_text: str, view: Lookup, target: MappingType[str, Any], overrid
         text += _OVERRIDES_HEADER + dump({"overrides": overrides})
     load_mapping(text)
     return text
+
+
+def _labels(mapping: Mapping, view: Lookup) -> dict[str, Any]:
+    """Name beside each entity what plays it in this account."""
+    rule = mapping.propose.names
+    played = played_by(rule, view) if rule is not None else {}
+    return {
+        entity: {"label": f"{one.label or entity} ({played[entity]})"}
+        for entity, one in mapping.entities.items()
+        if entity in played and one.use == "move"
+    }
 
 
 def _account(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> dict[str, Any]:

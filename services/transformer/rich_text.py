@@ -9,13 +9,13 @@ from typing import Final
 import nh3
 from striprtf.striprtf import rtf_to_text
 
-from services.transformer.transforms import text
+from services.transformer.transforms import text, whole_text
 
 _RTF: Final = "{\\rtf"
 _MARKUP: Final = re.compile(
     r"</?(?:html|head|body|p|br|div|span|font|b|i|u|em|strong|table|tr|td|th|ul|ol|li|h[1-6]|a|img|script|style)\b[^<>]*>", re.IGNORECASE
 )
-_BREAKS: Final = re.compile(r"\s*<(?:br\s*/?|/p|/div|/tr|/li|/h[1-6])\s*>\s*", re.IGNORECASE)
+_BREAKS: Final = re.compile(r"<(?:br\s*/?|/p|/div|/tr|/li|/h[1-6])\s*>", re.IGNORECASE)
 _EMPTY_LINES: Final = re.compile(r"\n{3,}")
 
 
@@ -40,6 +40,7 @@ def _of_rtf(written: str) -> str:
 
 
 def _of_html(written: str) -> str:
-    broken = _BREAKS.sub("\n", written)
+    first, *rest = _BREAKS.split(whole_text(written))
+    broken = "\n".join([first.rstrip(), *(part.strip() for part in rest[:-1]), *(part.lstrip() for part in rest[-1:])]) if rest else first
     bare = html.unescape(nh3.clean(broken, tags=set(), clean_content_tags={"script", "style"}))
     return _EMPTY_LINES.sub("\n\n", bare).strip()

@@ -7,10 +7,9 @@ for "no value". It raises `ValueProblem` for a value it cannot read.
 from __future__ import annotations
 
 import html
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache
 from typing import Any, Final, Literal, TypeAlias
@@ -23,11 +22,22 @@ from dateutil import parser as dateutil_parser
 Transform: TypeAlias = Callable[..., Any]
 
 _SHOWN_CHARACTERS: Final = 80
-_EMAIL_SEPARATORS: Final = re.compile(r"\s*[;/,]\s*|\s+(?=\S*@)")
-_PHONE_SEPARATORS: Final = re.compile(r"\s*[;/\n]\s*")
+_EMAIL_SEPARATORS: Final = re.compile(r"[;/,]")
+_BLANKS: Final = re.compile(r"(\s+)")
+_PHONE_SEPARATORS: Final = re.compile(r"[;/\n]")
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _KEY_IN_BRACES: Final = re.compile(r"\{([^{}]+)\}")
 _PERIOD_MAX: Final = 9999
 _DATES_KEPT: Final = 2048
+_DATE_CHARACTERS_MAX: Final = 200
+_NUMBER_CHARACTERS_MAX: Final = 400
+_NUMBER_EXPONENT_MAX: Final = 300
+_NUMBER_MAX: Final = 10**_NUMBER_EXPONENT_MAX
+"""Beyond that a number is a mistake; what is computed of a smaller one is still a number."""
+_WHOLE_FLOAT_MAX: Final = 1e16
+"""From there on a float is written with an exponent: its last digits are nobody's."""
+_DEPTH_MAX: Final = 50
+"""Lists in lists in objects that are written as text: nobody reads more."""
 
 
 class ValueProblem(Exception):  # noqa: N818 - not a failure of the program but a remark about a value
@@ -46,29 +56,45 @@ class ValueProblem(Exception):  # noqa: N818 - not a failure of the program but 
 
 def shown(value: object) -> str:
     """Answer a value as it is shown in messages: quoted, at most 80 characters."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    try:
+        written = repr(value[:_SHOWN_CHARACTERS] if isinstance(value, str) else value)
+    except (RecursionError, ValueError):  # nested too deeply, or a number with thousands of digits
+        written = f"a {type(value).__name__} too large to show"
+    return written if len(written) <= _SHOWN_CHARACTERS else f"{written[: _SHOWN_CHARACTERS - 1]}…"
 
 
 def text(value: object) -> str | None:
     """Write a value as text, unchanged if it is one. Text of blanks only is no value; lists are joined with commas."""
+    return _written(value, 0)
+
+
+def _written(value: object, depth: int) -> str | None:
     if isinstance(value, str):
         return value if value.strip() else None
     if isinstance(value, bool):
         return "Yes" if value else "No"
-    if isinstance(value, float) and value.is_integer() and math.isfinite(value):
-        return str(int(value))
-    if isinstance(value, (int, float)):
-        return str(value)
+    if isinstance(value, (int, float)) and abs(value) <= _NUMBER_MAX:
+        return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE_FLOAT_MAX else str(value)
+    if depth > _DEPTH_MAX:
+        raise ValueProblem("a list or object that is nested too deeply cannot be written as text")
     if isinstance(value, list):
-        return ", ".join(part for element in value if (part := _text_or_none(element))) or None
+        return ", ".join(part for element in value if (part := _part(element, depth))) or None
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {part}" for name, element in value.items() if (part := _text_or_none(element))) or None
+        return ", ".join(f"{name}: {part}" for name, element in value.items() if (part := _part(element, depth))) or None
     raise ValueProblem(f"{shown(value)} cannot be written as text")
+
+
+def _part(value: object, depth: int) -> str | None:
+    return None if value is None else _written(value, depth + 1)
 
 
 def _text_or_none(value: object) -> str | None:
     return None if value is None else text(value)
+
+
+def whole_text(value: str) -> str:
+    """Put a mark for halves of characters: a text that was cut in the middle of one cannot be written as UTF-8."""
+    return _SURROGATES.sub("\ufffd", value)
 
 
 def strip(value: object) -> str | None:
@@ -89,10 +115,10 @@ def number(value: object) -> int | float:
     if isinstance(value, bool):
         raise ValueProblem(f"{shown(value)} is not a number")
     if isinstance(value, (int, float)):
-        if not math.isfinite(value):
+        if not abs(value) <= _NUMBER_MAX:
             raise ValueProblem(f"{shown(value)} is not a number")
         return value
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > _NUMBER_CHARACTERS_MAX:
         raise ValueProblem(f"{shown(value)} is not a number")
     digits = re.sub(r"[\s\u00a0']", "", value)
     has_decimal_comma = "," in digits and digits.rfind(",") > digits.rfind(".")
@@ -101,7 +127,7 @@ def number(value: object) -> int | float:
         found = Decimal(digits)
     except InvalidOperation as error:
         raise ValueProblem(f"{shown(value)} is not a number") from error
-    if not found.is_finite():
+    if not found.is_finite() or found.adjusted() > _NUMBER_EXPONENT_MAX:
         raise ValueProblem(f"{shown(value)} is not a number")
     return int(found) if found == found.to_integral_value() else float(found)
 
@@ -116,7 +142,7 @@ def integer(value: object) -> int:
 
 def scale(value: object, *, factor: float) -> int | float:
     """Multiply a number."""
-    return number(value) * factor
+    return number(number(value) * factor)
 
 
 def rounded(value: object, *, digits: int = 0) -> int | float:
@@ -133,7 +159,7 @@ def moment(value: object, *, day_first: bool = True) -> datetime:
     """Read a point in time; one without offset counts as UTC. The date must be whole: `March 2024` is refused rather than completed."""
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > _DATE_CHARACTERS_MAX:
         raise ValueProblem(f"{shown(value)} is not a date")
     return _written_moment(value, day_first)
 
@@ -154,7 +180,7 @@ def _lenient_moment(value: str, *, day_first: bool) -> datetime:
     """Read any common form. A missing part would be filled from the default: reading with two defaults shows it."""
     try:
         one, other = (
-            dateutil_parser.parse(value, dayfirst=day_first, default=default)
+            dateutil_parser.parse(value, dayfirst=day_first, default=default, tzinfos=_named_zone)
             for default in (datetime(2000, 1, 1), datetime(2001, 2, 2))  # noqa: DTZ001
         )
     except (ValueError, OverflowError, TypeError) as error:
@@ -164,31 +190,43 @@ def _lenient_moment(value: str, *, day_first: bool) -> datetime:
     return one
 
 
+def _named_zone(name: str | None, offset: int | None) -> tzinfo | None:
+    """Answer the zone that stands beside a time. Letters mean different zones in different countries (`CST`, `IST`): only those of UTC are read."""
+    if offset is not None:
+        return timezone(timedelta(seconds=offset))
+    if name is None or name.upper() in {"UTC", "GMT", "Z"}:
+        return UTC
+    raise ValueError(f"the zone {name} may be several")
+
+
 def datetime_utc(value: object, *, day_first: bool = True) -> str:
     """Write a point in time as RFC 3339 in UTC, whole seconds: `2026-03-02T10:15:00Z`."""
-    if isinstance(value, str):
-        return _written_utc(value, day_first)
-    return moment(value, day_first=day_first).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _written_utc(value, day_first) if isinstance(value, str) else _rfc_3339(moment(value, day_first=day_first))
 
 
 @lru_cache(maxsize=_DATES_KEPT)
 def _written_utc(value: str, day_first: bool) -> str:
-    return moment(value, day_first=day_first).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _rfc_3339(moment(value, day_first=day_first))
+
+
+def _rfc_3339(found: datetime) -> str:
+    """Write a point in time in UTC. `strftime` would write the year 999 with three digits."""
+    return found.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def calendar_date(value: object, *, day_first: bool = True) -> str:
     """Keep the date part as it is written, without shifting it to another zone: `2026-02-10T00:00:00+0000` is 10 February everywhere."""
-    return _written_date(value, day_first) if isinstance(value, str) else moment(value, day_first=day_first).strftime("%Y-%m-%d")
+    return _written_date(value, day_first) if isinstance(value, str) else moment(value, day_first=day_first).date().isoformat()
 
 
 @lru_cache(maxsize=_DATES_KEPT)
 def _written_date(value: str, day_first: bool) -> str:
-    return moment(value, day_first=day_first).strftime("%Y-%m-%d")
+    return moment(value, day_first=day_first).date().isoformat()
 
 
 def date_in_zone(value: object, *, zone: str, day_first: bool = True) -> str:
     """Answer the date a true point in time has on the wall calendar of a zone."""
-    return moment(value, day_first=day_first).astimezone(_zone(zone)).strftime("%Y-%m-%d")
+    return moment(value, day_first=day_first).astimezone(_zone(zone)).date().isoformat()
 
 
 def noon_utc(value: object, *, day_first: bool = True) -> str:
@@ -198,7 +236,7 @@ def noon_utc(value: object, *, day_first: bool = True) -> str:
 
 def local_to_utc(value: object, *, zone: str) -> str:
     """Read the clock on the wall of `zone`, whatever offset is written beside it, and write it as UTC."""
-    return moment(value).replace(tzinfo=_zone(zone)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _rfc_3339(moment(value).replace(tzinfo=_zone(zone)))
 
 
 def clock_time(value: object) -> str:
@@ -214,7 +252,10 @@ def written_time(value: object) -> str | None:
 
 def add_days(value: object, *, days: int) -> str:
     """Move a calendar date by some days."""
-    return (date.fromisoformat(calendar_date(value)) + timedelta(days=days)).isoformat()
+    try:
+        return (date.fromisoformat(calendar_date(value)) + timedelta(days=days)).isoformat()
+    except OverflowError as error:
+        raise ValueProblem(f"{days} days from {shown(value)} leave the calendar") from error
 
 
 @cache
@@ -233,7 +274,9 @@ def boolean(value: object) -> bool:
     """Read a truth value: true and false, yes and no in English and Spanish, 1 and 0."""
     if isinstance(value, bool):
         return value
-    word = str(value).strip().casefold()
+    if isinstance(value, (int, float)) and value in {0, 1}:
+        return value == 1
+    word = value.strip().casefold() if isinstance(value, str) else None
     if word in _TRUE_WORDS:
         return True
     if word in _FALSE_WORDS:
@@ -262,7 +305,18 @@ def emails(value: object, *, label: str = "work", primary: bool = False) -> list
 
     The first address is the primary one. Where lists are put `together`, `primary` says from which the primary address comes.
     """
-    return _entries((_EMAIL_SEPARATORS.split(part) for part in _texts(value)), label, is_chosen=primary)
+    parts = (part for written in _texts(value) for part in _EMAIL_SEPARATORS.split(written))
+    return _entries((_addresses(part) for part in parts), label, is_chosen=primary)
+
+
+def _addresses(part: str) -> list[str]:
+    """Take addresses with blanks between them apart: each word with `@` begins a new one, so that `Ana García ana@example.com` is two entries."""
+    found: list[list[str]] = [[]]
+    for word in _BLANKS.split(part):
+        if "@" in word:
+            found.append([])
+        found[-1].append(word)
+    return ["".join(words) for words in found]
 
 
 def phones(
@@ -324,7 +378,7 @@ def address(
 ) -> dict[str, str] | None:
     """Make an address from an object with parts; the options name its keys. Parts that are missing are left out."""
     if isinstance(value, str):
-        return {"value": value}
+        return {"value": value} if value.strip() else None
     if not isinstance(value, Mapping):
         raise ValueProblem(f"{shown(value)} is not an address")
     parts = {name: _text_or_none(value.get(key)) for name, key in (("route", street), ("subpremise", extra), ("locality", city))}
@@ -361,7 +415,7 @@ _URL_SCHEMES: Final = {"http", "https", "mailto", "tel"}
 def html_sanitise(value: object) -> str | None:
     """Take everything out of HTML that could run or that notes do not keep: scripts, event attributes, styles, frames."""
     written = text(value)
-    return None if written is None else nh3.clean(written, tags=_TAGS, url_schemes=_URL_SCHEMES) or None
+    return None if written is None else nh3.clean(whole_text(written), tags=_TAGS, url_schemes=_URL_SCHEMES) or None
 
 
 def option(value: object, *, separator: str | None = None) -> str | list[str] | None:
@@ -380,21 +434,25 @@ def truncate(value: object, *, length: int, mark: str = "…") -> str | None:
     return written[: length - len(mark)] + mark
 
 
-def prefix(value: object, *, text_before: str) -> str:
-    """Put a text in front."""
-    return f"{text_before}{text(value) or ''}"
+def prefix(value: object, *, text_before: str) -> str | None:
+    """Put a text in front of one that is there."""
+    written = text(value)
+    return f"{text_before}{written}" if written else None
 
 
-def count(value: object) -> int:
+def count(value: object) -> int | None:
     """Count the elements of a list; one value counts as one."""
+    if isinstance(value, str) and not value.strip():
+        return None
     return len(value) if isinstance(value, list) else 1
 
 
-def total(value: object) -> int | float:
+def total(value: object) -> int | float | None:
     """Add the numbers of a list up as they are written, so that 0.1 and 0.2 are 0.3."""
-    summands = [Decimal(str(number(one))) for one in (value if isinstance(value, list) else [value]) if one is not None and one != ""]
+    elements = value if isinstance(value, list) else [value]
+    summands = [Decimal(str(number(one))) for one in elements if one not in (None, [], {}) and not (isinstance(one, str) and not one.strip())]
     found = sum(summands, Decimal(0))
-    return int(found) if found == found.to_integral_value() else float(found)
+    return number(int(found) if found == found.to_integral_value() else float(found)) if summands else None
 
 
 def compound_discount(value: object) -> int | float:
@@ -414,8 +472,8 @@ def sort(value: object, *, by: str) -> list[Any]:
 def sort_key(value: object) -> tuple[int, float, str]:
     """Answer a key that puts numbers before texts and missing values last."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return 0, float(value), ""
-    return (2, 0.0, "") if value is None else (1, 0.0, str(value))
+        return 0, value, ""
+    return (2, 0.0, "") if value is None else (1, 0.0, value if isinstance(value, str) else shown(value))
 
 
 def each(value: object, *, template: str) -> list[str] | None:

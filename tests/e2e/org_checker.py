@@ -207,6 +207,7 @@ class Check:
         return {
             "ST Number": row["Name"],
             "ST Subject": of(row, ".Subject"),
+            "ST Record Type": next((one["Name"] for one in self.org.rows("RecordType") if one["Id"] == row["RecordTypeId"]), None),
             "ST Status": of(row, ".Status"),
             "ST Priority": of(row, ".Priority"),
             "ST Technician": technician["Name"] if technician else None,

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.stel_order.binaries import content
+from tests.e2e.checker import diff_of
 from tests.e2e.harness import Rehearsal, installation
 from tests.e2e.org_checker import Account, Check, Org, readable
 from transload.v1 import migration_service_pb2 as pb
@@ -50,6 +51,8 @@ class Way:
     changes: list[dict[str, Any]] = field(default_factory=list)
     journal: dict[str, Any] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    before: bytes = b""
+    after: bytes = b""
     secret: str = ""
     logs: str = ""
 
@@ -63,7 +66,7 @@ async def way(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Way]:
 
 
 async def _go(rehearsal: Rehearsal) -> Way:
-    way = Way()
+    way = Way(before=await rehearsal.pipedrive.export())
     await rehearsal.step("audit")
     way.audit = json.loads(await rehearsal.client.get_audit(rehearsal.migration_id))
     way.mapping = (await rehearsal.client.get_mapping(rehearsal.migration_id)).mapping_yaml
@@ -77,6 +80,8 @@ async def _go(rehearsal: Rehearsal) -> Way:
     async for name, part in rehearsal.client.export_reference_files(rehearsal.migration_id):
         way.files[name] = way.files.get(name, b"") + part
     way.journal = await rehearsal.stel.control("GET", "journal")
+    await rehearsal.step("rollback")
+    way.after = await rehearsal.pipedrive.export()
     connection = rehearsal.installation.stack.data_dir / "connections" / f"{rehearsal.migration_id}-source"
     way.secret = (connection / "client_secret").read_text()
     way.logs = "".join(log.read_text(errors="replace") for log in rehearsal.installation.logs.glob("*.log"))
@@ -260,6 +265,11 @@ async def test_a_delta_brings_changes_and_flags_what_is_gone(way: Way) -> None:
     created = [change["id"] for change in way.changes if change["kind"] == "created" and change["object"] == "Account"]
     assert created
     assert all(after.account.one("organizations", "customer", row_id) for row_id in created)
+
+
+@pytest.mark.requirement("L-15")
+async def test_a_rollback_leaves_nothing_behind(way: Way) -> None:
+    assert diff_of(way.before, way.after) == []
 
 
 @pytest.mark.requirement("X-06")

@@ -5,18 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 
 from tests.e2e.checker import diff_of
-from tests.e2e.harness import Installation, Rehearsal
+from tests.e2e.harness import Installation, Rehearsal, installation
+from tests.fault.conftest import IMPATIENT
 from tests.fault.proof import SMALL, UNLIMITED, assert_sums_agree
 from transload.v1 import migration_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.requirement("L-15", "X-04")]
 
 POLICIES = "matching:\n  organization: {policy: update, within_source: merge_into_first, keys: [{key: domain, is_enough: true}]}\n"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def installed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    """Two loaders, so that one goes on with what the other had in its hands."""
+    folder: Path = tmp_path_factory.mktemp("matching")
+    async with installation(folder, IMPATIENT, loaders=2) as running:
+        yield running
 
 
 async def fill_account(rehearsal: Rehearsal) -> dict[str, str]:
@@ -56,11 +70,10 @@ async def test_loaders_die_while_they_write_into_what_was_there(installed: Insta
             return int(entries) >= 12
 
         await rehearsal.until(are_written, what="organizations being written")
-        for _ in range(2):
+        for name in installed.stack.loaders:
             with contextlib.suppress(AssertionError):
-                installed.kill("loader")
-            await asyncio.sleep(0.2)  # real processes: the next one begins its work meanwhile
-        assert installed.stack.restart_count("loader") >= 1
+                installed.kill(name)
+            await asyncio.sleep(0.2)  # real processes: the other one goes on meanwhile
         if goes_back == "half-way":
             await rehearsal.start("rollback")
             rehearsal.expect_success(await rehearsal.finish(), "rollback")
@@ -77,4 +90,5 @@ async def test_loaders_die_while_they_write_into_what_was_there(installed: Insta
             assert {key: names[target_id] for key, target_id in wanted.items()} == {key: truth[key].strip()[:255] for key in wanted}
             await assert_sums_agree(rehearsal)
             await rehearsal.step("rollback")
+        assert sum(installed.stack.restart_count(name) for name in installed.stack.loaders) >= 1
         assert diff_of(before, await rehearsal.pipedrive.export()) == []

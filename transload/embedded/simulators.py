@@ -99,10 +99,10 @@ class Simulator:
 
 
 @contextlib.asynccontextmanager
-async def simulator(name: str, *arguments: str, data_dir: Path, connection: str) -> AsyncIterator[Simulator]:
-    """Runs the simulator `name` while the block runs, and writes the connection's folder, so that the services find it.
+async def simulator(name: str, *arguments: str, data_dir: Path, connection: str, module: str = "") -> AsyncIterator[Simulator]:
+    """Runs a simulator while the block runs, and writes the connection's folder, so that the services find it.
 
-    The key goes through a file, as keys do. The log is `<data_dir>/logs/sandbox-<connection>.log`.
+    It is `sandbox.<name>` or another module. The key goes through a file, as keys do. The log is `<data_dir>/logs/sandbox-<connection>.log`.
 
     Raises:
         StackError: it did not start; the message holds what it said.
@@ -122,7 +122,7 @@ async def simulator(name: str, *arguments: str, data_dir: Path, connection: str)
     address_file.unlink(missing_ok=True)
     with (logs / f"sandbox-{connection}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *tethered(sys.executable, "-m", f"sandbox.{name}", "--port", "0", "--address-file", str(address_file)),
+            *tethered(sys.executable, "-m", module or f"sandbox.{name}", "--port", "0", "--address-file", str(address_file)),
             *(credentials.option, str(key_file), "--control-key", control_key, *arguments),
             stdout=log,
             stderr=log,

@@ -1,6 +1,7 @@
 """Stand-ins for sources: a simulator that is called, or a generated export bundle that is read. Either is known by its connection only.
 
-`python -m sandbox.<source>` is a simulator for the sources named in `SIMULATED`; for all others it writes a bundle and ends.
+`python -m sandbox.<source>` is a simulator for the sources named in `SIMULATED`; for all others it writes a bundle and ends. The stand-in of a source
+of another package is the module that its entry point names, in the group `transload.simulators` or `transload.generators`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import contextlib
 import sys
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 from transload.embedded.errors import StackError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _TITLES: Final = {"octopuspro": "OctopusPro"}
 FIRST_EXPORT: Final = "20260302-0900"
 LATER_EXPORT: Final = "20260304-0900"
+SIMULATORS: Final = "transload.simulators"
+GENERATORS: Final = "transload.generators"
 _SIZE: Final = 150
 
 
@@ -34,12 +38,14 @@ class Simulated:
         size_option: the option for how much it holds.
         plans: its plans, the one with most calls last; empty where it has none.
         options: options of the connector; `{plan}` stands for the plan.
+        module: the simulator's module; empty: `sandbox.<source>`.
     """
 
     title: str
     size_option: str
     plans: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    module: str = ""
 
 
 SIMULATED: Final[Mapping[str, Simulated]] = {
@@ -78,6 +84,7 @@ class BundleSource:
     folder: Path
     arguments: Sequence[str]
     options: Mapping[str, Any] = field(default_factory=dict)
+    module: str = ""
 
     @property
     def place(self) -> str:
@@ -92,7 +99,7 @@ class BundleSource:
         """
         out = self.folder / f"{self.name.replace('_', '-')}-export-{stamp}"
         process = await asyncio.create_subprocess_exec(
-            *tethered(sys.executable, "-m", f"sandbox.{self.name}", "--out", str(out), *self.arguments, *more),
+            *tethered(sys.executable, "-m", self.module or f"sandbox.{self.name}", "--out", str(out), *self.arguments, *more),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -129,19 +136,29 @@ async def source_stand_in(
         StackError: it did not start, or there is none of this name; the message says why.
     """
     name = name.replace("-", "_")
-    kind = SIMULATED.get(name)
+    kind = SIMULATED.get(name) or _installed_simulator(name)
     if kind is not None:
         plans = ("--plan", plan or kind.plans[-1]) if kind.plans else ()
         given = ("--seed", str(seed), kind.size_option, str(size), *plans, *arguments)
         options = {key: value.format(plan=plans[-1]) if isinstance(value, str) and plans else value for key, value in kind.options.items()}
-        async with simulator(name, *given, data_dir=data_dir, connection=connection) as started:
+        async with simulator(name, *given, data_dir=data_dir, connection=connection, module=kind.module) as started:
             yield SimulatedSource(kind.title, started, options)
         return
     folder = data_dir / "bundles" / connection
     folder.mkdir(parents=True, exist_ok=True)
-    source = BundleSource(_TITLES.get(name, name.replace("_", " ").title()), name, folder, ("--seed", str(seed), "--size", str(size), *arguments))
+    module = next((one.value for one in entry_points(group=GENERATORS, name=name)), "")
+    source = BundleSource(_title(name), name, folder, ("--seed", str(seed), "--size", str(size), *arguments), module=module)
     await source.export(FIRST_EXPORT)
     place = data_dir / "connections" / connection
     place.mkdir(parents=True, exist_ok=True)
     (place / "url").write_text(str(folder))
     yield source
+
+
+def _installed_simulator(name: str) -> Simulated | None:
+    found = next(iter(entry_points(group=SIMULATORS, name=name)), None)
+    return Simulated(_title(name), "--size", module=found.value) if found is not None else None
+
+
+def _title(name: str) -> str:
+    return _TITLES.get(name, name.replace("_", " ").title())

@@ -46,6 +46,8 @@ class Account:
     defects: list[Defect] = field(default_factory=list)
     users: list[Row] = field(default_factory=list)
     technicians: list[Row] = field(default_factory=list)
+    record_types: list[Row] = field(default_factory=list)
+    """Those of work orders."""
     customers: list[Row] = field(default_factory=list)
     contacts: dict[str, list[Row]] = field(default_factory=dict)
     sites: dict[str, list[Row]] = field(default_factory=dict)

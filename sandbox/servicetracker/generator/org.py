@@ -53,7 +53,9 @@ def _people(account: Account) -> None:
         (account.n("Work_Order__c"), "Reactive"),
         (account.n("Work_Order__c"), "Planned"),
     ):
-        account.add("RecordType", {"Name": name, "DeveloperName": name, "SobjectType": kind, "IsActive": True}, moment(rng, 0.0))
+        row = account.add("RecordType", {"Name": name, "DeveloperName": name, "SobjectType": kind, "IsActive": True}, moment(rng, 0.0))
+        if kind != "Account":
+            account.record_types.append(row)
 
 
 def _customers(account: Account) -> None:

@@ -81,6 +81,7 @@ def _order(account: Account, rng: Random, customer: Row, contracts: list[Row], n
         ".Contact__c": contacts[number % len(contacts)]["Id"] if contacts and number % 2 else None,
         ".Contract__c": contracts[number % len(contracts)]["Id"] if contracts and number % 4 else None,
         ".Technician__c": technician["Id"] if technician else None,
+        "RecordTypeId": account.record_types[number % 2]["Id"] if number % 7 else None,
         ".Subject__c": SUBJECTS[number % len(SUBJECTS)],
         ".Status__c": status,
         ".Priority__c": PRIORITIES[number % len(PRIORITIES)],

@@ -17,7 +17,7 @@ NAME_AND_POSTCODE: Final = "name_and_postcode"
 NAME_AND_ORGANIZATION: Final = "name_and_organization"
 _PARTS: Final = ("value", "postal_code")
 _DIGEST_CHARACTERS: Final = 32
-_BLOCK_CHARACTERS: Final = 6
+_BLOCK_CHARACTERS: Final = 8
 _CUSTOM: Final = "custom_fields"
 _COMPANY: Final = "organization"
 

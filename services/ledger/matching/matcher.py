@@ -28,7 +28,7 @@ from services.ledger.domain import (
 )
 from services.ledger.matching.choice import Choice, Place, Verdict, choose
 from services.ledger.matching.identity import Identity, identify
-from services.ledger.matching.score import compare
+from services.ledger.matching.score import STRANGERS, Judgement, compare
 from transload.v1.records_pb2 import MappedRecord
 
 if TYPE_CHECKING:
@@ -271,7 +271,8 @@ class Matcher:
         names = {name: None for digest in identity.digests() for name in self._index.by_digest.get(digest, ()) if name != own_key}
         places: dict[str, Place] = {}
         for name in sorted(names):
-            place = self._place(name, identity)
+            judgement = compare(self._rules, identity, self._index.identities[name])
+            place = self._stand(name, judgement) if judgement is not STRANGERS else None
             if place is None:
                 continue
             # One that was matched stands under its own name, too: what speaks against any of them speaks against all.
@@ -283,9 +284,12 @@ class Matcher:
         return list(places.values())
 
     def _place(self, name: str, identity: Identity) -> Place | None:
+        """Answer a candidate that a person named; None: it stands nowhere any more."""
+        return self._stand(name, compare(self._rules, identity, self._index.identities.get(name, Identity(""))))
+
+    def _stand(self, name: str, judgement: Judgement) -> Place | None:
         """Answer where a candidate stands; None: nowhere."""
         other = self._index.identities.get(name, Identity(""))
-        judgement = compare(self._rules, identity, other)
         if name.startswith(TARGET_CANDIDATE):
             return self._in_pipedrive(Place(name, name.removeprefix(TARGET_CANDIDATE), "", other.title, judgement))
         record = self._index.records.get(name)

@@ -70,12 +70,17 @@ class Judgement:
     is_barred: bool = False
 
 
+STRANGERS: Final = Judgement(0.0)
+"""Nothing speaks for it."""
+
+
 def compare(rules: Rules, one: Identity, other: Identity) -> Judgement:
     """Compare two records key by key: each key they agree in leaves less room for doubt."""
     doubt, is_enough = 1.0, False
     reasons: list[Reason] = []
     for key in rules.keys:
-        common = sorted(set(one.values.get(key.kind, ())) & set(other.values.get(key.kind, ())))
+        theirs = other.values.get(key.kind)
+        common = [value for value in one.values.get(key.kind, ()) if value in theirs] if theirs else None
         if common:
             doubt *= 1.0 - key.score
             is_enough |= key.is_enough
@@ -84,16 +89,18 @@ def compare(rules: Rules, one: Identity, other: Identity) -> Judgement:
     if likeness is not None and _ALIKE <= likeness < 1.0 and _numbers(one.name) == _numbers(other.name):
         doubt *= 1.0 - likeness * _alike_score(rules, one, other)
         reasons.append(Reason(NAME, "alike", f"{likeness:.2f}"))
+    if not reasons:
+        return STRANGERS
     score = 1.0 - doubt
-    if reasons and likeness is not None and likeness < _UNLIKE:
+    if likeness is not None and likeness < _UNLIKE:
         score *= _DOUBT
         reasons.append(Reason(NAME, "unlike", f"{likeness:.2f}"))
     codes = [set(identity.values.get("code", ())) for identity in (one, other)]
-    if reasons and all(codes) and not codes[0] & codes[1]:
+    if all(codes) and not codes[0] & codes[1]:
         score *= _OTHER_CODE
         reasons.append(Reason("code", "other"))
     differing = [field for field in rules.differ if field in one.differ and field in other.differ and one.differ[field] != other.differ[field]]
-    reasons.extend(Reason(field, "differs") for field in differing if reasons)
+    reasons.extend(Reason(field, "differs") for field in differing)
     return Judgement(round(1.0 if is_enough else score, _DIGITS), tuple(reasons), is_enough, is_barred=bool(differing))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from services.ledger.domain import TARGET_CANDIDATE, MatchCandidate, MatchReading
 from services.ledger.sql.rows import RowCodec
@@ -14,18 +14,27 @@ _CANDIDATES, _KEYS, _READINGS = table_of(MatchCandidateRow), table_of(MatchKeyRo
 _CANDIDATE = RowCodec(MatchCandidate, without=("digests",))
 _READING = RowCodec(MatchReading)
 _BY_ENTITY = by(_READINGS.c.migration_id, _READINGS.c.target_entity)
-_BY_DIGESTS = select(_KEYS.c.digest, _KEYS.c.candidate).where(
-    _KEYS.c.migration_id == bindparam("migration_id"),
-    _KEYS.c.target_entity == bindparam("target_entity"),
-    _KEYS.c.digest.in_(bindparam("digests", expanding=True)),
+_SHARED_MAX = 50
+"""A key that so many share says nothing about who somebody is; the first ones by name are looked at."""
+_RANKED = (
+    select(
+        _KEYS.c.digest,
+        _KEYS.c.candidate,
+        func.row_number().over(partition_by=_KEYS.c.digest, order_by=_KEYS.c.candidate).label("place"),
+    )
+    .where(
+        _KEYS.c.migration_id == bindparam("migration_id"),
+        _KEYS.c.target_entity == bindparam("target_entity"),
+        _KEYS.c.digest.in_(bindparam("digests", expanding=True)),
+    )
+    .subquery()
 )
+_BY_DIGESTS = select(_RANKED.c.digest, _RANKED.c.candidate).where(_RANKED.c.place <= _SHARED_MAX)
 _BY_NAMES = select(_CANDIDATES).where(
     _CANDIDATES.c.migration_id == bindparam("migration_id"),
     _CANDIDATES.c.target_entity == bindparam("target_entity"),
     _CANDIDATES.c.candidate.in_(bindparam("candidates", expanding=True)),
 )
-_SHARED_MAX = 200
-"""A key that so many share says nothing about who somebody is; the first ones by name are looked at."""
 
 
 class MatchReader(Session):
@@ -39,13 +48,10 @@ class MatchReader(Session):
     async def find_match_candidates(self, migration_id: str, target_entity: str, digests: Collection[str]) -> Sequence[MatchCandidate]:
         """Answer the candidates that have one of these keys, by name; of their digests only those asked for."""
         names: dict[str, list[str]] = {}
-        shared: dict[str, int] = {}
         for part in chunks(sorted(set(digests))):
             values = {"migration_id": migration_id, "target_entity": target_entity, "digests": part}
             for digest, candidate in sorted(tuple(row) for row in await self._tuples(_BY_DIGESTS, values)):
-                shared[digest] = shared.get(digest, 0) + 1
-                if shared[digest] <= _SHARED_MAX:
-                    names.setdefault(candidate, []).append(digest)
+                names.setdefault(candidate, []).append(digest)
         found: list[MatchCandidate] = []
         for part in chunks(sorted(names)):
             values = {"migration_id": migration_id, "target_entity": target_entity, "candidates": part}

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, true
 
-from services.common.phases import TARGET_PHASES
+from services.common.phases import LATE_LINKS, TARGET_PHASES
 from services.ledger.domain import OPEN_RECORD_STATES, Record, RecordFilter, RecordState, Standing, TargetCount, UndoCount
 from services.ledger.sql.rows import RowCodec
 from services.ledger.sql.session import Session, chunks, table_of
@@ -110,7 +110,9 @@ class RecordReader(Session):
         self, migration_id: str, phase: int, target_entity: str, *, run_id: str = "", is_selected: bool = False, limit: int = 1000
     ) -> Sequence[Record]:
         """List records with something to take back, the latest first."""
-        where = (_RECORDS.c.migration_id == migration_id, _RECORDS.c.phase == phase, _RECORDS.c.target_entity == target_entity)
+        # Notes that show files are made in the last phase, and go with the other notes.
+        phases = _RECORDS.c.phase.in_(sorted({phase, int(LATE_LINKS)}))
+        where = (_RECORDS.c.migration_id == migration_id, phases, _RECORDS.c.target_entity == target_entity)
         statement = select(_RECORDS).where(*where, or_(_IS_DOUBTFUL, _IS_OURS, _IS_CHANGED))
         if run_id:
             statement = statement.where(_RECORDS.c.undo_run_id != run_id)
@@ -122,18 +124,17 @@ class RecordReader(Session):
         return [_RECORD.from_row(row) for row in rows]
 
     async def count_records_to_undo(self, migration_id: str, *, selected_by: str = "") -> Sequence[UndoCount]:
-        """Count what a rollback would do, by phase and target entity, last phase first."""
+        """Count what a rollback would do, by target entity with the phase in which it is taken back, last phase first."""
         is_meant = _RECORDS.c.key.in_(select(_SELECTIONS.c.key).where(_SELECTIONS.c.run_id == selected_by)) if selected_by else true()
+        phase = func.min(_RECORDS.c.phase)
         statement = select(
-            _RECORDS.c.phase,
+            phase.label("phase"),
             _RECORDS.c.target_entity,
             func.sum(case((_IS_OURS, 1), else_=0)).label("ours"),
             func.sum(case((_IS_CHANGED, 1), else_=0)).label("changed"),
             func.sum(case((_IS_DOUBTFUL, 1), else_=0)).label("doubtful"),
         ).where(_RECORDS.c.migration_id == migration_id, or_(_IS_DOUBTFUL, _IS_OURS, _IS_CHANGED), is_meant)
-        rows = await self._all(
-            statement.group_by(_RECORDS.c.phase, _RECORDS.c.target_entity).order_by(_RECORDS.c.phase.desc(), _RECORDS.c.target_entity.desc())
-        )
+        rows = await self._all(statement.group_by(_RECORDS.c.target_entity).order_by(phase.desc(), _RECORDS.c.target_entity.desc()))
         return [UndoCount(row["phase"], row["target_entity"], int(row["ours"]), int(row["changed"]), int(row["doubtful"])) for row in rows]
 
     async def find_targets(self, target_connection: str, target_entity: str, target_ids: Collection[str]) -> dict[str, str]:

@@ -1,117 +1,26 @@
 """One recording for each connector: a source with awkward content, and what reading it must give.
 
-A new connector joins the suite by a line in `RECORDINGS`; one that reads bundles joins by being registered.
+Sources that are read from bundles have one made of their layout. A new connector of the product joins by a line in `RECORDINGS`, one of another
+package by an entry point.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
-import httpx
-import orjson
-
-from services.common.connections import Connection
-from services.extractor.connector import Connector, ConnectorContext, FrozenPage, Refusal
 from services.extractor.connectors.bundle.connector import BundleConnector
-from services.extractor.http import GetOnlyTransport
 from services.extractor.registry import CONNECTORS
-from tests.contract.connectors.bundles import ids_of, write_bundle
+from tests.contract.connectors.bundle_recording import bundle_recording
+from tests.contract.connectors.recording import HOSTILE_NAMES, Recording
 from tests.fixtures.servicetracker.org import PARTS, URL, org
-from tests.fixtures.stel_order.stand_in import BASE_URL, FILES_URL, KEY, STAMP, StandIn, row
-from tests.fixtures.stel_order.world import LeapingClock
-
-HOSTILE_NAMES = (
-    "Robert'); DROP TABLE clients;--",
-    '<script>alert("x")</script>',
-    "Ñandú & Søn's \u202eevil\u202c 株式会社 شركة 👩‍👩‍👧",
-    "null",
-    " leading, trailing and\ttabs ",
-    "n" * 300,
-    "",
-)
+from tests.fixtures.stel_order.stand_in import BASE_URL, FILES_URL, KEY, STAMP, StandIn, failure, row
 
 
-@dataclass
-class CountingGate:
-    """Lets everything through and counts."""
-
-    call_count: int = 0
-    refusals: list[Refusal] = field(default_factory=list)
-    outages: list[str] = field(default_factory=list)
-
-    async def enter(self) -> None:
-        self.call_count += 1
-
-    async def refused(self, refusal: Refusal) -> None:
-        self.refusals.append(refusal)
-
-    async def outage(self, attempt: int, problem: str) -> None:
-        self.outages.append(problem)
-        assert attempt < 20, "the connector would repeat for ever"
-
-
-@dataclass
-class MemoryFrozen:
-    """Pages frozen so far, in this extraction and those before."""
-
-    pages: list[tuple[int, str, FrozenPage]] = field(default_factory=list)
-    extraction: int = 1
-
-    def begin(self) -> None:
-        """Begin another extraction."""
-        self.extraction += 1
-
-    def freeze(self, entity: str, envelopes: list[dict[str, Any]]) -> None:
-        self.pages.append((self.extraction, entity, FrozenPage(len(self.pages) + 1, orjson.loads(orjson.dumps(envelopes)))))
-
-    async def read(self, entity: str, *, from_sequence: int = 0, of_all_extractions: bool = False) -> AsyncIterator[FrozenPage]:
-        for extraction, name, page in list(self.pages):
-            is_wanted = of_all_extractions or extraction == self.extraction
-            if name == entity and page.sequence >= from_sequence and is_wanted:
-                yield page
-
-
-@dataclass
-class Recording:
-    """A source with content, and the seams the suite needs."""
-
-    connector: str
-    expected_ids: Mapping[str, set[str] | int]
-    """By entity, or how many where the connector makes the ids; entities not named are expected empty."""
-    http_transport: httpx.AsyncBaseTransport
-    key: str
-    base_url: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    gate: CountingGate = field(default_factory=CountingGate)
-    frozen: MemoryFrozen = field(default_factory=MemoryFrozen)
-    requests: list[httpx.Request] = field(default_factory=list)
-    repeat_first_page: Callable[[], None] = lambda: None
-    """Makes the source give its first page for ever."""
-    paged_entity: str = ""
-    """An entity with more than one page."""
-    folder: Path | None = None
-    """Of a source that is read from disk, and makes no calls."""
-    parts: Mapping[str, str] = field(default_factory=dict)
-    """What the connection holds besides; the part that the key stands for is empty."""
-    reading_calls: frozenset[str] = frozenset()
-    """Calls that are no GET and only read: method and path."""
-
-    def connect(self, key: str = "") -> AbstractAsyncContextManager[Connector]:
-        given = key or self.key
-        connection = Connection("source", self.base_url, given, {name: value or given for name, value in self.parts.items()})
-        context = ConnectorContext(connection, self.options, self.gate, self.frozen, LeapingClock(), self._client)
-        return CONNECTORS[self.connector].connect(context)
-
-    def _client(self, headers: Mapping[str, str], *, follow_redirects: bool = False, platform: str = "") -> httpx.AsyncClient:
-        transport = GetOnlyTransport(self.http_transport, platform)
-        return httpx.AsyncClient(transport=transport, headers=dict(headers), follow_redirects=follow_redirects)
-
-
-def stel_order() -> Recording:
+def stel_order(_: Path) -> Recording:
     """A STEL Order account with two pages of clients, hostile names, an archived product and files."""
     clients = [row(number, **{"legal-name": HOSTILE_NAMES[number % len(HOSTILE_NAMES)]}) for number in range(1, 504)]
     stand_in = StandIn(
@@ -125,8 +34,24 @@ def stel_order() -> Recording:
         }
     )
 
+    later = "2026-03-02T12:00:00+0000"
+
     def repeat() -> None:
         stand_in.ignores_start = True
+
+    def disturb() -> set[str]:
+        clients[0].update({"deleted": True, STAMP: later})
+        clients[400][STAMP] = later
+        clients.append(row(900, **{STAMP: later}))
+        return {"900"}
+
+    def delete() -> str:
+        clients[6].update({"deleted": True, STAMP: later})
+        return "7"
+
+    def clear() -> None:
+        for collection in stand_in.collections.values():
+            collection.clear()
 
     assert STAMP in clients[0]
     return Recording(
@@ -143,15 +68,20 @@ def stel_order() -> Recording:
         http_transport=stand_in.transport(),
         key=KEY,
         base_url=BASE_URL,
-        requests=stand_in.requests,
         repeat_first_page=repeat,
+        disturb=disturb,
+        delete=delete,
+        clear=clear,
+        refuse=lambda: stand_in.script.append(("*", failure("E000001"))),
         paged_entity="client",
     )
 
 
-def servicetracker() -> Recording:
+def servicetracker(_: Path) -> Recording:
     """An org with several pages of every kind, hostile names, notes with images, and files of both kinds."""
     made = org(customers=12, page_size=7)
+    store, moment = made.store, datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+    refusal = [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}]
     for customer, name in zip(made.rows("Account"), HOSTILE_NAMES, strict=False):
         customer["Name"] = name
     roles = {
@@ -175,6 +105,20 @@ def servicetracker() -> Recording:
     def repeat() -> None:
         made.simulator.repeats_first_page = True
 
+    def disturb() -> set[str]:
+        first, *_, last = [row["Id"] for row in store.live("Account")]
+        store.delete("Account", first, moment)
+        store.update("Account", last, {"Name": "renamed"}, moment)
+        return {first, store.create("Account", {"Name": "new"}, moment)["Id"]}
+
+    def delete() -> str:
+        gone: str = next(iter(store.live("Account")))["Id"]
+        store.delete("Account", gone, moment)
+        return gone
+
+    def clear() -> None:
+        store._rows.clear()
+
     return Recording(
         connector="servicetracker",
         expected_ids={
@@ -190,41 +134,31 @@ def servicetracker() -> Recording:
         key=PARTS["client_secret"],
         base_url=URL,
         parts={"client_id": PARTS["client_id"], "client_secret": ""},
-        requests=made.requests,
         repeat_first_page=repeat,
+        disturb=disturb,
+        delete=delete,
+        clear=clear,
+        refuse=lambda: made.simulator.faults.add({"kind": "status", "status": 403, "times": 1, "path": "/query", "body": refusal}),
+        always=frozenset({"object_description", "field_description"}),
         paged_entity="customer",
+        has_small_pages=True,
         reading_calls=frozenset({"POST /services/oauth2/token"}),
     )
 
 
-def _no_network(request: httpx.Request) -> httpx.Response:
-    raise AssertionError(f"a bundle needs no network, and asked for {request.url}")
+def _of_bundles() -> Mapping[str, Callable[[Path], Recording]]:
+    return {name: partial(bundle_recording, name) for name, kind in CONNECTORS.items() if issubclass(kind, BundleConnector)}
 
 
-def of_bundle(connector: type[BundleConnector], folder: Path) -> Recording:
-    """A bundle with every table of a source's layout, hostile names in all texts, a file for each row of files."""
-    write_bundle(folder, connector.default, HOSTILE_NAMES)
-    return Recording(
-        connector=connector.name,
-        expected_ids=ids_of(connector.default),
-        http_transport=httpx.MockTransport(_no_network),
-        key="",
-        base_url=str(folder),
-        options={"page_rows": 3},
-        paged_entity=connector.entities[1].name,
-        folder=folder,
-    )
+def _of_other_packages() -> Mapping[str, Callable[[Path], Recording]]:
+    return {one.name: one.load() for one in entry_points(group=GROUP)}
 
 
-CALLED: Mapping[str, Callable[[], Recording]] = {"servicetracker": servicetracker, "stel_order": stel_order}
-"""Sources that are called."""
-BUNDLES: Mapping[str, type[BundleConnector]] = {
-    name: connector for name, connector in CONNECTORS.items() if isinstance(connector, type) and issubclass(connector, BundleConnector)
+GROUP = "transload.recordings"
+"""Entry points of other packages: a function that is given an empty folder and answers a `Recording`."""
+RECORDINGS: Mapping[str, Callable[[Path], Recording]] = {
+    **_of_bundles(),
+    "servicetracker": servicetracker,
+    "stel_order": stel_order,
+    **_of_other_packages(),
 }
-"""Sources that are read from bundles."""
-RECORDINGS = frozenset({*CALLED, *BUNDLES})
-
-
-def recording_of(name: str, folder: Path) -> Recording:
-    """Make the recording of a connector; bundles are written into `folder`."""
-    return CALLED[name]() if name in CALLED else of_bundle(BUNDLES[name], folder / "bundle")

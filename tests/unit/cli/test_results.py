@@ -6,8 +6,10 @@ import json
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from transload.cli import output, views
+from transload.cli import output, review, views
+from transload.cli.session import EXIT_USAGE
 from transload.v1 import migration_service_pb2 as pb
 
 
@@ -48,3 +50,28 @@ def test_decisions_and_merges_stand_in_a_records_events(monkeypatch: pytest.Monk
         views.print_record(pb.GetRecordResponse(source_key="client/1", source_state="loaded", events=events))
     text = capture.get()
     assert [words in text for words in ("title, value (by person)", "11 merged into 22", "policy ask")] == [True] * 3
+
+
+@pytest.mark.requirement("L-14", "L-16")
+def test_with_whom_a_record_was_compared_stands_in_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates = [
+        {"candidate": "target/17", "target_id": "17", "title": "Acme", "score": 0.978, "reasons": ["same domain (acme.example)", "same name"]},
+        {"candidate": "organization:client/2", "title": "Acme SL", "score": 0.72, "reasons": ["same name"]},
+    ]
+    payload = {"decision": "certain", "policy": "match_and_fill", "candidates": candidates}
+    console = Console(width=250)
+    monkeypatch.setattr(output, "stdout", console)
+    with console.capture() as capture:
+        event = pb.Event(kind="match.decided", result="matched", payload_json=json.dumps(payload).encode())
+        views.print_record(pb.GetRecordResponse(source_key="client/1", source_state="matched", events=[event]))
+    text = capture.get()
+    assert "17 “Acme” 0.98: same domain (acme.example), same name" in text
+    assert "organization:client/2 “Acme SL” 0.72: same name" in text
+    assert "policy match_and_fill" in text
+
+
+def test_a_candidate_goes_with_ids_and_match() -> None:
+    runner = CliRunner()
+    for arguments in (["--reason", "MATCH_UNCERTAIN", "--with", "match"], ["some-id", "--with", "create"]):
+        result = runner.invoke(review.app, ["resolve", *arguments, "--candidate", "17"])
+        assert result.exit_code == EXIT_USAGE

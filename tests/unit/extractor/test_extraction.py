@@ -17,7 +17,7 @@ async def test_reads_every_page_and_ends_done() -> None:
     world = World(StandIn({"clients": rows(1203)}))
     await world.extract(entities=["client"])
     assert world.ids("client") == [str(number) for number in range(1, 1204)]
-    assert [url.params.get("start") for url in world.source.calls] == [None, "500", "1000"]
+    assert [url.params.get("start") for url in world.source.calls] == [None, "499", "998"]
     assert world.ledger.of("client")[-1].state is State.DONE
     assert world.ledger.of()[-1].state is State.DONE
 
@@ -80,7 +80,7 @@ async def test_ignored_offset_is_noticed_and_others_go_on() -> None:
     await world.extract(entities=["client", "contact"])
     report = world.ledger.of("client")[-1]
     assert (report.state, report.reason) == (State.FAILED, "SOURCE_MALFORMED")
-    assert "start 500" in report.message
+    assert "start 499" in report.message
     assert world.ids("contact") == ["1", "2"]
     assert world.ledger.of()[-1].state is State.DONE
 
@@ -89,11 +89,11 @@ async def test_ignored_offset_is_noticed_and_others_go_on() -> None:
 async def test_broken_json_is_tried_again_then_named_and_others_go_on() -> None:
     broken = httpx.Response(200, content=b'[{"id": 1')
     world = World(StandIn({"clients": rows(600), "contacts": rows(2)}))
-    world.source.on_call = lambda source, url: source.script.append(("clients", broken)) if url.params.get("start") == "500" else None
+    world.source.on_call = lambda source, url: source.script.append(("clients", broken)) if url.params.get("start") == "499" else None
     await world.extract(entities=["client", "contact"])
     report = world.ledger.of("client")[-1]
     assert (report.state, report.reason) == (State.FAILED, "SOURCE_MALFORMED")
-    assert "clients, start 500" in report.message
+    assert "clients, start 499" in report.message
     assert world.source.count("clients") == 4
     assert len(world.ids("client")) == 500
     assert world.ids("contact") == ["1", "2"]
@@ -167,12 +167,28 @@ async def test_row_that_slips_into_the_next_page_is_kept_once() -> None:
     world = World(StandIn({"clients": rows(600)}))
 
     def insert_before(source: StandIn, url: httpx.URL) -> None:
-        if url.params.get("start") == "500":
+        if url.params.get("start") == "499" and len(source.collections["clients"]) == 600:
             source.collections["clients"].insert(0, row(9000))
 
     world.source.on_call = insert_before
     await world.extract(entities=["client"])
-    assert sorted(map(int, world.ids("client"))) == list(range(1, 601))
+    assert sorted(map(int, world.ids("client"))) == [*range(1, 601), 9000]
+
+
+async def test_a_list_that_never_stands_still_is_said_and_not_read_with_holes() -> None:
+    world = World(StandIn({"clients": rows(600)}))
+
+    def delete_the_first(source: StandIn, url: httpx.URL) -> None:
+        if "start" in url.params and len(source.collections["clients"]) > 550:
+            del source.collections["clients"][0]
+
+    world.source.on_call = delete_the_first
+    await world.extract(entities=["client"])
+    assert "fewer people" in world.ledger.of("client")[-1].message
+    assert world.source.count("clients") == 12
+    world.source.on_call = None
+    await world.extract(entities=["client"])
+    assert {str(number) for number in range(7, 601)} <= set(world.ids("client"))
 
 
 async def test_row_that_slips_away_while_reading_is_found_by_reading_again() -> None:

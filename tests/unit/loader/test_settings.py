@@ -13,7 +13,7 @@ LEDGER = {"TRANSLOAD_LEDGER_ADDRESS": "127.0.0.1:1"}
 def test_everything_but_the_ledger_has_a_default() -> None:
     settings = LoaderSettings.from_env(LEDGER)
     assert (settings.consumer_concurrency, settings.in_flight_max, settings.grace_seconds) == (4, 16, 5.0)
-    assert (settings.quota.daily_tokens, settings.quota.window_limit, settings.quota.restart_wait_seconds) == (30_000, 20, 5.0)
+    assert (settings.quota.daily_tokens, settings.quota.window_limit, settings.quota.restart_wait_seconds) == (30_000, 20, 6.0)
 
 
 @pytest.mark.parametrize(

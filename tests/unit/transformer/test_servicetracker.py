@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from sandbox.servicetracker.schema import Field
 from services.transformer.lint import has_errors, lint
 from services.transformer.mapping import load_mapping
 from services.transformer.names import NamedView, Names
@@ -156,6 +159,43 @@ def test_merged_and_deleted_customers_stay_behind(snapshot: OrgSnapshot) -> None
     assert len(gone) == 2
     assert not any(f"organization:customer/{row_id}" in result.payloads for row_id in gone)
     assert result.reasons().count(("SKIPPED", "SKIPPED_DELETED")) == 2
+
+
+@pytest.mark.requirement("D-07", "L-02")
+def test_what_plays_a_role_and_what_was_not_found_is_said(snapshot: OrgSnapshot) -> None:
+    mapping = load_mapping(proposal(snapshot))
+    assert mapping.entities["work_order"].label == "Work order (st__Work_Order__c)"
+    assert mapping.entities["customer"].label == "Customer (Account)"
+    view = NamedView(snapshot, Names(mapping))  # type: ignore[arg-type]
+    said = {finding.path: finding.message for finding in lint(mapping, view, TARGET)}
+    assert said["names.contact"].startswith("no field was found for home_phone, other_phone: ")
+    assert "names.visit" not in said
+    weak = load_mapping(proposal(snapshot, "names: {visit: {notes: {field: Name, score: 0.6, reason: a guess}}}"))
+    said = {finding.path: finding.message for finding in lint(weak, view, TARGET)}
+    assert said["names.visit.notes"] == "needs_review: Name was taken (score 0.60): a guess"
+
+
+@pytest.mark.requirement("ST-01", "X-05")
+def test_people_who_are_customers_and_currencies_of_rows() -> None:
+    made = org(customers=6)
+    for name in ("Account", "st__Work_Order__c", "st__Invoice__c"):
+        fields = made.store.objects[name].fields
+        more = {
+            "CurrencyIsoCode": Field("CurrencyIsoCode", "picklist", "Currency ISO Code"),
+            "IsPersonAccount": Field("IsPersonAccount", "boolean", "Person"),
+        }
+        made.store.objects[name] = replace(made.store.objects[name], fields={**fields, **more})
+        for row in made.rows(name):
+            row |= {"CurrencyIsoCode": "NOK", "IsPersonAccount": False}
+    person = made.store.create(
+        "Account", {"Name": "Kari Nordmann", "Phone": "22 33 44 55", "IsPersonAccount": True, "CurrencyIsoCode": "SEK"}, made.simulator.clock.now()
+    )
+    result = mapped(read_org(made), "customer", "work_order")
+    assert result.payloads[f"person:customer/{person['Id']}"]["name"] == "Kari Nordmann"
+    assert [one["value"] for one in result.payloads[f"person:customer/{person['Id']}"]["phones"]] == ["22 33 44 55"]
+    assert {payload["currency"] for key, payload in result.payloads.items() if key.startswith("deal:")} == {"NOK"}
+    totals = [payload["custom"]["ST Total Value"] for key, payload in result.payloads.items() if key.startswith("deal:")]
+    assert {total["currency"] for total in totals} == {"NOK"}
 
 
 @pytest.mark.requirement("D-07")

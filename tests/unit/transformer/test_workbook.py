@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -9,14 +10,16 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.transformer.mapping import load_mapping, read_document
+from services.common.errors import MappingError
+from services.transformer.mapping import connector_mapping_text, load_mapping, mapping_of, merge, read_document
 from services.transformer.propose import propose
-from services.transformer.workbook.describe import describe
+from services.transformer.workbook.describe import describe, sheets_of
 from services.transformer.workbook.field_sheets import read_chain, written_chain
 from services.transformer.workbook.layer import Layer, with_overrides
 from services.transformer.workbook.revise import Change, Revision, revise
-from services.transformer.workbook.sheet import Refused
+from services.transformer.workbook.sheet import Refused, edits_of
 from services.transformer.workbook.similar import likenesses, name_likeness
+from services.transformer.workbook.survey import Survey
 from services.transformer.yaml_text import dump
 from tests.unit.transformer import examples
 from tests.unit.transformer.support import TARGET, Snapshot
@@ -331,3 +334,24 @@ def test_records_that_move_with_others_and_those_that_are_looked_up_have_their_f
 def test_matching_is_decided_on_the_policies_sheet(text: str, view: Snapshot) -> None:
     found = overrides(revise(text, view, ACCOUNT, [Change("Policies", "matching/organization.policy", "Value", "match_and_fill")]))
     assert found == {"matching": {"organization": {"policy": "match_and_fill"}}}
+
+
+@pytest.mark.requirement("L-02")
+@pytest.mark.parametrize("source", ["stel_order", "octopuspro", "novo_work_order", "results", "servicetracker"])
+def test_an_edit_of_any_mapping_is_taken_or_refused_with_a_reason(source: str) -> None:
+    text, view = connector_mapping_text(source), Snapshot({})
+    mapping = load_mapping(text)
+    edits = list(edits_of(sheets_of(mapping, Survey(mapping, view), view, {})).values())
+    document, reasons, taken = Layer(text), [], 0
+    for edit in random.Random(source).sample(edits, 25):
+        for value in (*edit.allowed[:2], "x", ""):
+            document.overrides = {}
+            try:
+                edit.apply(document, value)
+                mapping_of(merge(document.base, document.overrides))
+                taken += 1
+            except (Refused, MappingError) as refused:
+                reasons.append(refused.message)
+    assert taken
+    assert reasons
+    assert all(reasons)

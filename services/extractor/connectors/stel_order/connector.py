@@ -3,12 +3,11 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import httpx
 
 from services.common.connections import ConnectionParts
-from services.common.errors import InvalidRequestError
+from services.extractor.api import plan_limits
 from services.extractor.connector import (
     CallLimits,
     ConnectorContext,
@@ -29,9 +28,7 @@ from services.extractor.connectors.stel_order.reading import STAMP_FIELD, Collec
 from services.extractor.http_files import open_url
 
 PLANS: Final[Mapping[str, tuple[int, int]]] = {"lite": (60, 300), "business": (60, 1_000), "pro": (60, 2_000)}
-"""Calls a minute and a day by plan."""
-DEFAULT_PLAN: Final = "lite"
-"""The plan nobody is refused on."""
+"""Calls a minute and a day by plan; on the first nobody is refused."""
 
 
 class StelOrder:
@@ -50,22 +47,7 @@ class StelOrder:
     @staticmethod
     def limits(options: Mapping[str, Any]) -> CallLimits:
         """Answer the plan's limits; `calls_per_minute` and `calls_per_day` override the plan's, 0 means none."""
-        plan = str(options.get("plan") or DEFAULT_PLAN).lower()
-        if plan not in PLANS:
-            raise InvalidRequestError(f"connector option plan: {plan!r} is none of {', '.join(PLANS)}")
-        zone = str(options.get("day_zone") or "UTC")
-        try:
-            day_zone = ZoneInfo(zone)
-        except (ValueError, OSError, ZoneInfoNotFoundError) as error:
-            raise InvalidRequestError(f"connector option day_zone: {zone!r} is not a time zone (an example: Europe/Madrid)") from error
-        minute, day = PLANS[plan]
-        return CallLimits(
-            plan=plan,
-            calls_per_minute=_whole(options, "calls_per_minute", minute),
-            calls_per_day=_whole(options, "calls_per_day", day),
-            day_zone=day_zone,
-            counts_files=bool(options.get("counts_files", True)),
-        )
+        return plan_limits(PLANS, options)
 
     @staticmethod
     @asynccontextmanager
@@ -120,10 +102,3 @@ class StelOrder:
 
 def _record(data: Mapping[str, Any]) -> RawRecord:
     return RawRecord(source_id=str(data["id"]), data=data, is_deleted=data.get("deleted") is True, is_archived=data.get("inactive") is True)
-
-
-def _whole(options: Mapping[str, Any], name: str, default: int) -> int:
-    value = options.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidRequestError(f"connector option {name}: {value!r} is not a whole number from 0")
-    return value

@@ -6,8 +6,9 @@ is and at which offset. The passes of an entity:
 - `all`: everything in the source's own order (by id, oldest first).
 - `closing`: what changed since just before the first page of `all`, because an offset over a moving list can leave rows out. Costs one call,
   and is only made where the list had more than one page (one page cannot shift) and where the filter is known to work.
-- `again`: everything once more. Only when the closing pass shows that records were deleted meanwhile: each such row shifts the rest by one,
-  and an unchanged row that slipped over a page's edge is in no list of changes.
+- `again`: everything once more. Only when it shows that records were deleted meanwhile: each such row shifts the rest by one, and an unchanged row
+  that slipped over a page's edge is in no list of changes. The closing pass shows it; where there is none, each page begins with the last row of
+  the page before, and when that row is not there, the list has moved.
 - `changed`: a delta by filter; every stamp that comes back is verified.
 - `newest`: a delta by order, newest change first, until the time is passed; the order is verified.
 - `whole`: a delta by reading everything, leaving out what has a stamp from before the time.
@@ -31,6 +32,9 @@ from services.extractor.connectors.stel_order.entities import ChangeMethod, Coll
 STAMP_FIELD: Final = "utc-last-modification-date"
 CLOSING_OVERLAP: Final = timedelta(minutes=10)
 """How far before the first page the closing pass begins: our clock and the source's differ."""
+
+AGAIN_MAX: Final = 5
+"""Times a list that moves is begun anew before people are told."""
 
 _log = telemetry.get_logger(__name__)
 
@@ -58,6 +62,8 @@ class Position:
     """When the first page was asked for, less the overlap; the closing pass begins there."""
     has_deletions: bool = False
     """Whether the closing pass has met a deleted record."""
+    last: str = ""
+    """Last id of the page before, which this page begins with; empty where that is not looked at."""
 
     def to_cursor(self) -> Cursor:
         """Write it as JSON."""
@@ -106,6 +112,7 @@ class CollectionReader:
         self._since = changed_since
         self._closes = closes and collection.is_filter_proven
         self._clock = clock
+        self._again_count = 0  # not in the cursor: whoever resumes has waited for a quieter hour
 
     async def pages(self, cursor: Cursor) -> AsyncIterator[RawPage]:
         """Yield pages; between two of them nothing is remembered but the cursor."""
@@ -143,11 +150,24 @@ class CollectionReader:
                 return RawPage(cursor, END, [])
             raise EntityMalformedError(f"collection {self._path} refuses to be listed", metadata={"collection": self._path}) from None
         self._refuse_repetition(position, records)
+        if position.last:
+            if not records or str(records[0]["id"]) != position.last:
+                return self._begin_again()
+            return RawPage(cursor, self._next(position, records, is_passed=False), records[1:])
         if instead is not None and not self._keeps_promise(position.reading, records):
             return instead
         position = replace(position, has_deletions=position.has_deletions or (position.reading is Pass.CLOSING and _has_deletions(records)))
         wanted = records if position.reading is Pass.CLOSING else [record for record in records if self._is_wanted(record)]
         return RawPage(cursor, self._next(position, records, is_passed=len(wanted) < len(records)), wanted)
+
+    def _begin_again(self) -> Position:
+        self._again_count += 1
+        if self._again_count > AGAIN_MAX:
+            raise EntityMalformedError(
+                f"collection {self._path}: records were deleted each of the {AGAIN_MAX + 1} times it was read; resume when fewer people work in it",
+                metadata={"collection": self._path},
+            )
+        return Position(Pass.AGAIN)
 
     def _filters(self, position: Position) -> dict[str, str]:
         match position.reading:
@@ -183,6 +203,9 @@ class CollectionReader:
 
     def _next(self, position: Position, records: list[dict[str, Any]], *, is_passed: bool) -> Cursor:
         is_last = len(records) < PAGE_SIZE or (position.reading is Pass.NEWEST and is_passed)
+        if not is_last and position.reading in {Pass.ALL, Pass.AGAIN} and not self._closes:
+            first, last = str(records[0]["id"]), str(records[-1]["id"])
+            return replace(position, start=position.start + len(records) - 1, first=first, last=last).to_cursor()
         if not is_last:
             return replace(position, start=position.start + len(records), first=str(records[0]["id"])).to_cursor()
         if position.reading is Pass.ALL and position.start and self._closes:

@@ -13,7 +13,7 @@ from services.common.connections import Connection
 from services.extractor.connector import START, ConnectorContext, ReadScope
 from services.extractor.connectors.servicetracker.connector import ServiceTracker
 from services.extractor.http import GetOnlyTransport
-from tests.contract.connectors.recordings import CountingGate, MemoryFrozen
+from tests.contract.connectors.recording import CountingGate, MemoryFrozen
 from tests.fixtures.servicetracker.org import PARTS, URL, Org
 from tests.fixtures.stel_order.world import LeapingClock
 
