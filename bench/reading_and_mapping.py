@@ -215,7 +215,7 @@ async def _map(folder: Path, staging: Staging, ledger: InstantLedger) -> dict[st
         began = time.perf_counter()
         view = await index.ensure(MIGRATION_ID, len(ledger.recorded))
         index_seconds = time.perf_counter() - began
-        manifest_digest, phases = await asyncio.to_thread(_bind, ledger, view)
+        manifest_digest, phases = await asyncio.to_thread(bind, ledger, view)
         plans = Plans(ledger)
         await plans.get(manifest_digest)
         worker = TransformWorker(ledger=ledger, bus=publisher, store=staging, index=index, plans=plans)
@@ -248,11 +248,12 @@ async def _map(folder: Path, staging: Staging, ledger: InstantLedger) -> dict[st
     }
 
 
-def _bind(ledger: InstantLedger, view: SnapshotView) -> tuple[str, dict[str, tuple[Phase.ValueType, ...]]]:
+def bind(ledger: InstantLedger, view: SnapshotView, source: str = StelOrder.name) -> tuple[str, dict[str, tuple[Phase.ValueType, ...]]]:
     """Proposes the mapping and binds it to an account in which everything stands already; answers the manifest's digest and the phases by entity."""
-    text = propose(connector_mapping_text(StelOrder.name), view, {"users": [], "fields": {}, "caps": {"custom_fields": 500}}, "")
+    text = propose(connector_mapping_text(source), view, {"users": [], "fields": {}, "caps": {"custom_fields": 500}}, "")
     mapping = load_mapping(text)
-    bindings: dict[str, Any] = {f"user:{employee.source_key}": _binding("1", {"id": 1}) for employee in view.iterate("employee")}
+    people = view.iterate(mapping.owners.entity) if mapping.owners.entity else ()
+    bindings: dict[str, Any] = {f"user:{person.source_key}": _binding("1", {"id": 1}) for person in people}
     for number, record in enumerate(compile_schema(mapping), start=1):
         image: dict[str, Any] = orjson.loads(record.payload_json)
         target_id = str(number)
