@@ -19,9 +19,9 @@ from services.extractor.ledger import LedgerClient as ExtractorLedger
 from services.ledger import batches, migrations
 from services.ledger.claims import Action, Claim, decide_load
 from services.ledger.coordinator import Coordinator
+from services.ledger.delta import DELETE, Policies
 from services.ledger.runs import repair
 from services.ledger.runs.reconcile import ReconcileDriver
-from services.ledger.runs.removal import RemovalWork
 from services.ledger.runs.rollback import RollbackDriver
 from services.ledger.sql.erasure import Eraser
 from services.ledger.sql.ledger import SqlLedger
@@ -329,13 +329,12 @@ def erase_the_digest(put: Put) -> None:
     put(Eraser, "erase_records", erase_all)
 
 
-def delete_what_is_needed(put: Put) -> None:
-    """A delta deletes what the source has no more although something refers to it that the source still has."""
+def delete_what_is_to_stay(put: Put) -> None:
+    """A delta deletes what the source has no more, whatever the policy says.
 
-    async def all_of_them(_work: RemovalWork, _transaction: Any, _run: Any, records: Any) -> Any:
-        return list(records)
-
-    put(RemovalWork, "_ask_about_needed", all_of_them)
+    That it spares what something refers to which the source still has is for ordinary tests: a deal lets go of a contact that is gone.
+    """
+    put(Policies, "deletion", lambda _policies, _target_entity: DELETE)
 
 
 def skip_a_page(put: Put) -> None:
@@ -383,7 +382,7 @@ MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
         tell_once_a_batch,
         sign_too_far,
         erase_the_digest,
-        delete_what_is_needed,
+        delete_what_is_to_stay,
         skip_a_page,
     )
 }
@@ -421,7 +420,7 @@ NEEDS: Final[dict[str, Needs]] = {
     "announce_never": Needs(("nats wiped", "streams"), steps_between=1000.0),
     "claims_by_the_wall_clock": Needs(("clock jumps", "slow", "streams"), steps_between=150.0, size={"clients": 3, "loaders": 3}),
     "delete_in_load_order": Needs((), rollback=True),
-    "delete_what_is_needed": Needs((), deltas=1, deletions="delete"),
+    "delete_what_is_to_stay": Needs((), deltas=1, deletions="keep"),
     "forget_leases_at_restart": Needs(("arbiter restarts",), steps_between=500.0, size=BUSY),
     "forget_the_intent": Needs(("kill", "target way"), steps_between=1000.0),
     "lose_a_page": Needs(("lossy", "slow"), "audit"),

@@ -206,4 +206,4 @@ def test_wrong_links_are_named(place: tuple[str, ...], value: Any, problem: str)
 
 def test_sums_are_exact() -> None:
     assert total([0.1, 0.2, "1,234.50", None, ""]) == 1234.8
-    assert (total(7), total([]), total([1e22, 1]), total([0.1, 0.2])) == (7, 0, 10**22 + 1, 0.3)
+    assert (total(7), total([]), total([1e22, 1]), total([0.1, 0.2])) == (7, None, 10**22 + 1, 0.3)
