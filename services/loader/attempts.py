@@ -19,7 +19,7 @@ from services.loader.pipedrive.errors import OutcomeUnknownError
 from services.loader.work import Outcome, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from services.loader.pipedrive.client import PipedriveClient
     from services.loader.work import Batch, Work
@@ -102,6 +102,13 @@ def doubtful(batch: Batch, error: Exception) -> Outcome:
     "Not tried" would withdraw its intent, and what it made would be taken for somebody else's.
     """
     return Outcome(Result.UNKNOWN, reason="IN_DOUBT", message=failure(batch, error).message)
+
+
+def fail_all(batch: Batch, works: Iterable[Work], error: Exception) -> None:
+    """Gives all records the outcome of an act that failed for all of them. Raises what is a bug."""
+    outcome = failure(batch, error)
+    for work in works:
+        work.outcome = outcome
 
 
 def failure(batch: Batch, error: Exception) -> Outcome:

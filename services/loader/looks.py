@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.edits import edited_fields
-from services.loader.attempts import failure
+from services.loader.attempts import fail_all
 from services.loader.entities import NAMED_ENTITIES, schema
 from services.loader.entities.base import OffsetEntity
 from services.loader.entities.deal import DEAL
@@ -43,10 +43,8 @@ async def look(entity: Entity, batch: Batch) -> dict[str, Found] | None:
         return {}
     try:
         return await read_and_keep(entity, batch, works)
-    except Exception as error:  # noqa: BLE001 - sorted in `failure`
-        outcome = failure(batch, error)
-        for work in works:
-            work.outcome = outcome
+    except Exception as error:  # noqa: BLE001 - sorted in `fail_all`
+        fail_all(batch, works, error)
         return None
 
 
@@ -85,10 +83,8 @@ async def look_at_definitions(batch: Batch) -> None:
             extra = {work.key: ["stages"] for work in works if work.target_id in stages}
         else:
             found, extra = await _fields(batch, works)
-    except Exception as error:  # noqa: BLE001 - sorted in `failure`
-        outcome = failure(batch, error)
-        for work in works:
-            work.outcome = outcome
+    except Exception as error:  # noqa: BLE001 - sorted in `fail_all`
+        fail_all(batch, works, error)
         return
     for work in works:
         image = found.get(work.key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from services.loader.attempts import failure
+from services.loader.attempts import fail_all
 from services.loader.merge import FILL, Merge
 from services.loader.work import Action, Outcome, Result
 
@@ -33,10 +33,8 @@ class Matches:
             return
         try:
             actual = await entity.read(batch.client, batch.shared, sorted({work.target_id for work in works}))
-        except Exception as error:  # noqa: BLE001 - sorted in `failure`
-            outcome = failure(batch, error)
-            for work in works:
-                work.outcome = outcome
+        except Exception as error:  # noqa: BLE001 - sorted in `fail_all`
+            fail_all(batch, works, error)
             return
         for work in works:
             found = actual.get(work.target_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.common.edits import edited_fields
-from services.loader.attempts import failure
+from services.loader.attempts import fail_all
 from services.loader.entities import RECORD_ENTITIES
 from services.loader.merge import ASK, BY_POLICY, WHOLE, Conflict, names_of
 from services.loader.updates import read_targets
@@ -24,10 +24,8 @@ async def spare_edited(batch: Batch) -> None:
         return
     try:
         await read_and_spare(batch, works)
-    except Exception as error:  # noqa: BLE001 - sorted in `failure`
-        outcome = failure(batch, error)
-        for work in works:
-            work.outcome = outcome
+    except Exception as error:  # noqa: BLE001 - sorted in `fail_all`
+        fail_all(batch, works, error)
 
 
 async def read_and_spare(batch: Batch, works: Sequence[Work]) -> None:

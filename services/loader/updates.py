@@ -6,7 +6,7 @@ from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from services.loader.attempts import failure
+from services.loader.attempts import fail_all
 from services.loader.entities.file import FILE, staged_digest, upload_body
 from services.loader.entities.line_item import LINE_ITEM
 from services.loader.matches import MATCH, noted
@@ -45,10 +45,8 @@ class Updates:
                 return
             actual = await read_targets(entity, batch, works)
             await self._survivors.follow(entity, batch, works, actual)
-        except Exception as error:  # noqa: BLE001 - sorted in `failure`
-            outcome = failure(batch, error)
-            for work in works:
-                work.outcome = outcome
+        except Exception as error:  # noqa: BLE001 - sorted in `fail_all`
+            fail_all(batch, works, error)
             return
 
         async def act(work: Work) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from services.loader import canonical
-from services.loader.attempts import failure
+from services.loader.attempts import fail_all
 from services.loader.entities.deal import DEAL
 from services.loader.entities.line_item import LINE_ITEM
 from services.loader.merge import POLICY_SOURCE, POLICY_TARGET, Conflict
@@ -38,10 +38,8 @@ class DealValues:
         try:
             deals = await DEAL.read(batch.client, batch.shared, sorted({_deal_id(work) for work in works}))
             edited = await _edited(batch, works, deals)
-        except Exception as error:  # noqa: BLE001 - sorted in `failure`
-            outcome = failure(batch, error)
-            for work in works:
-                work.outcome = outcome
+        except Exception as error:  # noqa: BLE001 - sorted in `fail_all`
+            fail_all(batch, works, error)
             return
 
         for work in works:
