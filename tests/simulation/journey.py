@@ -128,6 +128,7 @@ class Journey:
         storm = Storm(world, self.plan.weather)
         async with Client.connect("ledger:1", actor=ACTOR) as client:
             operator = self.operator = Operator(client, world.trace, storm.at_step)
+            operator.on_rollback_again = judge.at_rollback_again
             operator.conflicts, operator.deletions = tuple(filter(None, [self.plan.conflicts])), tuple(filter(None, [self.plan.deletions]))
             judge.conflicts = self.plan.conflicts if self.plan.conflicts != "ask" else ""
             try:

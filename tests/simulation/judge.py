@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -26,6 +27,7 @@ from transload.v1.records_pb2 import MappedBatch
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+    from sandbox.pipedrive.control.journal import Entry
     from tests.simulation.operator import Operator
     from tests.simulation.people import Deed, Place
     from tests.simulation.world import World
@@ -58,7 +60,8 @@ class Judge:
         self._world = world
         self._before = world.before
         self.facts: dict[str, Any] = {}
-        self._rollback_from = 0
+        self._rollbacks_from: list[int] = []
+        """Where in Pipedrive's journal a rollback began, and began again."""
         self._ledger: sqlite3.Connection | None = None
         self._deeds_before = 0
         self.reload_time = -1.0
@@ -303,9 +306,14 @@ class Judge:
 
     def before_rollback(self) -> None:
         """Note where the rollback begins in Pipedrive's journal, and what people had done by then."""
-        self._rollback_from = len(self._world.pipedrive.journal.entries)
+        self._rollbacks_from = [len(self._world.pipedrive.journal.entries)]
         self._deeds_before = len(self._world.people.deeds)
         self._has_statement = False
+
+    def at_rollback_again(self) -> None:
+        """Note where the rollback begins again: what it had to leave then goes after what is gone."""
+        if self._rollbacks_from:
+            self._rollbacks_from.append(len(self._world.pipedrive.journal.entries))
 
     def after_rollback(self, operator: Operator) -> list[str]:
         """Say what a rollback left behind or lost, apart from what people did, and whether it deleted what others hang on before them."""
@@ -319,13 +327,9 @@ class Judge:
         problems += self._edits_lost(places, {(TABLES.get(entity, ""), target_id) for entity, target_id in operator.given_up})
         problems += self._take_out_kept(state)
         problems += [f"rollback: {line}" for line in diff_of(_as_export(self._before), _as_export(state))]
-        latest = 0
-        for entry in list(self._world.pipedrive.journal.entries)[self._rollback_from :]:
-            rank = next((rank for rank, part in enumerate(DELETED_IN_ORDER) if part in entry.path), -1)
-            if entry.method == "DELETE" and entry.status == OK and rank >= 0:
-                if rank < latest:
-                    problems.append(f"rollback: {entry.path} was deleted after {DELETED_IN_ORDER[latest]}")
-                latest = max(latest, rank)
+        entries = list(self._world.pipedrive.journal.entries)
+        for begin, end in pairwise([*self._rollbacks_from, len(entries)]):
+            problems += _out_of_order(entries[begin:end])
         return problems
 
     def _take_out_moved_in_doubt(self, state: dict[str, Any]) -> None:
@@ -390,6 +394,16 @@ class Judge:
         self.facts["requests"] = self._world.pipedrive.journal.total
         counted = self._rows("SELECT COALESCE(SUM(used_count), 0) FROM source_budgets")[0][0]
         return problems + asked_of_target(self._world) + asked_of_source(self._world, counted) + self.broken[:5]
+
+
+def _out_of_order(entries: Iterable[Entry]) -> Iterable[str]:
+    latest = 0
+    for entry in entries:
+        rank = next((rank for rank, part in enumerate(DELETED_IN_ORDER) if part in entry.path), -1)
+        if entry.method == "DELETE" and entry.status == OK and rank >= 0:
+            if rank < latest:
+                yield f"rollback: {entry.path} was deleted after {DELETED_IN_ORDER[latest]}"
+            latest = max(latest, rank)
 
 
 def _link_anew(deeds: Iterable[Deed], state: dict[str, Any]) -> None:

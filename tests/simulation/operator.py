@@ -26,6 +26,7 @@ RESUME_SECONDS: Final = 30.0
 """How long a person takes to see to an error."""
 RESUMES_MAX: Final = 50
 REHEARSALS_MAX: Final = 5
+ROLLBACKS_MAX: Final = 3
 """How often a sample is taken back until it leaves nothing behind: people do not edit it for ever."""
 QUOTA_SECONDS: Final = 240.0
 """How long a person looks on while the source's day is used up."""
@@ -33,7 +34,11 @@ LOST: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_E
 
 
 class StepFailedError(Exception):
-    """A step did not come to its good end."""
+    """A step did not come to its good end; `reason` is the run's, empty when none ended."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -43,6 +48,8 @@ class Operator:
     client: Client
     trace: Trace
     on_step: Callable[[str], None]
+    on_rollback_again: Callable[[], None] = lambda: None
+    """Is told that a rollback left something and is begun again."""
     seconds: dict[str, float] = field(default_factory=dict)
     resumes: int = 0
     now_at: str = "create"
@@ -107,7 +114,7 @@ class Operator:
         raise StepFailedError(f"{REHEARSALS_MAX} rehearsals left something behind")
 
     async def _take_sample_back(self, scope: pb.TakeBackScope) -> None:
-        await self.step("rehearsal", lambda migration_id: self.client.rollback(migration_id, scope))
+        await self._undo("rehearsal", scope)
 
     async def _kept(self) -> set[tuple[str, str]]:
         return {(kept.target_entity, kept.target_id) async for kept in self.client.iterate_kept(MIGRATION)}
@@ -115,7 +122,7 @@ class Operator:
     async def take_back(self, entity: str) -> None:
         """Take one target entity back, with what hangs on it."""
         self.trace.note(f"takes every {entity} back")
-        await self.step("part", lambda migration_id: self.client.rollback(migration_id, pb.TakeBackScope(target_entity=entity)))
+        await self._undo("part", pb.TakeBackScope(target_entity=entity))
 
     async def delta(self, *, includes_rolled_back: bool = False) -> None:
         """Pick up what changed, and what was taken back in parts."""
@@ -143,7 +150,20 @@ class Operator:
 
     async def rollback(self) -> None:
         """Take everything back."""
-        await self.step("rollback", self.client.rollback)
+        await self._undo("rollback", None)
+
+    async def _undo(self, name: str, scope: pb.TakeBackScope | None) -> None:
+        """Roll back; again, when the product says so: what Pipedrive answered with errors at every try is left, named, and part of the next one."""
+        for left in reversed(range(ROLLBACKS_MAX)):
+            try:
+                await self.step(name, lambda migration_id: self.client.rollback(migration_id, scope))
+            except StepFailedError as error:
+                if left == 0 or error.reason != "TARGET_REJECTED":
+                    raise
+                self.trace.note(f"rolls back again: {error}")
+                self.on_rollback_again()
+            else:
+                return
 
     async def step(self, name: str, start: Callable[[str], Awaitable[pb.Run]]) -> None:
         """Take one long step to its good end."""
@@ -167,7 +187,7 @@ class Operator:
                 self.watch(migration)
                 await asyncio.sleep(2.0)
         if latest.state != pb.RUN_STATE_SUCCEEDED:
-            raise StepFailedError(f"{name}: {pb.RunState.Name(latest.state)} {latest.reason} {latest.message}")
+            raise StepFailedError(f"{name}: {pb.RunState.Name(latest.state)} {latest.reason} {latest.message}", reason=latest.reason)
         self.seconds[name] = round(loop.time() - began, 1)
 
     def watch(self, migration: pb.Migration) -> None:
