@@ -309,6 +309,12 @@ class Budget:
             call_seconds=self._call_seconds,
         )
 
+    def available_tokens(self) -> int:
+        """Answers how many tokens a load may spend now: what is left of the day without what is kept for others; 0 where another arbiter grants."""
+        if self._term_until <= self._clock.monotonic():
+            return 0
+        return max(0, self._tokens.free - self._tokens.rollback_reserve - self._tokens.others_reserve)
+
     @property
     def wants_note(self) -> bool:
         """Whether calls wait for the ledger to note more tokens as given out, or for a term."""
