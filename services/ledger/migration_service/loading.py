@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from services.common.errors import InvalidRequestError, NotFoundError
+from services.common.access.refusals import Refusal
+from services.common.errors import AccessDeniedError, InvalidRequestError, NotFoundError
 from services.ledger import migrations
 from services.ledger.domain import ReportKind, RunKind
 from services.ledger.migration_service.deciding import Deciding, page_size, position_of
@@ -65,7 +66,11 @@ class Loading(Deciding):
             )
             return pb.ApproveMigrationResponse(migration=await self._view(transaction, approved))
 
-        return await self._once("ApproveMigration", request.request_id, pb.ApproveMigrationResponse, act)
+        try:
+            return await self._once("ApproveMigration", request.request_id, pb.ApproveMigrationResponse, act)
+        except AccessDeniedError as error:
+            await self._tools.refusals.note(Refusal(request.actor, request.migration_id, error.reason, error.metadata))
+            raise
 
     async def StartLoad(self, request: pb.StartLoadRequest, context: Context) -> pb.StartLoadResponse:  # noqa: N802, ARG002
         """Start the full load."""
