@@ -95,6 +95,7 @@ def test_the_image_holds_the_locked_versions_and_nothing_else(image: Image) -> N
 def test_every_service_starts_from_the_wheel_alone_and_says_that_it_serves(image: Image, tmp_path: Path) -> None:
     before = snapshot(image)
     ports = {name: free_port() for name in (*SERVICES, "nats")}
+    probes = {name: free_port() for name in SERVICES}
     environ = image.environ() | {
         "TRANSLOAD_NATS_URL": f"nats://127.0.0.1:{ports['nats']}",
         "TRANSLOAD_DATA_DIR": str(tmp_path),
@@ -111,7 +112,10 @@ def test_every_service_starts_from_the_wheel_alone_and_says_that_it_serves(image
         str(tmp_path / "nats"),
     ]
     log = (tmp_path / "log").open("wb")
-    listens = {name: environ | {"TRANSLOAD_GRPC_LISTEN": f"127.0.0.1:{ports[name]}"} for name in SERVICES}
+    listens = {
+        name: environ | {"TRANSLOAD_GRPC_LISTEN": f"127.0.0.1:{ports[name]}", "TRANSLOAD_HEALTH_LISTEN": f"127.0.0.1:{probes[name]}"}
+        for name in SERVICES
+    }
     assert call(image, "migrate", environ=environ) == 0
     assert call(image, "health", environ=listens["ledger"]) == 1
     processes = {"nats": subprocess.Popen(nats, env=environ, cwd=image.folder(), stdout=log, stderr=log)}

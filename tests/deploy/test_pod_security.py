@@ -69,3 +69,11 @@ def test_no_value_of_a_secret_stands_in_the_open(overlay: str) -> None:
         for name, value in config["data"].items():
             assert "@" not in value or not name.startswith("TRANSLOAD_"), f"{name}: an address with a password"
             assert "PRIVATE KEY" not in value
+
+
+def test_only_the_overlay_to_try_things_out_is_open() -> None:
+    for overlay in OVERLAYS:
+        (settings,) = [one["data"] for one in build(overlay).all("ConfigMap") if one["metadata"]["name"].startswith("transload-settings")]
+        is_open = settings.get("TRANSLOAD_ALLOW_OPEN") == "1"
+        assert is_open == (overlay == "local")
+        assert is_open != (settings.get("TRANSLOAD_TLS_CLIENT_CERTS") == "required")

@@ -10,7 +10,7 @@ from tests.deploy.manifests import OVERLAYS, ROOT, Build, build, selects
 
 PAGE = ROOT / "docs" / "deployment.md"
 # Made by an operator, not by people.
-OPERATORS_SECRETS = {("transload-postgres-app", "uri")}
+OPERATORS_SECRETS = {("transload-postgres-app", "uri"), ("transload-postgres-ca", "ca.crt")}
 
 
 def documented_secrets() -> set[tuple[str, str]]:
@@ -43,7 +43,9 @@ def test_every_secret_is_made_by_an_operator_or_by_the_page_and_none_is_in_the_m
     for overlay in OVERLAYS:
         assert build(overlay).all("Secret") == []
         used |= secrets_of(build(overlay))
-    assert used - OPERATORS_SECRETS == documented_secrets()
+    certificates = {one["spec"]["secretName"] for overlay in OVERLAYS for one in build(overlay).all("Certificate")}
+    used = {(name, key) for name, key in used if name not in certificates} - OPERATORS_SECRETS
+    assert used == documented_secrets()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -107,3 +109,35 @@ def test_every_service_is_probed_and_asks_for_what_it_needs(overlay: str) -> Non
         if workload.kind != "Job":
             for container in workload.pod["containers"]:
                 assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container)
+
+
+def test_every_certificate_names_what_its_service_is_called_by() -> None:
+    built = build("production")
+    for name, workload, container in built.services():
+        environ = built.environ(container)
+        certificate = built.named("Certificate")[f"transload-{name}"]["spec"]
+        called = {environ[f"TRANSLOAD_{name.upper()}_ADDRESS"]}
+        called |= set(environ["TRANSLOAD_QUOTA_ADDRESS"].split(",")) if name == "loader" else set()
+        assert {one.rpartition(":")[0] for one in called} <= set(certificate["dnsNames"])
+        # gRPC takes a wildcard only above two more labels.
+        assert not [one for one in certificate["dnsNames"] if "*" in one]
+        mounted = {volume["secret"]["secretName"] for volume in workload.pod["volumes"] if "secret" in volume}
+        assert certificate["secretName"] in mounted
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        for setting in ("TLS_CERT_FILE", "TLS_KEY_FILE", "TLS_CA_FILE"):
+            assert environ[f"TRANSLOAD_{setting}"].rpartition("/")[0] == mounts["tls"]
+        assert environ["TRANSLOAD_ACCESS_FILE"].rpartition("/")[0] == mounts["access"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_files_that_settings_name_are_mounted(overlay: str) -> None:
+    built = build(overlay)
+    for workload in built.workloads:
+        volumes = {volume["name"]: volume for volume in workload.pod.get("volumes", [])}
+        for container in workload.containers:
+            files = {}
+            for mount in container.get("volumeMounts", []):
+                items = volumes.get(mount["name"], {}).get("secret", {}).get("items", [])
+                files |= {f"{mount['mountPath']}/{item['path']}": item["key"] for item in items}
+            named = {value for key, value in built.environ(container).items() if key.endswith(("_FILE", "ROOTCERT"))}
+            assert named <= set(files), workload.name

@@ -16,6 +16,7 @@ from services.ledger.settings import LedgerSettings
 from services.loader.settings import LoaderSettings
 from services.transformer.settings import TransformerSettings
 from tests.deploy.manifests import KUBERNETES, OVERLAYS, ROOT, build
+from tests.fakes.certificates import Authority, environ_of
 
 READERS: dict[str, Callable[[Mapping[str, str]], object]] = {
     "extractor": ExtractorSettings.from_env,
@@ -28,7 +29,13 @@ AT_EACH_USE = {"TRANSLOAD_CONNECTIONS_DIR"}
 OTHERS = re.compile(r"^(OTEL_|AWS_|PGSSL)[A-Z_]+$")
 
 
-def read_names(monkeypatch: pytest.MonkeyPatch, overlay: str) -> dict[str, set[str]]:
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the secrets of TLS hold, here."""
+    return environ_of(Authority(tmp_path_factory.mktemp("tls")).issue("transload-ledger"))
+
+
+def read_names(monkeypatch: pytest.MonkeyPatch, overlay: str, files: dict[str, str]) -> dict[str, set[str]]:
     """Starts each service's reader on its environment and answers the names it asked for. Raises ConfigurationError as the service would."""
     asked: dict[str, set[str]] = {}
     refuse = EnvReader.refuse_unknown
@@ -39,21 +46,21 @@ def read_names(monkeypatch: pytest.MonkeyPatch, overlay: str) -> dict[str, set[s
 
     monkeypatch.setattr(EnvReader, "refuse_unknown", remember)
     for name, _, container in build(overlay).services():
-        READERS[name](with_values(build(overlay).environ(container)))
+        READERS[name](with_values(build(overlay).environ(container), files))
     return asked
 
 
-def with_values(environ: dict[str, str]) -> dict[str, str]:
+def with_values(environ: dict[str, str], files: dict[str, str]) -> dict[str, str]:
     """Puts a likely value where the cluster or a secret has one."""
-    found = dict(environ)
+    found = environ | {name: value for name, value in files.items() if name in environ}
     if "TRANSLOAD_LEDGER_DATABASE_URL" in found:
         found["TRANSLOAD_LEDGER_DATABASE_URL"] = "postgresql://transload:secret@transload-postgres-rw.transload:5432/transload"
     return found
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_service_takes_its_settings_and_every_setting_is_read(monkeypatch: pytest.MonkeyPatch, overlay: str) -> None:
-    asked = read_names(monkeypatch, overlay)
+def test_every_service_takes_its_settings_and_every_setting_is_read(monkeypatch: pytest.MonkeyPatch, overlay: str, files: dict[str, str]) -> None:
+    asked = read_names(monkeypatch, overlay, files)
     assert set(asked) == set(READERS)
     for name, _, container in build(overlay).services():
         environ = build(overlay).environ(container)
@@ -65,9 +72,9 @@ def test_every_service_takes_its_settings_and_every_setting_is_read(monkeypatch:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_a_setting_nobody_knows_and_one_that_is_missing_are_found(overlay: str) -> None:
+def test_a_setting_nobody_knows_and_one_that_is_missing_are_found(overlay: str, files: dict[str, str]) -> None:
     for name, _, container in build(overlay).services():
-        environ = with_values(build(overlay).environ(container))
+        environ = with_values(build(overlay).environ(container), files)
         with pytest.raises(Exception, match="LODAER"):
             READERS[name](environ | {"TRANSLOAD_LODAER": "1"})
         missing = "TRANSLOAD_EXTRACTOR_ADDRESS" if name == "ledger" else "TRANSLOAD_LEDGER_ADDRESS"

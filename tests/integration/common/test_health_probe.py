@@ -18,6 +18,11 @@ def test_a_service_that_listens_everywhere_is_asked_on_this_machine(listen: str,
     assert health_probe.local_address({"TRANSLOAD_GRPC_LISTEN": listen}) == address
 
 
+def test_where_probes_are_answered_goes_before_where_the_service_listens() -> None:
+    environ = {"TRANSLOAD_GRPC_LISTEN": "0.0.0.0:50051", "TRANSLOAD_HEALTH_LISTEN": "0.0.0.0:50052"}
+    assert health_probe.local_address(environ) == "127.0.0.1:50052"
+
+
 async def ask(address: str, *arguments: str) -> int:
     environ = {"TRANSLOAD_GRPC_LISTEN": address}
     return await asyncio.to_thread(health_probe.main, arguments, environ)

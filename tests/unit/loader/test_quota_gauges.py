@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from services.common import telemetry
-from services.loader.quota.arbiter import Arbiter, Headers, Lease
+from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.gauges import SECONDS, show_tokens
+from services.loader.quota.leases import Headers, Lease
 from services.loader.quota.settings import QuotaSettings
 from tests.fakes.clock import FakeClock
 

@@ -23,8 +23,9 @@ from services.common.phases import TARGET_PHASES
 from services.loader.codec import manifest_from_json
 from services.loader.pipedrive.client import CallContext
 from services.loader.pipedrive.http import NoAnswerError, NotSentError, Reply
-from services.loader.quota.arbiter import Arbiter, Priority
+from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource
+from services.loader.quota.leases import Priority
 from services.loader.quota.settings import QuotaSettings
 from services.loader.targets import Targets
 from services.loader.upsert import Upsert
@@ -365,7 +366,7 @@ def batch_of(target_entity: str, payloads: Mapping[str, Any], *, is_undo: bool =
             key=text,
             target_entity=target_entity,
             source_entity=key.source_entity,
-            source_id=key.source_id,
+            source_id=next(key.source_ids()),
             payload_json=data,
             payload_digest=digest(data),
         )
