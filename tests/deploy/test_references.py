@@ -135,7 +135,7 @@ def test_files_that_settings_name_are_mounted(overlay: str) -> None:
     for workload in built.workloads:
         volumes = {volume["name"]: volume for volume in workload.pod.get("volumes", [])}
         for container in workload.containers:
-            files = {}
+            files: dict[str, str] = {}
             for mount in container.get("volumeMounts", []):
                 items = volumes.get(mount["name"], {}).get("secret", {}).get("items", [])
                 files |= {f"{mount['mountPath']}/{item['path']}": item["key"] for item in items}
