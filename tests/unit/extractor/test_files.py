@@ -170,7 +170,7 @@ async def test_a_file_within_the_limit_stays_whole() -> None:
 async def test_a_large_file_that_was_fetched_is_not_fetched_again() -> None:
     attachment = {"id": 9, "entity-id": 1, "entity-type": "WORKORDER", "file-name": "plan.pdf", "file-url": link("9")}
     world = World(StandIn({"entityAttachments": [attachment]}, files={"9": b"x" * 9_000}))
-    limits = {"file_bytes_max": 5_000, "large_file_bytes_max": 20_000, "entities": ["entity_attachment"]}
+    limits: dict[str, Any] = {"file_bytes_max": 5_000, "large_file_bytes_max": 20_000, "entities": ["entity_attachment"]}
     await world.extract(**limits)
     await world.extract(extraction_id="x2", **limits)
     assert len([url for url in world.source.calls if url.host == "files.test"]) == 1

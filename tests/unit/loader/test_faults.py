@@ -137,12 +137,14 @@ def parts_of(digest: str, content: bytes, size: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.requirement("L-10", "D-04")
-@pytest.mark.parametrize("kind", ["cut_after", "error_after", "error_before"])
+@pytest.mark.parametrize("kind", ["cut_after", "error_after"])
 async def test_parts_in_doubt_are_told_apart_by_their_bytes(world: World, kind: str) -> None:
+    """Of four that look the same the first does not arrive, and the second does without an answer: it must not be taken for the first."""
     await base(world)
     content = b"0123456789abcdefghij"
     batch = {f"file:attachment/9/part-{number}": body for number, body in enumerate(parts_of(world.files.add(content), content, 5), start=1)}
-    world.fault(kind, method="POST", path="/files$", nth=[1, 3, 4])
+    world.fault("cut_before", method="POST", path="/files$", nth=[1])
+    world.fault(kind, method="POST", path="/files$", nth=[2])
     outcomes = await world.load("file", batch)
     assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
     assert len(world.live("file")) == len(batch)

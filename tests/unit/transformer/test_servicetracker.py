@@ -133,7 +133,7 @@ def test_a_file_that_is_too_large_waits_or_becomes_a_note(snapshot: OrgSnapshot)
 def test_a_file_that_is_too_large_is_split_when_that_is_asked(snapshot: OrgSnapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     (large,) = [row for row in snapshot.org.rows("Attachment") if row["Name"].endswith(".mp4")]
     (envelope,) = [one for one in snapshot.iterate("attachment") if one.id == large["Id"]]
-    monkeypatch.setitem(envelope.data, "file", large_files.fetched())  # type: ignore[arg-type]
+    monkeypatch.setitem(envelope.data, "file", large_files.fetched())
     split = mapped(snapshot, "attachment", overrides="policies: {oversize_files: split}")
     large_files.expect_parts(split.payloads, f"attachment/{large['Id']}", {"deal_id": {"$ref": f"deal:work_order/{large['ParentId']}"}})
 
