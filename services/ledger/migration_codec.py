@@ -67,6 +67,7 @@ def options_from_proto(options: pb.MigrationOptions) -> Options:
         mapping_overrides_yaml=options.mapping_overrides_yaml,
         conflict_policy=options.conflict_policy,
         requires_rehearsal=options.requires_rehearsal,
+        requires_four_eyes=options.requires_four_eyes,
     )
 
 
@@ -82,6 +83,7 @@ def options_to_proto(options: Options) -> pb.MigrationOptions:
         mapping_overrides_yaml=options.mapping_overrides_yaml,
         conflict_policy=options.conflict_policy,
         requires_rehearsal=options.requires_rehearsal,
+        requires_four_eyes=options.requires_four_eyes,
     )
 
 
