@@ -75,7 +75,9 @@ class Account:
         found = {}
         for name, value in self.target.custom(entity, record).items():
             options = self._options.get((entity, name))
-            if options and value in options:
+            if options and isinstance(value, list):
+                found[name] = sorted(str(options.get(one, one)) for one in value)
+            elif options and value in options:
                 found[name] = options[value]
             elif isinstance(value, dict) and "currency" in value:
                 found[name] = value["value"]
