@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
@@ -15,9 +16,10 @@ from services.ledger import codec, erasure, load_plan, migrations, mismatches, r
 from services.ledger import migration_codec as write
 from services.ledger.audit import inclusion_paths, sign_head, verify_trail
 from services.ledger.domain import Mapping, Mentions, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
-from services.ledger.journey import describe_journey, list_views, source_key_of
+from services.ledger.journey import describe_journey, list_views
 from services.ledger.keeping import OURS
 from services.ledger.migrations import require_migration
+from services.ledger.origins import source_key_of
 from services.ledger.reconciled import describe_reconciliation
 from services.ledger.runs.audit import target_json_of
 from services.ledger.runs.context import RunContext
@@ -480,9 +482,9 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
 
     async def ProveRecord(self, request: pb.ProveRecordRequest, context: Context) -> pb.ProveRecordResponse:  # noqa: N802, ARG002
         """Prove the journey of one record."""
-        source_key = source_key_of(request.key)
         head = await self._sign_head(request.migration_id)
         async with self._ledger.read() as reader:
+            source_key = await source_key_of(reader, request.migration_id, request.key)
             events = [
                 event
                 for event in await reader.list_events_of_source(request.migration_id, source_key, limit=EVENTS_PER_PROOF)
@@ -500,7 +502,7 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             migration_id=codec.require(request.migration_id, "migration_id"),
             actor=codec.require(request.actor, "actor"),
             reason=request.reason,
-            source_key=source_key_of(request.key) if request.key else "",
+            source_key=request.key,
             text=request.text,
             is_everything=request.is_everything,
             with_images=request.with_rollback_data,
@@ -508,6 +510,8 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         erasure.check_request(wanted)
         async with self._ledger.read() as reader:
             await require_migration(reader, request.migration_id)
+            if request.key:
+                wanted = replace(wanted, source_key=await source_key_of(reader, request.migration_id, request.key))
         # A retry finds nothing any more: it gets the first answer.
         subject = Mentions()
         if not await self._is_answered("ErasePayloads", request.request_id):
