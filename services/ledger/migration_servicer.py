@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
+from services.common.access.refusals import Refusal
 from services.common.canonical import canonical_json
-from services.common.errors import InvalidRequestError, MappingError, NotFoundError, PreconditionError
+from services.common.errors import AccessDeniedError, InvalidRequestError, MappingError, NotFoundError, PreconditionError
 from services.common.sampling import NONE
 from services.ledger import codec, erasure, load_plan, migrations, mismatches, review
 from services.ledger import migration_codec as write
@@ -256,7 +257,11 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             )
             return pb.ApproveMigrationResponse(migration=await self._view(transaction, approved))
 
-        return await self._once("ApproveMigration", request.request_id, pb.ApproveMigrationResponse, act)
+        try:
+            return await self._once("ApproveMigration", request.request_id, pb.ApproveMigrationResponse, act)
+        except AccessDeniedError as error:
+            await self._tools.refusals.note(Refusal(request.actor, request.migration_id, error.reason, error.metadata))
+            raise
 
     async def StartLoad(self, request: pb.StartLoadRequest, context: Context) -> pb.StartLoadResponse:  # noqa: N802, ARG002
         """Start the full load."""
