@@ -199,7 +199,7 @@ class Check:
         who = self.org.row(".Technician__c", self.org.of(row, technician)) if technician and self.org.of(row, technician) else None
         owner = self.org.row("User", row["OwnerId"])
         email = self.org.of(who, ".Email") if who else owner["Email"] if owner else ""
-        return users.get(email, min(self.account.users))
+        return int(users.get(str(email), min(self.account.users)))
 
     def orders(self) -> Iterator[str]:
         """ST-02, ST-04, ST-05, ST-08: deals with their fields, owner, contract and invoices."""
