@@ -59,10 +59,10 @@ def executable(cells: Iterable[str]) -> list[str]:
 
 def formulas_in(path: Path) -> tuple[list[str], int]:
     """Return the cells that are formulas, and how many texts begin like one and are marked as texts."""
-    cells = [cell for sheet in load_workbook(path) for row in sheet.iter_rows() for cell in row if isinstance(cell.value, str)]
-    alike = [cell for cell in cells if cell.value.startswith(STARTS) and not cell.value.startswith(" ")]
+    cells = [(cell, cell.value) for sheet in load_workbook(path) for row in sheet.iter_rows() for cell in row if isinstance(cell.value, str)]
+    alike = [cell for cell, text in cells if text.startswith(STARTS) and not text.startswith(" ")]
     assert all(cell.quotePrefix and cell.data_type == "s" for cell in alike), "editing such a cell would make a formula of it"
-    return [cell.coordinate for cell in cells if cell.data_type == "f"], len(alike)
+    return [cell.coordinate for cell, _ in cells if cell.data_type == "f"], len(alike)
 
 
 @pytest.mark.requirement("L-12", "X-08")

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from services.extractor.connectors.bundle import findings as say
 from services.extractor.connectors.bundle.check_files import check_files
 from services.extractor.connectors.bundle.columns import DATED, NUMERIC, ColumnScan, settle
-from services.extractor.connectors.bundle.described import TypesByEntity, read_types
 from services.extractor.connectors.bundle.heads import score
 from services.extractor.connectors.bundle.index import ReferenceIndex
-from services.extractor.connectors.bundle.own import OwnColumn, own_places, settle_own
-from services.extractor.connectors.bundle.own_columns import extended, with_own
+from services.extractor.connectors.bundle.own_columns.described import TypesByEntity, read_types
+from services.extractor.connectors.bundle.own_columns.proved import OwnColumn, own_places, settle_own
+from services.extractor.connectors.bundle.own_columns.typed import extended, with_own
 from services.extractor.connectors.bundle.profile import BundleFacts, Check, Finding, OwnType, PartFacts, Severity, TableFacts
 from services.extractor.connectors.bundle.scan import FormulaCounts, PartScan, TableCounts
 from services.extractor.connectors.bundle.tables import BROKEN, is_workbook, read_formulas, text_rows

@@ -124,9 +124,7 @@ def _tags(archive: zipfile.ZipFile, part: str) -> list[tuple[str, Mapping[str, s
     parser = _parser()
     parser.StartElementHandler = lambda name, attributes: found.append((_plain(name), attributes))
     with archive.open(part) as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            parser.Parse(chunk)
-    parser.Parse(b"", 1)
+        parser.ParseFile(stream)
     return found
 
 
@@ -189,7 +187,7 @@ class _Sheet:
             parser.Parse(chunk)
             yield from self._done
             self._done = []
-        parser.Parse(b"", 1)
+        parser.Parse(b"", True)  # noqa: FBT003 - the library takes no name
         yield from self._done
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from services.extractor.connectors.bundle.heads import Heads
     from services.extractor.connectors.bundle.index import ReferenceIndex
     from services.extractor.connectors.bundle.layout import EntityLayout
-    from services.extractor.connectors.bundle.own import OwnColumn
+    from services.extractor.connectors.bundle.own_columns.proved import OwnColumn
 
 _FORMULA_STARTS: Final = frozenset("=@+-")
 

@@ -33,7 +33,7 @@ def row(number: int, cells: str) -> str:
 async def read(place: Path) -> tuple[list[dict[str, Any]], dict[tuple[str, str], Finding]]:
     async with toy(place) as source:
         findings = {(one.code, one.column): one for one in (await source.findings()).findings if one.code.startswith("formulas")}
-        return [one.data for one in await records(source, "customer")], findings
+        return [dict(one.data) for one in await records(source, "customer")], findings
 
 
 @pytest.fixture(params=["in memory", "streamed"])
