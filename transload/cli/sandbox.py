@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import Any, NoReturn
 
-import click
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from transload.cli import output
 from transload.embedded.stand_ins import find_stand_in, stand_in_names
@@ -26,27 +26,35 @@ _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_op
 
 
 class _StandIns(TyperGroup):
-    """A command for each stand-in there is, ours and those of other packages."""
+    """A command for each stand-in there is, ours and those of other packages; they are looked for when one is wanted."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Their names."""
         del ctx
         return stand_in_names()
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The one of this name, which passes all that follows on."""
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The one of this name, which passes all that follows on; None where there is none."""
         if cmd_name not in self.list_commands(ctx):
             return None
         kind = find_stand_in(cmd_name)
         help_ = f"An account of {kind.title} to call." if kind.kind == "simulator" else f"Write an export of {kind.title} into a folder."
-        rest = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
-        return click.Command(cmd_name, params=[rest], callback=partial(_become, kind.module), context_settings=dict(_PASSED_ON), help=help_)
+        one = typer.Typer(add_completion=False)
+        one.command(cmd_name, context_settings=_PASSED_ON, help=help_)(_passing_on(kind.module))
+        return get_command(one)
+
+
+def _passing_on(module: str) -> Callable[[typer.Context], None]:
+    def become(context: typer.Context) -> None:
+        _become(module, context.args)
+
+    return become
 
 
 app = typer.Typer(cls=_StandIns, help=_HELP, no_args_is_help=True)
 
 
-def _become(module: str, arguments: tuple[str, ...]) -> NoReturn:
+def _become(module: str, arguments: Sequence[str]) -> NoReturn:
     missing = [one for one in _NEEDED if find_spec(one) is None]
     if missing:
         output.stderr.print(f"The simulators are not installed ({', '.join(missing)} missing): pip install 'transload[sandbox]'", markup=False)
