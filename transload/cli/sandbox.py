@@ -38,9 +38,12 @@ class _StandIns(TyperGroup):
         if cmd_name not in self.list_commands(ctx):
             return None
         kind = find_stand_in(cmd_name)
-        help_ = f"An account of {kind.title} to call." if kind.kind == "simulator" else f"Write an export of {kind.title} into a folder."
+        if kind.kind == "simulator":
+            words = f"An account of {kind.title} to call; `transload sandbox {cmd_name} --help` lists its options."
+        else:
+            words = f"Write an export of {kind.title}: `transload sandbox {cmd_name} --out FOLDER --size 150 [--zip] [--xlsx] [--changes 1]`."
         one = typer.Typer(add_completion=False)
-        one.command(cmd_name, context_settings=_PASSED_ON, help=help_)(_passing_on(kind.module))
+        one.command(cmd_name, context_settings=_PASSED_ON, help=words)(_passing_on(kind.module))
         return get_command(one)
 
 
