@@ -72,11 +72,12 @@ RUN_OPTIONS = $(if $(SOURCE),--source $(SOURCE)) $(if $(PLAN),--plan $(PLAN)) $(
 run: $(STAMP)  ## Move a generated account (SOURCE=...) into the Pipedrive sandbox, within the limits of a plan
 	@$(BIN)/transload rehearse --seed $(SEED) $(RUN_OPTIONS)
 
-simulate: $(STAMP)  ## Replay one simulated migration with its trace: SEED=7, with MUTANT=name a bug put in
-	@$(BIN)/python -m tests.simulation --seed $(SEED) --mutant "$(MUTANT)"
+simulate: $(STAMP)  ## Replay one simulated migration with its trace: SEED=7, with MUTANT=name a bug put in, with MATCHED=1 one that matches
+	@$(BIN)/python -m tests.simulation --seed $(SEED) --mutant "$(MUTANT)" $(if $(filter 1,$(MATCHED)),--matched)
 
 simulate-many: $(STAMP)  ## Simulate COUNT migrations under faults from seed FIRST on, over WORKERS processes
-	@$(BIN)/python -m tests.simulation --first $(or $(FIRST),1) --count $(or $(COUNT),2000) --seconds $(or $(SECONDS_MAX),0) --workers $(WORKERS)
+	@$(BIN)/python -m tests.simulation --first $(or $(FIRST),1) --count $(or $(COUNT),2000) --seconds $(or $(SECONDS_MAX),0) --workers $(WORKERS) \
+	  $(if $(filter 1,$(MATCHED)),--matched)
 
 simulate-table: $(STAMP)  ## Count which faults were drawn and which really hit, over COUNT seeds from FIRST on
 	@$(BIN)/python -m tests.simulation.table --first $(or $(FIRST),1) --count $(or $(COUNT),100) --workers $(WORKERS)

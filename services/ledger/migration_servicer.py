@@ -17,6 +17,7 @@ from services.ledger.audit import inclusion_paths, sign_head, verify_trail
 from services.ledger.domain import Mapping, Mentions, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
 from services.ledger.journey import describe_journey, list_views, source_key_of
 from services.ledger.keeping import OURS
+from services.ledger.matching.named import find_named
 from services.ledger.migrations import require_migration
 from services.ledger.reconciled import describe_reconciliation
 from services.ledger.runs.audit import target_json_of
@@ -413,15 +414,18 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         if request.candidate and not request.review_item_ids:
             raise InvalidRequestError("candidate: name the review items it is meant for")
         resolution = Resolution(request.resolution)
+        named = ""
+        if resolution is Resolution.MATCH and request.candidate:
+            ids = list(request.review_item_ids)
+            named = await find_named(self._ledger, self._tools.loader, request.migration_id, ids, request.candidate)
 
         async def act(transaction: Transaction) -> pb.ResolveReviewItemsResponse:
             await require_migration(transaction, request.migration_id)
             now = self._tools.clock.now()
             if request.review_item_ids:
                 items = await review.items_by_id(transaction, request.migration_id, request.review_item_ids)
-                count = await review.resolve(
-                    transaction, request.migration_id, items, resolution=resolution, actor=request.actor, now=now, candidate=request.candidate
-                )
+                choice = {"candidate": request.candidate, "named": named}
+                count = await review.resolve(transaction, request.migration_id, items, resolution=resolution, actor=request.actor, now=now, **choice)
             else:
                 count = await review.resolve_all(
                     transaction, request.migration_id, request.reason, resolution=resolution, actor=request.actor, now=now
