@@ -66,6 +66,7 @@ def options_from_proto(options: pb.MigrationOptions) -> Options:
         mapping_overrides_yaml=options.mapping_overrides_yaml,
         conflict_policy=options.conflict_policy,
         requires_rehearsal=options.requires_rehearsal,
+        requires_four_eyes=options.requires_four_eyes,
     )
 
 
@@ -80,6 +81,7 @@ def options_to_proto(options: Options) -> pb.MigrationOptions:
         mapping_overrides_yaml=options.mapping_overrides_yaml,
         conflict_policy=options.conflict_policy,
         requires_rehearsal=options.requires_rehearsal,
+        requires_four_eyes=options.requires_four_eyes,
     )
 
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
+from services.common.access.refusals import Refusal
 from services.common.canonical import canonical_json
-from services.common.errors import InvalidRequestError, MappingError, NotFoundError, PreconditionError
+from services.common.errors import AccessDeniedError, InvalidRequestError, MappingError, NotFoundError, PreconditionError
 from services.common.sampling import NONE
 from services.ledger import codec, erasure, load_plan, migrations, mismatches, review
 from services.ledger import migration_codec as write
 from services.ledger.audit import inclusion_paths, sign_head, verify_trail
 from services.ledger.domain import Mapping, Mentions, Migration, RecordState, ReportKind, Resolution, ReviewFilter, RunKind
-from services.ledger.journey import describe_journey, list_views, source_key_of
+from services.ledger.journey import describe_journey, list_views
 from services.ledger.keeping import OURS
 from services.ledger.matching.named import find_named
 from services.ledger.migrations import require_migration
+from services.ledger.origins import source_key_of
 from services.ledger.reconciled import describe_reconciliation
 from services.ledger.runs.audit import target_json_of
 from services.ledger.runs.context import RunContext
@@ -255,7 +258,11 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             )
             return pb.ApproveMigrationResponse(migration=await self._view(transaction, approved))
 
-        return await self._once("ApproveMigration", request.request_id, pb.ApproveMigrationResponse, act)
+        try:
+            return await self._once("ApproveMigration", request.request_id, pb.ApproveMigrationResponse, act)
+        except AccessDeniedError as error:
+            await self._tools.refusals.note(Refusal(request.actor, request.migration_id, error.reason, error.metadata))
+            raise
 
     async def StartLoad(self, request: pb.StartLoadRequest, context: Context) -> pb.StartLoadResponse:  # noqa: N802, ARG002
         """Start the full load."""
@@ -484,9 +491,9 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
 
     async def ProveRecord(self, request: pb.ProveRecordRequest, context: Context) -> pb.ProveRecordResponse:  # noqa: N802, ARG002
         """Prove the journey of one record."""
-        source_key = source_key_of(request.key)
         head = await self._sign_head(request.migration_id)
         async with self._ledger.read() as reader:
+            source_key = await source_key_of(reader, request.migration_id, request.key)
             events = [
                 event
                 for event in await reader.list_events_of_source(request.migration_id, source_key, limit=EVENTS_PER_PROOF)
@@ -504,7 +511,7 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
             migration_id=codec.require(request.migration_id, "migration_id"),
             actor=codec.require(request.actor, "actor"),
             reason=request.reason,
-            source_key=source_key_of(request.key) if request.key else "",
+            source_key=request.key,
             text=request.text,
             is_everything=request.is_everything,
             with_images=request.with_rollback_data,
@@ -512,6 +519,8 @@ class MigrationServicer(migration_service_pb2_grpc.MigrationServiceServicer):
         erasure.check_request(wanted)
         async with self._ledger.read() as reader:
             await require_migration(reader, request.migration_id)
+            if request.key:
+                wanted = replace(wanted, source_key=await source_key_of(reader, request.migration_id, request.key))
         # A retry finds nothing any more: it gets the first answer.
         subject = Mentions()
         if not await self._is_answered("ErasePayloads", request.request_id):

@@ -295,6 +295,10 @@ class Reader(Protocol):
         """List events that concern a source record or what it became, in order."""
         ...
 
+    async def last_event(self, migration_id: str, kind: str) -> Event | None:
+        """Answer the last event of a kind."""
+        ...
+
     # documents
     async def get_mapping(self, migration_id: str, version: int = 0) -> Mapping | None:
         """Answer a version of the mapping; 0: the latest."""

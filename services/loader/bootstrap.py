@@ -44,7 +44,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
     holder = f"{settings.telemetry.replica}/{uuid.uuid4().hex[:12]}"
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(jetstream.connect(settings.nats))
-        ledger_channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address))
+        ledger_channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address, security=settings.grpc.security.peers))
         http = await stack.enter_async_context(http_client(connections_max=settings.in_flight_max * 2, timeout_seconds=settings.call_timeout_seconds))
         ledger = LedgerClient(channel=ledger_channel, holder=holder)
         arbiter = Arbiter(settings=settings.quota, clock=clock, has_terms=True)
@@ -54,7 +54,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
         get_quota = quota_servicer.quota
         if settings.quota_address and settings.quota_address != settings.grpc.listen:
             addresses = [address.strip() for address in settings.quota_address.split(",") if address.strip()]
-            channels = [await stack.enter_async_context(grpc_client.channel(address)) for address in addresses]
+            channels = [await stack.enter_async_context(grpc_client.channel(address, security=settings.grpc.security.peers)) for address in addresses]
             source = RemoteSource(channels=channels, holder=holder, clock=clock)
             get_quota = quota_servicer.show = partial(remote_quota, [QuotaServiceStub(channel) for channel in channels])
         targets = Targets(http=http, connections=Connections.from_env(settings.environ), source=source, clock=clock)

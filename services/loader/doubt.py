@@ -166,8 +166,7 @@ def _signs(entity: Entity, work: Work, manifest: Manifest | None) -> dict[str, A
     if manifest is None:
         values = _values(entity.image(work.body))
         return {name: values[name] for name in entity.fingerprint if name in values}
-    key = work.record_key
-    external_id = f"/{key.source_key}" + (f"/{key.part}" if key.part else "")
+    external_id = f"/{work.record_key.place}"
     code = manifest.external_id_codes.get(entity.name, "")
     if code:
         return {CUSTOM_PREFIX + code: f"{manifest.source_account}{external_id}"}

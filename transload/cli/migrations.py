@@ -32,6 +32,7 @@ def create(
     rehearsal: Annotated[
         bool, typer.Option("--rehearsal", help="Lock the full load until the approved sample was taken back and left nothing behind.")
     ] = False,
+    four_eyes: Annotated[bool, typer.Option("--four-eyes", help="Who confirmed the mapping may not approve the diff.")] = False,
     address: AddressOption = "",
     actor: ActorOption = "",
     json_output: JsonOption = False,
@@ -47,6 +48,7 @@ def create(
             mapping_overrides_yaml=overrides.read_text(encoding="utf-8") if overrides else "",
             conflict_policy=conflict_policy,
             requires_rehearsal=rehearsal,
+            requires_four_eyes=four_eyes,
         )
         async with connect(address, actor) as client:
             migration = await client.create_migration(

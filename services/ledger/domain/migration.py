@@ -23,6 +23,8 @@ class Options:
     """`source`, `target`, or empty and `ask`: a person decides."""
     requires_rehearsal: bool = False
     """The full load is locked until the approved sample was taken back and the account compared clean."""
+    requires_four_eyes: bool = False
+    """Who confirmed the mapping may not approve the diff."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -365,7 +365,7 @@ def batch_of(target_entity: str, payloads: Mapping[str, Any], *, is_undo: bool =
             key=text,
             target_entity=target_entity,
             source_entity=key.source_entity,
-            source_id=key.source_id,
+            source_id=next(key.source_ids()),
             payload_json=data,
             payload_digest=digest(data),
         )

@@ -627,23 +627,25 @@ class World:
     def map_record(self, entity: str, source_id: str, phase: int, data: dict[str, Any] | None = None) -> list[MappedRecord]:
         values = data or self.source[entity][source_id]
         if entity == "employee" and phase == Phase.PHASE_USERS:
-            return [_mapped(f"user:employee/{source_id}", {"email": values["email"]})]
+            return [_mapped(f"user:employee/{source_id}", {"email": values["email"]}, source_id)]
         if entity == "product" and phase == Phase.PHASE_PRODUCTS:
-            return [_mapped(f"product:product/{source_id}", {"name": values["name"]})]
+            return [_mapped(f"product:product/{source_id}", {"name": values["name"]}, source_id)]
         if entity == "client":
             organization = {"$ref": f"organization:client/{source_id}"}
             return {
-                Phase.PHASE_ORGANIZATIONS: [_mapped(f"organization:client/{source_id}", {"name": values["name"]})],
-                Phase.PHASE_PERSONS: [_mapped(f"person:client/{source_id}", {"name": values["name"], "org_id": organization})],
-                Phase.PHASE_NOTES: [_mapped(f"note:client/{source_id}", {"content": values["name"], "org_id": organization})],
+                Phase.PHASE_ORGANIZATIONS: [_mapped(f"organization:client/{source_id}", {"name": values["name"]}, source_id)],
+                Phase.PHASE_PERSONS: [_mapped(f"person:client/{source_id}", {"name": values["name"], "org_id": organization}, source_id)],
+                Phase.PHASE_NOTES: [_mapped(f"note:client/{source_id}", {"content": values["name"], "org_id": organization}, source_id)],
             }.get(Phase.ValueType(phase), [])
         if entity == "sales_order":
             deal = {"$ref": f"deal:sales_order/{source_id}"}
             title = {"title": f"Order {source_id}", "org_id": {"$ref": f"organization:client/{values['client']}"}}
             return {
-                Phase.PHASE_DEALS: [_mapped(f"deal:sales_order/{source_id}", title)],
-                Phase.PHASE_LINE_ITEMS: [_mapped(f"line_item:sales_order/{source_id}/1", {"deal_id": deal, "item_price": values["amount"]})],
-                Phase.PHASE_LATE_LINKS: [_mapped(f"deal_value:sales_order/{source_id}", {"deal_id": deal, "value": values["amount"]})],
+                Phase.PHASE_DEALS: [_mapped(f"deal:sales_order/{source_id}", title, source_id)],
+                Phase.PHASE_LINE_ITEMS: [
+                    _mapped(f"line_item:sales_order/{source_id}/1", {"deal_id": deal, "item_price": values["amount"]}, source_id)
+                ],
+                Phase.PHASE_LATE_LINKS: [_mapped(f"deal_value:sales_order/{source_id}", {"deal_id": deal, "value": values["amount"]}, source_id)],
             }.get(Phase.ValueType(phase), [])
         return []
 
@@ -791,16 +793,17 @@ class _CrashingTransaction:
         return result
 
 
-def _mapped(key: str, payload: dict[str, Any]) -> MappedRecord:
+def _mapped(key: str, payload: dict[str, Any], source_id: str = "") -> MappedRecord:
+    """A mapped record; `source_id` is needed where the source's id may hold a slash."""
     target_entity, _, rest = key.partition(":")
-    source_entity, _, source_id = rest.partition("/")
+    source_entity, _, tail = rest.partition("/")
     assert target_entity in TARGET_PHASES
     content = canonical_json(payload)
     return MappedRecord(
         key=key,
         target_entity=target_entity,
         source_entity=source_entity,
-        source_id=source_id.partition("/")[0],
+        source_id=source_id or tail.partition("/")[0],
         payload_json=content,
         payload_digest=digest(content),
         references=[
