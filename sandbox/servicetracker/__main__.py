@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from sandbox.common.asgi import application
+from sandbox.common.clock import Clock
 from sandbox.common.command_line import CommandLine
 from sandbox.common.serve import base_url, bind, serve
 from sandbox.servicetracker.application import Options, ServiceTracker
@@ -12,7 +13,6 @@ from sandbox.servicetracker.control import Control
 from sandbox.servicetracker.generator import Plan, generate
 from sandbox.servicetracker.generator.build import DEFAULT_CUSTOMERS
 from sandbox.servicetracker.sessions import Sessions
-from sandbox.stel_order.quota import Clock
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,12 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from sandbox.common.clock import Clock
 from sandbox.common.command_line import CommandLine
 from sandbox.common.serve import base_url, bind, serve
 from sandbox.stel_order.application import Options, StelOrder
 from sandbox.stel_order.control import Control
 from sandbox.stel_order.generator import Plan, generate
-from sandbox.stel_order.quota import CallQuota, Clock
+from sandbox.stel_order.quota import CallQuota
 from sandbox.stel_order.schema import COLLECTIONS, PLAN_DAILY_LIMITS
 from sandbox.stel_order.store import Store
 

@@ -30,8 +30,10 @@ from services.ledger.sql.ledger import SqlLedger
 from services.loader import matches, undo, updates
 from services.loader.doubt import Doubt
 from services.loader.merge import POLICY_SOURCE, Policy, merge, restore
-from services.loader.quota.arbiter import Arbiter, Budget, Priority
+from services.loader.quota.arbiter import Arbiter
+from services.loader.quota.budget import Budget
 from services.loader.quota.client import Grant, QuotaClient
+from services.loader.quota.leases import Priority
 from services.loader.worker import LoadWorker
 from tests.simulation.faults import Weather
 from tests.simulation.journey import Plan

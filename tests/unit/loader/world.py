@@ -23,8 +23,9 @@ from services.common.phases import TARGET_PHASES
 from services.loader.codec import manifest_from_json
 from services.loader.pipedrive.client import CallContext
 from services.loader.pipedrive.http import NoAnswerError, NotSentError, Reply
-from services.loader.quota.arbiter import Arbiter, Priority
+from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource
+from services.loader.quota.leases import Priority
 from services.loader.quota.settings import QuotaSettings
 from services.loader.targets import Targets
 from services.loader.upsert import Upsert
