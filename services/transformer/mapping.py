@@ -224,6 +224,8 @@ class Property(_Model):
     keys: list[str]
     """Where it stands in the raw record: the names from the outside in."""
     move: bool = True
+    separator: str | None = None
+    """Of a picklist of several: what stands between the values, where the source writes them as one text."""
     score: float | None = None
     """How sure the proposal is of the type, 0 to 1."""
     reason: str | None = None

@@ -211,7 +211,8 @@ def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[st
     kinds: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     for entity, keys, value, kind in _unknown_values(mapping, plan, view):
         place = (mapping.entities[entity].targets[0].target, keys)
-        seen.setdefault(place, Observed()).see(value)
+        said = declared_types.of(entity, keys[-1])
+        seen.setdefault(place, Observed()).see(said.parts(value) if said else value)
         kinds.setdefault(place, set()).add(kind)
         if entity not in owners.setdefault(place, []):
             owners[place].append(entity)
@@ -237,6 +238,7 @@ def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[st
             place_of[field_id if not left_out else _free(field_id, place_of)] = {
                 "keys": list(keys),
                 **({"move": False} if left_out else {}),
+                **({"separator": said.separator} if said and said.separator and guess.type == "set" and not left_out else {}),
                 "score": guess.score,
                 "reason": left_out or guess.reason,
             }

@@ -41,6 +41,8 @@ def test_fields_of_the_tenant_have_the_type_the_org_gives_them(snapshot: OrgSnap
     assert fields["Rate Type"] == ("enum", ["Standard", "Premium", "Night"])
     assert fields["Credit Limit"] == ("monetary", [])
     assert fields["First Served"] == ("date", [])
+    # A picklist of several takes what is on its list, and what stands on records only.
+    assert fields["Pests Covered"] == ("set", ["Rats", "Mice", "Wasps", "Bed bugs", "Birds", "Moths (old)"])
     assert {one.name: one.type for one in mapping.schema_.fields["deal"].values()}["Permit Needed"] == "enum"
     # What the platform describes and nobody fills makes no field.
     assert "Shipping City" not in fields
