@@ -181,7 +181,7 @@ class Known:
 
     def _change(self, collection: str, source_id: int, values: State) -> None:
         body = orjson.dumps({"collection": collection, "id": source_id, "values": values})
-        self.world.source.(Request("POST", "/_sandbox/change", body=body))
+        self.world.source.control.answer(Request("POST", "/_sandbox/change", body=body))
 
     # What a person says
 
