@@ -35,12 +35,12 @@ prints how.
 def commands(command: Any = None, path: tuple[str, ...] = ("transload",)) -> Iterator[tuple[str, Any]]:
     """Yield every command that does something, with its whole name."""
     command = command or typer.main.get_command(app)
-    below = getattr(command, "commands", None)
-    if not below:
+    if not hasattr(command, "list_commands"):
         yield " ".join(path), command
         return
-    for name, one in sorted(below.items()):
-        yield from commands(one, (*path, name))
+    # Asked for and not looked up: some groups find their commands when one is wanted.
+    for name in sorted(command.list_commands(None)):
+        yield from commands(command.get_command(None, name), (*path, name))
 
 
 def render() -> str:
