@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from sandbox.common.asgi import ConnectionCutError, Request, Response, application, json_response
-from sandbox.common.command_line import CommandLine
+from sandbox.common.command_line import CommandLine, read_secret
 from sandbox.common.control import ControlInterface, fault_routes, mutate_routes
 from sandbox.common.faults import Faults, Rule
 from sandbox.common.serve import base_url, bind, serve
@@ -101,18 +101,12 @@ def run(program: str, account: Callable[[int, int], Account], *, open_path: str 
         SystemExit: It cannot be served; one line says why.
     """
     parser = CommandLine(prog=program, description="A made-up account to rehearse against.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8092, help="port to listen on, 0 for any free one")
-    parser.add_argument("--address-file", type=Path, help="file that gets the base URL once the server listens")
+    parser.add_serving(port=8092)
     parser.add_argument("--key-file", type=Path, required=True, help="file that holds the key")
-    parser.add_argument("--control-key", default="", help="key of the control interface; none needed when empty")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same account")
     parser.add_argument("--size", type=int, default=150, help="how much it holds, in clients or what comes closest")
     given = parser.parse_args()
-    try:
-        key = given.key_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        sys.exit(f"cannot read the key file {given.key_file}: {error}")
+    key = read_secret(given.key_file)
     listener = bind(given.host, given.port)
     simulator = Simulator(account(given.seed, given.size), key=key, control_key=given.control_key, open_path=open_path)
     sys.stderr.write(f"{program} on {base_url(listener)}\n")

@@ -345,7 +345,7 @@ class Policies(_Model):
     unmatched_owner: Literal["fallback", "wait"] = "fallback"
     fallback_owner: str | None = None
     """E-mail of the Pipedrive user who gets what has no owner; null: the user the token belongs to."""
-    oversize_files: Literal["flag", "link"] = "flag"
+    oversize_files: Literal["flag", "link", "split"] = "flag"
     default_currency: str = "EUR"
     time_zone: str = "UTC"
     phone_format: Literal["as_written", "e164"] = "as_written"

@@ -251,7 +251,8 @@ class Files:
             row["too_large"] += 1
             if len(self.oversize) < LISTED_MAX:
                 owner = f"{envelope.data.get('owner_entity')}/{envelope.data.get('owner_id')}"
-                self.oversize.append({"file": envelope.source_key, "belongs_to": owner, "bytes": size})
+                parts = {"parts": len(file["parts"])} if file.get("parts") else {}
+                self.oversize.append({"file": envelope.source_key, "belongs_to": owner, "bytes": size, **parts})
         elif problem:
             row["unavailable"] += 1
         else:
