@@ -237,7 +237,7 @@ class Engine:
     def _correct_user(self, envelope: Envelope, payload: dict[str, Any]) -> None:
         """Lay what a person decided about a source user over what the source says, and add the policy for users without a match."""
         mapping = self._plan.mapping
-        person = mapping.owners.people.get(envelope.id) if envelope.entity == mapping.owners.entity else None
+        person = mapping.owners.people.get(envelope.id) if envelope.entity in mapping.owners.entities else None
         if person is not None:
             if person.email:
                 payload["email"] = person.email

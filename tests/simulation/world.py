@@ -262,6 +262,7 @@ class World:
     def _add(self, name: str, read: Callable[[Mapping[str, str]], Any], build: Any, addresses: Mapping[str, str]) -> None:
         environ = dict(addresses) | {
             "TRANSLOAD_GRPC_LISTEN": f"{name}:1",
+            "TRANSLOAD_ALLOW_OPEN": "1",  # the network of the simulation ends at its own process
             "TRANSLOAD_REPLICA": name,
             "TRANSLOAD_DATA_DIR": str(self.folder / name),
             **self.environ,
