@@ -78,11 +78,12 @@ k8s-check: $(STAMP)  ## Build and check the Kubernetes manifests of every overla
 lock: $(STAMP)  ## Write locks/: the versions of constraints.txt with their hashes
 	$(BIN)/python tools/lock.py
 
-simulate: $(STAMP)  ## Replay one simulated migration with its trace: SEED=7, with MUTANT=name a bug put in
-	@$(BIN)/python -m tests.simulation --seed $(SEED) --mutant "$(MUTANT)"
+simulate: $(STAMP)  ## Replay one simulated migration with its trace: SEED=7, with MUTANT=name a bug put in, with MATCHED=1 one that matches
+	@$(BIN)/python -m tests.simulation --seed $(SEED) --mutant "$(MUTANT)" $(if $(filter 1,$(MATCHED)),--matched)
 
 simulate-many: $(STAMP)  ## Simulate COUNT migrations under faults from seed FIRST on, over WORKERS processes
-	@$(BIN)/python -m tests.simulation --first $(or $(FIRST),1) --count $(or $(COUNT),2000) --seconds $(or $(SECONDS_MAX),0) --workers $(WORKERS)
+	@$(BIN)/python -m tests.simulation --first $(or $(FIRST),1) --count $(or $(COUNT),2000) --seconds $(or $(SECONDS_MAX),0) --workers $(WORKERS) \
+	  $(if $(filter 1,$(MATCHED)),--matched)
 
 simulate-table: $(STAMP)  ## Count which faults were drawn and which really hit, over COUNT seeds from FIRST on
 	@$(BIN)/python -m tests.simulation.table --first $(or $(FIRST),1) --count $(or $(COUNT),100) --workers $(WORKERS)

@@ -446,8 +446,15 @@ class Owners(_Model):
 
     entity: str | None = None
     """Source entity of the users."""
+    also: list[str] = []
+    """Further entities whose records are users, with ids that do not collide: technicians with a list of their own."""
     people: dict[str, Owner] = {}
     """Corrections and users the source lists no more, by source id."""
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """All entities whose records are users, the main one first."""
+        return (self.entity, *self.also) if self.entity else ()
 
 
 class StateGroup(_Model):

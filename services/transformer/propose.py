@@ -154,9 +154,10 @@ def _people(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> di
     active = {str(user.get("email") or "").casefold() for user in target.get("users") or [] if user.get("active_flag")}
     people: dict[str, Any] = {}
     plan = MappingPlan(mapping)
-    compiled = {one.name: one for one in plan.entities[entity].targets[0].fields} if entity in plan.entities else {}
-    for one in view.iterate(entity):
-        people[one.id] = _person(one, view, compiled, active, knows_target=bool(target))
+    for listed in mapping.owners.entities:
+        compiled = {one.name: one for one in plan.entities[listed].targets[0].fields} if listed in plan.entities else {}
+        for one in view.iterate(listed):
+            people[one.id] = _person(one, view, compiled, active, knows_target=bool(target))
     for source_id, count in sorted(_absent_owners(mapping, view, plan).items()):
         remark = f"needs_review: the source lists this person no more, but {count} records belong to them; give an e-mail or leave it to the fallback"
         people.setdefault(source_id, {"name": f"{entity} {source_id}", "is_active": False, "is_listed": False, "remark": remark})

@@ -245,6 +245,7 @@ class World:
             "TRANSLOAD_TRANSFORMER_ADDRESS": "transformer:1",
             "TRANSLOAD_LOADER_ADDRESS": "loader-1:1",
             "TRANSLOAD_QUOTA_ADDRESS": "loader-1:1",
+            "TRANSLOAD_ALLOW_OPEN": "1",
             "TRANSLOAD_STAGING_URL": "memory:///",
             "TRANSLOAD_QUOTA_PROBE_SECONDS": str(self.size.probe_seconds),
             "TRANSLOAD_LEDGER_SIGNING_KEY_FILE": str(self.folder / "signing-key.pem"),

@@ -2871,7 +2871,9 @@ class ResolveReviewItemsRequest(_message.Message):
     request_id: _builtins.str
     """Optional UUID that makes a retry safe."""
     candidate: _builtins.str
-    """With the resolution `match`: which candidate it is, its id in Pipedrive or its key; empty: the first one named."""
+    """With the resolution `match`: which record it is, a candidate or another one that stands in Pipedrive, by its id there or its key; empty: the
+    first candidate.
+    """
     @_builtins.property
     def review_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids to resolve; empty: all open items of `reason`."""

@@ -8,6 +8,7 @@ from services.common.errors import InvalidRequestError
 from services.ledger import codec, review
 from services.ledger import migration_codec as write
 from services.ledger.domain import Resolution, ReviewFilter
+from services.ledger.matching.named import find_named
 from services.ledger.migration_service.deciding import Deciding, page_size, position_of
 from services.ledger.migrations import require_migration
 from transload.v1 import migration_service_pb2 as pb
@@ -44,15 +45,18 @@ class Reviewing(Deciding):
         if request.candidate and not request.review_item_ids:
             raise InvalidRequestError("candidate: name the review items it is meant for")
         resolution = Resolution(request.resolution)
+        named = ""
+        if resolution is Resolution.MATCH and request.candidate:
+            ids = list(request.review_item_ids)
+            named = await find_named(self._ledger, self._tools.loader, request.migration_id, ids, request.candidate)
 
         async def act(transaction: Transaction) -> pb.ResolveReviewItemsResponse:
             await require_migration(transaction, request.migration_id)
             now = self._tools.clock.now()
             if request.review_item_ids:
                 items = await review.items_by_id(transaction, request.migration_id, request.review_item_ids)
-                count = await review.resolve(
-                    transaction, request.migration_id, items, resolution=resolution, actor=request.actor, now=now, candidate=request.candidate
-                )
+                choice = {"candidate": request.candidate, "named": named}
+                count = await review.resolve(transaction, request.migration_id, items, resolution=resolution, actor=request.actor, now=now, **choice)
             else:
                 count = await review.resolve_all(
                     transaction, request.migration_id, request.reason, resolution=resolution, actor=request.actor, now=now

@@ -82,6 +82,18 @@ def test_each_asset_is_a_note_where_that_is_wanted(snapshot: OrgSnapshot) -> Non
     assert all(f"activity:asset/{row['Id']}" in plain.payloads for row in whole)
 
 
+@pytest.mark.requirement("ST-05", "L-04")
+def test_technicians_are_people_of_the_proposal_and_take_the_email_a_person_gives(snapshot: OrgSnapshot) -> None:
+    people = load_mapping(proposal(snapshot)).owners.people
+    rows = snapshot.org.rows(".Technician__c")
+    assert rows
+    assert {row["Id"]: people[row["Id"]].email for row in rows} == {row["Id"]: row["st__Email__c"] for row in rows}
+    chosen = rows[-1]["Id"]
+    right = mapped(snapshot, "technician", overrides=f"owners: {{people: {{{chosen}: {{email: right@example.com}}}}}}")
+    assert right.payloads[f"user:technician/{chosen}"]["email"] == "right@example.com"
+    assert right.payloads[f"user:technician/{rows[0]['Id']}"]["email"] == rows[0]["st__Email__c"]
+
+
 @pytest.mark.requirement("ST-04")
 def test_contracts_are_deals_where_that_is_wanted(snapshot: OrgSnapshot) -> None:
     plain, deals = mapped(snapshot, "contract"), mapped(snapshot, "contract", overrides="choices: {contracts: {value: deals}}")
