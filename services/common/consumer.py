@@ -15,7 +15,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from services.common import telemetry
+from services.common import instruments, telemetry
 from services.common.backoff import Backoff
 from services.common.clock import SystemClock
 from services.common.errors import ClaimHeldError, PausedError, PermanentError, RateLimitedError, TransientError, TransloadError, UnavailableError
@@ -94,9 +94,8 @@ class Consumer:
         self._clock = clock or SystemClock()
         self._stopping = asyncio.Event()
         self._paused_until = float("-inf")
-        meter = telemetry.meter()
-        self._settled = meter.create_counter("messaging.client.settled.messages", description="Messages answered, by answer")
-        self._duration = meter.create_histogram("messaging.process.duration", unit="s", description="Time a message took to handle")
+        self._settled = instruments.counter(instruments.CONSUMED)
+        self._duration = instruments.histogram(instruments.PROCESS_SECONDS)
 
     async def run(self) -> None:
         """Consumes until `stop`, then ends when the messages in hand are answered. Cancelling it gives them up; they come back later."""
@@ -172,9 +171,10 @@ class Consumer:
                 answer = await self._refuse(message, error)
             else:
                 answer = await self._answer("ack", lambda: message.ack_sync(timeout=ACK_SECONDS))
-        labels = {"messaging.destination.name": self.spec.stream.name, "answer": answer}
-        self._settled.add(1, labels)
-        self._duration.record(self._clock.monotonic() - started, labels)
+            labels = {instruments.STREAM: self.spec.stream.name, instruments.ANSWER: answer}
+            self._settled.add(1, labels)
+            # Inside the span, so that an exemplar leads to it.
+            self._duration.record(self._clock.monotonic() - started, labels)
 
     async def _refuse(self, message: Msg, error: Exception) -> str:
         delivery = message.metadata.num_delivered

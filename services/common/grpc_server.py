@@ -15,7 +15,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from services.common import telemetry
+from services.common import instruments, telemetry
 from services.common.access.guard import Guard
 from services.common.access.interceptor import AccessInterceptor
 from services.common.access.refusals import Refusal, Refusals
@@ -109,7 +109,7 @@ async def serve(
     interceptors: list[aio.ServerInterceptor[Any, Any]] = [errors, DeadlineInterceptor()]
     if security.access_file is not None:
         interceptors.insert(1, AccessInterceptor(Guard(security.access_file), Refusals(on_refused)))
-    if telemetry.is_exporting():
+    if telemetry.is_measuring():
         interceptors.insert(0, TelemetryInterceptor())
     server = aio.server(interceptors=interceptors, options=[*OPTIONS, *(MAX_CONNECTION_AGE if security.tls else ())])
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
@@ -294,7 +294,7 @@ class TelemetryInterceptor(_Wrapping):
     """A span and a duration per call, joined to the caller's trace."""
 
     def __init__(self) -> None:
-        self._duration = telemetry.meter().create_histogram("rpc.server.duration", unit="ms", description="Time a call took to serve")
+        self._duration = instruments.histogram(instruments.RPC_SECONDS)
 
     async def around_unary(self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
         """Records one call."""
@@ -322,8 +322,10 @@ class TelemetryInterceptor(_Wrapping):
         if name in {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED"}:
             span.set_status(Status(StatusCode.ERROR, name))
         span.end()
+        labels = {"rpc.service": attributes["rpc.service"], "rpc.method": attributes["rpc.method"], "rpc.response.status_code": name}
+        # Before the span is left, so that an exemplar leads to it.
+        self._duration.record(time.monotonic() - started, labels)
         otel_context.detach(token)
-        self._duration.record((time.monotonic() - started) * 1000, {**attributes, "rpc.grpc.status_code": name})
 
 
 def _start(method: str, context: aio.ServicerContext[Any, Any]) -> tuple[Any, Any, dict[str, str], float]:

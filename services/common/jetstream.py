@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nats.aio.client import Client
@@ -14,7 +15,7 @@ from nats.js import api
 from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, ServiceUnavailableError
 from opentelemetry.trace import SpanKind
 
-from services.common import telemetry
+from services.common import instruments, telemetry
 from services.common.backoff import Backoff
 from services.common.clock import SystemClock
 from services.common.errors import PermanentError, UnavailableError
@@ -47,6 +48,17 @@ _STREAM_FULL: Final = 10077
 _OUTAGES: Final = (NatsError, asyncio.TimeoutError, OSError, EOFError)
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What waits in front of a consumer."""
+
+    consumer: ConsumerSpec
+    waiting: int
+    """Messages nobody has fetched."""
+    unanswered: int
+    """Messages in hand, and those that are to come back."""
+
+
 class Bus:
     """Publishes and subscribes on one connection."""
 
@@ -68,7 +80,7 @@ class Bus:
         self._backoff = Backoff(0.25, 2.0)
         self._declaring = asyncio.Lock()
         self._declared_time = float("-inf")
-        self._published = telemetry.meter().create_counter("messaging.client.published.messages", description="Messages published")
+        self._published = instruments.counter(instruments.SENT)
 
     async def publish(self, subject: str, payload: bytes, *, msg_id: str, full_wait_seconds: float = 0.0) -> None:
         """Publishes and waits until the server has stored the message. Repeating with the same `msg_id` within two minutes stores it once.
@@ -117,6 +129,20 @@ class Bus:
             return await self._incarnation()
         except _OUTAGES as error:
             raise UnavailableError(f"NATS does not answer ({type(error).__name__})") from error
+
+    async def lags(self) -> list[Lag]:
+        """Answers how much waits in front of every consumer.
+
+        Raises:
+            UnavailableError: the server does not answer.
+        """
+        if not self.is_connected:
+            raise UnavailableError("NATS is not connected")
+        try:
+            infos = [(spec, await self._jetstream.consumer_info(spec.stream.name, spec.name)) for spec in self._consumers]
+        except _OUTAGES as error:
+            raise UnavailableError(f"NATS does not answer ({type(error).__name__})") from error
+        return [Lag(spec, info.num_pending or 0, info.num_ack_pending or 0) for spec, info in infos]
 
     async def declare(self) -> None:
         """Creates every stream and consumer that is missing and brings the others to what `streams` says; what waits in them stays.

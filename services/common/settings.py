@@ -40,6 +40,7 @@ SHARED_NAMES: Final = frozenset(
         "LEDGER_DATABASE_URL",
         "CONNECTIONS_DIR",
         "LOG_LEVEL",
+        "METRICS_LISTEN",
         "DRAIN_SECONDS",
         "TLS_CERT_FILE",
         "TLS_KEY_FILE",
@@ -289,6 +290,8 @@ class TelemetrySettings:
     """`TRANSLOAD_REPLICA`: name of this process, unique among replicas and the same after a restart."""
     log_level: str = "INFO"
     """`TRANSLOAD_LOG_LEVEL`: DEBUG, INFO, WARNING or ERROR."""
+    metrics_listen: str = ""
+    """`TRANSLOAD_METRICS_LISTEN`: host:port that Prometheus scrapes, without TLS; empty: nowhere."""
 
     @classmethod
     def from_env(cls, reader: EnvReader) -> Self:
@@ -296,7 +299,7 @@ class TelemetrySettings:
         level = reader.str("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise ConfigurationError("TRANSLOAD_LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR", metadata={"setting": "TRANSLOAD_LOG_LEVEL"})
-        return cls(replica=reader.str("REPLICA", "local"), log_level=level)
+        return cls(replica=reader.str("REPLICA", "local"), log_level=level, metrics_listen=reader.str("METRICS_LISTEN", ""))
 
 
 @dataclass(frozen=True, slots=True)

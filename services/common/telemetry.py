@@ -1,6 +1,7 @@
 """Traces, metrics and logs.
 
-Without `OTEL_EXPORTER_OTLP_ENDPOINT` no SDK is installed: OpenTelemetry's API then does nothing, exports nothing and prints nothing.
+Without `OTEL_EXPORTER_OTLP_ENDPOINT` and `TRANSLOAD_METRICS_LISTEN` no SDK is installed: OpenTelemetry's API then does nothing, exports nothing and
+prints nothing.
 Logs are JSON lines on stderr, an event name plus fields; ids and keys only, never personal data or secrets.
 """
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 SCOPE: Final = "transload"
 ENDPOINT_VARIABLE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
-METRICS_INTERVAL_MILLISECONDS: Final = 10_000
-SHUTDOWN_TIMEOUT_MILLISECONDS: Final = 5_000
+LISTEN_VARIABLE: Final = "TRANSLOAD_METRICS_LISTEN"
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 # Finds the provider when it is first used; asking for a tracer each time costs a look at the environment.
@@ -32,16 +32,32 @@ _TRACER: Final = trace.get_tracer(SCOPE)
 
 
 def setup(service_name: str, *, replica: str = "local", log_level: str = "INFO", environ: Mapping[str, str] = os.environ) -> Callable[[], None]:
-    """Starts JSON logs and, when a collector is named, exporters. Answers what flushes and stops them."""
+    """Starts JSON logs and, when `environ` asks for them, exporters. Answers what flushes and stops them.
+
+    Raises:
+        ConfigurationError: metrics cannot be served where they shall be.
+    """
     _log_to_stderr(service_name, replica, log_level)
-    if not is_exporting(environ):
+    if not is_measuring(environ):
         return _nothing
-    return _export(service_name, replica)
+    # Imported here: the SDK and its exporters take a third of a second and 20 MB that a process that tells nobody must not pay.
+    from services.common.exporters import export  # noqa: PLC0415
+
+    return export(f"{SCOPE}-{service_name}", replica, pushes=is_exporting(environ), listen=environ.get(LISTEN_VARIABLE, "").strip())
 
 
 def is_exporting(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a collector is named in the environment."""
-    return bool(environ.get(ENDPOINT_VARIABLE)) and environ.get("OTEL_SDK_DISABLED", "").lower() != "true"
+    """Whether a collector is named in the environment, so that there are spans."""
+    return bool(environ.get(ENDPOINT_VARIABLE)) and not _is_disabled(environ)
+
+
+def is_measuring(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether anybody is told of metrics: a collector, or who asks at `TRANSLOAD_METRICS_LISTEN`."""
+    return (bool(environ.get(ENDPOINT_VARIABLE)) or bool(environ.get(LISTEN_VARIABLE, "").strip())) and not _is_disabled(environ)
+
+
+def _is_disabled(environ: Mapping[str, str]) -> bool:
+    return environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
 
 
 def tracer() -> trace.Tracer:
@@ -154,29 +170,3 @@ def _log_to_stderr(service_name: str, replica: str, log_level: str) -> None:
 
 def _nothing() -> None:
     return None
-
-
-def _export(service_name: str, replica: str) -> Callable[[], None]:
-    # Imported here: the SDK and its exporter take a third of a second and 20 MB that a process without a collector must not pay.
-    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-
-    resource = Resource.create({"service.namespace": SCOPE, "service.name": f"{SCOPE}-{service_name}", "service.instance.id": replica})
-    tracer_provider = TracerProvider(resource=resource)
-    tracer_provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(tracer_provider)
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter(), export_interval_millis=METRICS_INTERVAL_MILLISECONDS)
-    meter_provider = MeterProvider(resource=resource, metric_readers=[reader])
-    metrics.set_meter_provider(meter_provider)
-
-    def shutdown() -> None:
-        tracer_provider.force_flush(SHUTDOWN_TIMEOUT_MILLISECONDS)
-        tracer_provider.shutdown()
-        meter_provider.shutdown(SHUTDOWN_TIMEOUT_MILLISECONDS)
-
-    return shutdown

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
 
-from services.common import telemetry
+from services.common import instruments
 from services.common.backoff import Backoff
 from services.common.clock import Clock
 from services.common.errors import RateLimitedError, UnavailableError
@@ -253,7 +253,7 @@ class WaitingGate:
         self._sleeper = Sleeper(clock)
         self.call_count = 0
         self.outage_count = 0
-        self._call_counter = telemetry.meter().create_counter("transload.source.calls", unit="{call}")
+        self._call_counter = instruments.counter(instruments.SOURCE_CALLS)
 
     def plan(self, *, collection_count: int = 0, file_count: int = 0) -> str:
         """Say what reading costs at the least and how long the plan makes it take, for people."""

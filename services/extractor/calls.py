@@ -1,13 +1,16 @@
 """What calls over HTTP to any source have in common: the span, what counts as the network's fault, outages, and halves of characters."""
 
+import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 import aiohttp
 import httpx
+from opentelemetry.metrics import Histogram
 from opentelemetry.trace import SpanKind
 
-from services.common import telemetry
+from services.common import instruments, telemetry
 from services.extractor.connector import CallGate
 
 MALFORMED_TRIES: Final = 3
@@ -30,14 +33,23 @@ async def send(
         arguments: as `httpx.AsyncClient.request` takes them.
     """
     described = {"http.request.method": method, "url.template": template, **(attributes or {})}
+    timed: dict[str, str | int] = {"http.request.method": method, "url.template": template}
+    started = time.monotonic()
     with telemetry.tracer().start_as_current_span("source.call", kind=SpanKind.CLIENT, attributes=described) as span:
         try:
             response = await http.request(method, url, **arguments)
         except NETWORK_ERRORS as error:
             span.set_attribute("error.type", type(error).__name__)
+            _seconds().record(time.monotonic() - started, {**timed, "error.type": type(error).__name__})
             return type(error).__name__
-        span.set_attribute("http.response.status_code", response.status_code)
+        span.set_attribute(instruments.STATUS, response.status_code)
+        _seconds().record(time.monotonic() - started, {**timed, instruments.STATUS: response.status_code})
     return response
+
+
+@cache
+def _seconds() -> Histogram:
+    return instruments.histogram(instruments.HTTP_SECONDS)
 
 
 class Outages:

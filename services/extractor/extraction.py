@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 import orjson
 from opentelemetry import trace
 
-from services.common import telemetry
+from services.common import instruments, telemetry
 from services.common.backoff import Backoff
 from services.common.clock import Clock
 from services.common.errors import InvalidRequestError, TransientError, TransloadError
@@ -151,8 +151,8 @@ class Extraction:
         self._plan = plan
         self._clock = clock
         self._links = telemetry.links_from([trace_parent])
-        self._page_counter = telemetry.meter().create_counter("transload.source.pages", unit="{page}")
-        self._record_counter = telemetry.meter().create_counter("transload.source.records", unit="{record}")
+        self._page_counter = instruments.counter(instruments.SOURCE_PAGES)
+        self._record_counter = instruments.counter(instruments.SOURCE_READ)
 
     async def run(self) -> None:
         """Read all entities that are not done. An entity that cannot be read is reported; the others go on.
@@ -298,7 +298,7 @@ class WaitState:
         self._clock = clock
         self.entity = ""
         self.resume_time: datetime | None = None
-        self._counter = telemetry.meter().create_counter("transload.source.waits", unit="{wait}")
+        self._counter = instruments.counter(instruments.SOURCE_WAITS)
 
     async def tell(self, reason: str, message: str, resume_time: datetime) -> None:
         """Report that reading waits until `resume_time`; the first page after it reports that it goes on."""

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from opentelemetry.trace import SpanKind
 
-from services.common import telemetry
+from services.common import instruments, telemetry
 from services.extractor.connector import CallGate, FileError, FileLink, FileMissingError, FileRefusedError, SourceFile
 from services.extractor.parts import JOINING_SUFFIX, FilePart, PartHasher, joining_text, part_bytes, with_suffix
 
@@ -86,7 +86,7 @@ class Downloader:
         self._bytes_max = bytes_max or FILE_BYTES_MAX
         self._fetched_max = max(self._bytes_max, large_bytes_max)
         self._was_source_away = was_source_away
-        self._byte_counter = telemetry.meter().create_counter("transload.source.file.bytes", unit="By")
+        self._byte_counter = instruments.counter(instruments.SOURCE_FILE_BYTES)
 
     async def fetch(self, link: FileLink | None, fallback_name: str) -> StagedFile:
         """Download one file.

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
-from services.common import grpc_client, jetstream
+from services.common import grpc_client, jetstream, telemetry
 from services.common.clock import SystemClock
 from services.common.runtime import Service
 from services.common.staging import Staging
 from services.ledger.coordinator import Coordinator, Timing
 from services.ledger.domain import RunKind
+from services.ledger.gauges import Gauges
 from services.ledger.ledger_servicer import LedgerServicer
 from services.ledger.migration_servicer import MigrationServicer
 from services.ledger.outbox import OutboxRelay
@@ -73,7 +74,7 @@ async def build(settings: LedgerSettings) -> AsyncIterator[Service]:
                 (ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server, workers),
                 (migration_service_pb2_grpc.add_MigrationServiceServicer_to_server, MigrationServicer(tools=tools)),
             ],
-            tasks=[relay.run, coordinator.run],
+            tasks=[relay.run, coordinator.run, *([Gauges(tools, bus.lags).run] if telemetry.is_measuring() else [])],
             on_refused=tools.refusals.note,
             # Without NATS people still see where things stand, so only the database decides whether the ledger is ready.
             pings={"database": ledger.ping},

@@ -22,6 +22,7 @@ from services.ledger.domain import (
     OutboxMessage,
     Page,
     PageWork,
+    PhaseCount,
     PhaseProgress,
     Record,
     RecordFilter,
@@ -240,6 +241,10 @@ class Reader(Protocol):
         """Count source records by entity and state (X-04), ordered by entity."""
         ...
 
+    async def summarize_phases(self, migration_id: str) -> Sequence[PhaseCount]:
+        """Count mapped records by phase and state."""
+        ...
+
     async def summarize_targets(self, migration_id: str) -> Sequence[TargetCount]:
         """Count mapped records by target entity and state, in phase order."""
         ...
@@ -253,6 +258,10 @@ class Reader(Protocol):
         """List review items, oldest first."""
         ...
 
+    async def count_open_review_items_by_reason(self, migration_id: str) -> dict[str, int]:
+        """Count open review items by reason."""
+        ...
+
     async def count_open_review_items(self, migration_id: str, *, is_blocking: bool | None = None) -> int:
         """Count open review items."""
         ...
@@ -264,6 +273,10 @@ class Reader(Protocol):
 
     async def chain_head(self, migration_id: str) -> ChainHead:
         """Answer where the trail stands; the first head when there is no event."""
+        ...
+
+    async def latest_audit_head(self, migration_id: str) -> AuditHead | None:
+        """Answer the signed head that reaches furthest; None: there is none."""
         ...
 
     async def list_audit_heads(self, migration_id: str, *, from_size: int = 0) -> Sequence[AuditHead]:
@@ -308,6 +321,10 @@ class Reader(Protocol):
         ...
 
     # plumbing
+    async def count_outbox(self) -> int:
+        """Count queued messages."""
+        ...
+
     async def list_outbox(self, *, limit: int = 256) -> Sequence[OutboxMessage]:
         """List messages that are not published yet, in order."""
         ...

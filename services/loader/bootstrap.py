@@ -19,7 +19,7 @@ from services.loader.ledger import LedgerClient
 from services.loader.pipedrive.http import http_client
 from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource
-from services.loader.quota.gauges import show_tokens
+from services.loader.quota.gauges import show_budgets
 from services.loader.quota.keeper import Keeper
 from services.loader.quota.remote import RemoteSource
 from services.loader.quota.servicer import QuotaServicer
@@ -78,7 +78,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
                 (add_QuotaServiceServicer_to_server, quota_servicer),
             ],
             consumers=[Consumer(bus, streams.LOADER, worker.handle, concurrency=settings.consumer_concurrency * SPARE)],
-            tasks=[keeper.run, *([partial(show_tokens, arbiter, clock)] if telemetry.is_exporting() else [])],
+            tasks=[keeper.run, *([partial(show_budgets, arbiter, clock)] if telemetry.is_measuring() else [])],
             pings={"nats": bus.ping, "ledger": partial(grpc_client.ping, ledger_channel)},
         )
 

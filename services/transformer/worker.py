@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from services.common import telemetry
+from services.common import instruments, telemetry
 from services.common.phases import phase_name
 from services.common.streams import MAPPED
 from services.transformer.batching import cut
@@ -80,11 +80,8 @@ class TransformWorker:
         self._held = HeldRecords()
         # Mapping is Python from end to end: two threads of it only take the interpreter from each other.
         self._mapping = asyncio.Lock()
-        meter = telemetry.meter()
-        self._records = meter.create_counter("transload.transformer.records", unit="{record}", description="Mapped records made, by target entity")
-        self._issues = meter.create_counter(
-            "transload.transformer.issues", unit="{issue}", description="Records that are not plain success, by reason"
-        )
+        self._records = instruments.counter(instruments.MADE_RECORDS)
+        self._issues = instruments.counter(instruments.MADE_ISSUES)
 
     async def handle(self, message: bytes) -> None:
         """Do the work of one announcement; doing it twice is doing it once.

@@ -126,6 +126,14 @@ class Stack:
         """Kills a process (SIGKILL) and keeps it down while the block runs; for faults rehearsed on purpose."""
         return self._processes[name].held_down()
 
+    @property
+    def metrics_addresses(self) -> dict[str, str]:
+        """Where each service serves its metrics: `TRANSLOAD_METRICS_LISTEN` the first, the others on the ports after it; empty: nowhere."""
+        host, _, port = self._env.get("TRANSLOAD_METRICS_LISTEN", "").strip().rpartition(":")
+        if not port.isdecimal():
+            return {}
+        return {name: f"{host}:{int(port) + number}" for number, name in enumerate(self.names)}
+
     async def is_serving(self, name: str) -> bool:
         """Answers whether a service says SERVING now."""
         async with _health(self.addresses[name], self._security) as stub:
@@ -184,6 +192,8 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
         }
         env = {**defaults, **self._env, **fixed}
+        if listen := self.metrics_addresses.get(name):
+            env["TRANSLOAD_METRICS_LISTEN"] = listen
         # The last two are of the person who starts the stack.
         for own in ("TRANSLOAD_ADDRESS_FILE", "TRANSLOAD_TOKEN", "TRANSLOAD_TOKEN_FILE"):
             env.pop(own, None)

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from services.common import telemetry
+from services.common import instruments, telemetry
 from services.common.access.roles import RULES
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Refusals:
         """Prepares. `on_known` is told refusals of known callers; it must keep a flood from doing harm and raises nothing."""
         self._on_known = on_known
         self._monotonic = monotonic
-        self._counter = telemetry.meter().create_counter("transload.access.refusals", unit="{call}", description="Calls refused, by reason")
+        self._counter = instruments.counter(instruments.REFUSALS)
         self._muted: dict[tuple[str, str], _Muted] = {}
 
     def unknown(self, method: str, error: TransloadError) -> None:

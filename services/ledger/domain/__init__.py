@@ -5,7 +5,7 @@ documents are canonical JSON as text. Rows live in `sql/`; everything else in th
 from here.
 """
 
-from services.ledger.domain.counts import EntityCount, TargetCount, UndoCount
+from services.ledger.domain.counts import EntityCount, PhaseCount, TargetCount, UndoCount
 from services.ledger.domain.documents import Manifest, Mapping, Report
 from services.ledger.domain.erasure import ERASED, FIGURES, ErasedCount, Mentions
 from services.ledger.domain.extraction import Extraction, ExtractionEntity, Page
@@ -76,6 +76,7 @@ __all__ = [
     "Page",
     "PageWork",
     "PauseKind",
+    "PhaseCount",
     "PhaseProgress",
     "Record",
     "RecordFilter",

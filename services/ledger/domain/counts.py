@@ -1,8 +1,11 @@
 """Sums over records."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-__all__ = ["EntityCount", "TargetCount", "UndoCount"]
+from services.ledger.kinds import RecordState
+
+__all__ = ["EntityCount", "PhaseCount", "TargetCount", "UndoCount"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,17 @@ class TargetCount:
     waiting_count: int = 0
     undone_count: int = 0
     pending_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCount:
+    """Mapped records of one phase that stand alike."""
+
+    phase: int
+    state: RecordState
+    count: int
+    oldest_intent: datetime | None = None
+    """Of creates among them that were announced and have no outcome, when the first was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The repository on SQLAlchemy: one writer, readers beside it, listeners after each commit."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import text
 
-from services.common import telemetry
+from services.common import instruments, telemetry
 from services.common.clock import Clock
 from services.ledger.audit import new_salt
 from services.ledger.domain import Migration, OutboxMessage, Run
@@ -71,7 +72,8 @@ class SqlLedger:
         self._write_lock = asyncio.Lock()
         self._listeners: list[Listener] = []
         self._outbox_listeners: list[Listener] = []
-        self._events = telemetry.meter().create_counter("ledger.events", description="Events appended to the audit trail")
+        self._events = instruments.counter(instruments.LEDGER_EVENTS)
+        self._seconds = instruments.histogram(instruments.COMMIT_SECONDS)
 
     @classmethod
     @asynccontextmanager
@@ -101,6 +103,7 @@ class SqlLedger:
         """Begin a unit of work: commits at the end of the block, rolls back when it raises."""
         opened: list[SqlTransaction] = []
         try:
+            started = time.monotonic()
             with telemetry.tracer().start_as_current_span("ledger.transaction") as span:
                 async with self._write_lock, self._database.write() as run:
                     transaction = SqlTransaction(run, self._statements, self._clock.now, self._salt)
@@ -108,6 +111,7 @@ class SqlLedger:
                     await transaction.finish()
                     opened.append(transaction)
                 span.set_attribute("ledger.event_count", transaction.event_count)
+                self._seconds.record(time.monotonic() - started)
             self._events.add(transaction.event_count)
         finally:
             # Whoever is cancelled during the commit does not know that it went through; the listeners have to.
@@ -131,10 +135,12 @@ class SqlLedger:
             return answer
 
         try:
+            started = time.monotonic()
             with telemetry.tracer().start_as_current_span("ledger.transaction") as span:
                 async with self._write_lock:
                     answer = await self._database.write_whole(whole)
                 span.set_attribute("ledger.event_count", opened[0].event_count)
+                self._seconds.record(time.monotonic() - started)
             self._events.add(opened[0].event_count)
             return answer
         finally:

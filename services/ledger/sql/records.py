@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Column, ColumnElement, and_, bindparam, case, func, or_, select, true
 
 from services.common.phases import LATE_LINKS, TARGET_PHASES
-from services.ledger.domain import OPEN_RECORD_STATES, Record, RecordFilter, RecordState, Standing, TargetCount, UndoCount
-from services.ledger.sql.rows import RowCodec
+from services.ledger.domain import OPEN_RECORD_STATES, PhaseCount, Record, RecordFilter, RecordState, Standing, TargetCount, UndoCount
+from services.ledger.sql.rows import RowCodec, from_micros
 from services.ledger.sql.session import Session, chunks, table_of
 from services.ledger.sql.tables import MigrationRow, RecordRow, UndoSelectionRow
 
@@ -150,6 +150,20 @@ class RecordReader(Session):
     async def count_records(self, migration_id: str, which: RecordFilter) -> int:
         """Count mapped records."""
         return await self._count(_RECORDS, _RECORDS.c.migration_id == migration_id, *_where(which))
+
+    async def summarize_phases(self, migration_id: str) -> Sequence[PhaseCount]:
+        """Count mapped records by phase and state."""
+        statement = select(
+            _RECORDS.c.phase,
+            _RECORDS.c.state,
+            func.count().label("count"),
+            func.min(case((_IS_DOUBTFUL, _RECORDS.c.intent_time))).label("oldest"),
+        ).where(_RECORDS.c.migration_id == migration_id)
+        rows = await self._all(statement.group_by(_RECORDS.c.phase, _RECORDS.c.state).order_by(_RECORDS.c.phase, _RECORDS.c.state))
+        return [
+            PhaseCount(row["phase"], RecordState(row["state"]), int(row["count"]), None if row["oldest"] is None else from_micros(row["oldest"]))
+            for row in rows
+        ]
 
     async def summarize_targets(self, migration_id: str) -> Sequence[TargetCount]:
         """Count mapped records by target entity and state, in phase order."""

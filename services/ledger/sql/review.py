@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from services.ledger.domain import Resolution, ReviewFilter, ReviewItem
 from services.ledger.sql.rows import RowCodec, to_micros
@@ -31,6 +31,11 @@ class ReviewReader(TrailReader):
         if not which.includes_resolved:
             statement = statement.where(_ITEMS.c.resolution == _OPEN)
         return [_ITEM.from_row(row) for row in await self._all(statement.order_by(_ITEMS.c.order).limit(limit))]
+
+    async def count_open_review_items_by_reason(self, migration_id: str) -> dict[str, int]:
+        """Count open review items by reason."""
+        statement = select(_ITEMS.c.reason, func.count().label("count")).where(_ITEMS.c.migration_id == migration_id, _ITEMS.c.resolution == _OPEN)
+        return {row["reason"]: int(row["count"]) for row in await self._all(statement.group_by(_ITEMS.c.reason))}
 
     async def count_open_review_items(self, migration_id: str, *, is_blocking: bool | None = None) -> int:
         """Count open review items."""

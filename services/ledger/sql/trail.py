@@ -44,6 +44,13 @@ class TrailReader(Session):
         row = await self._first(_HEAD_BY_ID, {"migration_id": migration_id})
         return _chain_head(row) if row else ChainHead()
 
+    async def latest_audit_head(self, migration_id: str) -> AuditHead | None:
+        """Answer the signed head that reaches furthest; None: there is none."""
+        columns = _AUDIT_HEADS.c
+        statement = select(_AUDIT_HEADS).where(columns.migration_id == migration_id)
+        row = await self._first(statement.order_by(columns.tree_size.desc(), columns.sign_time.desc()).limit(1))
+        return AuditHead(**row) if row else None
+
     async def list_audit_heads(self, migration_id: str, *, from_size: int = 0) -> Sequence[AuditHead]:
         """List signed heads of at least this size, smallest first."""
         columns = _AUDIT_HEADS.c

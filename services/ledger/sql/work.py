@@ -82,6 +82,10 @@ class WorkReader(Session):
             done_record_count=int(batches["done"]) if batches else 0,
         )
 
+    async def count_outbox(self) -> int:
+        """Count messages that are not published yet."""
+        return await self._count(_OUTBOX)
+
     async def list_outbox(self, *, limit: int = 256) -> Sequence[OutboxMessage]:
         """List messages that are not published yet, in order."""
         return [_MESSAGE.from_row(row) for row in await self._all(_QUEUED, {"count": limit})]

@@ -14,6 +14,7 @@ from services.common import telemetry
 from services.common.backoff import Backoff
 from services.common.errors import RateLimitedError, TransloadError, UnauthorizedError, UnavailableError
 from services.loader.pipedrive import errors
+from services.loader.pipedrive.call_meters import CallMeters
 from services.loader.pipedrive.costs import Operation, operation
 from services.loader.pipedrive.http import NoAnswerError, NotSentError
 from services.loader.quota.leases import Headers, Priority
@@ -124,9 +125,7 @@ class PipedriveClient:
         self._headers: CIMultiDict[str] = CIMultiDict()
         self._refused_key = ""
         self._refused_until = 0.0
-        meter = telemetry.meter()
-        self._tokens = meter.create_counter("transload.pipedrive.tokens", unit="{token}", description="Tokens spent")
-        self._calls = meter.create_counter("transload.pipedrive.calls", unit="{call}", description="Calls by operation and status")
+        self._meters = CallMeters(quota.connection)
 
     async def call(
         self,
@@ -166,13 +165,16 @@ class PipedriveClient:
             try:
                 return await self._attempt(_Request(op, connection, path, body), grant, context)
             except _RefusedNowError as error:
+                self._meters.throttled()
                 refusals += 1
                 if refusals >= REFUSALS_MAX:
                     raise RateLimitedError(str(error), retry_after_seconds=30.0, reason="TARGET_QUOTA_EXHAUSTED") from error
+                self._meters.repeated("refused")
             except NotSentError as error:
                 failures += 1
                 if failures >= ATTEMPTS_MAX:
                     raise _unreachable(op, error) from error
+                self._meters.repeated("not_sent")
                 await self._clock.sleep(self._backoff.delay_seconds(failures))
             except errors.OutcomeUnknownError as error:
                 if not op.is_repeatable:
@@ -180,6 +182,7 @@ class PipedriveClient:
                 failures += 1
                 if failures >= ATTEMPTS_MAX:
                     raise _unreachable(op, error) from error
+                self._meters.repeated("no_answer")
                 await self._clock.sleep(self._backoff.delay_seconds(failures))
 
     async def look(self, context: CallContext) -> None:
@@ -241,6 +244,7 @@ class PipedriveClient:
         headers: Headers | None = Headers()
         is_sent, is_answered = True, False
         span = telemetry.tracer().start_span(op.name, kind=SpanKind.CLIENT)
+        started = self._clock.monotonic()
         try:
             reply = await self._send(request)
             is_answered = True
@@ -259,8 +263,7 @@ class PipedriveClient:
         finally:
             await self._quota.release(grant, is_sent=is_sent, is_answered=is_answered, tokens_spent=record.token_count, headers=headers)
             context.log.append(record)
-            self._tokens.add(record.token_count, {"operation": op.name})
-            self._calls.add(1, {"operation": op.name, "status": record.status})
+            self._meters.called(op, record.status, record.token_count, self._clock.monotonic() - started, span)
             if span.is_recording():
                 span.set_attributes(
                     {

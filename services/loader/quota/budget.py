@@ -26,7 +26,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from services.common import telemetry
+from services.common import instruments
 from services.common.errors import RateLimitedError
 from services.loader.quota.leases import BudgetState, Headers, Lease, Priority, Refusal
 from services.loader.quota.tokens import DailyTokens, Kept, stamp
@@ -57,7 +57,7 @@ _CALL_SECONDS_WEIGHT: Final = 0.02
 
 @cache
 def _shadow_counter() -> Counter:
-    return telemetry.meter().create_counter("transload.quota.shadow", unit="{call}", description="Calls shadow mode would have held up, by reason")
+    return instruments.counter(instruments.QUOTA_SHADOW)
 
 
 class Budget:
@@ -238,6 +238,11 @@ class Budget:
         if self._term_until <= self._clock.monotonic():
             return 0
         return max(0, self._tokens.free - self._tokens.rollback_reserve - self._tokens.others_reserve)
+
+    @property
+    def is_held_elsewhere(self) -> bool:
+        """Whether another arbiter grants from it, as far as the ledger has said."""
+        return self._is_held_elsewhere
 
     @property
     def wants_note(self) -> bool:

@@ -13,7 +13,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from services.common import telemetry
+from services.common import instruments
 from services.common.errors import TransloadError
 from services.loader.quota.leases import Headers, Lease, Priority, Refusal
 
@@ -120,7 +120,12 @@ class QuotaClient:
         self._waiters: list[_Waiter] = []
         self._order = itertools.count()
         self._pump: asyncio.Task[None] | None = None
-        self._wait_seconds = telemetry.meter().create_histogram("transload.quota.wait", unit="s", description="Time a call waited for its lease")
+        self._wait_seconds = instruments.histogram(instruments.QUOTA_WAIT)
+
+    @property
+    def connection(self) -> str:
+        """Name of the connection."""
+        return self._connection
 
     async def acquire(self, *, tokens: int, is_search: bool, priority: Priority) -> Grant:
         """Waits for the right to send one call of `tokens`.

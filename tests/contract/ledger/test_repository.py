@@ -21,6 +21,7 @@ from services.ledger.domain import (
     OutboxMessage,
     PageWork,
     PauseKind,
+    PhaseCount,
     RecordFilter,
     RecordState,
     Report,
@@ -406,6 +407,29 @@ async def test_records_are_listed_by_key_and_filter(world: World) -> None:
         assert len(await reader.get_records(M, [f"person:client/{number:04}" for number in range(1500)])) == 1200
         assert await reader.count_records(M, RecordFilter(has_target=True)) == 1
         assert [record.key for record in await reader.list_records_of_source(M, "order", "1")] == ["deal:order/1"]
+
+
+async def test_gauges_read_their_sums(world: World) -> None:
+    await world.begin()
+    first, now = world.clock.now(), world.clock.advance
+    lost = world.record("person:client/1", RecordState.IN_DOUBT, intent_time=first)
+    now(5)
+    later = world.record("person:client/2", RecordState.IN_DOUBT, intent_time=world.clock.now())
+    done = world.record("deal:order/1", RecordState.LOADED, target_id="1", phase=DEALS, intent_time=first)
+    await world.know(lost, later, done)
+    async with world.ledger.transaction() as tx:
+        await tx.open_review_items(
+            [item(world, "person:client/1"), item(world, "person:client/2"), item(world, "person:client/3", "OWNER_UNMATCHED")]
+        )
+        await tx.add_outbox([OutboxMessage(migration_id=M, subject="raw.x.y", message_id="m1", payload=b"")])
+    async with world.ledger.read() as reader:
+        assert await reader.summarize_phases(M) == [
+            PhaseCount(PERSONS, RecordState.IN_DOUBT, 2, first),
+            PhaseCount(DEALS, RecordState.LOADED, 1, None),
+        ]
+        assert await reader.count_open_review_items_by_reason(M) == {"REFERENCE_MISSING": 2, "OWNER_UNMATCHED": 1}
+        assert await reader.count_outbox() == len(await reader.list_outbox()) == 1
+        assert await reader.latest_audit_head(M) is None
 
 
 def item(world: World, key: str, reason: str = "REFERENCE_MISSING", *, is_blocking: bool = True, message: str = "look") -> ReviewItem:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
+import urllib.request
 from typing import Any
 
 from grpc import aio
@@ -55,3 +57,45 @@ async def test_naming_a_collector_switches_the_export_on() -> None:
     assert (attributes["service.name"], attributes["service.instance.id"]) == ("transload-loader", "loader-1")
     assert traces.received[0].resource_spans[0].scope_spans[0].spans[0].name == "work"
     assert metrics.received[0].resource_metrics[0].scope_metrics[0].metrics[0].name == "records"
+
+
+SERVING = """
+import sys
+from services.common import instruments, telemetry
+flush = telemetry.setup("loader", replica="loader-1")
+assert not telemetry.is_exporting() and telemetry.is_measuring()
+instruments.counter(instruments.TARGET_CALLS).add(3, {instruments.CONNECTION: "crm"})
+assert not telemetry.tracer().start_span("work").is_recording()
+print("ready", flush=True)
+sys.stdin.readline()
+flush()
+"""
+
+
+async def test_naming_an_address_serves_metrics_as_text() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")} | {"TRANSLOAD_METRICS_LISTEN": f"127.0.0.1:{port}"}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVING, env=environ, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def scrape() -> str:
+        with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+            return str(response.read().decode())
+
+    text = await asyncio.to_thread(scrape)
+    assert 'transload_pipedrive_calls_total{transload_connection="crm"} 3.0' in text
+    assert 'service_instance_id="loader-1"' in text
+    again = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVING, env=environ, stdout=pipe, stderr=pipe)
+    _, errors = await again.communicate()
+    assert again.returncode != 0
+    assert b"TRANSLOAD_METRICS_LISTEN" in errors
+    output, _ = await process.communicate(b"\n")
+    assert (process.returncode, output) == (0, b"")
