@@ -18,6 +18,7 @@ from transload import errors
 from transload.audit import files, statement
 from transload.audit.chain import format_time
 from transload.audit.heads import AuditHead
+from transload.security import PLAIN, ChannelSecurity
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1.migration_service_pb2_grpc import MigrationServiceStub
 
@@ -47,15 +48,27 @@ class Client:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, address: str, *, actor: str, timeout_seconds: float = CALL_DEADLINE_SECONDS) -> AsyncIterator[Self]:
-        """Opens a channel to `host:port` and closes it when the block ends. `actor` stands in the audit trail."""
+    async def connect(
+        cls, address: str, *, actor: str, timeout_seconds: float = CALL_DEADLINE_SECONDS, security: ChannelSecurity = PLAIN
+    ) -> AsyncIterator[Self]:
+        """Opens a channel to `host:port` and closes it when the block ends.
+
+        Args:
+            address: where the ledger is.
+            actor: who acts; stands in the audit trail, unless the ledger knows callers by token or certificate: then theirs does.
+            timeout_seconds: of a call.
+            security: TLS and token; `ChannelSecurity.from_env(os.environ)` reads them as the `transload` command does.
+
+        Raises:
+            SecurityError: a certificate or token cannot be used, or the token would travel readable.
+        """
         options = [
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
             # gRPC would otherwise take a web proxy of the environment even for loopback.
             ("grpc.enable_http_proxy", 0),
         ]
-        async with grpc.aio.insecure_channel(address, options=options) as channel:
+        async with security.channel(address, options=options) as channel:
             yield cls(channel, actor=actor, timeout_seconds=timeout_seconds)
 
     # --- migrations -----------------------------------------------------------------------------------------------

@@ -124,6 +124,18 @@ class UnauthorizedError(TransloadError):
     default_reason = "TARGET_UNAUTHORIZED"
 
 
+class UnauthenticatedError(TransloadError):
+    """The call carries no token or certificate of a caller we know."""
+
+    default_reason = "ACCESS_UNAUTHENTICATED"
+
+
+class AccessDeniedError(TransloadError):
+    """The caller is known and may not do this; metadata may have `rpc`, `role` and `needed`."""
+
+    default_reason = "ACCESS_DENIED"
+
+
 class ConfigurationError(TransloadError):
     """A setting or credential is missing or malformed; the message names it, never its value."""
 

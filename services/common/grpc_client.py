@@ -20,6 +20,8 @@ from opentelemetry.trace import SpanKind
 from services.common import telemetry
 from services.common.errors import UnavailableError
 from services.common.rpc_errors import from_rpc_error
+from services.common.tls import PeerChannels, check_token_way
+from transload.security import PLAIN, ChannelSecurity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -81,14 +83,24 @@ deadline: ContextVar[Deadline | None] = ContextVar("transload_deadline", default
 
 
 @asynccontextmanager
-async def channel(address: str, *, unary_deadline_seconds: float = UNARY_DEADLINE_SECONDS) -> AsyncIterator[aio.Channel]:
+async def channel(
+    address: str, *, unary_deadline_seconds: float = UNARY_DEADLINE_SECONDS, security: ChannelSecurity = PLAIN
+) -> AsyncIterator[aio.Channel]:
     """Opens a channel to `host:port` and closes it when the block ends; connecting happens at the first call.
 
     Calls through it raise `TransloadError`s instead of `AioRpcError`s. A unary call without `timeout` gets the default deadline, at most what remains
-    of the RPC being served; a stream gets ten minutes.
+    of the RPC being served; a stream gets ten minutes. When certificates change in their files, later calls go through a new connection.
+
+    Raises:
+        ConfigurationError: the certificates cannot be used, or the token would travel readable.
     """
-    async with aio.insecure_channel(address, options=list(OPTIONS)) as inner:
-        yield cast("aio.Channel", _Channel(inner, unary_deadline_seconds, telemetry.is_exporting()))
+    if security.tls is None:
+        check_token_way(security, address)
+        async with aio.insecure_channel(address, options=list(OPTIONS)) as inner:
+            yield cast("aio.Channel", _Channel(lambda: inner, unary_deadline_seconds, telemetry.is_exporting(), security))
+        return
+    async with PeerChannels(address, security.tls, OPTIONS) as peers:
+        yield cast("aio.Channel", _Channel(peers.current, unary_deadline_seconds, telemetry.is_exporting(), security))
 
 
 async def ping(to: aio.Channel, *, timeout_seconds: float = 2.0) -> None:
@@ -106,40 +118,59 @@ async def is_serving(to: aio.Channel, *, service: str = "", timeout_seconds: flo
 
 
 class _Channel:
-    """Stands before a channel and gives every call a deadline, a trace context and our errors.
+    """Stands before a channel and gives every call a deadline, a trace context, our token and our errors.
 
     gRPC's own client interceptors do the same with three tasks more per call.
     """
 
-    def __init__(self, inner: aio.Channel, unary_deadline_seconds: float, is_traced: bool) -> None:
+    def __init__(self, inner: Callable[[], aio.Channel], unary_deadline_seconds: float, is_traced: bool, security: ChannelSecurity) -> None:
         self._inner = inner
         self._unary_deadline_seconds = unary_deadline_seconds
         self._is_traced = is_traced
+        self._security = security
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self._inner(), name)
+
+    def _made_once(self, make: Callable[[aio.Channel], Callable[..., Any]]) -> Callable[[], Callable[..., Any]]:
+        """Answers what answers the call of the channel in force: made anew only when that is another one."""
+        known: list[Any] = [None, None]
+
+        def call() -> Callable[..., Any]:
+            inner = self._inner()
+            if known[0] is not inner:
+                known[:] = inner, make(inner)
+            return cast("Callable[..., Any]", known[1])
+
+        call()
+        return call
+
+    def _metadata(self, metadata: Any) -> Any:
+        if self._security.token is not None:
+            metadata = [*(metadata or ()), *self._security.headers()]
+        return _with_context(metadata) if self._is_traced else metadata
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-        call = self._inner.unary_unary(method, *args, **kwargs)
+        call = self._made_once(lambda inner: inner.unary_unary(method, *args, **kwargs))
 
         async def invoke(request: Any, *, timeout: float | None = None, metadata: Any = None, **options: Any) -> Any:  # noqa: ASYNC109 - gRPC's own name
             seconds = _remaining(timeout or self._unary_deadline_seconds)
             try:
                 if not self._is_traced:
-                    return await call(request, timeout=seconds, metadata=metadata, **options)
+                    return await call()(request, timeout=seconds, metadata=self._metadata(metadata), **options)
                 with telemetry.tracer().start_as_current_span(method.lstrip("/"), kind=SpanKind.CLIENT, attributes=_attributes(method)):
-                    return await call(request, timeout=seconds, metadata=_with_context(metadata), **options)
+                    return await call()(request, timeout=seconds, metadata=self._metadata(metadata), **options)
             except aio.AioRpcError as error:
                 raise from_rpc_error(error) from error
 
         return invoke
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-        call = self._inner.unary_stream(method, *args, **kwargs)
+        call = self._made_once(lambda inner: inner.unary_stream(method, *args, **kwargs))
 
         async def invoke(request: Any, *, timeout: float | None = None, metadata: Any = None, **options: Any) -> AsyncIterator[Any]:  # noqa: ASYNC109
             seconds = _remaining(timeout or STREAM_DEADLINE_SECONDS)
-            stream = call(request, timeout=seconds, metadata=_with_context(metadata) if self._is_traced else metadata, **options)
+            stream = call()(request, timeout=seconds, metadata=self._metadata(metadata), **options)
             try:
                 async for response in stream:
                     yield response
@@ -167,14 +198,14 @@ def _attributes(method: str) -> dict[str, str]:
     return {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
 
 
-async def wait_until_serving(address: str, *, timeout_seconds: float) -> None:
+async def wait_until_serving(address: str, *, timeout_seconds: float, security: ChannelSecurity = PLAIN) -> None:
     """Waits until the service at `host:port` says SERVING.
 
     Raises:
         UnavailableError: it did not within `timeout_seconds`.
     """
     try:
-        async with asyncio.timeout(timeout_seconds), channel(address) as to:
+        async with asyncio.timeout(timeout_seconds), channel(address, security=security) as to:
             while not await is_serving(to):  # noqa: ASYNC110 - the other process cannot set an event of ours
                 await asyncio.sleep(0.05)
     except TimeoutError as error:

@@ -16,9 +16,14 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from services.common import telemetry
+from services.common.access.guard import Guard
+from services.common.access.interceptor import AccessInterceptor
+from services.common.access.refusals import Refusal, Refusals
 from services.common.errors import ConfigurationError, TransloadError, UnavailableError
 from services.common.grpc_client import MESSAGE_BYTES_MAX, UNARY_DEADLINE_SECONDS, Deadline, deadline
 from services.common.rpc_errors import status_of
+from services.common.settings import OPEN, SecuritySettings
+from services.common.tls import MAX_CONNECTION_AGE, server_credentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -80,17 +85,33 @@ class Server:
 
 
 @asynccontextmanager
-async def serve(listen: str, servicers: Sequence[Registration]) -> AsyncIterator[Server]:
+async def serve(
+    listen: str,
+    servicers: Sequence[Registration],
+    *,
+    security: SecuritySettings = OPEN,
+    health_listen: str = "",
+    on_refused: Callable[[Refusal], Awaitable[None]] | None = None,
+) -> AsyncIterator[Server]:
     """Starts a server on `host:port` (port 0 takes a free one), NOT_SERVING until told otherwise; stops it at once when the block ends.
 
+    Args:
+        listen: where.
+        servicers: what is served, beside health and reflection.
+        security: TLS, and who may call; by default everybody.
+        health_listen: where health alone is answered without TLS; empty: nowhere.
+        on_refused: told that somebody known may not do what it asked for.
+
     Raises:
-        ConfigurationError: the address cannot be bound.
+        ConfigurationError: the address cannot be bound, or a certificate or the list of callers cannot be used.
     """
     errors = ErrorInterceptor()
     interceptors: list[aio.ServerInterceptor[Any, Any]] = [errors, DeadlineInterceptor()]
+    if security.access_file is not None:
+        interceptors.insert(1, AccessInterceptor(Guard(security.access_file), Refusals(on_refused)))
     if telemetry.is_exporting():
         interceptors.insert(0, TelemetryInterceptor())
-    server = aio.server(interceptors=interceptors, options=list(OPTIONS))
+    server = aio.server(interceptors=interceptors, options=[*OPTIONS, *(MAX_CONNECTION_AGE if security.tls else ())])
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = []
@@ -98,20 +119,45 @@ async def serve(listen: str, servicers: Sequence[Registration]) -> AsyncIterator
         recorder = _Recorder(server)
         register(servicer, recorder)  # type: ignore[arg-type]  # stands in for the server to learn the service's name
         names.append(recorder.service_name)
-    reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    if security.shows_contracts:
+        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     # The library's health service starts as SERVING.
     for name in ("", *names):
         await health_servicer.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
     await health_servicer.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
-    try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise ConfigurationError(f"TRANSLOAD_GRPC_LISTEN: {listen} cannot be bound", metadata={"setting": "TRANSLOAD_GRPC_LISTEN"}) from error
+    port = _bind(server, listen, "TRANSLOAD_GRPC_LISTEN", security)
+    async with _health_alone(health_listen, health_servicer):
+        await server.start()
+        try:
+            yield Server(server, health_servicer, errors, f"{listen.rpartition(':')[0]}:{port}", names)
+        finally:
+            await server.stop(None)
+
+
+@asynccontextmanager
+async def _health_alone(listen: str, health_servicer: Any) -> AsyncIterator[None]:
+    """Answers the same health on a port of its own while the block runs: probes of Kubernetes know neither TLS nor certificates."""
+    if not listen:
+        yield
+        return
+    server = aio.server(options=list(OPTIONS))
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    _bind(server, listen, "TRANSLOAD_HEALTH_LISTEN", OPEN)
     await server.start()
     try:
-        yield Server(server, health_servicer, errors, f"{listen.rpartition(':')[0]}:{port}", names)
+        yield
     finally:
         await server.stop(None)
+
+
+def _bind(server: aio.Server, listen: str, setting: str, security: SecuritySettings) -> int:
+    """Answers the port that was bound."""
+    try:
+        if security.tls is None:
+            return server.add_insecure_port(listen)
+        return server.add_secure_port(listen, server_credentials(security.tls, wants_client_certificates=security.wants_client_certificates))
+    except RuntimeError as error:
+        raise ConfigurationError(f"{setting}: {listen} cannot be bound", metadata={"setting": setting}) from error
 
 
 class _Recorder:

@@ -35,6 +35,8 @@ _CODES: Final[dict[type[errors.TransloadError], grpc.StatusCode]] = {
     errors.NotFoundError: grpc.StatusCode.NOT_FOUND,
     errors.InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UnauthorizedError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    errors.AccessDeniedError: grpc.StatusCode.PERMISSION_DENIED,
     errors.ConfigurationError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.TransloadError: grpc.StatusCode.INTERNAL,
 }
@@ -50,6 +52,8 @@ _FOREIGN: Final[dict[grpc.StatusCode, type[errors.TransloadError]]] = {
     grpc.StatusCode.NOT_FOUND: errors.NotFoundError,
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequestError,
     grpc.StatusCode.FAILED_PRECONDITION: errors.PreconditionError,
+    grpc.StatusCode.UNAUTHENTICATED: errors.UnauthenticatedError,
+    grpc.StatusCode.PERMISSION_DENIED: errors.AccessDeniedError,
 }
 
 

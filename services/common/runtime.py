@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from grpc import aio
 
+    from services.common.access.refusals import Refusal
     from services.common.consumer import Consumer
     from services.common.settings import GrpcSettings, TelemetrySettings
 
@@ -68,6 +69,7 @@ class Service:
         consumers: run until stop, then drained.
         tasks: run beside the consumers, started again with growing pauses if they fail, cancelled on stop; one that returns is done.
         pings: dependencies by name; the service says SERVING while all pass. Do not ping a service that pings you back by its readiness.
+        on_refused: told that somebody known may not do what it asked for.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Service:
     consumers: Sequence[Consumer] = ()
     tasks: Sequence[Callable[[], Awaitable[None]]] = ()
     pings: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    on_refused: Callable[[Refusal], Awaitable[None]] | None = None
 
 
 def main(name: str, settings: S | Callable[[Mapping[str, str]], S], build: Callable[[S], AbstractAsyncContextManager[Service]]) -> None:
@@ -127,7 +130,9 @@ async def _run(settings: S, build: Callable[[S], AbstractAsyncContextManager[Ser
     if service is None:
         return
     try:
-        async with serve(settings.grpc.listen, service.servicers) as server:
+        grpc = settings.grpc
+        serving = serve(grpc.listen, service.servicers, security=grpc.security, health_listen=grpc.health_listen, on_refused=service.on_refused)
+        async with serving as server:
             await _serve(settings.grpc, service, server, stop)
     except BaseException as error:
         if not await building.__aexit__(type(error), error, error.__traceback__):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
 
 from services.common.errors import ConfigurationError
+from transload.security import PLAIN, ChannelSecurity, SecurityError, TlsFiles, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +41,18 @@ SHARED_NAMES: Final = frozenset(
         "CONNECTIONS_DIR",
         "LOG_LEVEL",
         "DRAIN_SECONDS",
+        "TLS_CERT_FILE",
+        "TLS_KEY_FILE",
+        "TLS_CA_FILE",
+        "TLS_CLIENT_CERTS",
+        "ACCESS_FILE",
+        "ALLOW_OPEN",
+        "SERVICE_TOKEN",
+        "SERVICE_TOKEN_FILE",
+        "TOKEN",
+        "TOKEN_FILE",
+        "HEALTH_LISTEN",
+        "REFLECTION",
     }
 )
 """Names (without prefix) any process may find in its environment, whether or not it reads them."""
@@ -168,8 +181,78 @@ class NatsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SecuritySettings:
+    """Who may call us and how we call others; without any of it the service is open, which it may be on this machine only."""
+
+    tls: TlsFiles | None = None
+    """`TRANSLOAD_TLS_CERT_FILE`, `TRANSLOAD_TLS_KEY_FILE`, `TRANSLOAD_TLS_CA_FILE`: our certificate as server and as client, and the authorities
+    that both sides are checked by; all three or none."""
+    wants_client_certificates: bool = True
+    """`TRANSLOAD_TLS_CLIENT_CERTS`: `required` (default) or `none`."""
+    access_file: Path | None = None
+    """`TRANSLOAD_ACCESS_FILE`: callers and their roles; unset: everybody may do everything."""
+    allows_open: bool = False
+    """`TRANSLOAD_ALLOW_OPEN`: listen beyond this machine without access control or TLS, and send tokens without TLS."""
+    shows_contracts: bool = True
+    """`TRANSLOAD_REFLECTION`: answer gRPC reflection; where callers have roles, from `viewer` on."""
+    peers: ChannelSecurity = PLAIN
+    """How we call the other services; the token is `TRANSLOAD_SERVICE_TOKEN` or `TRANSLOAD_SERVICE_TOKEN_FILE`."""
+
+    @classmethod
+    def from_env(cls, reader: EnvReader) -> Self:
+        """Reads the group."""
+        given = {
+            "TLS_CERT_FILE": reader.str("TLS_CERT_FILE", ""),
+            "TLS_KEY_FILE": reader.str("TLS_KEY_FILE", ""),
+            "TLS_CA_FILE": reader.str("TLS_CA_FILE", ""),
+        }
+        if any(given.values()) and not all(given.values()):
+            missing = ", ".join(PREFIX + name for name, value in given.items() if not value)
+            raise ConfigurationError(f"{missing} is not set: certificate, key and authorities belong together", metadata={"setting": missing})
+        wanted = reader.str("TLS_CLIENT_CERTS", "required").lower()
+        if wanted not in {"required", "none"}:
+            # gRPC for Python either requires a certificate or does not look at it.
+            raise ConfigurationError(
+                "TRANSLOAD_TLS_CLIENT_CERTS must be required or none; gRPC knows no certificate that a client may leave out",
+                metadata={"setting": "TRANSLOAD_TLS_CLIENT_CERTS"},
+            )
+        access_file = reader.str("ACCESS_FILE", "")
+        allows_open = reader.bool("ALLOW_OPEN", default=False)
+        reader.secret("SERVICE_TOKEN", "")
+        try:
+            peers = ChannelSecurity.from_env(reader.environ, token_name=PREFIX + "SERVICE_TOKEN")
+        except SecurityError as error:
+            raise ConfigurationError(str(error), metadata={"setting": PREFIX + "SERVICE_TOKEN"}) from error
+        return cls(
+            tls=peers.tls,
+            wants_client_certificates=wanted == "required",
+            access_file=Path(access_file).expanduser().absolute() if access_file else None,
+            allows_open=allows_open,
+            shows_contracts=reader.bool("REFLECTION", default=True),
+            peers=peers,
+        )
+
+    def check(self, listen: Text) -> None:
+        """Raises ConfigurationError when `listen` would open the service to others than this machine."""
+        if self.allows_open or is_loopback(listen):
+            return
+        missing = [name for name, value in (("TRANSLOAD_ACCESS_FILE", self.access_file), ("TRANSLOAD_TLS_CERT_FILE", self.tls)) if value is None]
+        if missing:
+            raise ConfigurationError(
+                f"TRANSLOAD_GRPC_LISTEN: {listen} can be reached from other machines, and {' and '.join(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} not set: set it, listen on 127.0.0.1, or set TRANSLOAD_ALLOW_OPEN=1 where the network"
+                " itself keeps strangers out",
+                metadata={"setting": "TRANSLOAD_GRPC_LISTEN"},
+            )
+
+
+OPEN: Final = SecuritySettings()
+"""For this machine alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class GrpcSettings:
-    """Where the service listens."""
+    """Where the service listens, and to whom."""
 
     listen: str = "127.0.0.1:0"
     """`TRANSLOAD_GRPC_LISTEN`: host:port; port 0 takes a free one."""
@@ -177,15 +260,24 @@ class GrpcSettings:
     """`TRANSLOAD_ADDRESS_FILE`: the bound host:port is written here once the service listens; unset: nowhere."""
     drain_seconds: float = 10.0
     """`TRANSLOAD_DRAIN_SECONDS`: how long running calls and messages may take to end on stop, 0 to 600; below the pod's termination time."""
+    health_listen: str = ""
+    """`TRANSLOAD_HEALTH_LISTEN`: host:port that answers gRPC health and nothing else, without TLS, for probes that know none; empty: nowhere."""
+    security: SecuritySettings = OPEN
+    """Who may call."""
 
     @classmethod
     def from_env(cls, reader: EnvReader) -> Self:
         """Reads the group."""
         file_name = reader.str("ADDRESS_FILE", "")
+        security = SecuritySettings.from_env(reader)
+        listen = reader.str("GRPC_LISTEN", "127.0.0.1:0")
+        security.check(listen)
         return cls(
-            listen=reader.str("GRPC_LISTEN", "127.0.0.1:0"),
+            listen=listen,
             address_file=Path(file_name) if file_name else None,
             drain_seconds=reader.float("DRAIN_SECONDS", 10.0, minimum=0, maximum=600),
+            health_listen=reader.str("HEALTH_LISTEN", ""),
+            security=security,
         )
 
 

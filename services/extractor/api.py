@@ -10,14 +10,13 @@ from datetime import UTC, tzinfo
 from typing import Any, ClassVar, Final, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import aiohttp
 import httpx
-from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, ValidationError
 
 from services.common import telemetry
 from services.common.connections import Connection, ConnectionParts
 from services.common.errors import InvalidRequestError, UnauthorizedError
+from services.extractor.calls import MALFORMED_TRIES, Outages, send, whole_text
 from services.extractor.connector import (
     END,
     START,
@@ -37,9 +36,6 @@ from services.extractor.connector import (
 )
 from services.extractor.http_files import open_url
 
-MALFORMED_TRIES: Final = 3
-"""Calls for one answer that is not what the interface promises; each costs quota."""
-_NETWORK_ERRORS: Final = (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError)
 _RETRIED: Final = frozenset({408, 425})
 _log = telemetry.get_logger(__name__)
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -70,8 +66,7 @@ class ApiClient:
         for _ in range(MALFORMED_TRIES):
             content = await self._get(path, params or {})
             try:
-                # Half surrogate pairs are legal JSON and no legal Unicode; a page of them is worth having all the same.
-                return shape.model_validate(_whole(json.loads(content)))
+                return shape.model_validate(whole_text(json.loads(content)))
             except ValidationError as error:
                 problem = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['type']}" for one in error.errors(include_url=False)[:3])
             except (ValueError, RecursionError):
@@ -80,7 +75,7 @@ class ApiClient:
         raise EntityMalformedError(f"{path} answered what it must not ({problem}), {MALFORMED_TRIES} times in a row; ask the source's support")
 
     async def _get(self, path: str, params: Mapping[str, str]) -> bytes:
-        outages = 0
+        outages = Outages(self._gate, path=path)
         while True:
             await self._gate.enter()
             answer = await self._send(path, params)
@@ -89,20 +84,13 @@ class ApiClient:
             if isinstance(answer, Refusal):
                 await self._gate.refused(answer)
                 continue
-            outages += 1
-            _log.warning("source.outage", path=path, attempt=outages, problem=answer)
-            await self._gate.outage(outages, answer)
+            await outages.wait(answer)
 
     async def _send(self, path: str, params: Mapping[str, str]) -> bytes | Refusal | str:
         """Make one call. Answers the body, the limit that is passed, or in words what did not work this time."""
-        attributes = {"http.request.method": "GET", "url.template": path}
-        with telemetry.tracer().start_as_current_span("source.call", kind=SpanKind.CLIENT, attributes=attributes) as span:
-            try:
-                response = await self.http.get(self._base_url + path, params=dict(params))
-            except _NETWORK_ERRORS as error:
-                span.set_attribute("error.type", type(error).__name__)
-                return type(error).__name__
-            span.set_attribute("http.response.status_code", response.status_code)
+        response = await send(self.http, "GET", self._base_url + path, template=path, params=dict(params))
+        if isinstance(response, str):
+            return response
         if response.is_success:
             return response.content
         refusal = self.refusal(response.status_code, response.content)
@@ -234,12 +222,3 @@ def _whole_number(options: Mapping[str, Any], name: str, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidRequestError(f"connector option {name}: {value!r} is not a whole number from 0")
     return value
-
-
-def _whole(value: Any) -> Any:
-    """Put a mark for halves of characters."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_whole(one) for one in value]
-    return {_whole(name): _whole(one) for name, one in value.items()} if isinstance(value, dict) else value

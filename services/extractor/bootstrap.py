@@ -26,7 +26,7 @@ async def build(settings: ExtractorSettings) -> AsyncIterator[Service]:
     """Wire the extractor. Extractions stop and connections close when the block ends."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
-        channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address))
+        channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address, security=settings.grpc.security.peers))
         store = Staging.open(settings.staging.url)
         extractions = Extractions(
             connectors=CONNECTORS,

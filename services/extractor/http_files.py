@@ -5,13 +5,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-import aiohttp
 import httpx
 
+from services.extractor.calls import NETWORK_ERRORS
 from services.extractor.connector import FileBrokenOffError, FileMissingError, FileRefusedError, Refusal, SourceFile
 
 _REFUSAL_BYTES_MAX: Final = 16_384
-_NETWORK_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError, ValueError)
+_NO_ANSWER: Final = (*NETWORK_ERRORS, httpx.InvalidURL, ValueError)
+"""What fails for one file alone: a record may hold any text as its address."""
 _FILE_NAME: Final = re.compile(r"""filename\*?=(?:UTF-8'[^']*')?"?([^";]+)"?""", re.IGNORECASE)
 
 
@@ -38,7 +39,7 @@ async def open_url(
         # Compressed bytes would make the announced length mean something else.
         request = http.build_request("GET", url, headers={**(headers or {}), "Accept-Encoding": "identity"})
         response = await http.send(request, stream=True)
-    except _NETWORK_ERRORS as error:
+    except _NO_ANSWER as error:
         raise FileBrokenOffError(type(error).__name__) from error
     try:
         if response.status_code != httpx.codes.OK:
@@ -73,7 +74,7 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
     try:
         async for chunk in response.aiter_bytes():
             yield chunk
-    except _NETWORK_ERRORS as error:
+    except _NO_ANSWER as error:
         # Said here, because inside staging an error of the network would pass for one of the disk.
         raise FileBrokenOffError(type(error).__name__) from error
 

@@ -34,12 +34,11 @@ from services.ledger.domain import (
     OutcomeResult,
     Record,
     RecordState,
-    ReviewItem,
     Run,
     RunKind,
     Standing,
     WantedRecord,
-    review_item_id,
+    review_item_of,
 )
 from services.ledger.matching.followers import forget_gone, let_go
 from services.ledger.matching.identity import Rules
@@ -47,6 +46,7 @@ from services.ledger.matching.matcher import Matched, Matcher
 from services.ledger.merges import MERGEABLE, Move, take_over
 from services.ledger.outcomes import Sender, Settlement, settle
 from services.ledger.reconciliation import VALUE_FIELDS
+from services.ledger.replaced import note_replaced
 from services.ledger.repository import Transaction
 from services.ledger.runs.context import RunContext
 
@@ -201,7 +201,8 @@ async def _store(tx: Transaction, begin: Begin, batch: Batch, matched: Matched, 
     changed = [decision for decision in decisions if decision.is_changed]
     await tx.save_records([decision.stored or decision.record for decision in changed])
     blocked = [decision for decision in changed if decision.action is Action.BLOCKED]
-    await tx.open_review_items([*(_blocked_item(decision.record, now) for decision in blocked), *matched.flags])
+    waiting = [review_item_of(one.record, one.record.reason, one.record.message, now, is_blocking=True) for one in blocked]
+    await tx.open_review_items([*waiting, *matched.flags])
     replica = begin.holder.partition("/")[0]
     over = [decision.record.key for decision in changed if decision.action is Action.DONE]
     await tx.close_review_items(begin.migration_id, over, replica, now)
@@ -224,19 +225,6 @@ async def _store(tx: Transaction, begin: Begin, batch: Batch, matched: Matched, 
             await tx.append_event(begin.migration_id, _begun_event(begin, batch, decisions))
     elif batch.state is BatchState.EXPECTED:
         await tx.set_batch_state(batch.batch_id, BatchState.BEGUN)
-
-
-def _blocked_item(record: Record, now: datetime) -> ReviewItem:
-    return ReviewItem(
-        review_item_id=review_item_id(record.migration_id, record.source_key, record.key, record.reason),
-        migration_id=record.migration_id,
-        reason=record.reason,
-        source_key=record.source_key,
-        key=record.key,
-        is_blocking=True,
-        message=record.message,
-        create_time=now,
-    )
 
 
 def _begun_event(begin: Begin, batch: Batch, decisions: Sequence[Decision]) -> EventDraft:
@@ -297,6 +285,7 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
         repair_id = request.batch_id if run.kind is RunKind.REPAIR else ""
         sender = replace(sender, scope=RunContext.of(run).scope, repair_id=repair_id)
     found: list[Settlement] = []
+    before = dict(records)
     token_count = 0
     for outcome in await _each_once(tx, request, batch):
         settlement = settle(records[outcome.key], outcome, sender)
@@ -305,6 +294,7 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
             found.append(settlement)
             token_count += outcome.token_count
     await _keep(tx, request, found, sender, token_count, target_entity=batch.target_entity if batch is not None else "")
+    await note_replaced(tx, request.migration_id, before, found)
     results = Counter({(entity, "merged"): count for entity, count in merged.items()})
     for settlement in found:
         results.update({(settlement.record.target_entity, word): count for word, count in settlement.results})

@@ -48,9 +48,9 @@ async def build(settings: LedgerSettings) -> AsyncIterator[Service]:
         clock = SystemClock()
         ledger = await stack.enter_async_context(SqlLedger.open(settings.database_url, clock=clock))
         bus = await stack.enter_async_context(jetstream.connect(settings.nats, name="ledger"))
-        extractor = await stack.enter_async_context(grpc_client.channel(settings.extractor_address))
-        transformer = await stack.enter_async_context(grpc_client.channel(settings.transformer_address))
-        loader = await stack.enter_async_context(grpc_client.channel(settings.loader_address))
+        extractor = await stack.enter_async_context(grpc_client.channel(settings.extractor_address, security=settings.grpc.security.peers))
+        transformer = await stack.enter_async_context(grpc_client.channel(settings.transformer_address, security=settings.grpc.security.peers))
+        loader = await stack.enter_async_context(grpc_client.channel(settings.loader_address, security=settings.grpc.security.peers))
         tools = Tools(
             ledger=ledger,
             clock=clock,
@@ -62,6 +62,7 @@ async def build(settings: LedgerSettings) -> AsyncIterator[Service]:
             poll_seconds=settings.poll_seconds,
             claim_ttl=timedelta(seconds=settings.claim_seconds),
         )
+        stack.push_async_callback(tools.refusals.close)
         timing = Timing(tick_seconds=settings.tick_seconds, reannounce_seconds=settings.reannounce_seconds, restart_seconds=settings.restart_seconds)
         coordinator = Coordinator(tools=tools, drivers=drivers(tools), incarnation=bus.incarnation, timing=timing)
         relay = OutboxRelay(ledger=ledger, publisher=bus, clock=clock)
@@ -73,6 +74,7 @@ async def build(settings: LedgerSettings) -> AsyncIterator[Service]:
                 (migration_service_pb2_grpc.add_MigrationServiceServicer_to_server, MigrationServicer(tools=tools)),
             ],
             tasks=[relay.run, coordinator.run],
+            on_refused=tools.refusals.note,
             # Without NATS people still see where things stand, so only the database decides whether the ledger is ready.
             pings={"database": ledger.ping},
         )

@@ -219,7 +219,9 @@ class Coordinator:
             await self._watch_progress(migration, run, watch)
 
     async def _watch_progress(self, migration: Migration, run: Run, watch: _Watch) -> None:
-        signature = (run.phase, await self._tools.ledger.look(lambda reader: reader.event_sequence(migration.migration_id)))
+        sequence = await self._tools.ledger.look(lambda reader: reader.event_sequence(migration.migration_id))
+        # Who is refused again and again must not keep lost work from being announced.
+        signature = (run.phase, sequence - self._tools.refusals.written_count(migration.migration_id))
         moment = self._tools.clock.monotonic()
         if migration.pause_kind is PauseKind.NONE:
             watch.has_shown_work = False

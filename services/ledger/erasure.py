@@ -13,11 +13,13 @@ from services.common.errors import InvalidRequestError, NotFoundError, Precondit
 from services.ledger.codec import split_source_key
 from services.ledger.domain import ERASED, ErasedCount, EventDraft, Match, Mentions, MigrationState, ReportKind, RunState
 from services.ledger.migrations import require_migration
+from services.ledger.origins import carried_key, possible_origins
 from transload.v1 import migration_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
+    from services.ledger.domain import Migration
     from services.ledger.repository import Reader, Transaction
 
 TEXT_MIN: Final = 5
@@ -144,22 +146,30 @@ async def _erase_matches(transaction: Transaction, migration_id: str, source_key
 
 async def _erase_rows(transaction: Transaction, migration_id: str, source_keys: Collection[str]) -> int:
     """Erase the rows of the diff and of the last reconciliation that show a record."""
+    migration = await require_migration(transaction, migration_id)
     count = 0
-    for kind, source_key_of in ((ReportKind.DIFF, _diff_source), (ReportKind.RECONCILIATION, _mismatch_source)):
+    for kind in (ReportKind.DIFF, ReportKind.RECONCILIATION):
         after, positions = 0, list[int]()
         while rows := await transaction.list_report_rows(migration_id, kind, after=after, limit=_ROWS):
-            positions += [position for position, content in rows if source_key_of(content) in source_keys]
+            contents = [content for _, content in rows]
+            origins = _diff_origins(contents) if kind is ReportKind.DIFF else await _mismatch_origins(transaction, migration, contents)
+            positions += [position for (position, _), possible in zip(rows, origins, strict=True) if not possible.isdisjoint(source_keys)]
             after = rows[-1][0]
         count += await transaction.erase_report_rows(migration_id, kind, positions)
     return count
 
 
-def _diff_source(content: bytes) -> str:
-    return pb.DiffRecord.FromString(content).source_key
+def _diff_origins(contents: Sequence[bytes]) -> list[set[str]]:
+    return [{pb.DiffRecord.FromString(content).source_key} for content in contents]
 
 
-def _mismatch_source(content: bytes) -> str:
-    return "/".join(pb.Mismatch.FromString(content).key.partition(":")[2].split("/")[:2])
+async def _mismatch_origins(reader: Reader, migration: Migration, contents: Sequence[bytes]) -> list[set[str]]:
+    """Answer for each row the source keys it may be about; of a copy nobody knew, those its external id may name."""
+    mismatches = [pb.Mismatch.FromString(content) for content in contents]
+    known = await reader.get_records(migration.migration_id, {one.key for one in mismatches})
+    keys = [one.key if one.key in known or one.kind != "unexpected" else carried_key(one.key, migration.source_account) for one in mismatches]
+    found = await possible_origins(reader, migration.migration_id, set(keys))
+    return [set(found[key]) for key in keys]
 
 
 def _events(request: Erase, erased: ErasedCount) -> list[EventDraft]:

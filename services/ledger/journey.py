@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from services.common import telemetry
 from services.common.errors import NotFoundError, TransloadError
-from services.common.keys import RecordKey
 from services.ledger.codec import page_to, split_source_key
 from services.ledger.domain import RecordFilter, RecordState, ReviewFilter
 from services.ledger.migration_codec import event_to_proto, issue_to_proto, record_to_proto, review_item_to_proto
+from services.ledger.origins import source_key_of
 from services.ledger.runs.driver import snapshot_of
 from transload.v1 import migration_service_pb2 as pb
 
@@ -25,29 +25,14 @@ _LOG = telemetry.get_logger(__name__)
 _ISSUES, _RECORDS = "i", "r"
 
 
-def source_key_of(key: str) -> str:
-    """Answer the source key of a mapped record's key, or the source key itself.
-
-    Raises:
-        InvalidRequestError: It is neither.
-    """
-    if ":" in key.partition("/")[0]:
-        return RecordKey.parse(key).source_key
-    split_source_key(key, "key")
-    return key
-
-
 async def describe_journey(ledger: Ledger, transformer: Transformer, migration: Migration, key: str) -> pb.GetRecordResponse:
     """Answer all that is known of one record.
 
     Raises:
         NotFoundError: Nothing is known of it.
     """
-    source_key = source_key_of(key)
     async with ledger.read() as reader:
-        # An id of the source may hold a slash, which a key alone does not show.
-        if (record := (await reader.get_records(migration.migration_id, [key])).get(key)) is not None:
-            source_key = record.source_key
+        source_key = await source_key_of(reader, migration.migration_id, key)
         response = await _known(reader, migration, source_key)
         sequence = await reader.page_sequence(migration.migration_id)
     if migration.manifest_digest and response.pages:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from services.common.canonical import canonical_json
-from services.ledger.domain import EventDraft, RecordFilter, ReviewItem, review_item_id
+from services.ledger.domain import EventDraft, RecordFilter, ReviewItem, review_item_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -139,18 +139,7 @@ async def _move(
             "survivor_key": survivor.key if survivor else "",
         }
         events.append(EventDraft("record.merged", actor, record.key, record.source_key, way.to_target_id, way.evidence, payload))
-        items.append(
-            ReviewItem(
-                review_item_id=review_item_id(migration.migration_id, record.source_key, record.key, MERGED),
-                migration_id=migration.migration_id,
-                reason=MERGED,
-                source_key=record.source_key,
-                key=record.key,
-                is_blocking=False,
-                message=message,
-                create_time=now,
-            )
-        )
+        items.append(review_item_of(record, MERGED, message, now, is_blocking=False))
     await tx.save_records(list({record.key: record for record in after}.values()))
     await tx.open_review_items(items)
     await tx.append_events(migration.migration_id, events)

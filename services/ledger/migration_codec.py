@@ -61,11 +61,13 @@ def options_from_proto(options: pb.MigrationOptions) -> Options:
         includes_archived=options.includes_archived,
         includes_deleted=options.includes_deleted,
         file_bytes_max=options.file_bytes_max,
+        large_file_bytes_max=options.large_file_bytes_max,
         source_account=options.source_account,
         connector_json=options.connector_json,
         mapping_overrides_yaml=options.mapping_overrides_yaml,
         conflict_policy=options.conflict_policy,
         requires_rehearsal=options.requires_rehearsal,
+        requires_four_eyes=options.requires_four_eyes,
     )
 
 
@@ -75,11 +77,13 @@ def options_to_proto(options: Options) -> pb.MigrationOptions:
         includes_archived=options.includes_archived,
         includes_deleted=options.includes_deleted,
         file_bytes_max=options.file_bytes_max,
+        large_file_bytes_max=options.large_file_bytes_max,
         source_account=options.source_account,
         connector_json=options.connector_json,
         mapping_overrides_yaml=options.mapping_overrides_yaml,
         conflict_policy=options.conflict_policy,
         requires_rehearsal=options.requires_rehearsal,
+        requires_four_eyes=options.requires_four_eyes,
     )
 
 

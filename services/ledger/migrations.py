@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from services.common.errors import InvalidRequestError, MappingError, NotFoundError, PreconditionError
+from services.common.errors import AccessDeniedError, InvalidRequestError, MappingError, NotFoundError, PreconditionError
 from services.ledger.domain import (
     EventDraft,
     ExtractionState,
@@ -40,6 +40,7 @@ _CONNECTION: Final = re.compile(r"[a-z0-9-]{1,63}")
 _POLICIES: Final = frozenset({"", "ask", "source", "target"})
 SAMPLE_SIZE_MAX: Final = 500
 _ERROR: Final = "FINDING_SEVERITY_ERROR"
+_CONFIRMED: Final = "mapping.confirmed"
 
 
 async def require_migration(reader: Reader, migration_id: str) -> Migration:
@@ -223,7 +224,7 @@ async def confirm_mapping(transaction: Transaction, migration_id: str, digest: s
     confirmed = replace(migration, state=state_after_step(Step.CONFIRM_MAPPING, standing), confirmed_digest=digest)
     await transaction.save_migration(confirmed)
     payload = {"version": migration.mapping_version, "mapping_digest": digest}
-    await transaction.append_event(migration_id, EventDraft(kind="mapping.confirmed", actor=actor, result="confirmed", payload=payload))
+    await transaction.append_event(migration_id, EventDraft(kind=_CONFIRMED, actor=actor, result="confirmed", payload=payload))
     return confirmed
 
 
@@ -232,16 +233,29 @@ async def approve(transaction: Transaction, migration_id: str, diff_digest: str,
 
     Raises:
         PreconditionError: WRONG_STATE, RUN_ACTIVE, MAPPING_NOT_CONFIRMED, DIGEST_MISMATCH.
+        AccessDeniedError: FOUR_EYES, the migration wants somebody else than who confirmed the mapping.
     """
     _require_actor(actor)
     migration = await require_migration(transaction, migration_id)
     standing = await standing_of(transaction, migration)
     check(Step.APPROVE, standing, digest=diff_digest)
+    if migration.options.requires_four_eyes:
+        await _check_four_eyes(transaction, migration_id, actor)
     approved = replace(migration, state=state_after_step(Step.APPROVE, standing), approved_digest=diff_digest, approver=actor, approve_time=now)
     await transaction.save_migration(approved)
     payload = {"diff_digest": diff_digest, "mapping_digest": migration.mapping_digest}
     await transaction.append_event(migration_id, EventDraft(kind="diff.approved", actor=actor, result="approved", payload=payload))
     return approved
+
+
+async def _check_four_eyes(reader: Reader, migration_id: str, actor: str) -> None:
+    confirmed = await reader.last_event(migration_id, _CONFIRMED)
+    if confirmed is None or confirmed.actor.strip().casefold() == actor.strip().casefold():
+        raise AccessDeniedError(
+            f"this migration wants four eyes: {actor} confirmed the mapping, so somebody else has to look at the diff and approve it",
+            reason="FOUR_EYES",
+            metadata={"rpc": "ApproveMigration"},
+        )
 
 
 async def pause(transaction: Transaction, migration_id: str, *, actor: str) -> Migration:
@@ -350,6 +364,8 @@ def _check_options(options: Options) -> None:
         raise InvalidRequestError("options.conflict_policy: one of ask, source, target")
     if options.file_bytes_max < 0:
         raise InvalidRequestError("options.file_bytes_max: bytes, 0 for the default of 25 MB")
+    if options.large_file_bytes_max < 0:
+        raise InvalidRequestError("options.large_file_bytes_max: bytes, 0 to fetch no file above the limit")
     if "/" in options.source_account:
         raise InvalidRequestError("options.source_account: must not hold a slash, it is part of external ids")
     try:

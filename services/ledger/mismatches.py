@@ -10,6 +10,7 @@ from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger.audit import sign_head
 from services.ledger.domain import EventDraft, RecordState, ReportKind, RunKind
 from services.ledger.migrations import require_migration, standing_of, start_run
+from services.ledger.origins import carried_key, possible_origins
 from services.ledger.reconciliation import is_compared
 from services.ledger.repair import Repair, RepairAction, accepted, adopted, hangs_on, plan_repair
 from services.ledger.runs.outcome import Decided, settle_mismatches
@@ -101,8 +102,14 @@ async def accept(transaction: Transaction, asked: Asked, signer: Signer) -> int:
     changed: list[Record] = []
     done: set[str] = set()
     no_longer: Counter[str] = Counter()
+    copies = {key: carried_key(key, migration.source_account) for key in meant if found[key][0].kind == "unexpected"}
+    origins = await possible_origins(transaction, asked.migration_id, set(copies.values()))
+    after: Record | None
     for key in meant:
-        after = _accepted(found[key], records.get(key), migration)
+        if key in copies:
+            after = adopted(asked.migration_id, copies[key], origins[copies[key]][0], found[key][0].target_id, is_ours=False)
+        else:
+            after = _accepted(found[key], records.get(key))
         if after is None:
             continue
         kind = found[key][0].kind
@@ -145,10 +152,8 @@ async def _made_with(reader: Reader, migration_id: str, deal: Repair) -> dict[st
     }
 
 
-def _accepted(mismatches: Sequence[Mismatch], record: Record | None, migration: Migration) -> Record | None:
+def _accepted(mismatches: Sequence[Mismatch], record: Record | None) -> Record | None:
     first = mismatches[0]
-    if first.kind == "unexpected":
-        return adopted(first, migration.migration_id, migration.source_account, is_ours=False)
     if record is None or record.target_id != first.target_id or record.state not in {RecordState.LOADED, RecordState.MATCHED}:
         return None
     return accepted(record, mismatches)

@@ -27,7 +27,7 @@ from services.ledger.domain import (
     Resolution,
     ReviewItem,
     Scope,
-    review_item_id,
+    review_item_of,
 )
 
 DUPLICATE = "DUPLICATE_KEY"
@@ -159,7 +159,7 @@ def _loaded(record: Record, outcome: Outcome, sender: Sender) -> Settlement:
         load_time=sender.now,
         match=_come_to_its_end(record.match),
     )
-    flags = (_item(settled, outcome.flag_reason, outcome.message, sender, is_blocking=False),) if outcome.flag_reason else ()
+    flags = (review_item_of(settled, outcome.flag_reason, outcome.message, sender.now, is_blocking=False),) if outcome.flag_reason else ()
     is_new = not was_there or not record.create_order
     event = _event(f"record.{outcome.result}", settled, outcome, sender)
     return Settlement(settled, event, flags, needs_order=is_new, ends_review=bool(record.reason or record.resolution))
@@ -208,7 +208,7 @@ def _undone(free: Record, outcome: Outcome, sender: Sender) -> Settlement:
         undo_run_id=sender.run_id,
     )
     flag_reason = outcome.flag_reason or (reason if is_kept else "")
-    flags = (_item(settled, flag_reason, outcome.message, sender, is_blocking=False),) if flag_reason else ()
+    flags = (review_item_of(settled, flag_reason, outcome.message, sender.now, is_blocking=False),) if flag_reason else ()
     event = _event(f"record.{outcome.result}", settled, outcome, sender)
     return Settlement(settled, event, flags, ends_review=True, kept=_kept(settled, outcome, sender) if is_kept and outcome.message else None)
 
@@ -234,7 +234,7 @@ def _repaired(free: Record, outcome: Outcome, sender: Sender) -> Settlement:
     is_done = outcome.result is OutcomeResult.RESTORED
     state = RecordState.MATCHED if free.is_preexisting and not free.pre_image else RecordState.LOADED
     settled = replace(free, state=state, undo_run_id=sender.repair_id)
-    flags = () if is_done else (_item(settled, outcome.reason or KEPT, outcome.message, sender, is_blocking=False),)
+    flags = () if is_done else (review_item_of(settled, outcome.reason or KEPT, outcome.message, sender.now, is_blocking=False),)
     return Settlement(settled, _event("record.repaired" if is_done else "record.kept", settled, outcome, sender), flags)
 
 
@@ -271,9 +271,9 @@ def _held_up(record: Record, free: Record, outcome: Outcome, sender: Sender) -> 
         settled = _asked(settled, outcome, sender)
     items: tuple[ReviewItem, ...] = ()
     if is_waiting or sender.is_undo:
-        items = (_item(settled, outcome.reason, outcome.message, sender, is_blocking=is_waiting),)
+        items = (review_item_of(settled, outcome.reason, outcome.message, sender.now, is_blocking=is_waiting),)
     elif outcome.flag_reason:
-        items = (_item(settled, outcome.flag_reason, outcome.message, sender, is_blocking=False),)
+        items = (review_item_of(settled, outcome.flag_reason, outcome.message, sender.now, is_blocking=False),)
     return Settlement(settled, _event(f"record.{outcome.result}", settled, outcome, sender), items, ends_review=not is_waiting)
 
 
@@ -323,7 +323,7 @@ def _from_outsider(record: Record, outcome: Outcome, sender: Sender) -> Settleme
         message = f"{record.key} was created a second time as {outcome.target_id}; {record.target_id} is the one that counts"
         event = _event("record.duplicated", replace(record, target_id=outcome.target_id), outcome, sender)
         return Settlement(
-            record, event, (_item(record, DUPLICATE, message, sender, is_blocking=False),), twin=_twin(record, outcome, sender, message)
+            record, event, (review_item_of(record, DUPLICATE, message, sender.now, is_blocking=False),), twin=_twin(record, outcome, sender, message)
         )
     # The claim went to somebody else, but the record is there: whoever has it now finds it loaded.
     return _loaded(record, outcome, sender)
@@ -381,17 +381,4 @@ def _event(kind: str, record: Record, outcome: Outcome, sender: Sender) -> Event
         target_id=record.target_id,
         result=str(outcome.result),
         payload=payload,
-    )
-
-
-def _item(record: Record, reason: str, message: str, sender: Sender, *, is_blocking: bool) -> ReviewItem:
-    return ReviewItem(
-        review_item_id=review_item_id(record.migration_id, record.source_key, record.key, reason),
-        migration_id=record.migration_id,
-        reason=reason,
-        source_key=record.source_key,
-        key=record.key,
-        is_blocking=is_blocking,
-        message=message,
-        create_time=sender.now,
     )

@@ -180,27 +180,37 @@ def accepted(record: Record, mismatches: Iterable[Mismatch]) -> Record:
     return replace(record, image=canonical_json(image).decode())
 
 
-def adopted(mismatch: Mismatch, migration_id: str, source_account: str, *, is_ours: bool) -> Record:
+def copy_key(key: str, target_id: str) -> str:
+    """Answer the key a copy in Pipedrive gets when it becomes a record.
+
+    Args:
+        key: key of the record whose external id it carries.
+        target_id: the copy's id in Pipedrive.
+    """
+    return f"{key}/copy-{target_id}"
+
+
+def adopted(migration_id: str, key: str, source_key: str, target_id: str, *, is_ours: bool) -> Record:
     """Answer a record for a copy nobody knew.
 
     Args:
-        mismatch: what tells of it; its key ends in the external id it carries.
         migration_id: whose record it becomes.
-        source_account: what the external id begins with.
+        key: key of the record whose external id the copy carries.
+        source_key: `{entity}/{id}` of that record's source record.
+        target_id: the copy's id in Pipedrive.
         is_ours: True: it may be deleted; False: it is a person's and only known from now on.
     """
-    entity, _, carried = mismatch.key.partition(":")
-    place = carried.removeprefix(f"{source_account}/")
-    source_entity, _, rest = place.partition("/")
+    entity = key.partition(":")[0]
+    source_entity, _, source_id = source_key.partition("/")
     return Record(
         migration_id=migration_id,
-        key=f"{entity}:{place}/copy-{mismatch.target_id}",
+        key=copy_key(key, target_id),
         target_entity=entity,
         source_entity=source_entity,
-        source_id=rest.partition("/")[0],
+        source_id=source_id,
         phase=int(TARGET_PHASES[entity]),
         state=RecordState.LOADED if is_ours else RecordState.MATCHED,
-        target_id=mismatch.target_id,
+        target_id=target_id,
         is_preexisting=not is_ours,
         reason=UNEXPECTED if is_ours else "",
     )

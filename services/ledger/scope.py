@@ -15,6 +15,7 @@ from services.common.edits import names_of, parents, references
 from services.common.errors import InvalidRequestError, NotFoundError, PreconditionError
 from services.common.phases import PHASES, TARGET_PHASES
 from services.ledger.domain import RecordFilter, RecordState, UndoCount
+from services.ledger.repair import copy_key
 from services.ledger.runs.reading import target_id_of
 from transload.v1.records_pb2 import MappedRecord, Phase
 
@@ -92,7 +93,8 @@ def stands(record: Record) -> bool:
 
 def _take(found: Selection, scope: Scope, record: Record) -> None:
     image: dict[str, Any] = orjson.loads(record.image or "{}")
-    is_meant = scope.is_sample or record.target_entity == scope.target_entity or bool(scope.key and _is_or_copies(record.key, scope.key))
+    is_named = bool(scope.key) and record.key in {scope.key, copy_key(scope.key, record.target_id)}
+    is_meant = scope.is_sample or is_named or record.target_entity == scope.target_entity
     if is_meant or _hangs(found, record, image):
         found.keys[record.key] = None
         if record.target_id and record.target_entity != "deal_value":
@@ -125,10 +127,6 @@ def _hangs(found: Selection, record: Record, image: dict[str, Any]) -> bool:
     if not record.target_id and record.intent_record:
         return any(reference.key in found.keys for reference in MappedRecord.FromString(record.intent_record).references)
     return any(parent in found.names for parent in parents(record.target_entity, image))
-
-
-def _is_or_copies(key: str, wanted: str) -> bool:
-    return key == wanted or key.startswith(f"{wanted}/copy-")
 
 
 async def _records(reader: Reader, migration_id: str, entity: str) -> AsyncIterator[Record]:

@@ -7,17 +7,7 @@ from datetime import datetime
 import orjson
 
 from services.common.errors import InvalidRequestError, NotFoundError
-from services.ledger.domain import (
-    EventDraft,
-    ExtractionEntity,
-    ExtractionState,
-    Migration,
-    Page,
-    PauseKind,
-    ReviewItem,
-    SourceRecord,
-    review_item_id,
-)
+from services.ledger.domain import EventDraft, ExtractionEntity, ExtractionState, Migration, Page, PauseKind, ReviewItem, SourceRecord, review_item
 from services.ledger.repository import Transaction
 
 ACTOR = "extractor"
@@ -72,16 +62,8 @@ async def record_page(tx: Transaction, page: Page, source_ids: Sequence[str], no
 
 def _duplicate(page: Page, source_id: str, now: datetime) -> ReviewItem:
     source_key = f"{page.entity}/{source_id}"
-    return ReviewItem(
-        review_item_id=review_item_id(page.migration_id, source_key, "", DUPLICATE),
-        migration_id=page.migration_id,
-        reason=DUPLICATE,
-        source_key=source_key,
-        key="",
-        is_blocking=False,
-        message=f"{source_key} came twice in one extraction (again in page {page.page_id}); the version read last counts",
-        create_time=now,
-    )
+    message = f"{source_key} came twice in one extraction (again in page {page.page_id}); the version read last counts"
+    return review_item(page.migration_id, source_key, DUPLICATE, message, now, is_blocking=False)
 
 
 async def _move_on(tx: Transaction, page: Page) -> None:

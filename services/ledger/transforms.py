@@ -25,6 +25,7 @@ from services.ledger.domain import (
     SourceState,
     WantedRecord,
     WorkState,
+    review_item,
     review_item_id,
 )
 from services.ledger.outcomes import DUPLICATE, KEPT
@@ -343,16 +344,8 @@ def _item_id(transform: Transform, issue: Issue) -> str:
 
 
 def _review_item(transform: Transform, issue: Issue, now: datetime) -> ReviewItem:
-    return ReviewItem(
-        review_item_id=_item_id(transform, issue),
-        migration_id=transform.migration_id,
-        reason=issue.reason,
-        source_key=issue.source_key,
-        key=issue.key,
-        is_blocking=issue.kind is IssueKind.WAITING,
-        message=issue.message,
-        create_time=now,
-    )
+    is_blocking = issue.kind is IssueKind.WAITING
+    return review_item(transform.migration_id, issue.source_key, issue.reason, issue.message, now, key=issue.key, is_blocking=is_blocking)
 
 
 def _event(issue: Issue) -> EventDraft:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.common import grpc_client, jetstream, streams
+from services.common import grpc_client, jetstream, streams, telemetry
 from services.common.clock import SystemClock
 from services.common.connections import Connections
 from services.common.consumer import Consumer
@@ -19,6 +19,7 @@ from services.loader.ledger import LedgerClient
 from services.loader.pipedrive.http import http_client
 from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource
+from services.loader.quota.gauges import show_tokens
 from services.loader.quota.keeper import Keeper
 from services.loader.quota.remote import RemoteSource
 from services.loader.quota.servicer import QuotaServicer
@@ -44,7 +45,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
     holder = f"{settings.telemetry.replica}/{uuid.uuid4().hex[:12]}"
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(jetstream.connect(settings.nats))
-        ledger_channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address))
+        ledger_channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address, security=settings.grpc.security.peers))
         http = await stack.enter_async_context(http_client(connections_max=settings.in_flight_max * 2, timeout_seconds=settings.call_timeout_seconds))
         ledger = LedgerClient(channel=ledger_channel, holder=holder)
         arbiter = Arbiter(settings=settings.quota, clock=clock, has_terms=True)
@@ -54,7 +55,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
         get_quota = quota_servicer.quota
         if settings.quota_address and settings.quota_address != settings.grpc.listen:
             addresses = [address.strip() for address in settings.quota_address.split(",") if address.strip()]
-            channels = [await stack.enter_async_context(grpc_client.channel(address)) for address in addresses]
+            channels = [await stack.enter_async_context(grpc_client.channel(address, security=settings.grpc.security.peers)) for address in addresses]
             source = RemoteSource(channels=channels, holder=holder, clock=clock)
             get_quota = quota_servicer.show = partial(remote_quota, [QuotaServiceStub(channel) for channel in channels])
         targets = Targets(http=http, connections=Connections.from_env(settings.environ), source=source, clock=clock)
@@ -77,7 +78,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
                 (add_QuotaServiceServicer_to_server, quota_servicer),
             ],
             consumers=[Consumer(bus, streams.LOADER, worker.handle, concurrency=settings.consumer_concurrency * SPARE)],
-            tasks=[keeper.run],
+            tasks=[keeper.run, *([partial(show_tokens, arbiter, clock)] if telemetry.is_exporting() else [])],
             pings={"nats": bus.ping, "ledger": partial(grpc_client.ping, ledger_channel)},
         )
 

@@ -153,11 +153,16 @@ def _comparable(image: Mapping[str, Any]) -> Image:
     return {name: value for name, value in image.items() if name != "options"}
 
 
+def _schema_name(work: Work) -> str:
+    """`{entity}.{field}` of a schema record: such names hold no slash, a label behind them may."""
+    return work.record_key.tail.partition("/")[0]
+
+
 def field_entity(work: Work) -> str:
     """The entity a field belongs to: from its image, else from its key `custom_field:schema/deal.document_number`."""
-    return str(work.last_image.get("entity") or work.record_key.source_id.partition(".")[0])
+    return str(work.last_image.get("entity") or _schema_name(work).partition(".")[0])
 
 
 def option_field(work: Work) -> str:
     """The field an option belongs to."""
-    return str(work.last_image.get("field_code") or work.record_key.source_id.partition(".")[2])
+    return str(work.last_image.get("field_code") or _schema_name(work).partition(".")[2])

@@ -155,5 +155,4 @@ async def _end_of(batch: Batch, link: Link) -> str | None:
 
 
 def _external_id(source_account: str, key: str) -> str:
-    parsed = RecordKey.parse(key)
-    return f"{source_account}/{parsed.source_key}" + (f"/{parsed.part}" if parsed.part else "")
+    return f"{source_account}/{RecordKey.parse(key).place}"

@@ -28,7 +28,7 @@ async def build(settings: TransformerSettings) -> AsyncIterator[Service]:
     """Wire the transformer. Resources close in reverse order when the block ends."""
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(jetstream.connect(settings.nats))
-        channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address))
+        channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address, security=settings.grpc.security.peers))
         store = Staging.open(settings.staging.url)
         ledger = LedgerClient(ledger_service_pb2_grpc.LedgerServiceStub(channel))
         index = SnapshotIndex(settings.index_folder, pages=ledger, store=store, migrations_max=settings.index_migrations_max)

@@ -215,17 +215,12 @@ class _Closure:
             waiting.extend(sorted(self._references(envelope), reverse=True))
         return added
 
-    def _source_key(self, key: str) -> str:
-        """Answer the source record of a key; an id may hold slashes as the part after it does, so the shortest that is there counts."""
+    def _source_keys(self, key: str) -> list[str]:
+        """Answer the source record of a key; where an id that holds a slash leaves several possible, all of them, so that none is missing."""
         parsed = RecordKey.parse(key)
         if parsed.source_entity == _SCHEMA:
-            return ""
-        source_id = parsed.source_id
-        for piece in ("", *parsed.part.split("/")):
-            source_id = f"{source_id}/{piece}" if piece else source_id
-            if self._index.get(parsed.source_entity, source_id) is not None:
-                return f"{parsed.source_entity}/{source_id}"
-        return parsed.source_key
+            return []
+        return [f"{parsed.source_entity}/{one}" for one in parsed.source_ids() if self._index.get(parsed.source_entity, one) is not None]
 
     def _references(self, envelope: Envelope) -> set[str]:
         plan: EntityPlan | None = self._plan.entities.get(envelope.entity)
@@ -244,7 +239,7 @@ class _Closure:
                         one.rule.value(context)
                     except (RecordProblem, ValueProblem, LeaveOut):
                         continue
-                found.update(source_key for key in context.references if (source_key := self._source_key(key)))
+                found.update(source_key for key in context.references for source_key in self._source_keys(key))
         return found - {envelope.source_key}
 
 

@@ -46,6 +46,10 @@ _MORNING_HOUR: Final = 8
 # A quarter of an hour of the account's clock, but no more often than the loader takes up its work again.
 _LOOK_SECONDS: Final = 900.0
 _LOOK_SECONDS_MIN: Final = 5.0
+_OF_OTHERS: Final = frozenset(
+    f"TRANSLOAD_{name}"
+    for name in ("TLS_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE", "ACCESS_FILE", "SERVICE_TOKEN", "SERVICE_TOKEN_FILE", "TOKEN", "TOKEN_FILE")
+)
 
 
 class RehearsalFailedError(Exception):
@@ -304,7 +308,9 @@ def _environment(clock_speed: float) -> dict[str, str]:
     look = {"TRANSLOAD_QUOTA_PROBE_SECONDS": f"{max(_LOOK_SECONDS_MIN, _LOOK_SECONDS / clock_speed):g}"} if clock_speed > 1 else {}
     # What is kept back is stated, because the forecast tells it.
     shares = dict.fromkeys(("TRANSLOAD_QUOTA_ROLLBACK_SHARE", "TRANSLOAD_QUOTA_OTHERS_SHARE"), f"{_KEPT_SHARE / 2:g}")
-    return {**os.environ, **look, **shares}
+    # A rehearsal is a world of its own on this machine; who may call an installation elsewhere does not concern it.
+    around = {name: value for name, value in os.environ.items() if name not in _OF_OTHERS}
+    return {**around, **look, **shares}
 
 
 @contextlib.asynccontextmanager

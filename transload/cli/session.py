@@ -15,6 +15,7 @@ import typer
 from transload.cli import output
 from transload.client import Client
 from transload.errors import TransloadCallError
+from transload.security import ChannelSecurity, SecurityError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -63,10 +64,28 @@ def resolve_actor(actor: str) -> str:
     return actor or getpass.getuser()
 
 
+def security() -> ChannelSecurity:
+    """TLS and token, from the environment and files only: arguments stand in every list of processes.
+
+    Raises:
+        typer.Exit: when a file cannot be used; the message names it.
+    """
+    try:
+        return ChannelSecurity.from_env(os.environ)
+    except SecurityError as error:
+        raise refused(error) from error
+
+
+def refused(error: SecurityError) -> typer.Exit:
+    """Tells what is wrong with certificates or token, and answers how the command ends."""
+    output.stderr.print(f"CONFIGURATION: {error}", markup=False)
+    return typer.Exit(EXIT_USAGE)
+
+
 @asynccontextmanager
 async def connect(address: str, actor: str = "") -> AsyncIterator[Client]:
     """A client for the resolved address."""
-    async with Client.connect(resolve_address(address), actor=resolve_actor(actor)) as client:
+    async with Client.connect(resolve_address(address), actor=resolve_actor(actor), security=security()) as client:
         yield client
 
 
@@ -105,6 +124,8 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
         for name, value in sorted(error.metadata.items()):
             output.stderr.print(f"  {name}: {value}", markup=False)
         raise typer.Exit(EXIT_UNREACHABLE if error.reason == "UNAVAILABLE" else EXIT_REFUSED) from error
+    except SecurityError as error:
+        raise refused(error) from error
     except KeyboardInterrupt:
         output.stderr.print("Stopped watching; the run goes on. See `transload migration watch`.")
         raise typer.Exit(130) from None

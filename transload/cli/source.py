@@ -14,7 +14,7 @@ import typer
 
 from transload import errors
 from transload.cli import output
-from transload.cli.session import DEFAULT_DATA_DIR, EXIT_REFUSED, EXIT_UNREACHABLE, JsonOption, run
+from transload.cli.session import DEFAULT_DATA_DIR, EXIT_REFUSED, EXIT_UNREACHABLE, JsonOption, run, security
 from transload.v1 import extractor_service_pb2 as pb
 from transload.v1.extractor_service_pb2_grpc import ExtractorServiceStub
 
@@ -62,7 +62,7 @@ def check(
 
 async def _ask(address: str, connector: str, connection: str, options: str) -> pb.CheckSourceResponse:
     request = pb.CheckSourceRequest(connector=connector.replace("-", "_"), connection=connection, includes_content=True, options_json=options)
-    async with grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+    async with security().channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         stub: ExtractorServiceStub = ExtractorServiceStub(channel)
         try:
             return await stub.CheckSource(request, timeout=CHECK_SECONDS_MAX)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from transload.cli import output
-from transload.cli.session import DEFAULT_DATA_DIR, EXIT_UNREACHABLE, JsonOption
+from transload.cli.session import DEFAULT_DATA_DIR, EXIT_UNREACHABLE, JsonOption, security
 from transload.embedded import state
 from transload.embedded.errors import StackError
 from transload.embedded.stack import LOADERS_MAX, Stack, run_stack
@@ -93,7 +94,7 @@ def status(*, data_dir: DataDirOption = DEFAULT_DATA_DIR, json_output: JsonOptio
 
 async def _health(address: str) -> str:
     """The health word of a service, `UNREACHABLE` when it does not answer."""
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with replace(security(), token=None).channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             response = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=PING_SECONDS_MAX)
         except grpc.aio.AioRpcError:

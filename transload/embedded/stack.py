@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from transload.embedded import ports, state
 from transload.embedded.errors import StackError
 from transload.embedded.process import ManagedProcess
+from transload.security import ChannelSecurity, SecurityError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -72,6 +74,7 @@ class Stack:
         self.addresses: dict[str, str] = {}
         self.nats_url = ""
         self._env = dict(env)
+        self._security = _security(env)
         self._processes: dict[str, ManagedProcess] = {}
         self._resources = contextlib.ExitStack()
         self._is_stopped = asyncio.Event()
@@ -125,7 +128,7 @@ class Stack:
 
     async def is_serving(self, name: str) -> bool:
         """Answers whether a service says SERVING now."""
-        async with _health(self.addresses[name]) as stub:
+        async with _health(self.addresses[name], self._security) as stub:
             return await _is_serving(stub)
 
     async def _choose_ports(self) -> int:
@@ -181,7 +184,9 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
         }
         env = {**defaults, **self._env, **fixed}
-        env.pop("TRANSLOAD_ADDRESS_FILE", None)
+        # The last two are of the person who starts the stack.
+        for own in ("TRANSLOAD_ADDRESS_FILE", "TRANSLOAD_TOKEN", "TRANSLOAD_TOKEN_FILE"):
+            env.pop(own, None)
         return self._process(name, self._command(name), env)
 
     def _command(self, name: str) -> tuple[str, ...]:
@@ -205,7 +210,7 @@ class Stack:
         waiting = set(self.names)
 
         async def wait_for(name: str) -> None:
-            async with _health(self.addresses[name]) as stub:
+            async with _health(self.addresses[name], self._security) as stub:
                 while not await _is_serving(stub):
                     if self._processes[name].is_misconfigured:
                         raise StackError(f"{name} refuses to start: {_problem(self._processes[name].log_tail())}")
@@ -267,9 +272,17 @@ async def run_stack(
             loop.remove_signal_handler(number)
 
 
+def _security(env: Mapping[str, str]) -> ChannelSecurity:
+    """How the services are asked for their health: as they call each other, but nobody needs a token for it."""
+    try:
+        return replace(ChannelSecurity.from_env(env), token=None)
+    except SecurityError as error:
+        raise StackError(str(error)) from error
+
+
 @contextlib.asynccontextmanager
-async def _health(address: str) -> AsyncIterator[health_pb2_grpc.HealthStub]:
-    async with aio.insecure_channel(address, options=list(_CHANNEL_OPTIONS)) as channel:
+async def _health(address: str, security: ChannelSecurity) -> AsyncIterator[health_pb2_grpc.HealthStub]:
+    async with security.channel(address, options=_CHANNEL_OPTIONS) as channel:
         yield health_pb2_grpc.HealthStub(channel)
 
 

@@ -54,6 +54,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A setting or credential is missing or malformed; metadata names it, never its value."""
     ERROR_REASON_STAGING_UNAVAILABLE: _ErrorReason.ValueType  # 15
     """The staging store refused a write (disk full, no permission)."""
+    ERROR_REASON_ACCESS_UNAUTHENTICATED: _ErrorReason.ValueType  # 100
+    """The call carries no token or certificate of a caller that is known here."""
+    ERROR_REASON_ACCESS_DENIED: _ErrorReason.ValueType  # 101
+    """The caller is known, and its role does not allow the call; metadata has `rpc`, `role` and `needed`."""
+    ERROR_REASON_FOUR_EYES: _ErrorReason.ValueType  # 102
+    """The one who confirmed the mapping may not approve the diff: this migration wants two people for it."""
     ERROR_REASON_SOURCE_UNREACHABLE: _ErrorReason.ValueType  # 20
     """The source system does not answer."""
     ERROR_REASON_SOURCE_UNAUTHORIZED: _ErrorReason.ValueType  # 21
@@ -166,6 +172,12 @@ ERROR_REASON_CONFIGURATION: ErrorReason.ValueType  # 14
 """A setting or credential is missing or malformed; metadata names it, never its value."""
 ERROR_REASON_STAGING_UNAVAILABLE: ErrorReason.ValueType  # 15
 """The staging store refused a write (disk full, no permission)."""
+ERROR_REASON_ACCESS_UNAUTHENTICATED: ErrorReason.ValueType  # 100
+"""The call carries no token or certificate of a caller that is known here."""
+ERROR_REASON_ACCESS_DENIED: ErrorReason.ValueType  # 101
+"""The caller is known, and its role does not allow the call; metadata has `rpc`, `role` and `needed`."""
+ERROR_REASON_FOUR_EYES: ErrorReason.ValueType  # 102
+"""The one who confirmed the mapping may not approve the diff: this migration wants two people for it."""
 ERROR_REASON_SOURCE_UNREACHABLE: ErrorReason.ValueType  # 20
 """The source system does not answer."""
 ERROR_REASON_SOURCE_UNAUTHORIZED: ErrorReason.ValueType  # 21

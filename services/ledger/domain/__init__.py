@@ -13,7 +13,7 @@ from services.ledger.domain.kept import Kept
 from services.ledger.domain.matching import TARGET_CANDIDATE, Match, MatchCandidate, MatchReading, Named
 from services.ledger.domain.migration import Migration, Options
 from services.ledger.domain.records import OPEN_RECORD_STATES, Outcome, Record, RecordFilter, Reference, Standing, WantedRecord
-from services.ledger.domain.review import ReviewFilter, ReviewItem, review_item_id
+from services.ledger.domain.review import ReviewFilter, ReviewItem, review_item, review_item_id, review_item_of
 from services.ledger.domain.runs import EVERYTHING, BudgetTerm, PhaseProgress, Run, RunCost, RunResult, Scope
 from services.ledger.domain.sources import Issue, SourceIssue, SourceRecord
 from services.ledger.domain.trail import AuditVerdict, Event, EventDraft
@@ -100,5 +100,7 @@ __all__ = [
     "UndoCount",
     "WantedRecord",
     "WorkState",
+    "review_item",
     "review_item_id",
+    "review_item_of",
 ]

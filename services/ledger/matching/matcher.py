@@ -24,7 +24,7 @@ from services.ledger.domain import (
     RecordState,
     Resolution,
     ReviewItem,
-    review_item_id,
+    review_item_of,
 )
 from services.ledger.matching.choice import Choice, Place, Verdict, choose
 from services.ledger.matching.identity import Identity, identify
@@ -243,13 +243,14 @@ class Matcher:
         left = left_out(case.payload, orjson.loads(first.image or "{}"), case.record) if first is not None else []
         if left:
             message = f"it was taken for {match.first_key} ({match.target_id}), which has other values in: {', '.join(left)}"
-            matched.flags.append(_item(merged, MERGED_INTO_FIRST, message, self._now))
+            matched.flags.append(review_item_of(merged, MERGED_INTO_FIRST, message, self._now, is_blocking=False))
         return Decision(merged, Action.DONE, is_changed=True)
 
     def _ask(self, case: _Case, match: Match) -> Decision:
         """Let a person decide."""
         named = "; ".join(one.words for one in match.candidates)
-        message = f"may be {_A[self._rules.entity]} that exists: {named}. Resolve with `match` (and the candidate's id), `create` or `skip`"
+        advice = "Resolve with `match` (and the id of a candidate, or of another one), `create` or `skip`"
+        message = f"may be {_A[self._rules.entity]} that exists: {named}. {advice}"
         waiting = replace(
             _unclaimed(case.record, self._now),
             state=RecordState.WAITING,
@@ -378,17 +379,4 @@ def _unclaimed(record: Record, now: datetime) -> Record:
         intent_time=None,
         intent_record=b"",
         update_time=now,
-    )
-
-
-def _item(record: Record, reason: str, message: str, now: datetime) -> ReviewItem:
-    return ReviewItem(
-        review_item_id=review_item_id(record.migration_id, record.source_key, record.key, reason),
-        migration_id=record.migration_id,
-        reason=reason,
-        source_key=record.source_key,
-        key=record.key,
-        is_blocking=False,
-        message=message,
-        create_time=now,
     )

@@ -11,6 +11,7 @@ from services.common.errors import TransloadError
 from services.ledger.audit import sign_head
 from services.ledger.claims import CLAIM_TTL
 from services.ledger.domain import EventDraft, Migration, PauseKind, Run, RunState
+from services.ledger.refusals import RefusalTrail
 from services.ledger.runs.context import RunContext
 from services.ledger.states import state_after_run
 from transload.v1.transformer_service_pb2 import Snapshot
@@ -58,6 +59,7 @@ class Tools:
         poll_seconds: pause between two questions whether an extraction is alive.
         steady: measures how long claims last; a jump of the wall clock must not end them.
         claim_ttl: how long a claim lasts.
+        refusals: writes refused calls on the trail.
     """
 
     ledger: Ledger
@@ -71,10 +73,12 @@ class Tools:
     poll_seconds: float = 2.0
     claim_ttl: timedelta = CLAIM_TTL
     steady: SteadyClock = field(init=False)
+    refusals: RefusalTrail = field(init=False)
 
     def __post_init__(self) -> None:
         """Start the steady clock."""
         object.__setattr__(self, "steady", SteadyClock(self.clock))
+        object.__setattr__(self, "refusals", RefusalTrail(self.ledger, self.clock))
 
 
 class Driver(Protocol):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from services.common.errors import ConfigurationError, PermanentError, RateLimitedError, TransloadError, UnauthorizedError
 from services.ledger.codec import to_timestamp
-from services.ledger.domain import EventDraft, Extraction, ExtractionState, ReviewItem, Run, review_item_id
+from services.ledger.domain import EventDraft, Extraction, ExtractionState, ReviewItem, Run, review_item
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import AT_ONCE, Tools, after, fresh, save_step, say
 from transload.v1.extractor_service_pb2 import ExtractionSpec
@@ -149,6 +149,7 @@ def _spec(migration: Migration, extraction: Extraction, entities: Sequence[str])
         includes_deleted=migration.options.includes_deleted,
         entities=entities,
         file_bytes_max=migration.options.file_bytes_max,
+        large_file_bytes_max=migration.options.large_file_bytes_max,
         options_json=migration.options.connector_json,
     )
 
@@ -157,13 +158,5 @@ def _flag(entity: ExtractionEntity, now: datetime) -> ReviewItem:
     """Make the flag that shows an entity which was not read to its end."""
     source_key = f"{entity.entity}/*"
     reason = entity.reason or "SOURCE_MALFORMED"
-    return ReviewItem(
-        review_item_id=review_item_id(entity.migration_id, source_key, "", reason),
-        migration_id=entity.migration_id,
-        reason=reason,
-        source_key=source_key,
-        key="",
-        is_blocking=False,
-        message=f"{entity.entity} was not read to its end: {entity.message or reason}. What was read is kept; a delta or a new audit reads the rest.",
-        create_time=now,
-    )
+    message = f"{entity.entity} was not read to its end: {entity.message or reason}. What was read is kept; a delta or a new audit reads the rest."
+    return review_item(entity.migration_id, source_key, reason, message, now, is_blocking=False)

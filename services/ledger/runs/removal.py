@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from services.common.phases import PHASES, TARGET_PHASES
 from services.ledger.delta import DELETE
-from services.ledger.domain import EventDraft, RecordFilter, RecordState, Resolution, ReviewItem, review_item_id
+from services.ledger.domain import EventDraft, RecordFilter, RecordState, Resolution, review_item_of
 from services.ledger.merges import links_to
 from services.ledger.runs import undo_batches
 from services.ledger.runs.context import RunContext
@@ -110,7 +110,9 @@ class RemovalWork:
                 needed.setdefault(by_target[other.target_id].key, []).append(other.key)
         asked = [_asked(record, needed[record.key], self._tools) for record in open_ones if record.key in needed]
         await transaction.save_records(asked)
-        await transaction.open_review_items([_item(record, self._tools) for record in asked])
+        await transaction.open_review_items(
+            [review_item_of(record, SOURCE_DELETED, record.message, self._tools.clock.now(), is_blocking=True) for record in asked]
+        )
         await transaction.append_events(
             run.migration_id,
             [
@@ -147,16 +149,3 @@ def _asked(record: Record, needed_by: Sequence[str], tools: Tools) -> Record:
     named = ", ".join(needed_by[:_NAMED_MAX])
     message = f"the source has it no more, but {named} in Pipedrive refer to it and are still in the source; decide whether it is deleted"
     return replace(record, state=RecordState.WAITING, reason=SOURCE_DELETED, message=message, update_time=tools.clock.now())
-
-
-def _item(record: Record, tools: Tools) -> ReviewItem:
-    return ReviewItem(
-        review_item_id=review_item_id(record.migration_id, record.source_key, record.key, SOURCE_DELETED),
-        migration_id=record.migration_id,
-        reason=SOURCE_DELETED,
-        source_key=record.source_key,
-        key=record.key,
-        is_blocking=True,
-        message=record.message,
-        create_time=tools.clock.now(),
-    )

@@ -17,8 +17,9 @@ import orjson
 from services.common.canonical import canonical_json
 from services.common.edits import LINKS
 from services.ledger.domain import Batch, EventDraft, RecordFilter, RecordState, ReportKind
+from services.ledger.origins import carried_key, possible_origins
 from services.ledger.reconciliation import BYTES, VALUE_FIELDS, compare, is_compared
-from services.ledger.repair import PARTICIPANTS, Repair, RepairAction, adopted, expected_of, forgotten, hangs_on, patched_entity, relink
+from services.ledger.repair import PARTICIPANTS, Repair, RepairAction, adopted, copy_key, expected_of, forgotten, hangs_on, patched_entity, relink
 from services.ledger.runs.context import RunContext, dispositions_from
 from services.ledger.runs.driver import AT_ONCE, ON_CHANGE_SECONDS, Tools, current_migration, fresh, mapping_yaml_of, save_step
 from services.ledger.runs.load import DATA_PHASES
@@ -212,7 +213,9 @@ class RepairDriver:
     async def _adopt(self, transaction: Transaction, run: Run, repairs: Sequence[Repair]) -> list[Repair]:
         """Make records of copies nobody knew, so that they are deleted with claims like any other."""
         migration = await current_migration(transaction, run.migration_id)
-        records = [_adopted(repair, migration) for repair in repairs]
+        keys = [carried_key(repair.key, migration.source_account) for repair in repairs]
+        origins = await possible_origins(transaction, run.migration_id, set(keys))
+        records = [adopted(run.migration_id, key, origins[key][0], repair.target_id, is_ours=True) for key, repair in zip(keys, repairs, strict=True)]
         await transaction.add_records([replace(record, update_time=self._tools.clock.now()) for record in records])
         return [replace(repair, key=record.key) for repair, record in zip(repairs, records, strict=True)]
 
@@ -268,7 +271,9 @@ def _left(repair: Repair, record: Record | None) -> list[Mismatch]:
 
 def _key_of(repair: Repair, migration: Migration) -> str:
     """Answer the key of the record a repair is about; that of a copy was made for it."""
-    return _adopted(repair, migration).key if repair.action is RepairAction.DELETE else repair.key
+    if repair.action is not RepairAction.DELETE:
+        return repair.key
+    return copy_key(carried_key(repair.key, migration.source_account), repair.target_id)
 
 
 def _value_key(key: str) -> str:
@@ -365,11 +370,6 @@ async def _seen_links(reader: Reader, migration_id: str) -> dict[tuple[str, str]
         if len(rows) < ROWS_PER_CHUNK:
             return seen
         after = rows[-1][0]
-
-
-def _adopted(repair: Repair, migration: Migration) -> Record:
-    mismatch = Mismatch(key=repair.key, target_id=repair.target_id, kind="unexpected")
-    return adopted(mismatch, migration.migration_id, migration.source_account, is_ours=True)
 
 
 def _sort(repair: Repair) -> tuple[str, str]:

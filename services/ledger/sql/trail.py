@@ -70,6 +70,15 @@ class TrailReader(Session):
         # The second condition is the index's own: without it SQLite does not use it.
         return await self._events(_EVENTS.c.migration_id == migration_id, _EVENTS.c.source_key == source_key, _EVENTS.c.source_key != "", limit=limit)
 
+    async def last_event(self, migration_id: str, kind: str) -> Event | None:
+        """Answer the last event of a kind."""
+        columns = _EVENTS.c
+        # From the end: what is asked for happened lately, and there may be millions before it.
+        statement = select(columns.sequence).where(columns.migration_id == migration_id, columns.kind == kind).order_by(columns.sequence.desc())
+        row = await self._first(statement.limit(1))
+        found = await self._events(columns.migration_id == migration_id, columns.sequence == row["sequence"], limit=1) if row else ()
+        return found[0] if found else None
+
     async def _events(self, *where: object, limit: int) -> Sequence[Event]:
         joined = _EVENTS.outerjoin(_PAYLOADS, (_PAYLOADS.c.migration_id == _EVENTS.c.migration_id) & (_PAYLOADS.c.sequence == _EVENTS.c.sequence))
         statement = select(_EVENTS, _PAYLOADS.c.salt, _PAYLOADS.c.payload).select_from(joined).where(*where).order_by(_EVENTS.c.sequence)  # type: ignore[arg-type]

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sandbox.common.clock import Clock
 from sandbox.stel_order.application import Options, StelOrder
 from sandbox.stel_order.control import Control
 from sandbox.stel_order.generator import Plan, generate
-from sandbox.stel_order.quota import CallQuota, Clock
+from sandbox.stel_order.quota import CallQuota
 from sandbox.stel_order.store import Store
 from services.common.errors import InvalidRequestError
-from services.extractor.connectors.stel_order.client import _NETWORK_ERRORS
+from services.extractor.calls import NETWORK_ERRORS
 from tests.contract.http.sites import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def test_what_is_no_whole_answer_in_time_is_an_error_of_the_network(site: Site, 
     app.faults.add({**rule, "times": 1})
 
     async def scenario(client: httpx.AsyncClient, url: str) -> None:
-        with pytest.raises(_NETWORK_ERRORS):
+        with pytest.raises(NETWORK_ERRORS):
             await client.get(f"{url}/app/clients")
         assert (await client.get(f"{url}/app/clients")).status_code == 200  # the next call finds a connection
 

@@ -62,7 +62,7 @@ def failing(error: Exception) -> Callable[[], Awaitable[None]]:
 
 
 @asynccontextmanager
-async def stub_of(server: Server, **options: float) -> AsyncIterator[Any]:
+async def stub_of(server: Server, **options: Any) -> AsyncIterator[Any]:
     async with grpc_client.channel(server.address, **options) as channel:
         yield stubs.LoaderServiceStub(channel)
 

@@ -10,6 +10,7 @@ import pytest
 from services.common.canonical import canonical_json
 from services.ledger.claims import Claim, decide_repair
 from services.ledger.domain import ClaimAction, Record, RecordState, Resolution, WantedRecord
+from services.ledger.origins import carried_key
 from services.ledger.repair import Repair, RepairAction, accepted, adopted, forgotten, hangs_on, plan_repair, relink
 from tests.fakes.clock import FakeClock
 from transload.v1.migration_service_pb2 import Mismatch
@@ -61,7 +62,7 @@ def test_a_copy_is_deleted_only_when_asked_for() -> None:
     copy = Mismatch(key="deal:stel/sales_order/2", target_id="99", kind="unexpected")
     assert plan_repair([copy], None, deletes=False).action is RepairAction.NONE
     assert plan_repair([copy], None, deletes=True).action is RepairAction.DELETE
-    ours, theirs = (adopted(copy, "acme", "stel", is_ours=is_ours) for is_ours in (True, False))
+    ours, theirs = (adopted("acme", carried_key(copy.key, "stel"), "sales_order/2", "99", is_ours=is_ours) for is_ours in (True, False))
     assert (ours.key, ours.source_key, ours.phase, ours.is_preexisting) == ("deal:sales_order/2/copy-99", "sales_order/2", 7, False)
     assert (theirs.state, theirs.is_preexisting, theirs.pre_image) == (RecordState.MATCHED, True, "")
 

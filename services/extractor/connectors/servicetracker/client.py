@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import httpx
 import orjson
-from opentelemetry.trace import SpanKind
 
 from services.common import telemetry
 from services.common.errors import UnauthorizedError
+from services.extractor.calls import MALFORMED_TRIES, Outages, send
 from services.extractor.connector import (
     CallGate,
     EntityForbiddenError,
@@ -21,11 +21,9 @@ from services.extractor.connector import (
     SourceFile,
 )
 from services.extractor.connectors.servicetracker.errors import Failure, Reaction, failure_of, refusal_of
-from services.extractor.connectors.servicetracker.session import NETWORK_ERRORS, Login, Session
+from services.extractor.connectors.servicetracker.session import Login, Session
 from services.extractor.http_files import open_url
 
-MALFORMED_TRIES: Final = 3
-"""Calls for one answer whose JSON is broken; each costs quota."""
 _SESSION_ENDED: Final = "HTTP 401"
 _USAGE: Final = re.compile(r"api-usage=(\d+)/(\d+)")
 _HANDLED: Final = frozenset({Reaction.CURSOR, Reaction.FIELD, Reaction.TOO_LONG, Reaction.TOO_LARGE, Reaction.RIGHT, Reaction.UNEXPECTED})
@@ -132,7 +130,7 @@ class OrgClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        outages, renewed_count = 0, 0
+        outages, renewed_count = Outages(self._gate, path=_template(path)), 0
         while True:
             session = await self._login.session()
             while self._usage.is_passed():
@@ -143,9 +141,7 @@ class OrgClient:
             if isinstance(answer, httpx.Response):
                 return answer
             if failure is None or failure.reaction is Reaction.OUTAGE:
-                outages += 1
-                _log.warning("source.outage", path=_template(path), attempt=outages, problem=str(answer))
-                await self._gate.outage(outages, str(answer))
+                await outages.wait(str(answer))
             elif failure.reaction is Reaction.SESSION:
                 if renewed_count:
                     raise UnauthorizedError(
@@ -171,20 +167,17 @@ class OrgClient:
     ) -> httpx.Response | Failure | str:
         """Make one call. Answers what came, or what failed: a `Failure`, or the name of the network's error."""
         url = session.instance_url + (path if path.startswith("/services/") else self.base + path)
-        attributes = {"http.request.method": method, "url.template": _template(path)}
-        with telemetry.tracer().start_as_current_span("source.call", kind=SpanKind.CLIENT, attributes=attributes) as span:
-            try:
-                response = await self._http.request(
-                    method,
-                    url,
-                    params=dict(params) if params else None,
-                    json=dict(body) if body else None,
-                    headers={**session.headers, **(headers or {})},
-                )
-            except NETWORK_ERRORS as error:
-                span.set_attribute("error.type", type(error).__name__)
-                return type(error).__name__
-            span.set_attribute("http.response.status_code", response.status_code)
+        response = await send(
+            self._http,
+            method,
+            url,
+            template=_template(path),
+            params=dict(params) if params else None,
+            json=dict(body) if body else None,
+            headers={**session.headers, **(headers or {})},
+        )
+        if isinstance(response, str):
+            return response
         self._usage.learn(response.headers)
         return failure_of(response.status_code, response.content, may_be_html="*/*" in (headers or {}).values()) or response
 

@@ -6,18 +6,15 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-import aiohttp
 import httpx
 import orjson
 
-from services.common import telemetry
 from services.common.connections import Connection
 from services.common.errors import UnauthorizedError
+from services.extractor.calls import NETWORK_ERRORS, Outages
 from services.extractor.connector import CallGate
 
-NETWORK_ERRORS: Final = (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError)
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - an address
-_log = telemetry.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class Login:
             fields |= {"grant_type": "refresh_token", "refresh_token": refresh_token}
         else:
             fields["grant_type"] = "client_credentials"
-        outages = 0
+        outages = Outages(self._gate, "source.login_failed")
         while True:
             await self._gate.enter()
             problem = ""
@@ -73,9 +70,7 @@ class Login:
                 if session := self._session_of(response):
                     return session
                 problem = f"HTTP {response.status_code} without a token"
-            outages += 1
-            _log.warning("source.login_failed", attempt=outages, problem=problem)
-            await self._gate.outage(outages, problem)
+            await outages.wait(problem)
 
     def _session_of(self, response: httpx.Response) -> Session | None:
         """Answer the session; None when the answer is none a login gives."""

@@ -4,24 +4,20 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-import aiohttp
 import httpx
 import orjson
-from opentelemetry.trace import SpanKind
 
 from services.common import telemetry
 from services.common.errors import UnauthorizedError
+from services.extractor.calls import MALFORMED_TRIES, Outages, send, whole_text
 from services.extractor.connector import CallGate, EntityForbiddenError, EntityMalformedError, Refusal, SourceStoppedError
 from services.extractor.connectors.stel_order.errors import Failure, Reaction, failure_of
 
 PAGE_SIZE: Final = 500
 """Records in a page: the most the interface gives (default 100)."""
-MALFORMED_TRIES: Final = 3
-"""Calls for one page whose JSON is broken; each costs quota."""
 
 _log = telemetry.get_logger(__name__)
 _FILTER_REACTIONS: Final = (Reaction.FILTER, Reaction.UNEXPECTED)
-_NETWORK_ERRORS: Final = (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError)
 
 
 class FilterRefusedError(Exception):
@@ -63,7 +59,7 @@ class StelClient:
         )
 
     async def _get(self, collection: str, params: Mapping[str, str]) -> bytes:
-        outages = 0
+        outages = Outages(self._gate, collection=collection)
         while True:
             await self._gate.enter()
             answer = await self._send(collection, params)
@@ -74,20 +70,15 @@ class StelClient:
                     raise FilterRefusedError(collection)
                 await self._react(collection, answer)
                 continue
-            outages += 1
-            _log.warning("source.outage", collection=collection, attempt=outages, problem=str(answer))
-            await self._gate.outage(outages, str(answer))
+            await outages.wait(str(answer))
 
     async def _send(self, collection: str, params: Mapping[str, str]) -> bytes | Failure | str:
         """Make one call. Answers the body, or what failed: a `Failure`, or the name of the network's error."""
-        attributes = {"http.request.method": "GET", "url.template": f"/{collection}", "transload.start": params.get("start", "0")}
-        with telemetry.tracer().start_as_current_span("source.call", kind=SpanKind.CLIENT, attributes=attributes) as span:
-            try:
-                response = await self._http.get(f"{self._base_url}/{collection}", params=dict(params))
-            except _NETWORK_ERRORS as error:
-                span.set_attribute("error.type", type(error).__name__)
-                return type(error).__name__
-            span.set_attribute("http.response.status_code", response.status_code)
+        path = f"/{collection}"
+        attributes = {"transload.start": params.get("start", "0")}
+        response = await send(self._http, "GET", self._base_url + path, template=path, attributes=attributes, params=dict(params))
+        if isinstance(response, str):
+            return response
         return failure_of(response.status_code, response.content) or response.content
 
     async def _react(self, collection: str, failure: Failure) -> None:
@@ -125,19 +116,9 @@ def _parse(content: bytes) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
-        # Half surrogate pairs (a text cut in the middle of an emoji) are legal JSON and no legal Unicode: the rest of the page is worth having.
-        return _whole_text(json.loads(content, parse_constant=_refuse_constant))
+        # A text cut in the middle of an emoji leaves half surrogate pairs.
+        return whole_text(json.loads(content, parse_constant=_refuse_constant))
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _whole_text(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_whole_text(item) for item in value]
-    if isinstance(value, dict):
-        return {_whole_text(key): _whole_text(item) for key, item in value.items()}
-    return value

@@ -99,6 +99,7 @@ class FakePipedrive:
     creations: Counter[str] = field(default_factory=Counter)
     next_id: int = 100
     refused_keys: set[str] = field(default_factory=set)
+    refused_on_create: set[str] = field(default_factory=set)
     bytes: dict[str, str] = field(default_factory=dict)
     """Digests of files' bytes by id."""
 
@@ -518,6 +519,9 @@ class FakeLoader:
             outcome.result, outcome.target_id, outcome.parent_target_id = ledger_pb.OUTCOME_RESULT_CREATED, deal_id, deal_id
             outcome.image_json = canonical_json({"value": image["value"]})
             return outcome
+        if decision.action == RecordAction.RECORD_ACTION_UPDATE and (entity, decision.target_id) not in pipedrive.records:
+            outcome.result = ledger_pb.OUTCOME_RESULT_GONE  # by the policy that the source wins
+            return outcome
         if decision.action == RecordAction.RECORD_ACTION_UPDATE and decision.match_policy:
             filled = {name: value for name, value in image.items() if name in json.loads(decision.pre_image_json or b"{}")}
             pipedrive.records[entity, decision.target_id] |= filled
@@ -527,6 +531,9 @@ class FakeLoader:
         if decision.action == RecordAction.RECORD_ACTION_UPDATE:
             pipedrive.records[entity, decision.target_id] |= image
             outcome.result = ledger_pb.OUTCOME_RESULT_UPDATED
+            return outcome
+        if record.key in pipedrive.refused_on_create:
+            outcome.result, outcome.target_id, outcome.reason, outcome.message = ledger_pb.OUTCOME_RESULT_REJECTED, "", "TARGET_REJECTED", "no"
             return outcome
         found = pipedrive.find(entity, image) if decision.action == RecordAction.RECORD_ACTION_IN_DOUBT else ""
         outcome.target_id = found or pipedrive.create(record.key, entity, image)
@@ -620,23 +627,25 @@ class World:
     def map_record(self, entity: str, source_id: str, phase: int, data: dict[str, Any] | None = None) -> list[MappedRecord]:
         values = data or self.source[entity][source_id]
         if entity == "employee" and phase == Phase.PHASE_USERS:
-            return [_mapped(f"user:employee/{source_id}", {"email": values["email"]})]
+            return [_mapped(f"user:employee/{source_id}", {"email": values["email"]}, source_id)]
         if entity == "product" and phase == Phase.PHASE_PRODUCTS:
-            return [_mapped(f"product:product/{source_id}", {"name": values["name"]})]
+            return [_mapped(f"product:product/{source_id}", {"name": values["name"]}, source_id)]
         if entity == "client":
             organization = {"$ref": f"organization:client/{source_id}"}
             return {
-                Phase.PHASE_ORGANIZATIONS: [_mapped(f"organization:client/{source_id}", {"name": values["name"]})],
-                Phase.PHASE_PERSONS: [_mapped(f"person:client/{source_id}", {"name": values["name"], "org_id": organization})],
-                Phase.PHASE_NOTES: [_mapped(f"note:client/{source_id}", {"content": values["name"], "org_id": organization})],
+                Phase.PHASE_ORGANIZATIONS: [_mapped(f"organization:client/{source_id}", {"name": values["name"]}, source_id)],
+                Phase.PHASE_PERSONS: [_mapped(f"person:client/{source_id}", {"name": values["name"], "org_id": organization}, source_id)],
+                Phase.PHASE_NOTES: [_mapped(f"note:client/{source_id}", {"content": values["name"], "org_id": organization}, source_id)],
             }.get(Phase.ValueType(phase), [])
         if entity == "sales_order":
             deal = {"$ref": f"deal:sales_order/{source_id}"}
             title = {"title": f"Order {source_id}", "org_id": {"$ref": f"organization:client/{values['client']}"}}
             return {
-                Phase.PHASE_DEALS: [_mapped(f"deal:sales_order/{source_id}", title)],
-                Phase.PHASE_LINE_ITEMS: [_mapped(f"line_item:sales_order/{source_id}/1", {"deal_id": deal, "item_price": values["amount"]})],
-                Phase.PHASE_LATE_LINKS: [_mapped(f"deal_value:sales_order/{source_id}", {"deal_id": deal, "value": values["amount"]})],
+                Phase.PHASE_DEALS: [_mapped(f"deal:sales_order/{source_id}", title, source_id)],
+                Phase.PHASE_LINE_ITEMS: [
+                    _mapped(f"line_item:sales_order/{source_id}/1", {"deal_id": deal, "item_price": values["amount"]}, source_id)
+                ],
+                Phase.PHASE_LATE_LINKS: [_mapped(f"deal_value:sales_order/{source_id}", {"deal_id": deal, "value": values["amount"]}, source_id)],
             }.get(Phase.ValueType(phase), [])
         return []
 
@@ -784,16 +793,17 @@ class _CrashingTransaction:
         return result
 
 
-def _mapped(key: str, payload: dict[str, Any]) -> MappedRecord:
+def _mapped(key: str, payload: dict[str, Any], source_id: str = "") -> MappedRecord:
+    """A mapped record; `source_id` is needed where the source's id may hold a slash."""
     target_entity, _, rest = key.partition(":")
-    source_entity, _, source_id = rest.partition("/")
+    source_entity, _, tail = rest.partition("/")
     assert target_entity in TARGET_PHASES
     content = canonical_json(payload)
     return MappedRecord(
         key=key,
         target_entity=target_entity,
         source_entity=source_entity,
-        source_id=source_id.partition("/")[0],
+        source_id=source_id or tail.partition("/")[0],
         payload_json=content,
         payload_digest=digest(content),
         references=[
