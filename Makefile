@@ -10,10 +10,10 @@ SEED ?= 1
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
+.PHONY: k8s-check lock chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 	@echo "Options of make run, as NAME=value:"
 	@grep -hE '^#: ' $(MAKEFILE_LIST) | awk -F ' - ' '{sub("#: ", "", $$1); printf "  %-16s %s\n", $$1, $$2}'
 
@@ -72,11 +72,18 @@ RUN_OPTIONS = $(if $(SOURCE),--source $(SOURCE)) $(if $(PLAN),--plan $(PLAN)) $(
 run: $(STAMP)  ## Move a generated account (SOURCE=...) into the Pipedrive sandbox, within the limits of a plan
 	@$(BIN)/transload rehearse --seed $(SEED) $(RUN_OPTIONS)
 
-simulate: $(STAMP)  ## Replay one simulated migration with its trace: SEED=7, with MUTANT=name a bug put in
-	@$(BIN)/python -m tests.simulation --seed $(SEED) --mutant "$(MUTANT)"
+k8s-check: $(STAMP)  ## Build and check the Kubernetes manifests of every overlay; no cluster is needed
+	$(BIN)/python -m pytest -q tests/deploy --ignore tests/deploy/test_image.py
+
+lock: $(STAMP)  ## Write locks/: the versions of constraints.txt with their hashes
+	$(BIN)/python tools/lock.py
+
+simulate: $(STAMP)  ## Replay one simulated migration with its trace: SEED=7, with MUTANT=name a bug put in, with MATCHED=1 one that matches
+	@$(BIN)/python -m tests.simulation --seed $(SEED) --mutant "$(MUTANT)" $(if $(filter 1,$(MATCHED)),--matched)
 
 simulate-many: $(STAMP)  ## Simulate COUNT migrations under faults from seed FIRST on, over WORKERS processes
-	@$(BIN)/python -m tests.simulation --first $(or $(FIRST),1) --count $(or $(COUNT),2000) --seconds $(or $(SECONDS_MAX),0) --workers $(WORKERS)
+	@$(BIN)/python -m tests.simulation --first $(or $(FIRST),1) --count $(or $(COUNT),2000) --seconds $(or $(SECONDS_MAX),0) --workers $(WORKERS) \
+	  $(if $(filter 1,$(MATCHED)),--matched)
 
 simulate-table: $(STAMP)  ## Count which faults were drawn and which really hit, over COUNT seeds from FIRST on
 	@$(BIN)/python -m tests.simulation.table --first $(or $(FIRST),1) --count $(or $(COUNT),100) --workers $(WORKERS)

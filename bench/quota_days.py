@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import RateLimitedError, UnavailableError
 from services.ledger.budgets import Hold, hold_budget
-from services.loader.quota.arbiter import Arbiter, Headers, Lease, Priority, Refusal
+from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import worse
 from services.loader.quota.codec import kept_from_proto, kept_to_proto
 from services.loader.quota.keeper import Keeper, Term
+from services.loader.quota.leases import Headers, Lease, Priority, Refusal
 from services.loader.quota.settings import QuotaSettings
 from transload.v1.ledger_service_pb2 import KeptBudget
 

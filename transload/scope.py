@@ -94,10 +94,13 @@ def digest_of(scope: Mapping[str, Any]) -> str:
 def _summary(audit: Mapping[str, Any], moving: Mapping[str, Any], plan: Mapping[str, Any] | None) -> dict[str, Any]:
     summary = audit.get("summary", {})
     days = (plan or {}).get("days") or {}
+    # What is only looked up (names of states, descriptions of fields) is nobody's data that stays behind.
+    own = [row for row in moving["entities"] if row["use"] != "reference_data"]
     return {
-        "records": sum(row["records"] for row in moving["entities"]),
+        "records": sum(row["records"] for row in own),
+        "looked_up": sum(row["records"] for row in moving["entities"]) - sum(row["records"] for row in own),
         "moving": sum(row["moves"] for row in moving["entities"]),
-        "kinds": sum(1 for row in moving["entities"] if row["records"]),
+        "kinds": sum(1 for row in own if row["records"]),
         "archived": sum(row["archived"] for row in moving["entities"]),
         "deleted": sum(row["deleted"] for row in moving["entities"]),
         "files": summary.get("files", 0),

@@ -5,12 +5,19 @@ from __future__ import annotations
 import io
 import zipfile
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 BOMB_BYTES = 64 * 1024 * 1024
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_RELATIONS = "application/vnd.openxmlformats-package.relationships+xml"
+_SHEET_PART = "xl/worksheets/sheet7.xml"
+_SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
 
 def zip_with(path: Path, members: Mapping[str, bytes], *, link: str = "", is_encrypted: bool = False) -> Path:
@@ -77,3 +84,38 @@ def million_rows(path: Path, count: int = 1_000_000, *, more: str = "") -> Path:
                 buffer = io.StringIO()
         file.write(buffer.getvalue())
     return path
+
+
+def workbook_of(path: Path, rows: Iterable[Sequence[str]]) -> Path:
+    """Write rows of texts as a workbook with one sheet, however many they are: no row is kept in memory."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, text in _workbook_parts().items():
+            archive.writestr(name, text)
+        with archive.open(_SHEET_PART, "w", force_zip64=True) as sheet:
+            sheet.write(f'<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
+            for number, row in enumerate(rows, start=1):
+                cells = "".join(f'<c t="inlineStr"><is><t>{escape(cell)}</t></is></c>' for cell in row)
+                sheet.write(f'<row r="{number}">{cells}</row>'.encode())
+            sheet.write(b"</sheetData></worksheet>")
+    return path
+
+
+def workbook_with(path: Path, sheet: str) -> Path:
+    """Write a workbook whose only sheet is exactly this XML: what is within `<worksheet>`, or the whole part where it begins with `<!`."""
+    part = sheet if sheet.startswith("<!") else f'<worksheet xmlns="{_MAIN}">{sheet}</worksheet>'
+    return zip_with(path, {name: text.encode() for name, text in {**_workbook_parts(), _SHEET_PART: part}.items()})
+
+
+def _workbook_parts() -> dict[str, str]:
+    return {
+        "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types"><Default Extension="rels" ContentType="{_RELATIONS}"/>'
+        '<Default Extension="xml" ContentType="application/xml"/>'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{_SPREADSHEET}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/worksheets/sheet7.xml" ContentType="{_SPREADSHEET}.worksheet+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
+        f'<Relationship Id="rId1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}">'
+        '<sheets><sheet name="Export" sheetId="1" r:id="rId9"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
+        f'<Relationship Id="rId9" Type="{_OFFICE}/worksheet" Target="worksheets/sheet7.xml"/></Relationships>',
+    }

@@ -18,17 +18,15 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-import orjson
-
 from sandbox.common.asgi import ConnectionCutError, Request, Response, application, json_response
-from sandbox.common.command_line import CommandLine
-from sandbox.common.faults import FaultRuleError, Faults, Rule
+from sandbox.common.command_line import CommandLine, read_secret
+from sandbox.common.control import ControlInterface, fault_routes, mutate_routes
+from sandbox.common.faults import Faults, Rule
 from sandbox.common.serve import base_url, bind, serve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-CONTROL: Final = "/_sandbox/"
 JOURNAL_MAX: Final = 100_000
 
 
@@ -60,7 +58,14 @@ class Simulator:
         self.faults = Faults(Fault)
         self._key = key
         self._open_path = open_path
-        self._control_key = control_key
+        self._control = ControlInterface(
+            control_key,
+            {
+                **mutate_routes(account.change),
+                **fault_routes(self.faults),
+                ("GET", "journal"): lambda _: {"calls": list(self.calls)},
+            },
+        )
 
     @property
     def application(self) -> Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]:
@@ -69,8 +74,8 @@ class Simulator:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
-        if request.path.startswith(CONTROL):
-            return self._control(request)
+        if self._control.is_meant(request):
+            return self._control.answer(request)
         self.calls.append(f"{request.method} {request.path}")
         if request.method != "GET":
             return json_response(405, {"error": "this stand-in is only read"})
@@ -82,26 +87,6 @@ class Simulator:
         if not is_open and request.header(b"authorization") != f"Bearer {self._key}":
             return json_response(401, {"error": "wrong key"})
         return self.account.answer(request)
-
-    def _control(self, request: Request) -> Response:
-        if self._control_key and request.header(b"x-sandbox-key") != self._control_key:
-            return json_response(401, {"error": "the header x-sandbox-key is missing or wrong"})
-        try:
-            body = orjson.loads(request.body or b"{}")
-            match request.method, request.path.removeprefix(CONTROL):
-                case "POST", "mutate":
-                    return json_response(200, {"changes": self.account.change(int(body.get("seed", 1)))})
-                case "GET", "journal":
-                    return json_response(200, {"calls": list(self.calls)})
-                case "POST", "faults":
-                    self.faults.add(body)
-                    return json_response(200, self.faults.describe())
-                case "DELETE", "faults":
-                    self.faults.clear()
-                    return json_response(200, self.faults.describe())
-        except (ValueError, TypeError, AttributeError, FaultRuleError) as error:
-            return json_response(400, {"error": str(error)})
-        return json_response(404, {"error": "no such control"})
 
 
 def run(program: str, account: Callable[[int, int], Account], *, open_path: str = "") -> None:
@@ -116,18 +101,12 @@ def run(program: str, account: Callable[[int, int], Account], *, open_path: str 
         SystemExit: It cannot be served; one line says why.
     """
     parser = CommandLine(prog=program, description="A made-up account to rehearse against.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8092, help="port to listen on, 0 for any free one")
-    parser.add_argument("--address-file", type=Path, help="file that gets the base URL once the server listens")
+    parser.add_serving(port=8092)
     parser.add_argument("--key-file", type=Path, required=True, help="file that holds the key")
-    parser.add_argument("--control-key", default="", help="key of the control interface; none needed when empty")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same account")
     parser.add_argument("--size", type=int, default=150, help="how much it holds, in clients or what comes closest")
     given = parser.parse_args()
-    try:
-        key = given.key_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        sys.exit(f"cannot read the key file {given.key_file}: {error}")
+    key = read_secret(given.key_file)
     listener = bind(given.host, given.port)
     simulator = Simulator(account(given.seed, given.size), key=key, control_key=given.control_key, open_path=open_path)
     sys.stderr.write(f"{program} on {base_url(listener)}\n")

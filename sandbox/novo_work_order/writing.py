@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,58 @@ entities:
     columns:
       every: {heads: [Repeat Every]}
 """
+
+
+DATABASE_TABLES: Final = {"work_orders": "CASES", "work_order_notes": "CASE_NOTES"}
+DATABASE_HEADS: Final = {
+    "work_orders": {
+        "Work Order ID": "CASE_ID",
+        "Title": "CASE_TITLE",
+        "Description": "CASE_DESCRIPTION",
+        "Status": "CASE_STATUS",
+        "Priority": "CASE_PRIORITY",
+        "Account ID": "CUSTOMER_REF",
+        "Date Added": "CASE_DATE_ADD",
+        "Date Edited": "CASE_DATE_EDIT",
+        "Date Assigned": "CASE_DATE_ASSIGN",
+        "Initial Response": "CASE_DATE_INITIAL_RESPONSE",
+        "Date Due": "CASE_DATE_DUE",
+        "Date Completed": "CASE_DATE_COMPLETE",
+    },
+    "work_order_notes": {
+        "Note ID": "NOTE_ID",
+        "Work Order ID": "CASE_REF",
+        "Note Date": "NOTE_DATE",
+        "Note Description": "NOTE_DESCRIPTION",
+        "Internal": "NOTE_INTERNAL",
+    },
+}
+"""What the program's database calls them. The help names CASE_TITLE, CASE_DESCRIPTION, CASE_DATE_ADD, CUSTOMER_REF and the heads of notes but for
+their id; the others are assumed."""
+MAIL_METHOD: Final = 3
+"""CASE_ADD_METHOD of what came by mail."""
+
+
+def write_database(account: Account, writer: BundleWriter) -> Path:
+    """Write work orders and their notes as an export from the program's database has them, everything else as always.
+
+    Dates are as SQL writes them, truth values 1 and 0, and each case says how it came in.
+    """
+    plain = {name: rows for name, rows in account.tables.items() if name not in DATABASE_TABLES}
+    for name, table in DATABASE_TABLES.items():
+        own = DATABASE_HEADS[name]
+        rows = [{own.get(head, head): _sql(value) for head, value in _flat(row).items()} for row in account.tables[name]]
+        if name == "work_orders":
+            mail = {"CASE_ADD_METHOD": str(MAIL_METHOD), "CASE_ADD_MAILFROM": "resident@example.com"}
+            rows = [{**row, **(mail if place % 2 else {"CASE_ADD_METHOD": "1"})} for place, row in enumerate(rows)]
+        writer.table(table, rows, heads=_heads(rows))
+    return write_account(replace(account, tables=plain), writer)
+
+
+def _sql(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    return f"{value:%Y-%m-%d %H:%M:%S}.000" if isinstance(value, datetime) else value
 
 
 def write_account(account: Account, writer: BundleWriter, *, is_renamed: bool = False) -> Path:

@@ -24,6 +24,12 @@ STATUSES: Final = (
 """Id and name. One is the tenant's own, one is written in other letters."""
 ZONES: Final = ("", "", "", "Australia/Perth", "Australia/Brisbane", "")
 QUOTE_STATUSES: Final = ("Sent", "Accepted", "Rejected", "Expired", "Accepted")
+SERIES_RULES: Final = (
+    {"Recurrence": "every 2 weeks"},
+    {"Recurrence": "every 2 weeks", "RRULE": "RRULE:FREQ=WEEKLY;INTERVAL=2"},
+    {"Recurrence": "", "RRULE": "FREQ=WEEKLY;INTERVAL=2"},
+)
+"""How the three recurring series say that they come every other week: in words, in both ways, as calendars write it."""
 GST: Final = Decimal("0.1")
 _FIRST: Final = date(2025, 2, 3)
 
@@ -43,7 +49,7 @@ def build_bookings(builder: Builder) -> None:
         first = _FIRST + timedelta(days=20 * series)
         for visit in range(4 + (40 if series == 0 else 0)):
             day = first + timedelta(days=14 * visit)
-            special = {"Recurring ID": f"R-{700 + series}", "Recurrence": "every 2 weeks", "Status": "Completed", "Status ID": "4"}
+            special = {"Recurring ID": f"R-{700 + series}", **SERIES_RULES[series], "Status": "Completed", "Status ID": "4"}
             if day > EXPORTED.date():
                 special |= {"Status": "To do", "Status ID": "2"}
             if visit in {0, 1, 2, 3} or day > EXPORTED.date():

@@ -96,7 +96,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "Field workers": IDS,
         **_TEXTS(ADDRESS, TEXT),
         **_TEXTS(("Sub total", "Discount", "Tax", "Total", "Paid amount", "Refund", "Deposit"), MONEY),
-        **_TEXTS(("Currency", "Recurring ID", "Recurrence", "Parent booking", "Converted from quote", "Source"), TEXT),
+        **_TEXTS(("Currency", "Recurring ID", "Recurrence", "RRULE", "Parent booking", "Converted from quote", "Source"), TEXT),
         **_TEXTS(("Special instructions", "Notes", "Created by"), TEXT),
         "Created": MOMENT,
         "Last updated": MOMENT,

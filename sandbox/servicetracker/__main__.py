@@ -5,27 +5,24 @@ import sys
 from pathlib import Path
 
 from sandbox.common.asgi import application
-from sandbox.common.command_line import CommandLine
+from sandbox.common.clock import Clock
+from sandbox.common.command_line import CommandLine, read_secret
 from sandbox.common.serve import base_url, bind, serve
 from sandbox.servicetracker.application import Options, ServiceTracker
 from sandbox.servicetracker.control import Control
 from sandbox.servicetracker.generator import Plan, generate
 from sandbox.servicetracker.generator.build import DEFAULT_CUSTOMERS
 from sandbox.servicetracker.sessions import Sessions
-from sandbox.stel_order.quota import Clock
 
 
 def _arguments() -> argparse.Namespace:
     parser = CommandLine(prog="python -m sandbox.servicetracker", description="A ServiceTracker org to rehearse against.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8092, help="port to listen on, 0 for any free one")
-    parser.add_argument("--address-file", type=Path, help="file that gets the base URL once the server listens")
+    parser.add_serving(port=8092)
     parser.add_argument("--client-id", default="transload", help="consumer key of the connected app")
     parser.add_argument("--client-secret", default="", help="its secret")
     parser.add_argument("--client-secret-file", type=Path, help="file that holds the secret")
     parser.add_argument("--refresh-token", default="", help="a refresh token that is good; none when empty")
     parser.add_argument("--refresh-token-file", type=Path, help="file that holds the refresh token")
-    parser.add_argument("--control-key", default="", help="key of the control interface; none needed when empty")
     parser.add_argument("--namespace", default="st", help="prefix of the managed package's objects and fields")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same org")
     parser.add_argument("--customers", type=int, default=DEFAULT_CUSTOMERS, help="number of customers; all else follows in proportion")
@@ -39,13 +36,10 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Generate, then serve until told to stop."""
     arguments = _arguments()
-    try:
-        secret = arguments.client_secret_file.read_text(encoding="utf-8").strip() if arguments.client_secret_file else arguments.client_secret
-    except (OSError, UnicodeDecodeError) as error:
-        sys.exit(f"cannot read {arguments.client_secret_file}: {error.strerror if isinstance(error, OSError) else 'it is not text'}")
+    secret = read_secret(arguments.client_secret_file, arguments.client_secret)
     if not secret:
         sys.exit("a client secret is needed: --client-secret or --client-secret-file")
-    refresh_token = arguments.refresh_token_file.read_text(encoding="utf-8").strip() if arguments.refresh_token_file else arguments.refresh_token
+    refresh_token = read_secret(arguments.refresh_token_file, arguments.refresh_token)
     listener = bind(arguments.host, arguments.port)
     account = generate(Plan(arguments.seed, arguments.customers, arguments.namespace, arguments.clean))
     denied = {name for name in arguments.deny.split(",") if name}

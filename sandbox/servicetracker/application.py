@@ -8,17 +8,17 @@ from hashlib import sha256
 from typing import Any
 
 from sandbox.common.asgi import ConnectionCutError, Request, Response, html_response, json_response
+from sandbox.common.clock import Clock
 from sandbox.common.faults import Faults
+from sandbox.common.journal import Call, Journal
 from sandbox.servicetracker.bulk import Jobs
 from sandbox.servicetracker.errors import Refusal, not_found
 from sandbox.servicetracker.faults import Rule
 from sandbox.servicetracker.generator import Account
-from sandbox.servicetracker.journal import Call, Journal
 from sandbox.servicetracker.schema import SObject
 from sandbox.servicetracker.sessions import Sessions
 from sandbox.servicetracker.soql import SoqlError, parse
 from sandbox.servicetracker.store import Row, stamp
-from sandbox.stel_order.quota import Clock
 
 _ADDRESS_BYTES_MAX = 16_384
 _BIN_DAYS = 15

@@ -1,19 +1,12 @@
 """What tests may do to the org below `/_sandbox/`, with the header `x-sandbox-key`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import orjson
-
-from sandbox.common.asgi import Request, Response, json_response
-from sandbox.common.faults import FaultRuleError
+from sandbox.common.asgi import Request, Response
+from sandbox.common.control import ControlInterface, clock_routes, fault_routes, journal_routes, json_object, mutate_routes
 from sandbox.servicetracker.application import ServiceTracker
 from sandbox.servicetracker.mutations import mutate
 from sandbox.servicetracker.store import stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_PREFIX = "/_sandbox/"
 
 
 class Control:
@@ -21,44 +14,26 @@ class Control:
 
     def __init__(self, simulator: ServiceTracker, key: str) -> None:
         self._simulator = simulator
-        self._key = key
-        self._mutation_count = 0
-        self._routes: dict[tuple[str, str], Callable[[Request], Any]] = {
-            ("GET", "health"): lambda _: {"status": "ok"},
-            ("POST", "mutate"): self._mutate,
-            ("POST", "change"): self._change,
-            ("GET", "truth"): self._truth,
-            ("GET", "journal"): lambda _: simulator.journal.as_json(),
-            ("DELETE", "journal"): lambda _: simulator.journal.clear(),
-            ("POST", "clock"): self._clock,
-            ("GET", "faults"): lambda _: simulator.faults.describe(),
-            ("POST", "faults"): self._add_faults,
-            ("DELETE", "faults"): lambda _: simulator.faults.clear(),
-            ("POST", "options"): self._options,
-        }
+        self.control = ControlInterface(
+            key,
+            {
+                **mutate_routes(lambda seed: mutate(simulator.account, seed, simulator.clock.now())),
+                **journal_routes(simulator.journal),
+                **clock_routes(simulator.clock, stamp),
+                **fault_routes(simulator.faults),
+                ("POST", "change"): self._change,
+                ("GET", "truth"): self._truth,
+                ("POST", "options"): self._options,
+            },
+        )
 
     async def __call__(self, request: Request) -> Response:
         """Serve one call."""
-        if not request.path.startswith(_PREFIX):
-            return await self._simulator(request)
-        route = self._routes.get((request.method, request.path.removeprefix(_PREFIX)))
-        if route is None:
-            return json_response(404, {"error": "no such control"})
-        if self._key and request.header(b"x-sandbox-key") != self._key:
-            return json_response(401, {"error": "the header x-sandbox-key is missing or wrong"})
-        try:
-            return json_response(200, route(request) or {})
-        except (ValueError, TypeError, KeyError, FaultRuleError) as error:
-            return json_response(400, {"error": str(error)})
-
-    def _mutate(self, request: Request) -> Any:
-        seed = _body(request).get("seed", self._mutation_count + 1)
-        self._mutation_count += 1
-        return {"seed": seed, "changes": mutate(self._simulator.account, int(seed), self._simulator.clock.now())}
+        return self.control.answer(request) if self.control.is_meant(request) else await self._simulator(request)
 
     def _change(self, request: Request) -> Any:
         """Set values of one row, as somebody does in the application."""
-        wanted = _body(request)
+        wanted = json_object(request)
         return {"row": self._simulator.store.update(wanted["object"], wanted["id"], wanted["values"], self._simulator.clock.now())}
 
     def _truth(self, _: Request) -> Any:
@@ -73,17 +48,9 @@ class Control:
             "sizes": {one: body if isinstance(body, int) else len(body) for one, body in account.store.bodies.items()},
         }
 
-    def _clock(self, request: Request) -> Any:
-        self._simulator.clock.advance(float(_body(request).get("advance_seconds", 0)))
-        return {"now": stamp(self._simulator.clock.now())}
-
-    def _add_faults(self, request: Request) -> Any:
-        self._simulator.faults.add(orjson.loads(request.body))
-        return self._simulator.faults.describe()
-
     def _options(self, request: Request) -> Any:
         """Change the org while it runs: denied objects, calls used and allowed, sessions, the secret, bulk."""
-        simulator, wanted = self._simulator, _body(request)
+        simulator, wanted = self._simulator, json_object(request)
         simulator.options.denied = set(wanted.get("denied", simulator.options.denied))
         simulator.options.daily_max = int(wanted.get("daily_max", simulator.options.daily_max))
         simulator.used = int(wanted.get("used", simulator.used))
@@ -93,10 +60,3 @@ class Control:
         if wanted.get("expire"):
             simulator.sessions.expire()
         return {"used": simulator.used, "daily_max": simulator.options.daily_max, "bulk_jobs": simulator.jobs.made_count}
-
-
-def _body(request: Request) -> dict[str, Any]:
-    found = orjson.loads(request.body) if request.body else {}
-    if not isinstance(found, dict):
-        raise ValueError("the body must be a JSON object")  # noqa: TRY004 - answered as any other mistake of the caller
-    return found

@@ -269,6 +269,7 @@ def _product(ns: str) -> Iterator[SObject]:
         _f(f"{ns}On_Stop__c", "boolean", "On Stop"),
         _f("Rate_Type__c", "picklist", "Rate Type", values="Standard|Premium|Night", help_text="Which price list applies"),
         _f("Billing_Code__c", "string", "Billing Code"),
+        _f("Pests_Covered__c", "multipicklist", "Pests Covered", values="Rats|Mice|Wasps|Bed bugs|Birds", length=4099),
         _f("First_Served__c", "date", "First Served"),
         _f("Credit_Limit__c", "currency", "Credit Limit"),
         *_address("Billing", "Billing"),

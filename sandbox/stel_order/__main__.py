@@ -4,24 +4,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from sandbox.common.command_line import CommandLine
+from sandbox.common.clock import Clock
+from sandbox.common.command_line import CommandLine, read_secret
 from sandbox.common.serve import base_url, bind, serve
 from sandbox.stel_order.application import Options, StelOrder
 from sandbox.stel_order.control import Control
 from sandbox.stel_order.generator import Plan, generate
-from sandbox.stel_order.quota import CallQuota, Clock
+from sandbox.stel_order.quota import CallQuota
 from sandbox.stel_order.schema import COLLECTIONS, PLAN_DAILY_LIMITS
 from sandbox.stel_order.store import Store
 
 
 def _arguments() -> argparse.Namespace:
     parser = CommandLine(prog="python -m sandbox.stel_order", description="A STEL Order account to rehearse against.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8091, help="port to listen on, 0 for any free one")
-    parser.add_argument("--address-file", type=Path, help="file that gets the base URL once the server listens")
+    parser.add_serving(port=8091)
     parser.add_argument("--key", default="", help="API key")
     parser.add_argument("--key-file", type=Path, help="file that holds the API key")
-    parser.add_argument("--control-key", default="", help="key of the control interface; none needed when empty")
     parser.add_argument("--plan", choices=sorted(PLAN_DAILY_LIMITS), default="pro", help="decides the calls a day")
     parser.add_argument("--calls-per-minute", type=int, default=60, help="0 for no limit")
     parser.add_argument("--daily-limit", type=int, help="calls a day in place of the plan's, 0 for no limit")
@@ -54,10 +52,7 @@ def _plan_of(arguments: argparse.Namespace) -> Plan:
 def main() -> None:
     """Generate, then serve until told to stop."""
     arguments = _arguments()
-    try:
-        key = arguments.key_file.read_text(encoding="utf-8").strip() if arguments.key_file else arguments.key
-    except (OSError, UnicodeDecodeError) as error:
-        sys.exit(f"cannot read the key file {arguments.key_file}: {error.strerror if isinstance(error, OSError) else 'it is not text'}")
+    key = read_secret(arguments.key_file, arguments.key)
     if not key:
         sys.exit("an API key is needed: --key or --key-file")
     denied = {name for name in arguments.deny.split(",") if name}

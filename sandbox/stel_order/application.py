@@ -3,22 +3,22 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
-
-import orjson
 
 from sandbox.common.asgi import JSON_TYPE, TRANSPORT, Receive, Request, Response, Scope, Send, html_response, json_response
+from sandbox.common.clock import Clock
 from sandbox.common.faults import Faults
+from sandbox.common.journal import Call, Journal
 from sandbox.stel_order import binaries, listing
 from sandbox.stel_order.faults import Rule
 from sandbox.stel_order.generator import Builder
 from sandbox.stel_order.generator.build import FILES_BASE
-from sandbox.stel_order.journal import Call, Journal
-from sandbox.stel_order.quota import CallQuota, Clock
+from sandbox.stel_order.quota import CallQuota
 from sandbox.stel_order.schema import COLLECTIONS, ERROR_CODES, SingleShape
 from sandbox.stel_order.store import Row, stamp
 
 _LOOP_TURNS_TO_CLOSE = 5
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Any other verb is an attempt to write."""
 
 
 @dataclass(slots=True)
@@ -169,7 +169,9 @@ class StelOrder:
         query = request.query()
         has_key = "APIKEY" in query
         shown = {name: "***" if name in {"APIKEY", "token"} else value for name, value in query.items()}
-        self.journal.add(Call(stamp(self.clock.now()), request.method, request.path, shown, status, code, is_counted, has_key))
+        is_write = request.method not in _READING
+        time = stamp(self.clock.now())
+        self.journal.add(Call(request.method, request.path, shown, status, code, is_counted, is_write, time=time, key_in_query=has_key))
 
 
 def encode(rows: Iterable[Row], files_base: bytes) -> bytes:
@@ -232,15 +234,3 @@ def _headers(content_type: bytes, length: int, more: list[tuple[bytes, bytes]]) 
 
 def _files_base(request: Request) -> bytes:
     return b"http://" + (request.headers.get(b"host") or b"localhost") + b"/files"
-
-
-def decode_object(body: bytes) -> dict[str, Any]:
-    """Read a JSON object; an empty body is an empty object.
-
-    Raises:
-        ValueError: When it is something else.
-    """
-    value = orjson.loads(body or b"{}")
-    if not isinstance(value, dict):
-        raise ValueError("a JSON object is expected")  # noqa: TRY004 - callers treat both kinds of bad body alike
-    return value

@@ -1,24 +1,11 @@
-"""The account's call counters and the clock they run on."""
+"""The account's call counters."""
 
 from collections import deque
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+
+from sandbox.common.clock import Clock
 
 _MINUTE = timedelta(seconds=60)
-
-
-class Clock:
-    """Real time plus what a test advanced it by."""
-
-    def __init__(self) -> None:
-        self._offset = timedelta()
-
-    def now(self) -> datetime:
-        """Return the simulator's time, UTC."""
-        return datetime.now(UTC) + self._offset
-
-    def advance(self, seconds: float) -> None:
-        """Move the simulator's time forward."""
-        self._offset += timedelta(seconds=seconds)
 
 
 class CallQuota:

@@ -24,6 +24,8 @@ from services.common.errors import ConfigurationError, NotFoundError, Unavailabl
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from obstore import GetOptions
+
 COMPRESSION_LEVEL: Final = 6
 CHUNK_BYTES: Final = 1024 * 1024
 PROBLEM_CHARACTERS_MAX: Final = 300
@@ -147,11 +149,18 @@ class Staging:
             raise
         return digest, byte_count
 
-    async def read_file(self, digest: str) -> AsyncIterator[bytes]:
-        """Yields a file's bytes in chunks of about 1 MiB."""
+    async def read_file(self, digest: str, *, first_byte: int = 0, byte_count: int | None = None) -> AsyncIterator[bytes]:
+        """Yields a file's bytes in chunks of about 1 MiB.
+
+        Args:
+            digest: names the file.
+            first_byte: where to begin.
+            byte_count: how many bytes; None: the whole file, from its beginning.
+        """
         name = f"files/{digest}"
+        options: GetOptions = {} if byte_count is None else {"range": (first_byte, first_byte + byte_count)}
         try:
-            result = await obstore.get_async(self._store, name)
+            result = await obstore.get_async(self._store, name, options=options)
             async for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
                 yield bytes(chunk)
         except FileNotFoundError as error:

@@ -78,6 +78,8 @@ class ExtractionSpec:
     """Empty: all."""
     file_bytes_max: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+    large_file_bytes_max: int = 0
+    """Larger files than `file_bytes_max` are fetched up to this size, with a list of their parts; 0: they are not."""
 
     def wants(self, entity: SourceEntity) -> bool:
         """Say whether an entity is to be read: asked for, and not left out by the option `skip_entities`."""
@@ -258,7 +260,8 @@ class Extraction:
             return seen
         async for page in self._frozen.read(entity.name, of_all_extractions=is_of_all):
             for envelope in page.envelopes:
-                if not (envelope.get("file") or {}).get("problem"):
+                file = envelope.get("file") or {}
+                if not file.get("problem") or file.get("digest"):
                     seen.is_new(str(envelope["id"]), self._connector.version(entity.name, envelope["data"]))
         return seen
 

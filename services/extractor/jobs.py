@@ -208,6 +208,7 @@ class Extractions:
                 gate=gate,
                 counts_calls=job.limits.counts_files,
                 bytes_max=spec.file_bytes_max,
+                large_bytes_max=spec.large_file_bytes_max,
                 was_source_away=was_source_away,
             )
             await Extraction(

@@ -1,25 +1,26 @@
-"""Which sources can be read. One of our own is one line here and a folder; one of another package is an entry point (`services.common.sources`)."""
+"""Which sources can be read. One of our own is a folder in `connectors`; one of another package is an entry point (`services.common.sources`)."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.metadata import EntryPoint
-from typing import Final
+from pkgutil import iter_modules
+from typing import Final, cast
 
 from services.common.errors import ConfigurationError, InvalidRequestError
 from services.common.sources import installed_sources
+from services.extractor import connectors
 from services.extractor.connector import ConnectorType
-from services.extractor.connectors.novo_work_order.connector import NovoWorkOrder
-from services.extractor.connectors.octopuspro.connector import OctopusPro
-from services.extractor.connectors.results.connector import Results
-from services.extractor.connectors.servicetracker.connector import ServiceTracker
-from services.extractor.connectors.stel_order.connector import StelOrder
 
-_OWN: Final[Mapping[str, type[ConnectorType]]] = {
-    NovoWorkOrder.name: NovoWorkOrder,
-    OctopusPro.name: OctopusPro,
-    Results.name: Results,
-    ServiceTracker.name: ServiceTracker,
-    StelOrder.name: StelOrder,
-}
+
+def own_connectors() -> dict[str, type[ConnectorType]]:
+    """Answer our own connectors by name: each is the class with the name of its folder, in that folder's `connector.py`."""
+    found: dict[str, type[ConnectorType]] = {}
+    for folder in iter_modules(connectors.__path__):
+        module = import_module(f"{connectors.__name__}.{folder.name}.connector")
+        for one in vars(module).values():
+            if isinstance(one, type) and one.__module__ == module.__name__ and getattr(one, "name", "") == folder.name:
+                found[folder.name] = cast("type[ConnectorType]", one)
+    return found
 
 
 def with_installed(own: Mapping[str, type[ConnectorType]], installed: Mapping[str, EntryPoint]) -> Mapping[str, type[ConnectorType]]:
@@ -42,7 +43,7 @@ def with_installed(own: Mapping[str, type[ConnectorType]], installed: Mapping[st
     return found
 
 
-CONNECTORS: Final = with_installed(_OWN, installed_sources())
+CONNECTORS: Final = with_installed(own_connectors(), installed_sources())
 """All connectors by name: our own, and those of other packages that are installed."""
 
 

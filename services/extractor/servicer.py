@@ -92,6 +92,8 @@ def spec_from_proto(spec: pb.ExtractionSpec) -> ExtractionSpec:
             raise InvalidRequestError(f"spec.{field} is required")
     if spec.file_bytes_max < 0:
         raise InvalidRequestError("spec.file_bytes_max: is negative")
+    if spec.large_file_bytes_max < 0:
+        raise InvalidRequestError("spec.large_file_bytes_max: is negative")
     connector_type(spec.connector)  # raises for one that nobody knows
     options = _options(spec.options_json, "spec.options_json")
     return ExtractionSpec(
@@ -106,6 +108,7 @@ def spec_from_proto(spec: pb.ExtractionSpec) -> ExtractionSpec:
         ),
         entities=frozenset(spec.entities),
         file_bytes_max=spec.file_bytes_max,
+        large_file_bytes_max=spec.large_file_bytes_max,
         options=options,
     )
 

@@ -46,6 +46,7 @@ from services.ledger.matching.matcher import Matched, Matcher
 from services.ledger.merges import MERGEABLE, Move, take_over
 from services.ledger.outcomes import Sender, Settlement, settle
 from services.ledger.reconciliation import VALUE_FIELDS
+from services.ledger.replaced import note_replaced
 from services.ledger.repository import Transaction
 from services.ledger.runs.context import RunContext
 
@@ -284,6 +285,7 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
         repair_id = request.batch_id if run.kind is RunKind.REPAIR else ""
         sender = replace(sender, scope=RunContext.of(run).scope, repair_id=repair_id)
     found: list[Settlement] = []
+    before = dict(records)
     token_count = 0
     for outcome in await _each_once(tx, request, batch):
         settlement = settle(records[outcome.key], outcome, sender)
@@ -292,6 +294,7 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
             found.append(settlement)
             token_count += outcome.token_count
     await _keep(tx, request, found, sender, token_count, target_entity=batch.target_entity if batch is not None else "")
+    await note_replaced(tx, request.migration_id, before, found)
     results = Counter({(entity, "merged"): count for entity, count in merged.items()})
     for settlement in found:
         results.update({(settlement.record.target_entity, word): count for word, count in settlement.results})

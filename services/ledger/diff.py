@@ -130,7 +130,7 @@ def _verdict(
 
 # Parts of a payload that tell the loader how to find or send a record and are not fields of it in Pipedrive.
 _CARRIED: dict[str, frozenset[str]] = {
-    "file": frozenset({"staging_name", "content_type"}),
+    "file": frozenset({"staging_name", "first_byte", "digest", "content_type"}),
     "user": frozenset({"email", "name", "is_active", "use_fallback"}),
     "deal_value": frozenset({"deal_id"}),
 }

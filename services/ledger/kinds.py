@@ -201,6 +201,8 @@ class ReportKind(StrEnum):
     """What a repair does, one row for each record."""
     REPAIRED = "repaired"
     """What a repair left different, until it ends."""
+    REPLACED = "replaced"
+    """Ids of what was deleted in Pipedrive and is made anew, until all that hung on it is linked anew."""
     LOAD_PLAN = "load_plan"
     """What the migration will spend, as `PlanTokens` answered it for the mapping whose digest it names."""
     PLAN = "plan"

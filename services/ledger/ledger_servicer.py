@@ -12,7 +12,7 @@ from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger import budgets, codec, sources
 from services.ledger.batches import Begin, Settle, begin_batch, settle_batch
 from services.ledger.claims import CLAIM_TTL, is_paused
-from services.ledger.domain import Migration, RunKind
+from services.ledger.domain import Migration, Resolution, RunKind
 from services.ledger.merges import READ_ALONE, Move, links_to
 from services.ledger.repository import Ledger, Reader
 from services.ledger.transforms import Transform, record_transform
@@ -139,6 +139,16 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         )
         is_wanted = await self._ledger.transact(lambda tx: record_transform(tx, transform, self._clock.now()))
         return pb.RecordTransformResponse(is_wanted=is_wanted)
+
+    async def ListReleased(self, request: pb.ListReleasedRequest, context: Context) -> pb.ListReleasedResponse:  # noqa: N802, ARG002
+        """Say which mapped records are to move without the references that mapping does not find."""
+        if len(request.keys) > LOOKUP_MAX:
+            raise InvalidRequestError(f"keys: at most {LOOKUP_MAX} a call, not {len(request.keys)}")
+        async with self._ledger.read() as reader:
+            await _migration(reader, request.migration_id)
+            records = await reader.get_records(request.migration_id, list(request.keys))
+        released = sorted(key for key, record in records.items() if record.resolution is Resolution.WITHOUT_REFERENCE)
+        return pb.ListReleasedResponse(keys=released)
 
     async def BeginBatch(self, request: pb.BeginBatchRequest, context: Context) -> pb.BeginBatchResponse:  # noqa: N802, ARG002
         """Claim the records of a batch and write the intents."""

@@ -364,6 +364,8 @@ def _check_options(options: Options) -> None:
         raise InvalidRequestError("options.conflict_policy: one of ask, source, target")
     if options.file_bytes_max < 0:
         raise InvalidRequestError("options.file_bytes_max: bytes, 0 for the default of 25 MB")
+    if options.large_file_bytes_max < 0:
+        raise InvalidRequestError("options.large_file_bytes_max: bytes, 0 to fetch no file above the limit")
     if "/" in options.source_account:
         raise InvalidRequestError("options.source_account: must not hold a slash, it is part of external ids")
     try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from services.ledger.repository import Transaction
+    from services.ledger.repository import Reader, Transaction
 
 ITEMS_PER_TRANSACTION = 200
 
@@ -30,6 +30,8 @@ _BY_REASON: dict[str, tuple[Resolution, ...]] = {
     "SOURCE_DELETED": (Resolution.KEEP_TARGET, Resolution.DELETE),
     "MATCH_UNCERTAIN": (Resolution.MATCH, Resolution.CREATE, Resolution.RETRY, Resolution.SKIP),
 }
+_PARTS = frozenset({"line_item", "organization_relation", "deal_value"})
+"""Target entities that are nothing without what they refer to."""
 _SOURCE_DELETED = "SOURCE_DELETED"
 _BLOCKING = (Resolution.RETRY, Resolution.SKIP)
 _FLAG = (Resolution.ACCEPT,)
@@ -47,6 +49,8 @@ def resolutions_of(item: ReviewItem) -> tuple[Resolution, ...]:
     possible = _BY_REASON.get(item.reason, _BLOCKING)
     if not item.key:  # a source record as a whole has no references to leave out and nothing in Pipedrive
         return tuple(resolution for resolution in possible if resolution in _BLOCKING) or _BLOCKING
+    if item.key.partition(":")[0] in _PARTS:
+        return tuple(resolution for resolution in possible if resolution is not Resolution.WITHOUT_REFERENCE)
     return possible
 
 
@@ -59,6 +63,7 @@ async def resolve(
     actor: str,
     now: datetime,
     candidate: str = "",
+    named: str = "",
 ) -> int:
     """Resolve open items, change the records behind them, and say so on the trail; answers how many were open.
 
@@ -70,9 +75,10 @@ async def resolve(
         actor: Who decides.
         now: When.
         candidate: With `match`: which one it is, its id in Pipedrive or its key; empty: the first one named.
+        named: The name of the record it is when it is none of the candidates; that it is there was seen before.
 
     Raises:
-        InvalidRequestError: An item does not take this resolution, or was not asked about this candidate; nothing is changed.
+        InvalidRequestError: An item does not take this resolution, or nobody was asked about a match; nothing is changed.
     """
     if candidate and resolution is not Resolution.MATCH:
         raise InvalidRequestError(f"a candidate is named with the resolution match, not with {resolution}")
@@ -83,7 +89,7 @@ async def resolve(
             words = ", ".join(possible)
             raise InvalidRequestError(f"review item {item.review_item_id} ({item.reason}) takes {words}, not {resolution}")
     records = await transaction.get_records(migration_id, {item.key for item in open_items if item.is_blocking and item.key})
-    waiting = [_with_choice(record, resolution, candidate) for record in records.values() if record.state is RecordState.WAITING]
+    waiting = [_with_choice(record, resolution, candidate, named) for record in records.values() if record.state is RecordState.WAITING]
     changed = [resolved_record(record, resolution, now) for record in waiting]
     changed += await _parts_that_stay(transaction, changed, resolution, now)
     await transaction.save_records(changed)
@@ -110,16 +116,16 @@ async def resolve(
     return count
 
 
-def _with_choice(record: Record, resolution: Resolution, candidate: str) -> Record:
-    """Note which candidate a person named.
+def _with_choice(record: Record, resolution: Resolution, candidate: str, named: str) -> Record:
+    """Note which candidate a person named, or which other record.
 
     Raises:
-        InvalidRequestError: It is none of those the question was about.
+        InvalidRequestError: It is none of those the question was about, and nobody looked whether it is there.
     """
     match = Match.of(record.match)
     if resolution is not Resolution.MATCH or match is None:
         return record
-    chosen = next((one.candidate for one in match.candidates if not candidate or candidate in {one.target_id, one.candidate}), "")
+    chosen = next((one.candidate for one in match.candidates if not candidate or candidate in {one.target_id, one.candidate}), named)
     if not chosen:
         known = ", ".join(one.target_id or one.candidate for one in match.candidates)
         raise InvalidRequestError(f"{record.key} was not compared with {candidate}; its candidates are {known}")
@@ -178,7 +184,7 @@ async def resolve_all(transaction: Transaction, migration_id: str, reason: str, 
     return count
 
 
-async def items_by_id(transaction: Transaction, migration_id: str, review_item_ids: Sequence[str]) -> Sequence[ReviewItem]:
+async def items_by_id(transaction: Reader, migration_id: str, review_item_ids: Sequence[str]) -> Sequence[ReviewItem]:
     """Answer items by id.
 
     Raises:

@@ -8,6 +8,11 @@ from typing import Self
 from services.common.settings import EnvReader, GrpcSettings, NatsSettings, StagingSettings, TelemetrySettings
 
 
+def database_url(reader: EnvReader) -> str:
+    """Reads where the ledger's database is."""
+    return reader.secret("LEDGER_DATABASE_URL", f"sqlite:///{reader.path('DATA_DIR', Path('.transload')) / 'ledger.db'}")
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
     """What the ledger reads from its environment."""
@@ -17,7 +22,8 @@ class LedgerSettings:
     telemetry: TelemetrySettings
     staging: StagingSettings
     database_url: str
-    """`TRANSLOAD_LEDGER_DATABASE_URL`: `sqlite:///<file>` or `postgresql://...`; default: `ledger.db` in `TRANSLOAD_DATA_DIR`."""
+    """`TRANSLOAD_LEDGER_DATABASE_URL` or the file that `_FILE` names: `sqlite:///<file>` or `postgresql://...`; default: `ledger.db` in
+    `TRANSLOAD_DATA_DIR`. It holds a password, so it is never logged."""
     extractor_address: str
     """`TRANSLOAD_EXTRACTOR_ADDRESS`: host:port of the extractor. Required."""
     transformer_address: str
@@ -48,7 +54,7 @@ class LedgerSettings:
             nats=NatsSettings.from_env(reader),
             telemetry=TelemetrySettings.from_env(reader),
             staging=StagingSettings.from_env(reader),
-            database_url=reader.str("LEDGER_DATABASE_URL", f"sqlite:///{folder / 'ledger.db'}"),
+            database_url=database_url(reader),
             extractor_address=reader.str("EXTRACTOR_ADDRESS"),
             transformer_address=reader.str("TRANSFORMER_ADDRESS"),
             loader_address=reader.str("LOADER_ADDRESS"),

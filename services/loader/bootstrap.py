@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.common import grpc_client, jetstream, streams
+from services.common import grpc_client, jetstream, streams, telemetry
 from services.common.clock import SystemClock
 from services.common.connections import Connections
 from services.common.consumer import Consumer
@@ -19,6 +19,7 @@ from services.loader.ledger import LedgerClient
 from services.loader.pipedrive.http import http_client
 from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource
+from services.loader.quota.gauges import show_tokens
 from services.loader.quota.keeper import Keeper
 from services.loader.quota.remote import RemoteSource
 from services.loader.quota.servicer import QuotaServicer
@@ -77,7 +78,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
                 (add_QuotaServiceServicer_to_server, quota_servicer),
             ],
             consumers=[Consumer(bus, streams.LOADER, worker.handle, concurrency=settings.consumer_concurrency * SPARE)],
-            tasks=[keeper.run],
+            tasks=[keeper.run, *([partial(show_tokens, arbiter, clock)] if telemetry.is_exporting() else [])],
             pings={"nats": bus.ping, "ledger": partial(grpc_client.ping, ledger_channel)},
         )
 

@@ -16,6 +16,7 @@ from services.common.canonical import canonical_json
 from services.common.edits import CUSTOM_PREFIX
 from services.loader import canonical
 from services.loader.entities.deal import DEAL
+from services.loader.entities.file import has_bytes
 from services.loader.entities.line_item import LINE_ITEM
 from services.loader.entities.organization_relation import ORGANIZATION_RELATION
 
@@ -102,12 +103,14 @@ class Doubt:
                 if not entity.fingerprint and len(candidates) == len(wanted):
                     break
         free = await self._without_owned(batch, works, candidates)
+        others = await _other_bytes(batch, works, {work.key: free.get(_spelled(signs[work.key]), []) for work in works})
         found_by_key: dict[str, Found] = {}
         # First what belongs to one of them by now - another loader may have settled it meanwhile -, so that no twin takes it from its owner.
         for is_own in (True, False):
             for work in works:
                 queue = free.get(_spelled(signs[work.key]), [])
-                chosen = next((found for found, owner in queue if owner == (work.key if is_own else "")), None)
+                wanted_owner = work.key if is_own else ""
+                chosen = next((found for found, owner in queue if owner == wanted_owner and (work.key, found.target_id) not in others), None)
                 if chosen is not None and work.key not in found_by_key:
                     free[_spelled(signs[work.key])] = [entry for entry in queue if entry[0] is not chosen]
                     found_by_key[work.key] = chosen
@@ -131,6 +134,21 @@ class Doubt:
             )
             for sign, group in candidates.items()
         }
+
+
+async def _other_bytes(batch: Batch, works: Sequence[Work], queues: Mapping[str, list[tuple[Found, str]]]) -> frozenset[tuple[str, str]]:
+    """Answers (key, target id) of candidates that look like a record but hold other bytes.
+
+    Only where the payload has the digest of its bytes: parts of files are equally long, so name and size say less of them than of whole files, and
+    two of them exchanged would spoil both files.
+    """
+    others: set[tuple[str, str]] = set()
+    for work in works:
+        digest = str(work.body.get("digest") or "")
+        for found, owner in queues[work.key] if digest else ():
+            if not owner and not await has_bytes(batch.client, work.context, found.target_id, digest):
+                others.add((work.key, found.target_id))
+    return frozenset(others)
 
 
 def _listing(entity: Entity, batch: Batch, works: Sequence[Work], since: datetime) -> AsyncGenerator[list[Found], None]:

@@ -10,7 +10,7 @@ from services.common.pipedrive_plans import plan_with_window
 from services.loader.entities import schema
 from services.loader.pipedrive import lists
 from services.loader.pipedrive.client import CallContext
-from services.loader.quota.arbiter import Priority
+from services.loader.quota.leases import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from services.loader.canonical import image_bytes
 from services.loader.entities.file import download
 from services.loader.inspection import Inspection, target_json
 from services.loader.pipedrive.client import CallContext
-from services.loader.quota.arbiter import Priority
+from services.loader.quota.leases import Priority
 from services.loader.readback import Listing, ReadBack
 from transload.v1 import loader_service_pb2, quota_service_pb2
 from transload.v1.loader_service_pb2_grpc import LoaderServiceServicer

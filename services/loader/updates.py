@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from services.loader.attempts import fail_all
-from services.loader.entities.file import FILE, staged_digest, upload_body
+from services.loader.entities.file import FILE, staged_bytes, upload_body
 from services.loader.entities.line_item import LINE_ITEM
 from services.loader.matches import MATCH, noted
 from services.loader.merge import ASK, POLICY_SOURCE, POLICY_TARGET, WHOLE, Conflict, Merge, merge, names_of
@@ -57,7 +57,7 @@ class Updates:
 
     async def send_file(self, batch: Batch, work: Work) -> Found:
         """Uploads a file. The first bytes are fetched before the call: a file that is not in staging must not leave a half-sent upload in doubt."""
-        async with aclosing(self._files.read_file(staged_digest(work.body))) as stream:  # type: ignore[type-var]
+        async with aclosing(staged_bytes(work.body, self._files.read_file)) as stream:  # type: ignore[type-var]
             await anext(stream, None)
         answer = await batch.client.call("files.create", work.context, body=upload_body(work.body, self._files.read_file))
         return FILE.created(answer.data)

@@ -220,8 +220,8 @@ class LedgerPort(Protocol):
 class FileStore(Protocol):
     """Where staged files lie."""
 
-    def read_file(self, digest: str) -> AsyncIterator[bytes]:
-        """Yields the bytes of a staged file. Raises UnavailableError, NotFoundError."""
+    def read_file(self, digest: str, *, first_byte: int = 0, byte_count: int | None = None) -> AsyncIterator[bytes]:
+        """Yields the bytes of a staged file, or a range of them. Raises UnavailableError, NotFoundError."""
         ...
 
 

@@ -24,8 +24,8 @@ from services.loader.codec import batch_from_proto, calls_to_proto, move_to_prot
 from services.loader.hands import Hands
 from services.loader.pipedrive.client import CallContext
 from services.loader.pipedrive.errors import ClaimExpiredError, OutcomeUnknownError
-from services.loader.quota.arbiter import Priority
 from services.loader.quota.codec import priority_of_run
+from services.loader.quota.leases import Priority
 from services.loader.work import Action, Result
 from transload.v1.records_pb2 import MappedBatch
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from services.transformer.index import Envelope, Lookup
@@ -39,6 +39,7 @@ class Context:
         remarks: flags raised so far, each once.
         trace: collects lineage when it is a list.
         memo: where links led, shared by all contexts of one record.
+        is_released: a person said that the mapped record is to move without the references that are not found.
     """
 
     envelope: Envelope
@@ -49,10 +50,14 @@ class Context:
     remarks: dict[Remark, None] = field(default_factory=dict)
     trace: list[Lineage] | None = None
     memo: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    is_released: bool = False
 
     def remark(self, reason: str, message: str) -> None:
         """Raise a flag; the same one twice is one."""
         self.remarks[Remark(reason, message)] = None
+
+
+REFERENCE_MISSING: Final = "REFERENCE_MISSING"
 
 
 class RecordProblem(Exception):  # noqa: N818 - not a failure of the program but what becomes of a record

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.canonical import canonical_json, digest
 from services.common.phases import LATE_LINKS, TARGET_PHASES
-from services.transformer.context import Context, LeaveOut, Lineage, RecordProblem
+from services.transformer.context import REFERENCE_MISSING, Context, LeaveOut, Lineage, RecordProblem
 from services.transformer.held import FREE, HELD, UNKNOWN
 from services.transformer.note_images import with_references
 from services.transformer.notes import facts, heading, pack
@@ -18,10 +18,11 @@ from services.transformer.transforms import ValueProblem
 from transload.v1 import ledger_service_pb2, records_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
     from typing import TypeAlias
 
     from services.transformer.index import Envelope, Lookup
-    from services.transformer.plan import EntityPlan, MappingPlan, TargetPlan
+    from services.transformer.plan import EntityPlan, MappingPlan, StopPlan, TargetPlan
 
     Memo: TypeAlias = dict[tuple[str, str, str], Any]
 
@@ -34,17 +35,26 @@ _STATES: Final = {
 }
 
 
+_HANGING: Final = {
+    "note": ("deal_id", "org_id", "person_id"),
+    "file": ("deal_id", "org_id", "person_id", "product_id", "activity_id"),
+}
+"""Target entities that hang on another record, and the fields that say on which."""
+
+
 @dataclass(slots=True)
 class Mapped:
     """What one record became in one phase.
 
     Attributes:
         lineage: per mapped key where its fields came from; filled only when it was asked for.
+        waiting: keys of mapped records that may wait for a reference: a person may have said that they go without it.
     """
 
     records: list[records_pb2.MappedRecord] = field(default_factory=list)
     issues: list[ledger_service_pb2.RecordIssue] = field(default_factory=list)
     lineage: dict[str, list[Lineage]] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)
 
 
 class Engine:
@@ -57,9 +67,25 @@ class Engine:
         self._placeholders = Placeholders(plan)
 
     def map_record(
-        self, envelope: Envelope, lookup: Lookup, phase: records_pb2.Phase.ValueType, *, is_traced: bool = False, held: bytearray | None = None
+        self,
+        envelope: Envelope,
+        lookup: Lookup,
+        phase: records_pb2.Phase.ValueType,
+        *,
+        is_traced: bool = False,
+        held: bytearray | None = None,
+        released: Container[str] = (),
     ) -> Mapped:
-        """Map one record for one phase. `held` is what other phases found out about the records of its page, by position, and is filled in."""
+        """Map one record for one phase.
+
+        Args:
+            envelope: the record.
+            lookup: the snapshot.
+            phase: mapped records of this phase are made.
+            is_traced: whether lineage is wanted.
+            held: what other phases found out about the records of its page, by position; filled in.
+            released: keys of mapped records that a person said to move without the references that are not found.
+        """
         mapped = Mapped()
         plan = self._plan.entities.get(envelope.entity)
         skip = skip_reason(self._plan.mapping, envelope)
@@ -77,14 +103,15 @@ class Engine:
                 mapped.records.append(record)
                 if is_traced:
                     mapped.lineage[record.key] = lineage
-        is_held = (
-            self._is_held_known(plan, Context(envelope=envelope, lookup=lookup, memo=memo), held)
-            if phase != plan.phases[0] or any(target.position for target in wanted)
-            else False
-        )
+        is_held = False
+        if phase != plan.phases[0] or any(target.position for target in wanted):
+            is_held = self._is_held_known(plan, Context(envelope=envelope, lookup=lookup, memo=memo), held, released)
+            if is_held:
+                mapped.waiting.extend(_main_key(plan, Context(envelope=envelope, lookup=lookup, memo=memo)))
         for target in wanted:
             if target.position == 0 or not is_held:
-                self._map_target(target, Context(envelope=envelope, lookup=lookup, memo=memo, trace=[] if is_traced else None), mapped)
+                context = Context(envelope=envelope, lookup=lookup, memo=memo, trace=[] if is_traced else None)
+                self._map_target(target, context, mapped, released)
         if phase == _NOTE_PHASE and not is_held:
             self._long_texts(plan, Context(envelope=envelope, lookup=lookup, memo=memo), mapped)
         if phase == plan.phases[-1] and not is_held and not _makes_anything(plan, Context(envelope=envelope, lookup=lookup, memo=memo)):
@@ -107,7 +134,10 @@ class Engine:
             f"it is moved as part of another record, but `{rule.part_of}` leads to {named}: correct it in the source or skip it",
         )
 
-    def _is_held_known(self, plan: EntityPlan, context: Context, held: bytearray | None) -> bool:
+    def _is_held_known(self, plan: EntityPlan, context: Context, held: bytearray | None, released: Container[str]) -> bool:
+        if released and any(key in released for key in _main_key(plan, context)):
+            context.is_released = True
+            return self._is_held(plan, context)
         if held is None:
             return self._is_held(plan, context)
         position = context.envelope.position
@@ -121,7 +151,7 @@ class Engine:
         if main.for_each is not None or (main.when is not None and not main.when(context)):
             return False
         try:
-            if any(stop.test(context) for stop in main.stops):
+            if any(stop.test(context) and not _is_passed(stop, context) for stop in main.stops):
                 return True
             for one in main.fields:
                 if one.can_stop:
@@ -130,9 +160,9 @@ class Engine:
             return True
         return False
 
-    def _map_target(self, target: TargetPlan, context: Context, mapped: Mapped) -> None:
+    def _map_target(self, target: TargetPlan, context: Context, mapped: Mapped, released: Container[str]) -> None:
         if target.for_each is None:
-            self._map_element(target, context, mapped)
+            self._map_element(target, context, mapped, released)
             return
         try:
             elements = target.elements(context)
@@ -142,9 +172,9 @@ class Engine:
         for element in elements:
             trace: list[Lineage] | None = None if context.trace is None else []
             at_element = Context(envelope=context.envelope, lookup=context.lookup, element=element, trace=trace, memo=context.memo)
-            self._map_element(target, at_element, mapped)
+            self._map_element(target, at_element, mapped, released)
 
-    def _map_element(self, target: TargetPlan, context: Context, mapped: Mapped) -> None:
+    def _map_element(self, target: TargetPlan, context: Context, mapped: Mapped, released: Container[str]) -> None:
         envelope = context.envelope
         key = f"{target.target}:{envelope.entity}/{envelope.id}"
         try:
@@ -152,15 +182,22 @@ class Engine:
                 return
             if target.part is not None:
                 key = f"{key}/{target.part(context)}"
+            context.is_released = key in released
             for stop in target.stops:
-                if stop.test(context):
+                if stop.test(context) and not _is_passed(stop, context):
+                    if stop.reason == REFERENCE_MISSING:
+                        mapped.waiting.append(key)
                     mapped.issues.append(_issue(_STATES[stop.state], envelope, key, stop.reason, stop.message(context) or ""))
                     return
             payload = self._payload(target, context, key)
+            if context.is_released:
+                _check_stands(target, payload)
             for flag in target.flags:
                 if flag.test(context):
                     context.remark(flag.reason, flag.message(context) or "")
         except RecordProblem as problem:
+            if problem.reason == REFERENCE_MISSING:
+                mapped.waiting.append(key)
             kind = ledger_service_pb2.ISSUE_KIND_REJECTED if problem.is_final else ledger_service_pb2.ISSUE_KIND_WAITING
             mapped.issues.append(_issue(kind, envelope, key, problem.reason, problem.message))
         except LeaveOut as problem:
@@ -200,7 +237,7 @@ class Engine:
     def _correct_user(self, envelope: Envelope, payload: dict[str, Any]) -> None:
         """Lay what a person decided about a source user over what the source says, and add the policy for users without a match."""
         mapping = self._plan.mapping
-        person = mapping.owners.people.get(envelope.id) if envelope.entity == mapping.owners.entity else None
+        person = mapping.owners.people.get(envelope.id) if envelope.entity in mapping.owners.entities else None
         if person is not None:
             if person.email:
                 payload["email"] = person.email
@@ -283,6 +320,32 @@ def _listless(target: TargetPlan, envelope: Envelope, problem: ValueProblem) -> 
         return _issue(ledger_service_pb2.ISSUE_KIND_REJECTED, envelope, key, problem.reason, problem.message)
     message = f"{target.target}: {problem.message}; none was made"
     return _issue(ledger_service_pb2.ISSUE_KIND_FLAGGED, envelope, "", problem.reason, message)
+
+
+def _main_key(plan: EntityPlan, context: Context) -> list[str]:
+    """Answer the key of the main mapped record; none when it cannot be told."""
+    main, envelope = plan.targets[0], context.envelope
+    try:
+        part = f"/{main.part(context)}" if main.part is not None else ""
+    except (RecordProblem, ValueProblem):
+        return []
+    return [f"{main.target}:{envelope.entity}/{envelope.id}{part}"]
+
+
+def _is_passed(stop: StopPlan, context: Context) -> bool:
+    """Say whether a person let a record pass a stop that asks for what it refers to."""
+    return context.is_released and stop.reason == REFERENCE_MISSING and stop.state == "waiting"
+
+
+def _check_stands(target: TargetPlan, payload: Mapping[str, Any]) -> None:
+    """Refuse what Pipedrive keeps only on something else, when nothing of it is left.
+
+    Raises:
+        RecordProblem: it has nothing to stand on.
+    """
+    if target.target in _HANGING and not any(name in payload for name in _HANGING[target.target]):
+        message = f"a {target.target} stands in Pipedrive only on another record, and none is left: correct it in the source or skip it"
+        raise RecordProblem(REFERENCE_MISSING, message, is_final=False)
 
 
 def _issue(kind: ledger_service_pb2.IssueKind.ValueType, envelope: Envelope, key: str, reason: str, message: str) -> ledger_service_pb2.RecordIssue:

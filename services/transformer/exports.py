@@ -38,7 +38,9 @@ COLUMNS_MAX: Final = 200
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 MASK: Final = "***"
 _MIDNIGHT: Final = re.compile(r"\d{4}-\d\d-\d\dT00:00:00([+-]\d\d:?\d\d|Z)?")
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are the wide signs of East Asian keyboards."""
+_NEGATIVE: Final = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
 _CELL_CHARACTERS_MAX: Final = 32_000
 """A spreadsheet's cell takes 32,767 characters; the JSON lines have the whole."""
 _NOT_SHOWN: Final = frozenset({"bank-account", "bank_account", "iban"})
@@ -105,7 +107,10 @@ def not_moved(mapping: MappingModel, present: Iterable[str]) -> list[str]:
 
 
 def cell(value: object) -> str:
-    """Write a value into a cell. Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay numbers."""
+    """Write a value into a cell. Text that a spreadsheet would take for a formula gets an apostrophe in front.
+
+    Numbers stay numbers, but not those with a plus: that is a telephone, and would lose it.
+    """
     if value is None:
         return ""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -136,11 +141,7 @@ def masked(value: Any, key: str = "") -> Any:
 
 
 def _is_number(written: str) -> bool:
-    try:
-        float(written)
-    except ValueError:
-        return False
-    return True
+    return _NEGATIVE.fullmatch(written) is not None
 
 
 def _pieces(name: str, content: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from transload.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 _PAGES_PER_CALL: Final = 500
+_KEYS_PER_CALL: Final = 1000
 
 
 class LedgerClient:
@@ -59,3 +60,13 @@ class LedgerClient:
         """Tell what mapping a page gave; answers whether the batches are wanted."""
         response = await self._stub.RecordTransform(pb.RecordTransformRequest(announcement=announcement, batches=batches, issues=issues))
         return response.is_wanted
+
+    async def list_released(self, migration_id: str, keys: Sequence[str]) -> frozenset[str]:
+        """Answer which of these mapped records a person said to move without the references that are not found."""
+        released: set[str] = set()
+        wanted = list(dict.fromkeys(keys))
+        for start in range(0, len(wanted), _KEYS_PER_CALL):
+            part = wanted[start : start + _KEYS_PER_CALL]
+            response = await self._stub.ListReleased(pb.ListReleasedRequest(migration_id=migration_id, keys=part))
+            released.update(response.keys)
+        return frozenset(released)

@@ -224,6 +224,8 @@ class Property(_Model):
     keys: list[str]
     """Where it stands in the raw record: the names from the outside in."""
     move: bool = True
+    separator: str | None = None
+    """Of a picklist of several: what stands between the values, where the source writes them as one text."""
     score: float | None = None
     """How sure the proposal is of the type, 0 to 1."""
     reason: str | None = None
@@ -343,7 +345,7 @@ class Policies(_Model):
     unmatched_owner: Literal["fallback", "wait"] = "fallback"
     fallback_owner: str | None = None
     """E-mail of the Pipedrive user who gets what has no owner; null: the user the token belongs to."""
-    oversize_files: Literal["flag", "link"] = "flag"
+    oversize_files: Literal["flag", "link", "split"] = "flag"
     default_currency: str = "EUR"
     time_zone: str = "UTC"
     phone_format: Literal["as_written", "e164"] = "as_written"
@@ -444,8 +446,15 @@ class Owners(_Model):
 
     entity: str | None = None
     """Source entity of the users."""
+    also: list[str] = []
+    """Further entities whose records are users, with ids that do not collide: technicians with a list of their own."""
     people: dict[str, Owner] = {}
     """Corrections and users the source lists no more, by source id."""
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """All entities whose records are users, the main one first."""
+        return (self.entity, *self.also) if self.entity else ()
 
 
 class StateGroup(_Model):

@@ -15,7 +15,7 @@ from services.transformer.placeholders import check_placeholders
 from services.transformer.property_rows import check_rows, row_getter
 from services.transformer.rules import CompiledRule, RuleCompiler, Test, Used, Value
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, NOTE_PARENTS, TARGET_FIELDS, Kind, TargetField
-from services.transformer.transforms import ValueProblem, text
+from services.transformer.transforms import ValueProblem, option, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -289,6 +289,8 @@ class MappingPlan:
             fit, code = self._fit(target_entity, field_id, label, spec, is_custom=True)
             keys = tuple(rule.keys)
             getter = row_getter(self.mapping.entities[entity], self.links, keys) or compile_keys(keys)
+            if rule.separator:
+                getter = _apart(getter, rule.separator)
             yield FieldPlan(
                 name=code,
                 label=label,
@@ -301,6 +303,16 @@ class MappingPlan:
                 length=spec.length if spec.kind is Kind.TEXT else 0,
                 waits=False,
             )
+
+
+def _apart(getter: Getter, separator: str) -> Getter:
+    """Take a text that holds several values apart."""
+
+    def read(context: Context) -> Any:
+        value = getter(context)
+        return option(value, separator=separator) if isinstance(value, str) else value
+
+    return read
 
 
 def _list_maker(compiler: RuleCompiler, for_each: str | FieldRule | None) -> Value | None:

@@ -251,7 +251,8 @@ class Files:
             row["too_large"] += 1
             if len(self.oversize) < LISTED_MAX:
                 owner = f"{envelope.data.get('owner_entity')}/{envelope.data.get('owner_id')}"
-                self.oversize.append({"file": envelope.source_key, "belongs_to": owner, "bytes": size})
+                parts = {"parts": len(file["parts"])} if file.get("parts") else {}
+                self.oversize.append({"file": envelope.source_key, "belongs_to": owner, "bytes": size, **parts})
         elif problem:
             row["unavailable"] += 1
         else:
@@ -361,7 +362,8 @@ class Owners:
     def __init__(self, mapping: MappingModel, lookup: Lookup) -> None:
         self._mapping = mapping
         self._lookup = lookup
-        self._entity = mapping.owners.entity or ""
+        self._entities = mapping.owners.entities
+        self._entity_of: dict[str, str] = {}
         self._links: dict[str, set[str]] = {}
         self._people: dict[str, tuple[str, bool]] = {}
         self._owned: Counter[str] = Counter()
@@ -375,14 +377,16 @@ class Owners:
 
     def take(self, envelope: Envelope) -> None:
         """Note a user, or whom a record belongs to."""
-        if envelope.entity == self._entity:
+        if envelope.entity in self._entities:
+            self._entity_of[envelope.id] = envelope.entity
             self._people[envelope.id] = (self._email(envelope), not envelope.is_deleted)
         if self._plan is None or skip_reason(self._mapping, envelope) is not None:
             return
         for link in self._links.get(envelope.entity, ()):
             # Owners found over another record (the client's agent) are that record's own and counted there.
             place = self._plan.links.locate(link, envelope, self._lookup) if link in self._plan.links else None
-            if place is not None and place.entity == self._entity:
+            if place is not None and place.entity in self._entities:
+                self._entity_of.setdefault(place.source_id, place.entity)
                 self._owned[place.source_id] += 1
 
     def rows(self, target: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -397,7 +401,7 @@ class Owners:
             state = "matched" if user else "unmatched" if source_id in self._people else "not in the source's list (deactivated)"
             rows.append(
                 {
-                    "owner": f"{self._entity}/{source_id}",
+                    "owner": f"{self._entity_of[source_id]}/{source_id}",
                     "state": state if target is not None else "not compared",
                     "pipedrive_user": str(user["id"]) if user else "",
                     "is_active": is_active,

@@ -65,5 +65,7 @@ class PropertyTypes(_Model):
     """Field with the list of values of a picklist."""
     types: dict[str, str]
     """Custom field type by the source's word; letters' case does not count."""
+    separators: dict[str, str] = {}
+    """What stands between the values of a picklist of several that is written as one text, by the source's word."""
     left_out: dict[str, str] = {}
     """Words of types that become no field, each with the reason."""

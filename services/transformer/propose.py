@@ -154,9 +154,10 @@ def _people(mapping: Mapping, view: Lookup, target: MappingType[str, Any]) -> di
     active = {str(user.get("email") or "").casefold() for user in target.get("users") or [] if user.get("active_flag")}
     people: dict[str, Any] = {}
     plan = MappingPlan(mapping)
-    compiled = {one.name: one for one in plan.entities[entity].targets[0].fields} if entity in plan.entities else {}
-    for one in view.iterate(entity):
-        people[one.id] = _person(one, view, compiled, active, knows_target=bool(target))
+    for listed in mapping.owners.entities:
+        compiled = {one.name: one for one in plan.entities[listed].targets[0].fields} if listed in plan.entities else {}
+        for one in view.iterate(listed):
+            people[one.id] = _person(one, view, compiled, active, knows_target=bool(target))
     for source_id, count in sorted(_absent_owners(mapping, view, plan).items()):
         remark = f"needs_review: the source lists this person no more, but {count} records belong to them; give an e-mail or leave it to the fallback"
         people.setdefault(source_id, {"name": f"{entity} {source_id}", "is_active": False, "is_listed": False, "remark": remark})
@@ -211,7 +212,8 @@ def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[st
     kinds: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     for entity, keys, value, kind in _unknown_values(mapping, plan, view):
         place = (mapping.entities[entity].targets[0].target, keys)
-        seen.setdefault(place, Observed()).see(value)
+        said = declared_types.of(entity, keys[-1])
+        seen.setdefault(place, Observed()).see(said.parts(value) if said else value)
         kinds.setdefault(place, set()).add(kind)
         if entity not in owners.setdefault(place, []):
             owners[place].append(entity)
@@ -237,6 +239,7 @@ def _properties(mapping: Mapping, view: Lookup) -> tuple[dict[str, Any], dict[st
             place_of[field_id if not left_out else _free(field_id, place_of)] = {
                 "keys": list(keys),
                 **({"move": False} if left_out else {}),
+                **({"separator": said.separator} if said and said.separator and guess.type == "set" and not left_out else {}),
                 "score": guess.score,
                 "reason": left_out or guess.reason,
             }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from services.transformer.guessing import Guess, Observed, guess_status, guess_type, slug
 from services.transformer.paths import is_empty
 from services.transformer.target import CUSTOM_KINDS, NAME_CHARACTERS_MAX, VARCHAR_CHARACTERS_MAX
-from services.transformer.transforms import ValueProblem, calendar_date, number, shown, text
+from services.transformer.transforms import ValueProblem, calendar_date, number, option, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -122,11 +122,17 @@ class Said:
     Attributes:
         guess: the type it names; None when its word is not known.
         left_out: why it becomes no field; empty when it does.
+        separator: what stands between several values that are written as one text; empty where they are not.
     """
 
     label: str
     guess: Guess | None
     left_out: str = ""
+    separator: str = ""
+
+    def parts(self, value: Any) -> Any:
+        """Take a text that holds several values apart."""
+        return option(value, separator=self.separator) if self.separator and isinstance(value, str) else value
 
 
 class DeclaredTypes:
@@ -148,7 +154,7 @@ class DeclaredTypes:
         values = one.data.get(rule.values) if rule.values else None
         options = tuple(dict.fromkeys(_words(value) for value in values)) if isinstance(values, list) else ()
         guess = Guess(kind, options, 1.0, f"the source says {word}") if kind is not None and kind in CUSTOM_KINDS else None
-        said = Said(label, guess, {name.casefold(): reason for name, reason in rule.left_out.items()}.get(word.casefold(), ""))
+        said = Said(label, guess, _by_word(rule.left_out, word), _by_word(rule.separators, word))
         if rule.key_start is not None:
             start = _IN_BRACES.sub(lambda match: _words(one.data.get(match[1])), rule.key_start)
             self._starts.setdefault(entity, []).append((start.casefold(), said))
@@ -163,6 +169,10 @@ class DeclaredTypes:
         if found is None and len(kinds) == 1 and (kind := next(iter(kinds))):
             return Said(key, Guess(kind, (), 1.0, "the source says so with each value"))
         return found
+
+
+def _by_word(table: MappingType[str, str], word: str) -> str:
+    return {name.casefold(): text for name, text in table.items()}.get(word.casefold(), "")
 
 
 def typed(said: Said | None, seen: Observed) -> Guess:

@@ -10,7 +10,7 @@ from services.common.errors import MappingError
 from services.transformer.blocks import compile_blocks
 from services.transformer.catalogue import bind
 from services.transformer.conditions import value_test
-from services.transformer.context import Context, LeaveOut, RecordProblem
+from services.transformer.context import REFERENCE_MISSING, Context, LeaveOut, RecordProblem
 from services.transformer.index import Envelope
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
 from services.transformer.note_images import place_images
@@ -440,9 +440,9 @@ class RuleCompiler:
         def refer(context: Context) -> Any:
             place = locate(context)
             if place is None or not self._is_mapped(place.entity, rule):
-                return self._without(rule, place, where)
+                return self._without(rule, place, where, context)
             if rule.on_missing == "leave_out" and not self._snapshot_moves(place, context):
-                return self._without(rule, place, where)
+                return self._without(rule, place, where, context)
             key = f"{rule.to}:{place.entity}/{place.source_id}"
             if part is not None:
                 key = f"{key}/{part(context)}"
@@ -474,13 +474,14 @@ class RuleCompiler:
         return refer, (), f"placeholder {name}"
 
     @staticmethod
-    def _without(rule: RefRule, place: Place | None, where: str) -> None:
+    def _without(rule: RefRule, place: Place | None, where: str, context: Context) -> None:
         named = f"{place.entity}/{place.source_id}" if place else ""
         problem = f"{where} leads to {named}, which is not moved" if named else f"{where} is empty or leads to a kind of record that is not moved"
-        if rule.on_missing == "review":
-            raise RecordProblem("REFERENCE_MISSING", f"{problem}: correct it in the source and run a delta, or skip the record", is_final=False)
+        if rule.on_missing == "review" and not context.is_released:
+            advice = "correct it in the source and run a delta, load the record `without_reference`, or skip it"
+            raise RecordProblem(REFERENCE_MISSING, f"{problem}: {advice}", is_final=False)
         if rule.on_missing == "leave_out":
-            raise LeaveOut("REFERENCE_MISSING", problem)
+            raise LeaveOut(REFERENCE_MISSING, problem)
 
     def _owner(self, link: str) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
         locate = self._locator(link)

@@ -169,6 +169,8 @@ TARGET_FIELDS: Final[Mapping[str, Mapping[str, TargetField]]] = {
         "name": TargetField(Kind.TEXT, NAME_CHARACTERS_MAX, required=True),
         "staging_name": TargetField(Kind.TEXT, required=True),
         "byte_count": TargetField(Kind.INTEGER, required=True),
+        "first_byte": TargetField(Kind.INTEGER),
+        "digest": _TEXT,
         "content_type": _TEXT,
         "deal_id": _REFERENCE,
         "org_id": _REFERENCE,

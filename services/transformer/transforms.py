@@ -478,12 +478,14 @@ def sort_key(value: object) -> tuple[int, float, str]:
     return (2, 0.0, "") if value is None else (1, 0.0, value if isinstance(value, str) else shown(value))
 
 
-def each(value: object, *, template: str) -> list[str] | None:
-    """Write every object of a list as text: keys in braces are filled in, objects without any of them are left out."""
+def each(value: object, *, template: str, needs: str | None = None) -> list[str] | None:
+    """Write every object of a list as text: keys in braces are filled in. Objects without any of them, or without the key `needs`, are left out."""
     elements = value if isinstance(value, list) else [value]
     written = []
     for element in elements:
         if not isinstance(element, Mapping) or element.get("deleted") is True:
+            continue
+        if needs is not None and _text_or_none(element.get(needs)) is None:
             continue
         found = {key: _text_or_none(element.get(key)) for key in _KEY_IN_BRACES.findall(template)}
         if any(found.values()):
@@ -491,9 +493,10 @@ def each(value: object, *, template: str) -> list[str] | None:
     return written or None
 
 
-def lines(value: object, *, kind: Literal["comma", "line"] = "comma") -> str | None:
-    """Join the distinct texts of a list, keeping their order."""
-    return (", " if kind == "comma" else "\n").join(dict.fromkeys(_texts(value))) or None
+def lines(value: object, *, kind: Literal["comma", "line"] = "comma", repeated: bool = False) -> str | None:
+    """Join the texts of a list, keeping their order; of equal ones only the first, unless `repeated`."""
+    found = _texts(value)
+    return (", " if kind == "comma" else "\n").join(found if repeated else dict.fromkeys(found)) or None
 
 
 TRANSFORMS: Final[Mapping[str, Transform]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -43,6 +44,10 @@ class Ledger(Protocol):
         issues: Sequence[ledger_service_pb2.RecordIssue],
     ) -> bool:
         """Record what mapping gave; answers whether the batches are wanted."""
+
+    async def list_released(self, migration_id: str, keys: Sequence[str]) -> frozenset[str]:
+        """Answer which of these mapped records a person said to move without the references that are not found."""
+        ...
 
 
 class Publisher(Protocol):
@@ -104,6 +109,10 @@ class TransformWorker:
             selection = await self._selected(announcement.selection_digest)
             async with self._mapping:
                 mapped = await asyncio.to_thread(map_page, plan, view, announcement, content, selection=selection, held_records=self._held)
+                released = await self._ledger.list_released(announcement.migration_id, mapped.waiting) if mapped.waiting else frozenset()
+                if released:
+                    act = partial(map_page, selection=selection, held_records=self._held, released=released)
+                    mapped = await asyncio.to_thread(act, plan, view, announcement, content)
             batches = cut(announcement, mapped.records)
             span.set_attribute("transload.record_count", len(mapped.records))
             if await self._ledger.record_transform(announcement, [_expected(batch) for batch in batches], mapped.issues):
@@ -139,8 +148,12 @@ def map_page(
     *,
     selection: frozenset[str] | None,
     held_records: HeldRecords,
+    released: frozenset[str] = frozenset(),
 ) -> Mapped:
-    """Map the records of a page that no later page of the snapshot replaced, and in a delta those of other pages that look one of them up."""
+    """Map the records of a page that no later page of the snapshot replaced, and in a delta those of other pages that look one of them up.
+
+    Mapped records in `released` move without the references that are not found.
+    """
     engine = Engine(plan)
     page, phase = announcement.page, announcement.phase
     mapped = Mapped()
@@ -161,12 +174,13 @@ def map_page(
             wanted.extend(others[key] for key in sorted(others))
         for envelope in wanted:
             try:
-                one = engine.map_record(envelope, view, phase, held=held if envelope.source_key in own else None)
+                one = engine.map_record(envelope, view, phase, held=held if envelope.source_key in own else None, released=released)
             except Exception as error:  # noqa: BLE001 - a record that uncovers a bug must not hold its whole page
                 mapped.issues.append(_bug(envelope, announcement, error))
                 continue
             mapped.records.extend(one.records)
             mapped.issues.extend(one.issues)
+            mapped.waiting.extend(one.waiting)
     return mapped
 
 

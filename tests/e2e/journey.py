@@ -38,6 +38,8 @@ class Journey:
     mapping: pb.Mapping = field(default_factory=pb.Mapping)
     diff: list[pb.DiffRecord] = field(default_factory=list)
     diff_totals: pb.GetDiffResponse = field(default_factory=pb.GetDiffResponse)
+    flagged_before_load: set[str] = field(default_factory=set)
+    """Records in the review queue when nothing but the schema stood in Pipedrive."""
     stops: dict[str, Stop] = field(default_factory=dict)
     mismatches: dict[str, pb.ListMismatchesResponse] = field(default_factory=dict)
     changes: list[dict[str, Any]] = field(default_factory=list)
@@ -64,6 +66,7 @@ async def travel(rehearsal: Rehearsal) -> Journey:
     await _try_too_early(journey, "schema", "load")
     await rehearsal.confirm()
     await rehearsal.step("schema")
+    journey.flagged_before_load = {item.source_key for item in await rehearsal.review_items()}
     await rehearsal.step("sample")
     await _try_too_early(journey, "load")
     async for page in client.iterate_diff(migration_id):

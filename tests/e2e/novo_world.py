@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sandbox.novo_work_order.account import ZONE, Account, Row
-from tests.e2e.checker import Target
+from tests.e2e.bundle_journey import BothSides
 
 CLOCK = ZoneInfo(ZONE)
 INACTIVE = {"Inactive", "Retired"}
@@ -53,20 +51,8 @@ def _first_monday(month: datetime) -> datetime:
     return next(day for step in range(7) if (day := month.replace(day=1 + step)).weekday() == 0)
 
 
-@dataclass
-class World:
+class World(BothSides[Account]):
     """One account on both sides."""
-
-    account: Account
-    export: bytes
-    label: str
-    target: Target = field(init=False)
-    state: dict[str, list[dict[str, Any]]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Index the export."""
-        self.target = Target.parse(self.export)
-        self.state = json.loads(self.export)["state"]
 
     def rows(self, table: str) -> list[Row]:
         """Return the rows that shall move."""
@@ -77,16 +63,6 @@ class World:
         found = self.target.one(kind, f"{self.label}/{origin}")
         assert found is not None, f"{kind} of {origin}: {len(self.target.by_origin[kind].get(f'{self.label}/{origin}', []))} found"
         return dict(found)
-
-    def custom(self, entity: str, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return custom values by the names people see, options by their labels."""
-        found = {}
-        for one in self.state["fields"]:
-            value = record.get("custom_fields", {}).get(one["field_code"])
-            if one["entity"] == entity and value is not None:
-                labels = {option["id"]: option["label"] for option in one.get("options") or []}
-                found[one["field_name"]] = labels.get(value, value) if one["field_type"] == "enum" else value
-        return found
 
     def labels(self, record: Mapping[str, Any]) -> set[str]:
         """Return an organization's labels."""

@@ -7,6 +7,7 @@ import html
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.e2e.checker import Record, Target
@@ -75,7 +76,9 @@ class Account:
         found = {}
         for name, value in self.target.custom(entity, record).items():
             options = self._options.get((entity, name))
-            if options and value in options:
+            if options and isinstance(value, list):
+                found[name] = sorted(str(options.get(one, one)) for one in value)
+            elif options and value in options:
                 found[name] = options[value]
             elif isinstance(value, dict) and "currency" in value:
                 found[name] = value["value"]
@@ -101,6 +104,17 @@ def readable(content: str) -> str:
 def words(text: str) -> str:
     """Return a text with single blanks, as `readable` does."""
     return " ".join(text.split())
+
+
+def utc(text: str) -> str:
+    """Return a moment of the platform as Pipedrive writes it."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def span(begin: str, end: str) -> str | None:
+    """Return how long something took, as hours and minutes."""
+    minutes = round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() / 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}" if minutes else None
 
 
 def same_address(found: Any, row: Row, names: tuple[str, str, str]) -> bool:
@@ -138,6 +152,12 @@ class Check:
             yield from (f"{row['Id']} {name}: {custom.get(name)!r} for {value!r}" for name, value in wanted.items() if custom.get(name) != value)
             if found["name"] != row["Name"]:
                 yield f"{row['Id']} name"
+            if (found.get("website"), found["add_time"]) != (row["Website"], utc(row["CreatedDate"])):
+                yield f"{row['Id']} website {found.get('website')!r} or add_time {found['add_time']}"
+            if found["owner_id"] != self.user_of(row):
+                yield f"{row['Id']} owner"
+            if row["Description"] and not any(words(row["Description"]) in note for note in self.account.notes(org_id=found["id"])):
+                yield f"{row['Id']} description"
             if not same_address(custom.get("ST Billing Address"), row, ("BillingStreet", "BillingCity", "BillingPostalCode")):
                 yield f"{row['Id']} billing address: {custom.get('ST Billing Address')}"
             if row["ParentId"]:
@@ -173,6 +193,14 @@ class Check:
             elif found is not None and (found["name"], found["emails"][0]["value"]) != (self.org.of(row, ".Primary_Contact_Name"), email):
                 yield f"{row['Id']} primary contact's name or e-mail"
 
+    def user_of(self, row: Row, technician: str = "") -> int:
+        """Return the user a row belongs to: its technician's where it has one, else its owner's; the fallback where nobody has the e-mail."""
+        users: dict[str, int] = {email: number for number, email in self.account.users.items()}
+        who = self.org.row(".Technician__c", self.org.of(row, technician)) if technician and self.org.of(row, technician) else None
+        owner = self.org.row("User", row["OwnerId"])
+        email = self.org.of(who, ".Email") if who else owner["Email"] if owner else ""
+        return int(users.get(str(email), min(self.account.users)))
+
     def orders(self) -> Iterator[str]:
         """ST-02, ST-04, ST-05, ST-08: deals with their fields, owner, contract and invoices."""
         for row in self.org.rows(".Work_Order__c"):
@@ -193,6 +221,9 @@ class Check:
                 yield f"{row['Id']} organization"
             if abs(found["value"] - self._worth(row)) > 0.005:
                 yield f"{row['Id']} value {found['value']} for {self._worth(row)}"
+            closed = utc(self.org.of(row, ".Completed") or row["LastModifiedDate"])
+            if found["status"] != "open" and found["won_time" if found["status"] == "won" else "lost_time"] != closed:
+                yield f"{row['Id']} closed at {found.get('won_time') or found.get('lost_time')}, not {closed}"
             if self.account.stages[found["stage_id"]] != self.org.of(row, ".Status"):
                 yield f"{row['Id']} stage"
             if found["status"] != {"Completed": "won", "Half done (old)": "won", "Cancelled": "lost"}.get(self.org.of(row, ".Status"), "open"):
@@ -204,7 +235,17 @@ class Check:
         contract = self.org.row(".Contract__c", of(row, ".Contract"))
         invoices = sorted(self.org.under(".Invoice__c", ".Work_Order", row["Id"]), key=lambda one: of(one, ".Invoice_Date") or "")
         last = invoices[-1] if invoices else None
+        site = self.org.row(".Site__c", of(row, ".Site"))
         return {
+            "ST Contract End": of(contract, ".End_Date") if contract else None,
+            "ST Contract": contract["Name"] if contract else None,
+            "ST Invoice Date": of(last, ".Invoice_Date") if last else None,
+            "ST Created": row["CreatedDate"][:10],
+            "ST Scheduled Date": of(row, ".Scheduled")[:10] if of(row, ".Scheduled") else None,
+            "ST Completed": of(row, ".Completed")[:10] if of(row, ".Completed") else None,
+            "ST Site": site["Name"] if site else None,
+            "ST GPS Coordinates": f"{of(site, '.Latitude')}, {of(site, '.Longitude')}" if site else None,
+            "ST Total Value": of(row, ".Total_Value"),
             "ST Number": row["Name"],
             "ST Subject": of(row, ".Subject"),
             "ST Record Type": next((one["Name"] for one in self.org.rows("RecordType") if one["Id"] == row["RecordTypeId"]), None),
@@ -255,30 +296,58 @@ class Check:
                 continue
             wanted = {
                 "visit": sorted(
-                    (f"Visit {one['Name']}", of(one, ".Start")[:10], of(one, ".Start")[11:19], of(one, ".Status") == "Done")
+                    (
+                        f"Visit {one['Name']}",
+                        *(of(one, ".Start")[:10], of(one, ".Start")[11:19], of(one, ".Status") == "Done"),
+                        *(self.user_of(one, ".Technician"), span(of(one, ".Start"), of(one, ".End"))),
+                    )
                     for one in self._of(".Visit__c", order)
                 ),
                 "part_installed": sorted(
-                    (f"Part installed: {of(one, '.Quantity'):g} \u00d7 {one['Name']}", of(one, ".Installed_Date"), None, True)
+                    (
+                        f"Part installed: {of(one, '.Quantity'):g} \u00d7 {one['Name']}",
+                        of(one, ".Installed_Date"),
+                        None,
+                        True,
+                        self.user_of(one),
+                        None,
+                    )
                     for one in self._of(".Part__c", order)
                 ),
                 "sign_off": sorted(
-                    (f"Signed off by {of(one, '.Signed_By')}", of(one, ".Signed_Time")[:10], of(one, ".Signed_Time")[11:19], True)
+                    (
+                        f"Signed off by {of(one, '.Signed_By')}",
+                        *(of(one, ".Signed_Time")[:10], of(one, ".Signed_Time")[11:19], True, self.user_of(one), None),
+                    )
                     for one in self._of(".Signature__c", order)
                 ),
                 "task": sorted(
-                    (one["Subject"], one["ActivityDate"], None, one["Status"] == "Completed") for one in self.org.under("Task", "WhatId", order["Id"])
+                    (one["Subject"], one["ActivityDate"], None, one["Status"] == "Completed", self.user_of(one), None)
+                    for one in self.org.under("Task", "WhatId", order["Id"])
                 ),
                 "event": sorted(
-                    (one["Subject"], one["StartDateTime"][:10], one["StartDateTime"][11:19], True)
+                    (one["Subject"], one["StartDateTime"][:10], one["StartDateTime"][11:19], True, self.user_of(one), "01:30")
                     for one in self.org.under("Event", "WhatId", order["Id"])
                 ),
             }
             for kind, expected in wanted.items():
                 found = self.account.activities(kind, deal_id=deal["id"])
-                seen = sorted((one["subject"], one["due_date"], one.get("due_time"), one["done"]) for one in found)
+                seen = sorted(
+                    (one["subject"], one["due_date"], one.get("due_time"), one["done"], one["owner_id"], (one.get("duration") or "")[:5] or None)
+                    for one in found
+                )
                 if seen != expected:
                     yield f"{order['Id']} {kind}: {seen} for {expected}"
+            yield from self._described(order, deal)
+
+    def _described(self, order: Row, deal: Record) -> Iterator[str]:
+        """ST-07: the note of an entry describes the event; a visit's has its notes."""
+        texts = {kind: [readable(one["note"]) for one in self.account.activities(kind, deal_id=deal["id"])] for kind in ("task", "visit")}
+        entries = [("task", one["Description"]) for one in self.org.under("Task", "WhatId", order["Id"])]
+        entries += [("visit", self.org.of(one, ".Internal_Notes")) for one in self._of(".Visit__c", order)]
+        yield from (
+            f"{order['Id']} {kind}: no note says {text!r}" for kind, text in entries if text and not any(words(text) in one for one in texts[kind])
+        )
 
     def _of(self, name: str, order: Row) -> list[Row]:
         return self.org.under(name, ".Work_Order", order["Id"])
@@ -362,6 +431,9 @@ class Check:
                 "Credit Limit": "Credit_Limit__c",
             }
             yield from (f"{row['Id']} {name}: {custom.get(name)!r}" for name, field in wanted.items() if custom.get(name) != row[field])
+            pests = sorted(row["Pests_Covered__c"].split(";")) if row["Pests_Covered__c"] else None
+            if custom.get("Pests Covered") != pests:
+                yield f"{row['Id']} Pests Covered: {custom.get('Pests Covered')!r} for {pests}"
         everything = [readable(one["content"]) for one in self.account.state["notes"]]
         for row in self.org.rows("Rodent_Log__c"):
             whole = [note for note in everything if note.startswith(f"Rodent Log {row['Name']} ")]

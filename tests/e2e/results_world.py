@@ -1,8 +1,6 @@
 """What a Results account holds and what Pipedrive holds, for comparing both by hand-written expectations instead of by the mapping."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +9,7 @@ from zoneinfo import ZoneInfo
 from sandbox.results.build import EMPTY_DATE, Account, Row
 from sandbox.results.companies import FIRST_COMPANY
 from sandbox.results.reference import USERS
-from tests.e2e.checker import Target
+from tests.e2e.bundle_journey import BothSides
 
 ZONE = ZoneInfo("America/New_York")
 FIRST_OF_TWINS = str(FIRST_COMPANY + 1)
@@ -39,20 +37,8 @@ def amount(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
 
 
-@dataclass
-class World:
+class World(BothSides[Account]):
     """One account on both sides."""
-
-    account: Account
-    export: bytes
-    label: str
-    target: Target = field(init=False)
-    state: dict[str, list[dict[str, Any]]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Index the export."""
-        self.target = Target.parse(self.export)
-        self.state = json.loads(self.export)["state"]
 
     def rows(self, table: str) -> list[Row]:
         """Return the rows that shall move: not inactive."""
@@ -72,16 +58,6 @@ class World:
             record = self.one(kind, entity, row[head])
             if record is not None:
                 yield row, record
-
-    def custom(self, entity: str, record: dict[str, Any]) -> dict[str, Any]:
-        """Return custom values by the names people see, options by their labels."""
-        found = {}
-        for one in self.state["fields"]:
-            value = record.get("custom_fields", {}).get(one["field_code"])
-            if one["entity"] == entity and value is not None:
-                labels = {option["id"]: option["label"] for option in one.get("options") or []}
-                found[one["field_name"]] = labels.get(value, value) if one["field_type"] == "enum" else value
-        return found
 
     def field(self, entity: str, name: str) -> dict[str, Any]:
         """Return a custom field's definition."""

@@ -204,6 +204,30 @@ async def test_an_override_decides_one_delta_and_what_comes_back_is_created_agai
     assert (now["name"], now["website"]) == ("Edited again", "https://later.example")
 
 
+async def test_what_a_person_deleted_comes_back_and_all_that_hung_on_it_hangs_on_it_again(account: Account) -> None:
+    state = json.loads(await account.rehearsal.pipedrive.export())["state"]
+    organizations = (await account.records("organization", "client"))[3:]
+    lost = next(one for one in organizations if all(linked(state, kind, one.target_id) for kind in ("deals", "persons")))
+    before = {kind: linked(state, kind, lost.target_id) for kind in ("deals", "persons", "notes", "activities")}
+    await account.call("DELETE", f"/v2/organizations/{lost.target_id}")
+    await account.change("clients", source_id(lost), website="https://again.example")
+    await account.delta(conflicts=["source"])
+    record = await account.record(lost.key)
+    assert (record.state, record.target_id != lost.target_id) == ("loaded", True)
+    state = json.loads(await account.rehearsal.pipedrive.export())["state"]
+    for kind, ids in before.items():
+        assert ids <= linked(state, kind, record.target_id), kind
+        assert not linked(state, kind, lost.target_id), kind
+    # All of it is done: the next delta writes nothing.
+    sums = await account.delta()
+    assert not any(own.get("updated") or own.get("created") or own.get("deleted") for own in sums.values())
+
+
+def linked(state: dict[str, Any], kind: str, organization_id: str) -> set[int]:
+    """Ids of records of a kind that hang on an organization."""
+    return {one["id"] for one in state[kind] if one.get("org_id") == int(organization_id)}
+
+
 async def test_rollback_leaves_what_is_not_ours(account: Account) -> None:
     organizations = await account.rehearsal.records(target_entity="organization")
     events = {record.target_id: await account.events(record.key) for record in organizations}

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from sandbox.common.clock import Clock
 from sandbox.stel_order.application import Options, StelOrder
 from sandbox.stel_order.control import Control
 from sandbox.stel_order.generator import Plan, generate
 from sandbox.stel_order.mutations import mutate
-from sandbox.stel_order.quota import CallQuota, Clock
+from sandbox.stel_order.quota import CallQuota
 from sandbox.stel_order.store import Store
 from services.extractor.connectors.stel_order.entities import COLLECTIONS
 from services.extractor.ports import State

@@ -12,6 +12,7 @@ import pytest_asyncio
 from tests.e2e.checker import diff_of
 from tests.e2e.harness import Rehearsal, installation
 from tests.fault.proof import assert_sums_agree
+from transload.errors import TransloadCallError
 from transload.v1 import migration_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ async def arrange(rehearsal: Rehearsal) -> Account:
         one=("organizations", {"name": "TALLERES MARTIN", "website": "martin.example"}),
         first=("organizations", {"name": "Obras Nuevas", "website": "https://obras.example/es"}),
         second=("organizations", {"name": "Obras Nuevas (Madrid)", "website": "http://obras.example"}),
+        third=("organizations", {"name": "Construcciones del Sur"}),
         maybe=("organizations", {"name": "Quesos del Valle SL"}),
         person=("persons", {"name": str(contact["name"]).upper(), "emails": [{"value": f"  {contact['email'].strip().split(';')[0].upper()}"}]}),
         product=("products", {"name": f"{product['name'][:100]} (2019)", "code": product["full-reference"].lower(), "unit": "old"}),
@@ -199,9 +201,16 @@ async def test_nobody_is_asked_about_what_is_certain_and_everybody_about_what_is
 
 async def test_decisions_and_a_change_are_carried_out_by_the_next_delta(account: Account) -> None:
     rehearsal, client = account.rehearsal, account.rehearsal.client
-    for identity, resolution, candidate in ((account.clients[1], "match", str(account.ids["second"])), (account.clients[2], "create", "")):
+    # A person says that it is none of the two that were named, but a third one.
+    for identity, resolution, candidate in ((account.clients[1], "match", str(account.ids["third"])), (account.clients[2], "create", "")):
         ids = [item.review_item_id for item in await rehearsal.review_items("MATCH_UNCERTAIN") if item.key == f"organization:client/{identity}"]
+        if candidate:
+            with pytest.raises(TransloadCallError, match="there is no organization 99999999 in Pipedrive"):
+                await client.resolve_review_items(rehearsal.migration_id, review_item_ids=ids, resolution="match", candidate="99999999")
         await client.resolve_review_items(rehearsal.migration_id, review_item_ids=ids, resolution=resolution, candidate=candidate)
+    alone = next(item for item in await rehearsal.review_items("REFERENCE_MISSING") if item.key.startswith("person:") and "is empty" in item.message)
+    assert list(alone.resolutions) == ["retry", "without_reference", "skip"]
+    await client.resolve_review_items(rehearsal.migration_id, review_item_ids=[alone.review_item_id], resolution="without_reference")
     await change(rehearsal, "clients", account.clients[0], **{"legal-name": "Talleres Martín Dos S.L.", "fax": "+34 900 000 007"})
     await rehearsal.step("delta")
     organizations = await account.records("organizations")
@@ -210,7 +219,11 @@ async def test_decisions_and_a_change_are_carried_out_by_the_next_delta(account:
     assert one["name"] == "TALLERES MARTIN"
     assert one["custom_fields"][await account.custom("organization", "STEL Fax")] == "+34 900 000 007"
     chosen = await account.view(f"organization:client/{account.clients[1]}")
-    assert (chosen.state, chosen.target_id) == ("matched", str(account.ids["second"]))
+    assert (chosen.state, chosen.target_id) == ("matched", str(account.ids["third"]))
+    free = await account.view(alone.key)
+    person = (await account.records("persons"))[int(free.target_id)]
+    contact = next(one for one in (await rehearsal.truth())["collections"]["contacts"] if alone.source_key == f"contact/{one['id']}")
+    assert (free.state, person.get("org_id"), person["name"]) == ("loaded", None, contact["name"].strip())
     new = await account.view(f"organization:client/{account.clients[2]}")
     assert new.state == "loaded"
     assert int(new.target_id) != account.ids["maybe"]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.checker import DEAL_ENTITIES, Checker, Target, diff_of
-from tests.e2e.journey import Journey
+from tests.e2e.journey import Journey, Stop
+from tests.e2e.stel_fields import Fields
 from tests.openapi.spec import load, requires_spec, validate_request
 from transload.v1 import migration_service_pb2 as pb
 
@@ -31,6 +32,105 @@ async def test_everything_arrives_once_and_stays_linked(journey: Journey, stop: 
     deleted = {(change["collection"], change["id"]) for change in journey.changes if change["kind"] == "deleted"}
     checker = Checker(seen.truth, seen.export, journey.account, deleted_later=deleted, edited={journey.edited_organization["id"]})
     assert checker.check() == []
+
+
+def fields_of(journey: Journey, seen: Stop) -> Fields:
+    """Compare what was seen at a stop field by field."""
+    return Fields(seen.truth, seen.export, journey.account)
+
+
+@pytest.fixture(params=["load", "delta"])
+def fields(journey: Journey, request: pytest.FixtureRequest) -> Fields:
+    """Both sides after the load, and after the delta."""
+    return fields_of(journey, journey.stops[str(request.param)])
+
+
+@pytest.mark.requirement("SO-01", "X-02", "X-03", "X-05", "X-08")
+async def test_clients_keep_every_field(fields: Fields) -> None:
+    assert list(fields.clients()) == []
+    assert fields.compared["clients"] > 500
+
+
+@pytest.mark.requirement("SO-02", "X-02", "X-05")
+async def test_contacts_keep_their_addresses_numbers_and_comments(fields: Fields) -> None:
+    assert list(fields.contacts()) == []
+    assert any(row.get("mobile") for row in fields.source["contacts"])
+    assert any(row.get("address") for row in fields.source["contacts"])
+
+
+@pytest.mark.requirement("SO-03", "X-03")
+async def test_products_keep_price_unit_category_tax_and_stock(fields: Fields) -> None:
+    assert list(fields.catalogue()) == []
+    assert fields.compared["products"] > 200
+
+
+@pytest.mark.requirement("SO-04", "D-02", "X-02")
+async def test_quotes_keep_number_validity_discount_label_and_lines_in_a_note(fields: Fields) -> None:
+    assert list(fields.documents("salesEstimates")) == []
+
+
+@pytest.mark.requirement("SO-05", "X-02")
+async def test_orders_keep_number_date_and_shipping_address(fields: Fields) -> None:
+    assert [*fields.documents("salesOrders"), *fields.shipping()] == []
+    assert fields.compared["shipping"] > 2
+
+
+@pytest.mark.requirement("SO-06", "X-02")
+async def test_invoices_are_won_on_their_date_with_their_amounts(fields: Fields) -> None:
+    assert list(fields.documents("ordinaryInvoices")) == []
+
+
+@pytest.mark.requirement("SO-07", "X-03")
+async def test_work_orders_keep_technician_schedule_lines_and_a_summary(fields: Fields) -> None:
+    assert list(fields.documents("workOrders")) == []
+
+
+@pytest.mark.requirement("SO-04", "SO-05", "SO-06", "SO-07", "D-01", "D-08")
+async def test_line_items_are_products_with_both_discounts_and_tax(fields: Fields) -> None:
+    assert list(fields.lines()) == []
+    assert fields.compared["lines"] > 300
+
+
+@pytest.mark.requirement("SO-06", "SO-09", "G-09", "X-05")
+async def test_every_receipt_is_an_activity_with_amount_date_and_method(fields: Fields) -> None:
+    assert list(fields.payments()) == []
+    assert fields.compared["payments"] > 30
+
+
+@pytest.mark.requirement("SO-08", "D-03")
+async def test_assets_fill_the_organization_and_are_notes_with_warranty_and_status(fields: Fields) -> None:
+    assert list(fields.assets()) == []
+    assert fields.compared["assets of clients"] > 100
+
+
+@pytest.mark.requirement("SO-10", "L-04")
+async def test_owners_are_users_by_email_or_the_fallback_and_are_flagged_before_the_load(journey: Journey, fields: Fields) -> None:
+    assert list(fields.owners()) == []
+    unmatched = {item.source_key for item in journey.stops["load"].review_items if item.reason == "OWNER_UNMATCHED"}
+    assert {"employee/8", "schema/employee-9"} <= unmatched
+    assert journey.flagged_before_load >= {"schema/employee-9"}
+
+
+@pytest.mark.parametrize("harm", ["title", "line", "payment", "stock", "mobile", "won"])
+async def test_the_field_comparison_sees_harm(journey: Journey, harm: str) -> None:
+    seen = journey.stops["load"]
+    ours, state = Target.parse(seen.export).by_origin, json.loads(seen.export)["state"]
+    invoice, product, contact = (
+        first(ours[kind], entity) for kind, entity in (("deals", "ordinary_invoice"), ("products", "product"), ("persons", "contact"))
+    )
+    changes: dict[str, tuple[str, Any, dict[str, Any]]] = {
+        "title": ("deals", invoice["id"], {"label_ids": []}),
+        "line": ("deal_products", state["deal_products"][-1]["id"], {"quantity": 77}),
+        "payment": ("activities", state["activities"][-1]["id"], {"due_date": "2001-01-01"}),
+        "stock": ("products", product["id"], {"unit": "x"}),
+        "mobile": ("persons", contact["id"], {"phones": [{"value": "1", "label": "mobile", "primary": True}]}),
+        "won": ("deals", invoice["id"], {"won_time": "2001-01-01T12:00:00Z"}),
+    }
+    kind, record_id, change = changes[harm]
+    state[kind] = [{**one, **change} if one["id"] == record_id else one for one in state[kind]]
+    harmed = Fields(seen.truth, json.dumps({"state": state}).encode(), journey.account)
+    checks = [harmed.contacts(), harmed.catalogue(), harmed.documents("ordinaryInvoices"), harmed.lines(), harmed.payments()]
+    assert [problem for check in checks for problem in check] != []
 
 
 @pytest.mark.parametrize("harm", ["lose", "lose_client_person", "repeat", "unlink", "revalue", "drop_payments"])

@@ -21,6 +21,7 @@ from sandbox.novo_work_order import words
 from sandbox.novo_work_order.account import Row
 from sandbox.novo_work_order.changes import Changes, later
 from sandbox.novo_work_order.generator import Plan, generate
+from tests.e2e.bundle_journey import BundleJourney
 from tests.e2e.checker import CENT
 from tests.e2e.harness import Rehearsal, installation
 from tests.e2e.novo_world import World, due_days, plus_months, utc
@@ -39,21 +40,12 @@ STAGE_STATUS = {"Completed": "won", "Cancelled": "lost"}
 
 
 @dataclass
-class Journey:
+class Journey(BundleJourney):
     """Everything that was seen on the way."""
 
-    rehearsal: Rehearsal
     before: bytes = b""
     after: bytes = b""
-    audit: dict[str, Any] = field(default_factory=dict)
-    mapping: str = ""
-    diff: list[pb.DiffRecord] = field(default_factory=list)
-    exports: dict[str, bytes] = field(default_factory=dict)
-    summaries: dict[str, pb.Summary] = field(default_factory=dict)
-    items: dict[str, list[pb.ReviewItem]] = field(default_factory=dict)
-    mismatches: dict[str, pb.ListMismatchesResponse] = field(default_factory=dict)
     records: list[pb.RecordView] = field(default_factory=list)
-    files: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def changes(self) -> Changes:
@@ -70,7 +62,7 @@ class Journey:
     def world(self, stop: str) -> World:
         """Compare the account as it was then with what Pipedrive held."""
         account = self.changes.account if stop == "delta" else generate(PLAN)
-        return World(account, self.exports[stop], f"{self.rehearsal.migration_id}-source")
+        return World(account, self.exports[stop], self.label)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -84,23 +76,10 @@ async def journey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Jou
 
 async def travel(rehearsal: Rehearsal) -> Journey:
     """Go the whole way, with a delta, and take everything back."""
-    client, migration_id = rehearsal.client, rehearsal.migration_id
     journey = Journey(rehearsal, before=await rehearsal.pipedrive.export())
-    await rehearsal.step("audit")
-    journey.audit = json.loads(await client.get_audit(migration_id))
-    journey.mapping = (await client.get_mapping(migration_id)).mapping_yaml
-    await rehearsal.run_to(pb.MIGRATION_STATE_SAMPLED)
-    async for page in client.iterate_diff(migration_id):
-        journey.diff.extend(page.records)
-    await rehearsal.approve()
-    await rehearsal.step("load")
-    await look(journey, "load")
-    await rehearsal.bundles.change(1)
-    await rehearsal.step("delta")
-    await look(journey, "delta")
+    await journey.load()
+    await journey.change()
     journey.records = await rehearsal.records()
-    async for name, piece in client.export_reference_files(migration_id):
-        journey.files[name] = journey.files.get(name, b"") + piece
     await lose_a_placeholder(journey)
     await rehearsal.step("rollback")
     journey.after = await rehearsal.pipedrive.export()
@@ -118,23 +97,7 @@ async def lose_a_placeholder(journey: Journey) -> None:
     journey.mismatches["lost"] = await anext(aiter(rehearsal.client.iterate_mismatches(rehearsal.migration_id)))
     await rehearsal.client.repair(rehearsal.migration_id, is_all=True)
     rehearsal.expect_success(await rehearsal.finish(), "repair")
-    await look(journey, "repaired")
-
-
-async def look(journey: Journey, stop: str) -> None:
-    """Note what stands where, and read everything back."""
-    rehearsal = journey.rehearsal
-    journey.exports[stop] = await rehearsal.pipedrive.export()
-    journey.summaries[stop] = await rehearsal.summary()
-    journey.items[stop] = await rehearsal.review_items()
-    await rehearsal.step("reconcile")
-    journey.mismatches[stop] = await anext(aiter(rehearsal.client.iterate_mismatches(rehearsal.migration_id)))
-
-
-@pytest.fixture(params=["load", "delta"])
-def world(journey: Journey, request: pytest.FixtureRequest) -> World:
-    """Both sides after the load, and after the delta."""
-    return journey.world(str(request.param))
+    await journey.look("repaired")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from sandbox.results.fieldwork import OVERSIZE_BYTES
 from sandbox.results.generator import generate
 from sandbox.results.reference import STAGES
 from sandbox.stel_order.binaries import content
+from tests.e2e.bundle_journey import BundleJourney
 from tests.e2e.harness import Installation, Rehearsal, installation
 from tests.e2e.results_world import World, amount, clock, day, later, utc
 from transload.v1 import migration_service_pb2 as pb
@@ -39,24 +40,13 @@ value_maps:
 """What a person decides on the proposal: who ZZ was, and which company one deal without any belongs to."""
 
 
-@dataclass
-class Journey:
+class Journey(BundleJourney):
     """Everything that was seen on the way."""
-
-    rehearsal: Rehearsal
-    audit: dict[str, Any] = field(default_factory=dict)
-    mapping: str = ""
-    exports: dict[str, bytes] = field(default_factory=dict)
-    summaries: dict[str, pb.Summary] = field(default_factory=dict)
-    items: dict[str, list[pb.ReviewItem]] = field(default_factory=dict)
-    mismatches: dict[str, pb.ListMismatchesResponse] = field(default_factory=dict)
-    diff: list[pb.DiffRecord] = field(default_factory=list)
-    files: dict[str, bytes] = field(default_factory=dict)
 
     def world(self, stop: str) -> World:
         """Compare the account as it was then with what Pipedrive held."""
         changes = 1 if stop == "delta" else 0
-        return World(generate(Plan(seed=1, size=SIZE), changes), self.exports[stop], f"{self.rehearsal.migration_id}-source")
+        return World(generate(Plan(seed=1, size=SIZE), changes), self.exports[stop], self.label)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -82,39 +72,11 @@ async def travel(rehearsal: Rehearsal) -> Journey:
     ) as http:
         known = {"name": KNOWN_NAME, "website": f"https://www.firm{KNOWN_COMPANY}.example/contact"}
         (await http.post("/api/v2/organizations", json=known)).raise_for_status()
-    await rehearsal.step("audit")
-    journey.audit = json.loads(await client.get_audit(migration_id))
-    journey.mapping = (await client.get_mapping(migration_id)).mapping_yaml
-    await rehearsal.run_to(pb.MIGRATION_STATE_SAMPLED)
-    async for page in client.iterate_diff(migration_id):
-        journey.diff.extend(page.records)
-    await rehearsal.approve()
-    await rehearsal.step("load")
-    await look(journey, "load")
+    await journey.load()
     (item,) = [one for one in journey.items["load"] if one.key == f"deal:deal/{RELEASED_DEAL}"]
     await client.resolve_review_items(migration_id, resolution="without_reference", review_item_ids=[item.review_item_id])
-    await rehearsal.bundles.change(1)
-    await rehearsal.step("delta")
-    await look(journey, "delta")
-    async for name, piece in client.export_reference_files(migration_id):
-        journey.files[name] = journey.files.get(name, b"") + piece
+    await journey.change()
     return journey
-
-
-async def look(journey: Journey, stop: str) -> None:
-    """Note what stands where, and read everything back."""
-    rehearsal = journey.rehearsal
-    journey.exports[stop] = await rehearsal.pipedrive.export()
-    journey.summaries[stop] = await rehearsal.summary()
-    journey.items[stop] = await rehearsal.review_items()
-    await rehearsal.step("reconcile")
-    journey.mismatches[stop] = await anext(aiter(rehearsal.client.iterate_mismatches(rehearsal.migration_id)))
-
-
-@pytest.fixture(params=["load", "delta"])
-def world(journey: Journey, request: pytest.FixtureRequest) -> World:
-    """Both sides after the load, and after the delta."""
-    return journey.world(str(request.param))
 
 
 def reasons(journey: Journey, stop: str = "load") -> dict[str, set[str]]:

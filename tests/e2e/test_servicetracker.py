@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,6 +145,19 @@ async def test_technicians_own_deals_or_are_named_and_reviewed(stop: Stop) -> No
     assert wanted <= unmatched
 
 
+@pytest.mark.requirement("ST-05", "L-01", "L-04")
+async def test_technicians_without_a_user_are_named_before_anything_moves(way: Way) -> None:
+    stop = way.stops["load"]
+    known = set(stop.account.users.values())
+    owners = {one["owner"]: one for one in way.audit["owners"]}
+    for row in stop.org.rows(".Technician__c"):
+        email = stop.org.of(row, ".Email")
+        assert owners[f"technician/{row['Id']}"]["state"] == ("matched" if email in known else "unmatched")
+        orders = stop.org.under(".Work_Order__c", ".Technician", row["Id"])
+        assert owners[f"technician/{row['Id']}"]["records"] >= len(orders)
+        assert (f"{row['Id']}:" in way.mapping) or (f"'{row['Id']}'" in way.mapping)
+
+
 @pytest.mark.requirement("ST-06")
 async def test_notes_and_files_are_on_the_deal(stop: Stop) -> None:
     for row in stop.org.rows("Note"):
@@ -277,6 +291,70 @@ async def test_nothing_is_written_to_the_org(way: Way) -> None:
     assert way.journal["write_attempts"] == 0
     assert {(call["method"], call["path"]) for call in way.journal["calls"] if call["method"] != "GET"} == {("POST", "/services/oauth2/token")}
     assert way.journal["call_count"] > 60
+
+
+OTHER_CHOICES = """
+choices:
+  multi_site: {value: consolidate}
+  multi_asset: {value: each}
+  contracts: {value: deals}
+  work_order_value: {value: ordered}
+policies: {oversize_files: link}
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def otherwise(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stop]:
+    """A second migration of a smaller org, with every other choice."""
+    options = pb.MigrationOptions(connector_json="{}", mapping_overrides_yaml=OTHER_CHOICES)
+    async with (
+        installation(tmp_path_factory.mktemp("otherwise")) as installed,
+        installed.rehearsal(connector="servicetracker", size=9, source=("--namespace", NAMESPACE), options=options) as rehearsal,
+    ):
+        await rehearsal.run_to(pb.MIGRATION_STATE_LOADED)
+        yield await _look(rehearsal)
+
+
+@pytest.mark.requirement("ST-02", "ST-03", "ST-04", "ST-06", "ST-08", "ST-09", "X-07")
+async def test_every_other_choice_is_as_it_says(otherwise: Stop) -> None:
+    org, account = otherwise.org, otherwise.account
+    customers = {row["Id"]: account.one("organizations", "customer", row["Id"]) for row in org.rows("Account")}
+    seen: Counter[str] = Counter()
+    for row_id, customer in customers.items():
+        assert customer is not None
+        notes, sites = account.notes(org_id=customer["id"]), org.sites(row_id)
+        if len(sites) > 1:
+            (listing,) = [note for note in notes if note.startswith("Sites ")]
+            assert all(site["Name"] in listing and org.of(site, ".Postcode") in listing for site in sites)
+        for asset in org.under(".Equipment__c", ".Client", row_id):
+            facts = (f"Serial number: {org.of(asset, '.Serial_Number')}", f"Warranty until: {org.of(asset, '.Warranty_Expiry')}")
+            assert any(note.startswith(f"Name: {asset['Name']} ") and all(fact in note for fact in facts) for note in notes)
+            seen["asset"] += 1
+        seen["sites"] += len(sites) > 1
+    assert not [one for one in account.target.by_origin["organizations"] if "/site/" in one]
+    for row in org.rows(".Contract__c"):
+        deal = account.one("deals", "contract", row["Id"])
+        assert deal is not None
+        custom = account.custom("deal", deal)
+        home = customers[org.of(row, ".Client")]
+        assert home is not None
+        assert (deal["value"], deal["org_id"], account.stages[deal["stage_id"]]) == (org.of(row, ".Annual_Value"), home["id"], org.of(row, ".Status"))
+        fields = {"ST SLA Tier": ".SLA_Tier", "ST Renewal Date": ".Renewal_Date", "ST Contract Start": ".Start_Date", "ST Contract End": ".End_Date"}
+        assert {name: custom.get(name) for name in fields} == {name: org.of(row, field) for name, field in fields.items()}
+        seen["contract"] += 1
+    for row in filter(org.order_is_whole, org.rows(".Work_Order__c")):
+        deal = account.one("deals", "work_order", row["Id"])
+        assert deal is not None
+        home = customers[org.of(row, ".Client")]
+        assert home is not None
+        assert (deal["value"], deal["org_id"]) == (pytest.approx(org.of(row, ".Total_Value")), home["id"])
+        seen["order"] += 1
+    for row_id in (one for one, kinds in org.defects.items() if "file_too_large" in kinds):
+        name = next(row["Name"] for row in org.rows("Attachment") if row["Id"] == row_id)
+        assert any(note.startswith(f"File in ServiceTracker: {name}") for note in account.notes())
+        seen["file"] += 1
+    assert set(seen) == {"asset", "sites", "contract", "order", "file"}
+    assert list(otherwise.mismatches.mismatches) == []
 
 
 async def test_secrets_stand_in_no_log(way: Way) -> None:

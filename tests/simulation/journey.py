@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from tests.simulation.deletions import Deletions
 from tests.simulation.faults import Storm, Weather
 from tests.simulation.judge import Judge
+from tests.simulation.matching import CLIENTS_MIN, SHARE, Known, Matching
 from tests.simulation.operator import ACTOR, Operator, default_options
 from tests.simulation.repairs import Damage
 from tests.simulation.small import ENTITIES_LEFT_OUT
@@ -46,6 +47,7 @@ class Plan:
         takes_part_back: whether one target entity, with what hangs on it, is taken back after the load, and loaded again by a delta.
         rollback: when everything is taken back.
         rollback_seconds: for a rollback during the load: how long after the load's beginning.
+        matching: how records are matched; None: they are not.
     """
 
     size: Size = field(default_factory=Size)
@@ -58,10 +60,11 @@ class Plan:
     rollback: Rollback = ""
     rollback_seconds: float = 0.0
     weather: Weather = field(default_factory=Weather)
+    matching: Matching | None = None
 
     @classmethod
-    def drawn(cls, draw: Random) -> Self:
-        """Draw a plan."""
+    def drawn(cls, draw: Random, *, is_matched: bool = False) -> Self:
+        """Draw a plan; `is_matched`: one that matches."""
         plan, token_kind = draw.choice((("lite", "api"), ("lite", "oauth"), ("growth", "api"), ("growth", "api"), ("premium", "oauth")))
         is_small = draw.random() < SMALL_SHARE
         size = Size(
@@ -90,17 +93,23 @@ class Plan:
         is_repaired = apart.random() < REPAIRED_SHARE and rollback != "during the load"
         steps = ["audit", "schema", "sample", "load", *(["delta"] if deltas else []), *(["rollback"] if rollback else [])]
         steps += [*(["rehearsal"] if is_rehearsed else []), *(["part"] if takes_part_back else []), *(["repair"] if is_repaired else [])]
+        conflicts = apart.choices(("", "source", "target", "ask"), (40, 25, 25, 10))[0]
+        deletions = apart.choices(("", "keep", "ask", "delete"), (40, 10, 15, 35))[0]
+        matching = Matching.drawn(apart) if apart.random() < SHARE or is_matched else None
+        if matching is not None:
+            size = replace(size, clients=max(size.clients, CLIENTS_MIN + matching.has_twins))
         return cls(
             size,
             deltas=deltas,
             is_rehearsed=is_rehearsed,
             is_repaired=is_repaired,
-            conflicts=apart.choices(("", "source", "target", "ask"), (40, 25, 25, 10))[0],
-            deletions=apart.choices(("", "keep", "ask", "delete"), (40, 10, 15, 35))[0],
+            conflicts=conflicts,
+            deletions=deletions,
             takes_part_back=takes_part_back,
             rollback=rollback,
             rollback_seconds=draw.uniform(0.0, 40.0),
             weather=Weather.drawn(draw, steps),
+            matching=matching,
         )
 
 
@@ -114,6 +123,8 @@ class Journey:
     facts: dict[str, object] = field(default_factory=dict)
     operator: Operator | None = None
     seconds_max: float = SECONDS_MAX
+    known: Known | None = None
+    """What stood in Pipedrive already, in seeds that match."""
 
     def where(self) -> str:
         """Say how far it came."""
@@ -122,8 +133,11 @@ class Journey:
     async def run(self) -> None:
         """Install, migrate, judge."""
         world = self.world
+        if self.plan.matching is not None:
+            self.known = Known(world, self.plan.matching)
+            self.known.arrange()
         world.install()
-        judge = Judge(world)
+        judge = Judge(world, self.known)
         judge.watch()
         storm = Storm(world, self.plan.weather)
         async with Client.connect("ledger:1", actor=ACTOR) as client:
@@ -142,7 +156,8 @@ class Journey:
 
     async def _migrate(self, operator: Operator, judge: Judge) -> None:
         skipped = ENTITIES_LEFT_OUT if self.plan.size.is_small else ()
-        await operator.create(default_options(skipped=skipped, is_rehearsed=self.plan.is_rehearsed))
+        overrides = self.plan.matching.overrides if self.plan.matching is not None else ""
+        await operator.create(default_options(skipped=skipped, is_rehearsed=self.plan.is_rehearsed, overrides=overrides))
         await operator.prepare()
         if self.plan.is_rehearsed:
             await operator.rehearse()
@@ -155,7 +170,7 @@ class Journey:
             await self._settle()
             if self.plan.is_repaired:
                 await self._break_and_repair(operator, judge)
-            if self.world.source_changes:
+            if await self._decides(operator) or self.world.source_changes:
                 self.problems += await judge.half_way(operator)
                 await self._delta(operator, judge)
             self.problems += await judge.after_load(operator)
@@ -216,6 +231,12 @@ class Journey:
             if seen == len(self.world.source_changes):
                 self.problems += deletions.problems()
             judge.settle_conflicts()
+            if await self._decides(operator):
+                seen = -1
+
+    async def _decides(self, operator: Operator) -> bool:
+        """Answer what is asked about records that may be there already; says whether a delta is to carry something out."""
+        return self.known is not None and await operator.decide(self.known.answer)
 
     async def _settle(self) -> None:
         """Let what is still on its way arrive."""

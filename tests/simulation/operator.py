@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -129,6 +130,21 @@ class Operator:
         policies = {"conflicts": self.conflicts, "deletions": self.deletions}
         await self.step("delta", lambda migration_id: self.client.run_delta(migration_id, includes_rolled_back=includes_rolled_back, **policies))
 
+    async def decide(self, answer: Callable[[pb.ReviewItem], tuple[str, str]]) -> bool:
+        """Resolve what is asked about records that may be there already; says whether anything was."""
+        items: list[pb.ReviewItem] = await self._insist(self._matches_asked)
+        for item in items:
+            resolution, candidate = answer(item)
+            self.trace.note(f"says {resolution} {candidate} to {item.key}: {item.message}")
+            await self._insist(partial(self._resolve, item.review_item_id, resolution, candidate))
+        return bool(items)
+
+    async def _matches_asked(self) -> list[pb.ReviewItem]:
+        return [item async for item in self.client.iterate_review_items(MIGRATION, reason="MATCH_UNCERTAIN")]
+
+    async def _resolve(self, review_item_id: str, resolution: str, candidate: str) -> int:
+        return await self.client.resolve_review_items(MIGRATION, resolution=resolution, review_item_ids=[review_item_id], candidate=candidate)
+
     async def reconcile(self) -> list[pb.Mismatch]:
         """Read everything back; answers what differs."""
         await self.step("reconcile", self.client.reconcile)
@@ -238,7 +254,11 @@ class Operator:
             await asyncio.sleep(1.0)
 
 
-def default_options(conflict_policy: str = "", *, skipped: Sequence[str] = (), is_rehearsed: bool = False) -> pb.MigrationOptions:
-    """Answer the options of a migration whose source has no call limits; entities in `skipped` are not read."""
+def default_options(
+    conflict_policy: str = "", *, skipped: Sequence[str] = (), is_rehearsed: bool = False, overrides: str = ""
+) -> pb.MigrationOptions:
+    """Answer the options of a migration whose source has no call limits; entities in `skipped` are not read, `overrides` go over the mapping."""
     connector = json.dumps({"plan": "pro", "calls_per_minute": 0, "calls_per_day": 0, "skip_entities": list(skipped)})
-    return pb.MigrationOptions(connector_json=connector, conflict_policy=conflict_policy, requires_rehearsal=is_rehearsed)
+    return pb.MigrationOptions(
+        connector_json=connector, conflict_policy=conflict_policy, requires_rehearsal=is_rehearsed, mapping_overrides_yaml=overrides
+    )

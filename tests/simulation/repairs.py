@@ -103,7 +103,11 @@ class Damage:
         target_id, standing = self.world.people.standing(key)
         if standing != "loaded":
             return []  # held up by what people did meanwhile: the judge of everything says whether that is so
-        if target_id == str(deed.place[1]) or (PLURALS[kind], int(target_id)) not in state:
+        again = PLURALS[kind], int(target_id)
+        if again != deed.place and any(other.kind == "delete" and other.place == again for other in self.world.people.deeds):
+            _let_links_stand(deed, again[1], state)
+            return []
+        if again == deed.place or again not in state:
             return [] if self._is_touched_since(deed) else [f"repair: {key} was not made again"]
         self.world.people.deeds.remove(deed)
         return []
@@ -118,6 +122,16 @@ class Damage:
 
 def _edit(world: World, kind: str, record_id: int) -> bool:
     return world.people.edit(kind, record_id, {NAMES[kind]: f"Edited before a repair ({len(world.people.deeds)})"})
+
+
+def _let_links_stand(deed: Deed, again: int, state: dict[Place, dict[str, Any]]) -> None:
+    """Note that what was made again was deleted before everything was linked to it: of the first deletion only the old links are left."""
+    plural, number = deed.place
+    deed.removed.pop(deed.place, None)
+    for place, record in state.items():
+        stale = {name: (again, number) for name, linked in LINKS.items() if linked == plural and record.get(name) == number}
+        if stale:
+            deed.changed[place] = deed.changed.get(place, {}) | stale
 
 
 def _kind(deed: Deed) -> str:

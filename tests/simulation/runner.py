@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from contextlib import nullcontext
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING
 
 from tests.simulation.journey import Plan
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-def run_one(seed: int, *, is_quiet: bool, mutant: str = "") -> int:
+def run_one(seed: int, *, is_quiet: bool, mutant: str = "", is_matched: bool = False) -> int:
     """Replay a seed; answers the exit code."""
     with mutated(mutant) if mutant else nullcontext():
-        verdict = simulate(seed, plan=plan_with(seed, mutant), output=None if is_quiet else sys.stdout)
+        verdict = simulate(seed, plan=plan_with(seed, mutant) or _plan(seed, is_matched=is_matched), output=None if is_quiet else sys.stdout)
     sys.stdout.write(f"\nseed {seed}: {'; '.join(verdict.problems) or 'all is well'}\n")
     sys.stdout.write(
         f"{verdict.virtual_seconds:g} virtual s, {verdict.cpu_seconds:g} s of a core, {verdict.steps} steps, trace {verdict.digest[:16]}\n"
@@ -31,17 +32,19 @@ def run_one(seed: int, *, is_quiet: bool, mutant: str = "") -> int:
     return 1 if verdict.problems else 0
 
 
-def run_many(seeds: Sequence[int], *, workers: int, seconds_max: float = 0.0) -> int:
+def run_many(seeds: Sequence[int], *, workers: int, seconds_max: float = 0.0, is_matched: bool = False) -> int:
     """Run many seeds, at most for so long; answers the exit code."""
     began = time.monotonic()
     _warm_up()
     verdicts = []
-    for _, verdict in in_forks(partial(_simulate_until, until=began + seconds_max if seconds_max else 0.0), seeds, workers=workers):
+    work = partial(_simulate_until, until=began + seconds_max if seconds_max else 0.0, is_matched=is_matched)
+    for _, verdict in in_forks(work, seeds, workers=workers):
         if verdict is None:
             continue
         verdicts.append(verdict)
         if verdict.problems:
-            sys.stdout.write(f"seed {verdict.seed}: {'; '.join(verdict.problems)[:600]}\n  replay it with: make simulate SEED={verdict.seed}\n")
+            again = f"make simulate SEED={verdict.seed}{' MATCHED=1' if is_matched else ''}"
+            sys.stdout.write(f"seed {verdict.seed}: {'; '.join(verdict.problems)[:600]}\n  replay it with: {again}\n")
             sys.stdout.flush()
     sys.stdout.write(figures(verdicts, time.monotonic() - began) + "\n")
     return 1 if any(verdict.problems for verdict in verdicts) else 0
@@ -82,9 +85,14 @@ def _hunt(name: str, seed: int) -> str:
     return verdict.problems[0] if verdict.problems and not simulate(seed, plan=plan, buries=False).problems else ""
 
 
-def _simulate_until(seed: int, *, until: float) -> Verdict | None:
+def _simulate_until(seed: int, *, until: float, is_matched: bool) -> Verdict | None:
     """Simulate a seed unless it is too late."""
-    return None if until and time.monotonic() > until else simulate(seed, buries=False)
+    return None if until and time.monotonic() > until else simulate(seed, plan=_plan(seed, is_matched=is_matched), buries=False)
+
+
+def _plan(seed: int, *, is_matched: bool) -> Plan | None:
+    """Answer the plan of a seed that has to match; None: as the seed draws it."""
+    return Plan.drawn(Random(seed), is_matched=True) if is_matched else None
 
 
 def _warm_up() -> None:

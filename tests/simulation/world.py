@@ -18,16 +18,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sandbox.common.asgi import Request
+from sandbox.common.clock import Clock
 from sandbox.pipedrive.account.account import Account
 from sandbox.pipedrive.account.clock import SandboxClock
 from sandbox.pipedrive.account.export import export_state
 from sandbox.pipedrive.gateway.app import PipedriveApp
 from sandbox.pipedrive.options import Options as PipedriveOptions
-from sandbox.stel_order import quota as stel_quota
 from sandbox.stel_order.application import Options as StelOptions
 from sandbox.stel_order.application import StelOrder
 from sandbox.stel_order.control import Control
 from sandbox.stel_order.generator import Plan, generate
+from sandbox.stel_order.quota import CallQuota
 from sandbox.stel_order.store import Store as StelStore
 from services.common import runtime
 from services.extractor import bootstrap as extractor
@@ -119,7 +120,7 @@ class Size:
     """Records of one page of the source."""
 
 
-class _SourceClock(stel_quota.Clock):
+class _SourceClock(Clock):
     """The source's clock on virtual time."""
 
     def now(self) -> datetime:
@@ -211,7 +212,7 @@ class World:
         account = generate(StelStore(), plan)
         if self.size.is_small:
             thin_out(account.store)
-        app = StelOrder(account, StelOptions(key=SOURCE_KEY), clock, stel_quota.CallQuota(clock, per_minute=0, per_day=0))
+        app = StelOrder(account, StelOptions(key=SOURCE_KEY), clock, CallQuota(clock, per_minute=0, per_day=0))
         return app, Control(app, "")
 
     def _make_target(self) -> PipedriveApp:
@@ -244,6 +245,7 @@ class World:
             "TRANSLOAD_TRANSFORMER_ADDRESS": "transformer:1",
             "TRANSLOAD_LOADER_ADDRESS": "loader-1:1",
             "TRANSLOAD_QUOTA_ADDRESS": "loader-1:1",
+            "TRANSLOAD_ALLOW_OPEN": "1",
             "TRANSLOAD_STAGING_URL": "memory:///",
             "TRANSLOAD_QUOTA_PROBE_SECONDS": str(self.size.probe_seconds),
             "TRANSLOAD_LEDGER_SIGNING_KEY_FILE": str(self.folder / "signing-key.pem"),
@@ -260,6 +262,7 @@ class World:
     def _add(self, name: str, read: Callable[[Mapping[str, str]], Any], build: Any, addresses: Mapping[str, str]) -> None:
         environ = dict(addresses) | {
             "TRANSLOAD_GRPC_LISTEN": f"{name}:1",
+            "TRANSLOAD_ALLOW_OPEN": "1",  # the network of the simulation ends at its own process
             "TRANSLOAD_REPLICA": name,
             "TRANSLOAD_DATA_DIR": str(self.folder / name),
             **self.environ,
@@ -277,13 +280,13 @@ class World:
 
     def truth(self) -> dict[str, Any]:
         """Answer everything the source holds."""
-        answer = self.source._answer(Request("GET", "/_sandbox/truth"))
+        answer = self.source.control.answer(Request("GET", "/_sandbox/truth"))
         truth: dict[str, Any] = orjson.loads(answer.body)
         return truth
 
     def change_source(self, seed: int) -> list[dict[str, Any]]:
         """Change the source as a day of work does."""
-        answer = self.source._answer(Request("POST", "/_sandbox/mutate", body=orjson.dumps({"seed": seed})))
+        answer = self.source.control.answer(Request("POST", "/_sandbox/mutate", body=orjson.dumps({"seed": seed})))
         changes: list[dict[str, Any]] = orjson.loads(answer.body)["changes"]
         self.source_changes.append(changes)
         self.trace.note(f"the source changes: {[(change['kind'], change['collection'], change['id']) for change in changes]}", "people")

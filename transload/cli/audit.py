@@ -30,6 +30,7 @@ from transload.cli.session import (
 )
 from transload.cli.steps import follow
 from transload.v1.migration_service_pb2 import Event
+from transload.workbook.cells import FORMULA_STARTS
 
 app = typer.Typer(help="Audit the source, and look at the audit trail.", no_args_is_help=True)
 
@@ -49,8 +50,6 @@ CSV_COLUMNS = (
     "hash",
 )
 PUBLIC_KEY_HEX: Final = 64
-# A cell that begins like this is a formula to a spreadsheet; a leading apostrophe makes it text again.
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @app.command("run")
@@ -102,7 +101,7 @@ def export(
             stream = out.open("wb") if out else sys.stdout.buffer
             count = 0
             try:
-                lines = client.export_audit_lines(migration_id, after) if format_ == "jsonl" else _csv_lines(client.export_audit(migration_id, after))
+                lines = client.export_audit_lines(migration_id, after) if format_ == "jsonl" else csv_lines(client.export_audit(migration_id, after))
                 async for line in lines:
                     stream.write(line)
                     count += b'"sequence"' in line or format_ == "csv"
@@ -221,8 +220,8 @@ def _public_key(given: str) -> str:
     return text
 
 
-async def _csv_lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
-    """The lines of a sheet for people; it is not made to be verified."""
+async def csv_lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    """The lines of a sheet for people; it is not made to be verified. What would be a formula gets an apostrophe in front."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, CSV_COLUMNS)
     writer.writeheader()
@@ -237,4 +236,4 @@ async def _csv_lines(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
 
 def _csv_cell(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text

@@ -26,6 +26,9 @@ def create(
     with_archived: Annotated[bool, typer.Option("--with-archived", help="Also move archived records.")] = False,
     with_deleted: Annotated[bool, typer.Option("--with-deleted", help="Also move deleted records where the source shows them.")] = False,
     file_megabytes_max: Annotated[int, typer.Option("--file-megabytes-max", help="Largest file moved.")] = 25,
+    large_file_megabytes_max: Annotated[
+        int, typer.Option("--large-file-megabytes-max", help="Fetch larger files up to this size, so that the policy split can move them in parts.")
+    ] = 0,
     connector_options: Annotated[str, typer.Option("--connector-options", help='Options of the connector as JSON, e.g. {"plan": "pro"}.')] = "",
     overrides: Annotated[Path | None, typer.Option("--overrides", help="YAML merged over the connector's mapping file.")] = None,
     conflict_policy: Annotated[str, typer.Option("--conflicts", help="When both sides changed a field: ask, source or target.")] = "ask",
@@ -44,6 +47,7 @@ def create(
             includes_archived=with_archived,
             includes_deleted=with_deleted,
             file_bytes_max=file_megabytes_max * 1024 * 1024,
+            large_file_bytes_max=large_file_megabytes_max * 1024 * 1024,
             connector_json=connector_options,
             mapping_overrides_yaml=overrides.read_text(encoding="utf-8") if overrides else "",
             conflict_policy=conflict_policy,

@@ -43,7 +43,11 @@ def resolve(
     with_: Annotated[str, typer.Option("--with", help="retry, skip, without_reference, keep_target, use_source, delete, match, create or accept.")],
     reason: Annotated[str, typer.Option("--reason", help="Instead of ids: all open items of this reason.")] = "",
     candidate: Annotated[
-        str, typer.Option("--candidate", help="With `match`: which one it is, by its id in Pipedrive or its key; else the first one named.")
+        str,
+        typer.Option(
+            "--candidate",
+            help="With `match`: which one it is, a candidate or another one, by its id in Pipedrive or its key; else the first one named.",
+        ),
     ] = "",
     migration: MigrationOption = "",
     address: AddressOption = "",

@@ -7,54 +7,59 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from transload.cli import output
+from transload.embedded.stand_ins import find_stand_in, stand_in_names
 
 EXIT_NOT_INSTALLED = 1
 _NEEDED = ("sandbox", "openpyxl", "uvicorn", "httptools", "uvloop", "starlette", "multipart")
 
+_HELP = "Run a simulator to rehearse against, or write an export bundle; its options follow, also --help."
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-app = typer.Typer(help="Run a simulator to rehearse against, or write an export bundle; its options follow, also --help.", no_args_is_help=True)
+
+class _StandIns(TyperGroup):
+    """A command for each stand-in there is, ours and those of other packages; they are looked for when one is wanted."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        del ctx
+        return stand_in_names()
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The one of this name, which passes all that follows on; None where there is none."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        kind = find_stand_in(cmd_name)
+        if kind.kind == "simulator":
+            words = f"An account of {kind.title} to call; `transload sandbox {cmd_name} --help` lists its options."
+        else:
+            words = f"Write an export of {kind.title}: `transload sandbox {cmd_name} --out FOLDER --size 150 [--zip] [--xlsx] [--changes 1]`."
+        one = typer.Typer(add_completion=False)
+        one.command(cmd_name, context_settings=_PASSED_ON, help=words)(_passing_on(kind.module))
+        return get_command(one)
 
 
-@app.command("pipedrive", context_settings=_PASSED_ON)
-def pipedrive(context: typer.Context) -> None:
-    """A Pipedrive account: `transload sandbox pipedrive --port 8090 --plan growth --seats 5 --seed 1`."""
-    _become("pipedrive", context.args)
+def _passing_on(module: str) -> Callable[[typer.Context], None]:
+    def become(context: typer.Context) -> None:
+        _become(module, context.args)
+
+    return become
 
 
-@app.command("stel_order", context_settings=_PASSED_ON)
-def stel_order(context: typer.Context) -> None:
-    """A STEL Order account: `transload sandbox stel_order --port 8091 --key K`."""
-    _become("stel_order", context.args)
+app = typer.Typer(cls=_StandIns, help=_HELP, no_args_is_help=True)
 
 
-@app.command("novo_work_order", context_settings=_PASSED_ON)
-def novo_work_order(context: typer.Context) -> None:
-    """Write a Novo Work Order export: `transload sandbox novo_work_order --out FOLDER --size 150 [--zip] [--xlsx] [--changes 1]`."""
-    _become("novo_work_order", context.args)
-
-
-@app.command("octopuspro", context_settings=_PASSED_ON)
-def octopuspro(context: typer.Context) -> None:
-    """Write an OctopusPro export: `transload sandbox octopuspro --out FOLDER --size 150 [--zip] [--xlsx] [--changes 1]`."""
-    _become("octopuspro", context.args)
-
-
-@app.command("results", context_settings=_PASSED_ON)
-def results(context: typer.Context) -> None:
-    """Write a Results export: `transload sandbox results --out FOLDER --size 150 [--zip] [--xlsx] [--changes 1]`."""
-    _become("results", context.args)
-
-
-def _become(name: str, arguments: list[str]) -> NoReturn:
-    missing = [module for module in _NEEDED if find_spec(module) is None]
+def _become(module: str, arguments: Sequence[str]) -> NoReturn:
+    missing = [one for one in _NEEDED if find_spec(one) is None]
     if missing:
         output.stderr.print(f"The simulators are not installed ({', '.join(missing)} missing): pip install 'transload[sandbox]'", markup=False)
         raise typer.Exit(EXIT_NOT_INSTALLED)
-    os.execv(sys.executable, [sys.executable, "-m", f"sandbox.{name}", *arguments])  # noqa: S606 - no shell is wanted
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell is wanted

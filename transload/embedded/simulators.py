@@ -1,4 +1,4 @@
-"""Starts the simulators as programs of their own (`python -m sandbox.<name>`), known only by their address, as the real systems would be."""
+"""Starts the simulators as programs of their own (`python -m <module>`), known only by their address, as the real systems would be."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import httpx
 
 from transload.embedded.errors import StackError
 from transload.embedded.process import tethered
+from transload.embedded.stand_ins import StandIn, find_stand_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -25,28 +26,6 @@ CONTROL_HEADER: Final = "x-sandbox-key"
 _JOURNAL_PAGE: Final = 20_000
 _POLL_SECONDS: Final = 0.05
 _LOG_TAIL_BYTES: Final = 4_000
-_URL_PATHS: Final = {"stel_order": "/app"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Credentials:
-    """How a simulator is told its secret, and what a connection to it holds.
-
-    Attributes:
-        option: the simulator's option for the file with the secret.
-        part: the connection's part that holds the secret.
-        others: further parts, the same for all.
-    """
-
-    option: str = "--key-file"
-    part: str = "key"
-    others: tuple[tuple[str, str], ...] = ()
-
-
-_CREDENTIALS: Final = {
-    "pipedrive": _Credentials("--token-file"),
-    "servicetracker": _Credentials("--client-secret-file", "client_secret", (("client_id", "transload"),)),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +78,22 @@ class Simulator:
 
 
 @contextlib.asynccontextmanager
-async def simulator(name: str, *arguments: str, data_dir: Path, connection: str, module: str = "") -> AsyncIterator[Simulator]:
+async def simulator(name: str, *arguments: str, data_dir: Path, connection: str) -> AsyncIterator[Simulator]:
     """Runs a simulator while the block runs, and writes the connection's folder, so that the services find it.
 
-    It is `sandbox.<name>` or another module. The key goes through a file, as keys do. The log is `<data_dir>/logs/sandbox-<connection>.log`.
+    The key goes through a file, as keys do. The log is `<data_dir>/logs/sandbox-<connection>.log`.
 
     Raises:
-        StackError: it did not start; the message holds what it said.
+        StackError: there is none of this name, or it did not start; the message holds what it said.
     """
+    kind = find_stand_in(name)
     folder = data_dir / "connections" / connection
     logs = data_dir / "logs"
     for path in (folder, logs):
         path.mkdir(parents=True, exist_ok=True)
-    credentials = _CREDENTIALS.get(name, _Credentials())
-    for part, value in credentials.others:
+    for part, value in kind.secret.others.items():
         (folder / part).write_text(value)
-    key_file = folder / credentials.part
+    key_file = folder / kind.secret.part
     key_file.write_text(secrets.token_hex(20))
     key_file.chmod(0o600)
     control_key = secrets.token_hex(16)
@@ -122,16 +101,16 @@ async def simulator(name: str, *arguments: str, data_dir: Path, connection: str,
     address_file.unlink(missing_ok=True)
     with (logs / f"sandbox-{connection}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *tethered(sys.executable, "-m", module or f"sandbox.{name}", "--port", "0", "--address-file", str(address_file)),
-            *(credentials.option, str(key_file), "--control-key", control_key, *arguments),
+            *tethered(sys.executable, "-m", kind.module, "--port", "0", "--address-file", str(address_file)),
+            *(kind.secret.option, str(key_file), "--control-key", control_key, *arguments),
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C in the terminal reaches us only; we stop it when nobody needs it any more
         )
     async with httpx.AsyncClient(headers={CONTROL_HEADER: control_key}, timeout=CONTROL_SECONDS_MAX, trust_env=False) as http:
         try:
-            url = await _address(name, address_file, process, logs / f"sandbox-{connection}.log")
-            (folder / "url").write_text(url + _URL_PATHS.get(name, ""))
+            url = await _address(kind, address_file, process, logs / f"sandbox-{connection}.log")
+            (folder / "url").write_text(url + kind.url_path)
             started = Simulator(name, url, process, http)
             yield started
         finally:
@@ -140,7 +119,7 @@ async def simulator(name: str, *arguments: str, data_dir: Path, connection: str,
                 await process.wait()
 
 
-async def _address(name: str, address_file: Path, process: asyncio.subprocess.Process, log: Path) -> str:
+async def _address(kind: StandIn, address_file: Path, process: asyncio.subprocess.Process, log: Path) -> str:
     """Waits until the simulator has written where it listens."""
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline and process.returncode is None:
@@ -148,9 +127,9 @@ async def _address(name: str, address_file: Path, process: asyncio.subprocess.Pr
             return url
         await asyncio.sleep(_POLL_SECONDS)
     if process.returncode is None:
-        raise StackError(f"the {name} simulator did not start within {START_SECONDS_MAX:g} s; see {log}")
-    said = _last_line(log).removeprefix(f"python -m sandbox.{name}: ")
-    raise StackError(f"the {name} simulator did not start: {said or f'it ended with {process.returncode}, see {log}'}")
+        raise StackError(f"the {kind.name} simulator did not start within {START_SECONDS_MAX:g} s; see {log}")
+    said = _last_line(log).removeprefix(f"python -m {kind.module}: ")
+    raise StackError(f"the {kind.name} simulator did not start: {said or f'it ended with {process.returncode}, see {log}'}")
 
 
 def _last_line(log: Path) -> str:

@@ -1,7 +1,6 @@
-"""Stand-ins for sources: a simulator that is called, or a generated export bundle that is read. Either is known by its connection only.
+"""Stand-ins for sources at work: a simulator that is called, or a generated export bundle that is read. Either is known by its connection only.
 
-`python -m sandbox.<source>` is a simulator for the sources named in `SIMULATED`; for all others it writes a bundle and ends. The stand-in of a source
-of another package is the module that its entry point names, in the group `transload.simulators` or `transload.generators`.
+Which there are, and what is special about them, they say themselves (`transload.embedded.stand_ins`).
 """
 
 from __future__ import annotations
@@ -10,48 +9,20 @@ import asyncio
 import contextlib
 import sys
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 from transload.embedded.errors import StackError
 from transload.embedded.process import tethered
 from transload.embedded.simulators import Simulator, simulator
+from transload.embedded.stand_ins import find_stand_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
-_TITLES: Final = {"octopuspro": "OctopusPro"}
 FIRST_EXPORT: Final = "20260302-0900"
 LATER_EXPORT: Final = "20260304-0900"
-SIMULATORS: Final = "transload.simulators"
-GENERATORS: Final = "transload.generators"
 _SIZE: Final = 150
-
-
-@dataclass(frozen=True, slots=True)
-class Simulated:
-    """How the simulator of a source is told what to hold.
-
-    Attributes:
-        title: the source's name for people.
-        size_option: the option for how much it holds.
-        plans: its plans, the one with most calls last; empty where it has none.
-        options: options of the connector; `{plan}` stands for the plan.
-        module: the simulator's module; empty: `sandbox.<source>`.
-    """
-
-    title: str
-    size_option: str
-    plans: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    module: str = ""
-
-
-SIMULATED: Final[Mapping[str, Simulated]] = {
-    "servicetracker": Simulated("ServiceTracker", "--customers"),
-    "stel_order": Simulated("STEL Order", "--clients", ("lite", "business", "pro"), {"plan": "{plan}"}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +54,9 @@ class BundleSource:
     name: str
     folder: Path
     arguments: Sequence[str]
+    module: str
+    """What `python -m` runs to write one."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    module: str = ""
 
     @property
     def place(self) -> str:
@@ -99,7 +71,7 @@ class BundleSource:
         """
         out = self.folder / f"{self.name.replace('_', '-')}-export-{stamp}"
         process = await asyncio.create_subprocess_exec(
-            *tethered(sys.executable, "-m", self.module or f"sandbox.{self.name}", "--out", str(out), *self.arguments, *more),
+            *tethered(sys.executable, "-m", self.module, "--out", str(out), *self.arguments, *more),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -135,30 +107,20 @@ async def source_stand_in(
     Raises:
         StackError: it did not start, or there is none of this name; the message says why.
     """
-    name = name.replace("-", "_")
-    kind = SIMULATED.get(name) or _installed_simulator(name)
-    if kind is not None:
-        plans = ("--plan", plan or kind.plans[-1]) if kind.plans else ()
-        given = ("--seed", str(seed), kind.size_option, str(size), *plans, *arguments)
-        options = {key: value.format(plan=plans[-1]) if isinstance(value, str) and plans else value for key, value in kind.options.items()}
-        async with simulator(name, *given, data_dir=data_dir, connection=connection, module=kind.module) as started:
+    kind = find_stand_in(name)
+    size_arguments = ("--seed", str(seed), kind.size_option, str(size))
+    chosen = (plan or kind.plans[-1]) if kind.plans else ""
+    options = kind.connector_options(chosen)
+    if kind.kind == "simulator":
+        plans = ("--plan", chosen) if chosen else ()
+        async with simulator(kind.name, *size_arguments, *plans, *arguments, data_dir=data_dir, connection=connection) as started:
             yield SimulatedSource(kind.title, started, options)
         return
     folder = data_dir / "bundles" / connection
     folder.mkdir(parents=True, exist_ok=True)
-    module = next((one.value for one in entry_points(group=GENERATORS, name=name)), "")
-    source = BundleSource(_title(name), name, folder, ("--seed", str(seed), "--size", str(size), *arguments), module=module)
+    source = BundleSource(kind.title, kind.name, folder, (*size_arguments, *arguments), kind.module, options)
     await source.export(FIRST_EXPORT)
     place = data_dir / "connections" / connection
     place.mkdir(parents=True, exist_ok=True)
     (place / "url").write_text(str(folder))
     yield source
-
-
-def _installed_simulator(name: str) -> Simulated | None:
-    found = next(iter(entry_points(group=SIMULATORS, name=name)), None)
-    return Simulated(_title(name), "--size", module=found.value) if found is not None else None
-
-
-def _title(name: str) -> str:
-    return _TITLES.get(name, name.replace("_", " ").title())

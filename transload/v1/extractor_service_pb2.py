@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$transload/v1/extractor_service.proto\x12\x0ctransload.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"k\n\x12\x43heckSourceRequest\x12\x11\n\tconnector\x18\x01 \x01(\t\x12\x12\n\nconnection\x18\x02 \x01(\t\x12\x18\n\x10includes_content\x18\x64 \x01(\x08\x12\x14\n\x0coptions_json\x18\x65 \x01(\t\"\xc3\x01\n\rSourceFinding\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x35\n\x08severity\x18\x02 \x01(\x0e\x32#.transload.v1.SourceFindingSeverity\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06\x65ntity\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x06 \x01(\t\x12\r\n\x05\x63ount\x18\x07 \x01(\x03\x12\x0f\n\x07samples\x18\x08 \x03(\t\x12\x0e\n\x06option\x18\t \x01(\t\"r\n\x13\x43heckSourceResponse\x12\x10\n\x08\x62\x61se_url\x18\x01 \x01(\t\x12-\n\x08\x66indings\x18\x64 \x03(\x0b\x32\x1b.transload.v1.SourceFinding\x12\x1a\n\x12is_content_checked\x18\x65 \x01(\x08\"*\n\x15\x44\x65scribeSourceRequest\x12\x11\n\tconnector\x18\x01 \x01(\t\"L\n\x0cSourceEntity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bsource_name\x18\x02 \x01(\t\x12\x19\n\x11is_reference_data\x18\x03 \x01(\x08\"F\n\x16\x44\x65scribeSourceResponse\x12,\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x1a.transload.v1.SourceEntity\"\x8c\x02\n\x0e\x45xtractionSpec\x12\x14\n\x0cmigration_id\x18\x01 \x01(\t\x12\x15\n\rextraction_id\x18\x02 \x01(\t\x12\x11\n\tconnector\x18\x03 \x01(\t\x12\x12\n\nconnection\x18\x04 \x01(\t\x12\x31\n\rchanged_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11includes_archived\x18\x06 \x01(\x08\x12\x18\n\x10includes_deleted\x18\x07 \x01(\x08\x12\x10\n\x08\x65ntities\x18\x08 \x03(\t\x12\x16\n\x0e\x66ile_bytes_max\x18\t \x01(\x03\x12\x14\n\x0coptions_json\x18\n \x01(\t\"X\n\x16StartExtractionRequest\x12*\n\x04spec\x18\x01 \x01(\x0b\x32\x1c.transload.v1.ExtractionSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"-\n\x17StartExtractionResponse\x12\x12\n\nis_started\x18\x01 \x01(\x08\"-\n\x14GetExtractionRequest\x12\x15\n\rextraction_id\x18\x01 \x01(\t\"s\n\x15GetExtractionResponse\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x19\n\x11source_call_count\x18\x02 \x01(\x03\x12/\n\x0bresume_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x17\x43\x61ncelExtractionRequest\x12\x15\n\rextraction_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1a\n\x18\x43\x61ncelExtractionResponse*\xa9\x01\n\x15SourceFindingSeverity\x12\'\n#SOURCE_FINDING_SEVERITY_UNSPECIFIED\x10\x00\x12 \n\x1cSOURCE_FINDING_SEVERITY_STOP\x10\x01\x12#\n\x1fSOURCE_FINDING_SEVERITY_WARNING\x10\x02\x12 \n\x1cSOURCE_FINDING_SEVERITY_INFO\x10\x03\x32\xe0\x03\n\x10\x45xtractorService\x12R\n\x0b\x43heckSource\x12 .transload.v1.CheckSourceRequest\x1a!.transload.v1.CheckSourceResponse\x12[\n\x0e\x44\x65scribeSource\x12#.transload.v1.DescribeSourceRequest\x1a$.transload.v1.DescribeSourceResponse\x12^\n\x0fStartExtraction\x12$.transload.v1.StartExtractionRequest\x1a%.transload.v1.StartExtractionResponse\x12X\n\rGetExtraction\x12\".transload.v1.GetExtractionRequest\x1a#.transload.v1.GetExtractionResponse\x12\x61\n\x10\x43\x61ncelExtraction\x12%.transload.v1.CancelExtractionRequest\x1a&.transload.v1.CancelExtractionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$transload/v1/extractor_service.proto\x12\x0ctransload.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"k\n\x12\x43heckSourceRequest\x12\x11\n\tconnector\x18\x01 \x01(\t\x12\x12\n\nconnection\x18\x02 \x01(\t\x12\x18\n\x10includes_content\x18\x64 \x01(\x08\x12\x14\n\x0coptions_json\x18\x65 \x01(\t\"\xc3\x01\n\rSourceFinding\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x35\n\x08severity\x18\x02 \x01(\x0e\x32#.transload.v1.SourceFindingSeverity\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06\x65ntity\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x06 \x01(\t\x12\r\n\x05\x63ount\x18\x07 \x01(\x03\x12\x0f\n\x07samples\x18\x08 \x03(\t\x12\x0e\n\x06option\x18\t \x01(\t\"r\n\x13\x43heckSourceResponse\x12\x10\n\x08\x62\x61se_url\x18\x01 \x01(\t\x12-\n\x08\x66indings\x18\x64 \x03(\x0b\x32\x1b.transload.v1.SourceFinding\x12\x1a\n\x12is_content_checked\x18\x65 \x01(\x08\"*\n\x15\x44\x65scribeSourceRequest\x12\x11\n\tconnector\x18\x01 \x01(\t\"L\n\x0cSourceEntity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bsource_name\x18\x02 \x01(\t\x12\x19\n\x11is_reference_data\x18\x03 \x01(\x08\"F\n\x16\x44\x65scribeSourceResponse\x12,\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x1a.transload.v1.SourceEntity\"\xaa\x02\n\x0e\x45xtractionSpec\x12\x14\n\x0cmigration_id\x18\x01 \x01(\t\x12\x15\n\rextraction_id\x18\x02 \x01(\t\x12\x11\n\tconnector\x18\x03 \x01(\t\x12\x12\n\nconnection\x18\x04 \x01(\t\x12\x31\n\rchanged_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11includes_archived\x18\x06 \x01(\x08\x12\x18\n\x10includes_deleted\x18\x07 \x01(\x08\x12\x10\n\x08\x65ntities\x18\x08 \x03(\t\x12\x16\n\x0e\x66ile_bytes_max\x18\t \x01(\x03\x12\x14\n\x0coptions_json\x18\n \x01(\t\x12\x1c\n\x14large_file_bytes_max\x18\x0b \x01(\x03\"X\n\x16StartExtractionRequest\x12*\n\x04spec\x18\x01 \x01(\x0b\x32\x1c.transload.v1.ExtractionSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"-\n\x17StartExtractionResponse\x12\x12\n\nis_started\x18\x01 \x01(\x08\"-\n\x14GetExtractionRequest\x12\x15\n\rextraction_id\x18\x01 \x01(\t\"s\n\x15GetExtractionResponse\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x19\n\x11source_call_count\x18\x02 \x01(\x03\x12/\n\x0bresume_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x17\x43\x61ncelExtractionRequest\x12\x15\n\rextraction_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1a\n\x18\x43\x61ncelExtractionResponse*\xa9\x01\n\x15SourceFindingSeverity\x12\'\n#SOURCE_FINDING_SEVERITY_UNSPECIFIED\x10\x00\x12 \n\x1cSOURCE_FINDING_SEVERITY_STOP\x10\x01\x12#\n\x1fSOURCE_FINDING_SEVERITY_WARNING\x10\x02\x12 \n\x1cSOURCE_FINDING_SEVERITY_INFO\x10\x03\x32\xe0\x03\n\x10\x45xtractorService\x12R\n\x0b\x43heckSource\x12 .transload.v1.CheckSourceRequest\x1a!.transload.v1.CheckSourceResponse\x12[\n\x0e\x44\x65scribeSource\x12#.transload.v1.DescribeSourceRequest\x1a$.transload.v1.DescribeSourceResponse\x12^\n\x0fStartExtraction\x12$.transload.v1.StartExtractionRequest\x1a%.transload.v1.StartExtractionResponse\x12X\n\rGetExtraction\x12\".transload.v1.GetExtractionRequest\x1a#.transload.v1.GetExtractionResponse\x12\x61\n\x10\x43\x61ncelExtraction\x12%.transload.v1.CancelExtractionRequest\x1a&.transload.v1.CancelExtractionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'transload.v1.extractor_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SOURCEFINDINGSEVERITY']._serialized_start=1375
-  _globals['_SOURCEFINDINGSEVERITY']._serialized_end=1544
+  _globals['_SOURCEFINDINGSEVERITY']._serialized_start=1405
+  _globals['_SOURCEFINDINGSEVERITY']._serialized_end=1574
   _globals['_CHECKSOURCEREQUEST']._serialized_start=87
   _globals['_CHECKSOURCEREQUEST']._serialized_end=194
   _globals['_SOURCEFINDING']._serialized_start=197
@@ -47,19 +47,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBESOURCERESPONSE']._serialized_start=632
   _globals['_DESCRIBESOURCERESPONSE']._serialized_end=702
   _globals['_EXTRACTIONSPEC']._serialized_start=705
-  _globals['_EXTRACTIONSPEC']._serialized_end=973
-  _globals['_STARTEXTRACTIONREQUEST']._serialized_start=975
-  _globals['_STARTEXTRACTIONREQUEST']._serialized_end=1063
-  _globals['_STARTEXTRACTIONRESPONSE']._serialized_start=1065
-  _globals['_STARTEXTRACTIONRESPONSE']._serialized_end=1110
-  _globals['_GETEXTRACTIONREQUEST']._serialized_start=1112
-  _globals['_GETEXTRACTIONREQUEST']._serialized_end=1157
-  _globals['_GETEXTRACTIONRESPONSE']._serialized_start=1159
-  _globals['_GETEXTRACTIONRESPONSE']._serialized_end=1274
-  _globals['_CANCELEXTRACTIONREQUEST']._serialized_start=1276
-  _globals['_CANCELEXTRACTIONREQUEST']._serialized_end=1344
-  _globals['_CANCELEXTRACTIONRESPONSE']._serialized_start=1346
-  _globals['_CANCELEXTRACTIONRESPONSE']._serialized_end=1372
-  _globals['_EXTRACTORSERVICE']._serialized_start=1547
-  _globals['_EXTRACTORSERVICE']._serialized_end=2027
+  _globals['_EXTRACTIONSPEC']._serialized_end=1003
+  _globals['_STARTEXTRACTIONREQUEST']._serialized_start=1005
+  _globals['_STARTEXTRACTIONREQUEST']._serialized_end=1093
+  _globals['_STARTEXTRACTIONRESPONSE']._serialized_start=1095
+  _globals['_STARTEXTRACTIONRESPONSE']._serialized_end=1140
+  _globals['_GETEXTRACTIONREQUEST']._serialized_start=1142
+  _globals['_GETEXTRACTIONREQUEST']._serialized_end=1187
+  _globals['_GETEXTRACTIONRESPONSE']._serialized_start=1189
+  _globals['_GETEXTRACTIONRESPONSE']._serialized_end=1304
+  _globals['_CANCELEXTRACTIONREQUEST']._serialized_start=1306
+  _globals['_CANCELEXTRACTIONREQUEST']._serialized_end=1374
+  _globals['_CANCELEXTRACTIONRESPONSE']._serialized_start=1376
+  _globals['_CANCELEXTRACTIONRESPONSE']._serialized_end=1402
+  _globals['_EXTRACTORSERVICE']._serialized_start=1577
+  _globals['_EXTRACTORSERVICE']._serialized_end=2057
 # @@protoc_insertion_point(module_scope)

@@ -262,6 +262,7 @@ class ExtractionSpec(_message.Message):
     ENTITIES_FIELD_NUMBER: _builtins.int
     FILE_BYTES_MAX_FIELD_NUMBER: _builtins.int
     OPTIONS_JSON_FIELD_NUMBER: _builtins.int
+    LARGE_FILE_BYTES_MAX_FIELD_NUMBER: _builtins.int
     migration_id: _builtins.str
     """Required. The migration."""
     extraction_id: _builtins.str
@@ -278,6 +279,10 @@ class ExtractionSpec(_message.Message):
     """Largest file downloaded, in bytes; larger ones are recorded with their size only. 0: the default of 25 MB."""
     options_json: _builtins.str
     """Free options of the connector (plan, time zone, day boundary) as JSON."""
+    large_file_bytes_max: _builtins.int
+    """Files above `file_bytes_max` are fetched too up to this size, bytes, with a list of parts that stay below it, so that they can be split.
+    0: they are not fetched.
+    """
     @_builtins.property
     def changed_since(self) -> _timestamp_pb2.Timestamp:
         """Read only what changed at or after this time; absent: everything."""
@@ -299,10 +304,11 @@ class ExtractionSpec(_message.Message):
         entities: _abc.Iterable[_builtins.str] | None = ...,
         file_bytes_max: _builtins.int = ...,
         options_json: _builtins.str = ...,
+        large_file_bytes_max: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since", "connection", b"connection", "connector", b"connector", "entities", b"entities", "extraction_id", b"extraction_id", "file_bytes_max", b"file_bytes_max", "includes_archived", b"includes_archived", "includes_deleted", b"includes_deleted", "migration_id", b"migration_id", "options_json", b"options_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_since", b"changed_since", "connection", b"connection", "connector", b"connector", "entities", b"entities", "extraction_id", b"extraction_id", "file_bytes_max", b"file_bytes_max", "includes_archived", b"includes_archived", "includes_deleted", b"includes_deleted", "large_file_bytes_max", b"large_file_bytes_max", "migration_id", b"migration_id", "options_json", b"options_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

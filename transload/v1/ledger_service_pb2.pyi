@@ -686,6 +686,58 @@ class RecordTransformRequest(_message.Message):
 Global___RecordTransformRequest: _TypeAlias = RecordTransformRequest  # noqa: Y015
 
 @_typing.final
+class ListReleasedRequest(_message.Message):
+    """Request for `ListReleased`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIGRATION_ID_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    migration_id: _builtins.str
+    """Required."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of mapped records, at most 1000."""
+
+    def __init__(
+        self,
+        *,
+        migration_id: _builtins.str = ...,
+        keys: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "migration_id", b"migration_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReleasedRequest: _TypeAlias = ListReleasedRequest  # noqa: Y015
+
+@_typing.final
+class ListReleasedResponse(_message.Message):
+    """Response of `ListReleased`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of the keys that are to move without the references that are not found."""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReleasedResponse: _TypeAlias = ListReleasedResponse  # noqa: Y015
+
+@_typing.final
 class ExpectedBatch(_message.Message):
     """A batch the ledger waits for."""
 

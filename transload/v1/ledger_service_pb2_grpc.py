@@ -75,6 +75,11 @@ class LedgerServiceStub:
                 request_serializer=transload_dot_v1_dot_ledger__service__pb2.RecordTransformRequest.SerializeToString,
                 response_deserializer=transload_dot_v1_dot_ledger__service__pb2.RecordTransformResponse.FromString,
                 _registered_method=True)
+        self.ListReleased = channel.unary_unary(
+                '/transload.v1.LedgerService/ListReleased',
+                request_serializer=transload_dot_v1_dot_ledger__service__pb2.ListReleasedRequest.SerializeToString,
+                response_deserializer=transload_dot_v1_dot_ledger__service__pb2.ListReleasedResponse.FromString,
+                _registered_method=True)
         self.BeginBatch = channel.unary_unary(
                 '/transload.v1.LedgerService/BeginBatch',
                 request_serializer=transload_dot_v1_dot_ledger__service__pb2.BeginBatchRequest.SerializeToString,
@@ -167,6 +172,13 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListReleased(self, request, context):
+        """Says which mapped records are to move without the references that mapping does not find: a person resolved them `without_reference`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BeginBatch(self, request, context):
         """Claims the records of a batch and writes the intents; says for each what is to be done.
 
@@ -254,6 +266,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.RecordTransform,
                     request_deserializer=transload_dot_v1_dot_ledger__service__pb2.RecordTransformRequest.FromString,
                     response_serializer=transload_dot_v1_dot_ledger__service__pb2.RecordTransformResponse.SerializeToString,
+            ),
+            'ListReleased': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReleased,
+                    request_deserializer=transload_dot_v1_dot_ledger__service__pb2.ListReleasedRequest.FromString,
+                    response_serializer=transload_dot_v1_dot_ledger__service__pb2.ListReleasedResponse.SerializeToString,
             ),
             'BeginBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.BeginBatch,
@@ -503,6 +520,33 @@ class LedgerService:
             '/transload.v1.LedgerService/RecordTransform',
             transload_dot_v1_dot_ledger__service__pb2.RecordTransformRequest.SerializeToString,
             transload_dot_v1_dot_ledger__service__pb2.RecordTransformResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReleased(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/transload.v1.LedgerService/ListReleased',
+            transload_dot_v1_dot_ledger__service__pb2.ListReleasedRequest.SerializeToString,
+            transload_dot_v1_dot_ledger__service__pb2.ListReleasedResponse.FromString,
             options,
             channel_credentials,
             insecure,

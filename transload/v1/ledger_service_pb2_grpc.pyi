@@ -32,6 +32,8 @@ class LedgerServiceStub:
     """Lists pages in the order of their sequence."""
     RecordTransform: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.RecordTransformRequest, _ledger_service_pb2.RecordTransformResponse]
     """Records what mapping a page for a phase gave, before its batches are published: batches to expect, rejects, skips."""
+    ListReleased: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListReleasedRequest, _ledger_service_pb2.ListReleasedResponse]
+    """Says which mapped records are to move without the references that mapping does not find: a person resolved them `without_reference`."""
     BeginBatch: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.BeginBatchRequest, _ledger_service_pb2.BeginBatchResponse]
     """Claims the records of a batch and writes the intents; says for each what is to be done.
 
@@ -116,6 +118,14 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_ledger_service_pb2.RecordTransformRequest, _abc.Awaitable[_ledger_service_pb2.RecordTransformResponse]],
     ) -> _abc.Awaitable[_ledger_service_pb2.RecordTransformResponse]:
         """Records what mapping a page for a phase gave, before its batches are published: batches to expect, rejects, skips."""
+
+    @_abc_1.abstractmethod
+    def ListReleased(
+        self,
+        request: _ledger_service_pb2.ListReleasedRequest,
+        context: _aio.ServicerContext[_ledger_service_pb2.ListReleasedRequest, _abc.Awaitable[_ledger_service_pb2.ListReleasedResponse]],
+    ) -> _abc.Awaitable[_ledger_service_pb2.ListReleasedResponse]:
+        """Says which mapped records are to move without the references that mapping does not find: a person resolved them `without_reference`."""
 
     @_abc_1.abstractmethod
     def BeginBatch(

@@ -461,6 +461,7 @@ class MigrationOptions(_message.Message):
     MAPPING_OVERRIDES_YAML_FIELD_NUMBER: _builtins.int
     CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     REQUIRES_REHEARSAL_FIELD_NUMBER: _builtins.int
+    LARGE_FILE_BYTES_MAX_FIELD_NUMBER: _builtins.int
     REQUIRES_FOUR_EYES_FIELD_NUMBER: _builtins.int
     includes_archived: _builtins.bool
     """Also move archived records."""
@@ -478,6 +479,8 @@ class MigrationOptions(_message.Message):
     """Where a delta finds that both sides changed a field: `ask` (default), `source`, `target`."""
     requires_rehearsal: _builtins.bool
     """The full load stays locked until the approved sample was taken back and the account compared clean (`TakeBackScope.is_sample`)."""
+    large_file_bytes_max: _builtins.int
+    """Files above `file_bytes_max` are fetched up to this size, bytes, so that the policy `split` can move them in parts; 0: not fetched (D-04)."""
     requires_four_eyes: _builtins.bool
     """Who confirmed the mapping may not approve the diff. Proves two people only where callers are authenticated (docs/access.md)."""
     def __init__(
@@ -491,11 +494,12 @@ class MigrationOptions(_message.Message):
         mapping_overrides_yaml: _builtins.str = ...,
         conflict_policy: _builtins.str = ...,
         requires_rehearsal: _builtins.bool = ...,
+        large_file_bytes_max: _builtins.int = ...,
         requires_four_eyes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflict_policy", b"conflict_policy", "connector_json", b"connector_json", "file_bytes_max", b"file_bytes_max", "includes_archived", b"includes_archived", "includes_deleted", b"includes_deleted", "mapping_overrides_yaml", b"mapping_overrides_yaml", "requires_four_eyes", b"requires_four_eyes", "requires_rehearsal", b"requires_rehearsal", "source_account", b"source_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflict_policy", b"conflict_policy", "connector_json", b"connector_json", "file_bytes_max", b"file_bytes_max", "includes_archived", b"includes_archived", "includes_deleted", b"includes_deleted", "large_file_bytes_max", b"large_file_bytes_max", "mapping_overrides_yaml", b"mapping_overrides_yaml", "requires_four_eyes", b"requires_four_eyes", "requires_rehearsal", b"requires_rehearsal", "source_account", b"source_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2867,7 +2871,9 @@ class ResolveReviewItemsRequest(_message.Message):
     request_id: _builtins.str
     """Optional UUID that makes a retry safe."""
     candidate: _builtins.str
-    """With the resolution `match`: which candidate it is, its id in Pipedrive or its key; empty: the first one named."""
+    """With the resolution `match`: which record it is, a candidate or another one that stands in Pipedrive, by its id there or its key; empty: the
+    first candidate.
+    """
     @_builtins.property
     def review_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids to resolve; empty: all open items of `reason`."""

@@ -10,8 +10,8 @@ CELL_CHARACTERS_MAX: Final = 32_000
 """A cell takes 32,767 characters; escapes make a text longer."""
 KEY_COLUMN: Final = "Row"
 """Heading of the first column, which holds the keys of rows."""
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
-"""A text that begins so is a formula to some spreadsheet."""
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A text that begins so is a formula to some spreadsheet; the last four are the wide signs of East Asian keyboards."""
 LISTS_SHEET: Final = "_lists"
 ABOUT_SHEET: Final = "Read me"
 

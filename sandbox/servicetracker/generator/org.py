@@ -102,6 +102,7 @@ def _customer(account: Account, rng: Random, number: int) -> Row:
         ".On_Stop__c": number % 11 == 10,
         "Rate_Type__c": rng.choice(("Standard", "Premium", "Night")),
         "Billing_Code__c": f"BC/{rng.randrange(100, 999)}/{number}",
+        "Pests_Covered__c": (None, "Rats;Mice", "Wasps", "Bed bugs;Birds;Rats", "Rats;Mice;Moths (old)")[number % 5],
         "First_Served__c": day(moment(rng, 0.1)) if number % 2 else None,
         "Credit_Limit__c": rng.randrange(1, 80) * 250.25 if number % 2 == 0 else None,
     }

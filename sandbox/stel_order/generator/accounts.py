@@ -166,6 +166,17 @@ def contact_record(rng: Random, index: int, account_id: int) -> Record:
         "position": texts()["positions"][index % len(texts()["positions"])],
         "fax": phone(rng) if index % 15 == 0 else None,
         "comments": rng.choice(texts()["texts"]) if index % 5 == 0 else "",
+        **_more_of_contact(index),
+    }
+
+
+def _more_of_contact(index: int) -> Record:
+    """Return what only some accounts know of contacts: a mobile number and an address of their own."""
+    city, province, postal_code, country = texts()["cities"][index % len(texts()["cities"])]
+    own = {"address-data": f"{texts()['streets'][index % len(texts()['streets'])]} {index + 1}", "extra-data": "", "postal-code": postal_code}
+    return {
+        **({"mobile": f"+34 6{index:08d}"} if index % 4 == 1 else {}),
+        **({"address": {**own, "city-town": city, "province": province, "country-code": country}} if index % 6 == 2 else {}),
     }
 
 

@@ -67,6 +67,7 @@ def product_record(rng: Random, index: int, product_id: int) -> Record:
         "external-id": None,
         "private-comments": None,
         "energy-class": ("A", "A+", "B", "C")[index % 4],
+        **({"unit": ("ud", "m²", "caja")[index % 3]} if index % 5 else {}),
         **({"custom-fields": {"Garantía (meses)": (12, 24, 36)[index % 3], "Color": ("Blanco", "Negro", "Inox")[index % 3]}} if index % 2 else {}),
     }
 

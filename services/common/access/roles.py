@@ -115,6 +115,7 @@ _WORK: Final = {
     "DebitSourceCalls": _by("extractor"),
     "ListPages": _by("extractor", "transformer"),
     "RecordTransform": _by("transformer"),
+    "ListReleased": _by("transformer"),
     "BeginBatch": _by("loader"),
     "SettleBatch": _by("loader"),
     "LookupTargets": _by("loader"),

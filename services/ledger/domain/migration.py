@@ -21,6 +21,8 @@ class Options:
     mapping_overrides_yaml: str = ""
     conflict_policy: str = ""
     """`source`, `target`, or empty and `ask`: a person decides."""
+    large_file_bytes_max: int = 0
+    """Bytes up to which files above the limit are fetched, to be split; 0: they are not."""
     requires_rehearsal: bool = False
     """The full load is locked until the approved sample was taken back and the account compared clean."""
     requires_four_eyes: bool = False

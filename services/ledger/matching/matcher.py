@@ -249,7 +249,8 @@ class Matcher:
     def _ask(self, case: _Case, match: Match) -> Decision:
         """Let a person decide."""
         named = "; ".join(one.words for one in match.candidates)
-        message = f"may be {_A[self._rules.entity]} that exists: {named}. Resolve with `match` (and the candidate's id), `create` or `skip`"
+        advice = "Resolve with `match` (and the id of a candidate, or of another one), `create` or `skip`"
+        message = f"may be {_A[self._rules.entity]} that exists: {named}. {advice}"
         waiting = replace(
             _unclaimed(case.record, self._now),
             state=RecordState.WAITING,

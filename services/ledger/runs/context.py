@@ -49,6 +49,8 @@ class RunContext:
     """Entities the present extraction reads; empty: all."""
     extra_selection: str = ""
     """Digest of the selection of records that a delta maps again although the source did not change them."""
+    relinked_phase: int = 0
+    """The phase for which it is known what is linked anew in it; 0: none yet."""
     conflicts: tuple[str, ...] = ()
     """Policies on conflicts given for this run alone, as they were asked for."""
     deletions: tuple[str, ...] = ()

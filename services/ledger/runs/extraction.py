@@ -149,6 +149,7 @@ def _spec(migration: Migration, extraction: Extraction, entities: Sequence[str])
         includes_deleted=migration.options.includes_deleted,
         entities=entities,
         file_bytes_max=migration.options.file_bytes_max,
+        large_file_bytes_max=migration.options.large_file_bytes_max,
         options_json=migration.options.connector_json,
     )
 

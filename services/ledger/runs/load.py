@@ -18,6 +18,7 @@ from services.ledger.runs.extraction import ExtractionWork, unread_entities
 from services.ledger.runs.manifest import save_manifest
 from services.ledger.runs.match_index import bound_matching
 from services.ledger.runs.phases import PhaseWork, save_selection
+from services.ledger.runs.relink import RelinkWork
 from services.ledger.runs.removal import RemovalWork
 from transload.v1.records_pb2 import Phase
 
@@ -141,6 +142,7 @@ class DeltaDriver:
         self._phases = PhaseWork(tools)
         self._extraction = ExtractionWork(tools)
         self._removal = RemovalWork(tools)
+        self._relink = RelinkWork(tools)
 
     async def advance(self, migration: Migration, run: Run) -> float:
         """Do the next thing of a delta."""
@@ -158,10 +160,13 @@ class DeltaDriver:
         if step == _REBIND:
             return await self._rebind(migration, run)
         if step == _PHASES:
+            if run.phase and await self._relink.advance(run):
+                return AT_ONCE
             return await self._phases.advance(migration, run, phases=DATA_PHASES, next_step=_REMOVE)
         if step == _REMOVE:
             return await self._removal.advance(run, next_step=_FINISH)
         if step == _FINISH:
+            await self._relink.forget(run)
             return await finish_load(self._tools, run)
         return await self._begin(migration, run)
 

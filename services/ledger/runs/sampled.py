@@ -131,10 +131,12 @@ class Sampled:
         for start in range(0, len(wanted), KEYS_PER_PREVIEW):
             previews = await self._tools.transformer.preview_records(snapshot, migration.manifest_digest, wanted[start : start + KEYS_PER_PREVIEW])
             for preview in previews:
-                for field in preview.fields:
-                    if field.target_field == "staging_name" and preview.target_entity == FILE:
-                        name = orjson.loads(field.mapped_value_json or b"null")
-                        digests.setdefault(preview.key, str(name or "").rpartition("/")[2])
+                if preview.target_entity != FILE:
+                    continue
+                mapped = {field.target_field: field.mapped_value_json for field in preview.fields}
+                # A part of a file has a digest of its own; what is staged under a name is the whole.
+                name = orjson.loads(mapped.get("digest") or mapped.get("staging_name") or b"null")
+                digests.setdefault(preview.key, str(name or "").rpartition("/")[2])
         return {record.key: digests[record.key] for record in records if digests.get(record.key)}
 
     async def _save(self, run: Run, tally: Tally, records: Sequence[Record], *, limit: int, activity: str) -> None:

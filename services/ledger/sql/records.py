@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, true
+from sqlalchemy import Column, ColumnElement, and_, bindparam, case, func, or_, select, true
 
 from services.common.phases import LATE_LINKS, TARGET_PHASES
 from services.ledger.domain import OPEN_RECORD_STATES, Record, RecordFilter, RecordState, Standing, TargetCount, UndoCount
@@ -90,19 +90,19 @@ class RecordReader(Session):
 
     async def list_records_by_parent(self, migration_id: str, target_entity: str, parent_target_ids: Collection[str]) -> Sequence[Record]:
         """List records of a target entity that hang on these, by key."""
-        found: list[Record] = []
-        for part in chunks(parent_target_ids):
-            where = (_RECORDS.c.migration_id == migration_id, _RECORDS.c.parent_target_id.in_(part), _RECORDS.c.parent_target_id != "")
-            rows = await self._all(select(_RECORDS).where(*where, _RECORDS.c.target_entity == target_entity).order_by(_RECORDS.c.key))
-            found.extend(_RECORD.from_row(row) for row in rows)
-        return found
+        return await self._records_where(_RECORDS.c.parent_target_id, migration_id, target_entity, parent_target_ids)
 
     async def list_records_by_target(self, migration_id: str, target_entity: str, target_ids: Collection[str]) -> Sequence[Record]:
         """List records of a target entity by their ids in Pipedrive, those taken back, too; several may stand under one."""
+        return await self._records_where(_RECORDS.c.target_id, migration_id, target_entity, target_ids)
+
+    async def _records_where(self, column: Column[str], migration_id: str, target_entity: str, target_ids: Collection[str]) -> list[Record]:
+        """Answer records of a target entity by one of their columns that hold ids of Pipedrive, by key within a part of the ids."""
         found: list[Record] = []
         for part in chunks(target_ids):
-            where = (_RECORDS.c.target_entity == target_entity, _RECORDS.c.target_id.in_(part), _RECORDS.c.target_id != "")
-            rows = await self._all(select(_RECORDS).where(*where, _RECORDS.c.migration_id == migration_id).order_by(_RECORDS.c.key))
+            # An empty id is no id; saying so lets the database take its index of the others.
+            where = (_RECORDS.c.migration_id == migration_id, _RECORDS.c.target_entity == target_entity, column.in_(part), column != "")
+            rows = await self._all(select(_RECORDS).where(*where).order_by(_RECORDS.c.key))
             found.extend(_RECORD.from_row(row) for row in rows)
         return found
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from services.ledger.sql.engine import Database
@@ -24,3 +26,10 @@ async def upgrade(database: Database) -> None:
     """Apply every version of the schema that is not applied yet, in one transaction."""
     async with database.write() as run:
         await run(lambda connection: command.upgrade(alembic_config(connection), "head"))
+
+
+async def is_current(database: Database) -> bool:
+    """Answer whether every version of the schema this program knows is applied, and none it does not know."""
+    heads = set(ScriptDirectory.from_config(alembic_config()).get_heads())
+    async with database.read() as run:
+        return set(await run(lambda connection: MigrationContext.configure(connection).get_current_heads())) == heads

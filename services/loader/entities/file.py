@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
+from services.common.canonical import digest as digest_of_bytes
+from services.common.errors import UnavailableError
 from services.loader import canonical
 from services.loader.entities.base import OffsetEntity, required
 from services.loader.pipedrive import lists
@@ -13,7 +15,7 @@ from services.loader.pipedrive.client import Body
 from services.loader.pipedrive.errors import GoneError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from services.loader.canonical import Image
     from services.loader.pipedrive.client import CallContext, PipedriveClient
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 STAGING_PREFIX: Final = "files/"
 _EMPTY_ANSWERS_MAX: Final = 3
 LINKS: Final = ("deal_id", "person_id", "org_id", "product_id", "activity_id", "lead_id", "project_id")
+
+
+class Read(Protocol):
+    """Opens staged bytes by their digest: all of them, or a range."""
+
+    def __call__(self, digest: str, *, first_byte: int = 0, byte_count: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +84,31 @@ async def download(client: PipedriveClient, context: CallContext, target_id: str
     return b""
 
 
-def staged_digest(payload: Mapping[str, Any]) -> str:
-    """Answers the digest under which the bytes lie in staging."""
-    return str(required(payload, "staging_name")).removeprefix(STAGING_PREFIX)
+async def has_bytes(client: PipedriveClient, context: CallContext, target_id: str, digest: str) -> bool:
+    """Says whether a file has the bytes of this digest.
+
+    Raises:
+        UnavailableError: Pipedrive gives no bytes of it now, so nothing can be said.
+    """
+    content = await download(client, context, target_id)
+    if content == b"":
+        raise UnavailableError(f"Pipedrive gives no bytes of the file {target_id}, so it cannot be told whether it is ours")
+    return content is not None and digest_of_bytes(content) == digest
 
 
-def upload_body(payload: Mapping[str, Any], read: Callable[[str], AsyncIterator[bytes]]) -> Body:
+def staged_bytes(payload: Mapping[str, Any], read: Read) -> AsyncIterator[bytes]:
+    """Opens what a payload has in staging: a whole file, or with `first_byte` the range that is one part of a file that was split."""
+    digest = str(required(payload, "staging_name")).removeprefix(STAGING_PREFIX)
+    if payload.get("first_byte") is None:
+        return read(digest)
+    return read(digest, first_byte=int(payload["first_byte"]), byte_count=int(required(payload, "byte_count")))
+
+
+def upload_body(payload: Mapping[str, Any], read: Read) -> Body:
     """Answers the multipart body of an upload: its length is known from the payload, its bytes are read while they are sent.
 
     Args:
-        payload: `{name, staging_name, byte_count, content_type, deal_id | ...}`.
+        payload: `{name, staging_name, first_byte?, byte_count, content_type, deal_id | ...}`.
         read: opens staged bytes by digest.
     """
     boundary = f"transload-{uuid.uuid4().hex}"
@@ -95,11 +119,10 @@ def upload_body(payload: Mapping[str, Any], read: Callable[[str], AsyncIterator[
         f"Content-Type: {content_type}\r\n\r\n"
     )
     opening, closing = head.encode(), f"\r\n--{boundary}--\r\n".encode()
-    digest = staged_digest(payload)
 
     async def parts() -> AsyncIterator[bytes]:
         yield opening
-        async for chunk in read(digest):
+        async for chunk in staged_bytes(payload, read):
             yield chunk
         yield closing
 

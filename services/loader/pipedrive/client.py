@@ -16,7 +16,7 @@ from services.common.errors import RateLimitedError, TransloadError, Unauthorize
 from services.loader.pipedrive import errors
 from services.loader.pipedrive.costs import Operation, operation
 from services.loader.pipedrive.http import NoAnswerError, NotSentError
-from services.loader.quota.arbiter import Headers, Priority
+from services.loader.quota.leases import Headers, Priority
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

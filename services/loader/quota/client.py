@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from services.common import telemetry
 from services.common.errors import TransloadError
-from services.loader.quota.arbiter import Arbiter, Headers, Lease, Priority, Refusal
+from services.loader.quota.leases import Headers, Lease, Priority, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.common.clock import Clock
+    from services.loader.quota.arbiter import Arbiter
 
 # Calls on one lease of a remote arbiter: few enough that a lease is used up in milliseconds and its slots cool soon.
 REMOTE_BATCH_MAX: Final = 10

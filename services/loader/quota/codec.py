@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from services.loader.quota.arbiter import Headers, Priority
+from services.loader.quota.leases import Headers, Priority
 from services.loader.quota.tokens import Kept
 from transload.v1 import ledger_service_pb2, quota_service_pb2
 

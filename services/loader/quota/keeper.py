@@ -15,7 +15,8 @@ from services.common.errors import TransloadError
 
 if TYPE_CHECKING:
     from services.common.clock import Clock
-    from services.loader.quota.arbiter import Arbiter, Budget
+    from services.loader.quota.arbiter import Arbiter
+    from services.loader.quota.budget import Budget
     from services.loader.quota.settings import QuotaSettings
     from services.loader.quota.tokens import Kept
 

@@ -6,9 +6,9 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from services.common.errors import TransientError
-from services.loader.quota.arbiter import Priority, Refusal
 from services.loader.quota.client import REMOTE_BATCH_MAX, Grant
 from services.loader.quota.codec import headers_to_proto
+from services.loader.quota.leases import Priority, Refusal
 from transload.v1 import quota_service_pb2
 from transload.v1.quota_service_pb2_grpc import QuotaServiceStub
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import InvalidRequestError
 from services.loader.pipedrive.costs import version
-from services.loader.quota.arbiter import REQUESTS_PER_LEASE_MAX, Arbiter, Refusal
 from services.loader.quota.codec import headers_from_proto, priority_from_proto
+from services.loader.quota.leases import REQUESTS_PER_LEASE_MAX, Refusal
 from transload.v1 import quota_service_pb2
 from transload.v1.quota_service_pb2_grpc import QuotaServiceServicer as QuotaServiceBase
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from grpc import aio
 
     from services.common.clock import Clock
+    from services.loader.quota.arbiter import Arbiter
 
 # Answers kept for repeated request ids; a repeat comes within seconds, and an arbiter grants at most some hundred leases in that time.
 _ANSWERS_KEPT: Final = 1000

@@ -22,7 +22,7 @@ _ABOUT: Final[Mapping[str, str]] = {
     "deal_value": "of documents that follow one another: only the last one carries the value (chain_end), or each its own (every)",
     "unmatched_owner": "records of people without a Pipedrive user: to the fallback owner, flagged (fallback), or they wait for a decision (wait)",
     "fallback_owner": "e-mail of the fallback owner; empty: the user whose API token is used",
-    "oversize_files": "files over the limit: wait in the review queue (flag), or a note says what and where they are (link)",
+    "oversize_files": "files over the limit: wait for review (flag), a note says what and where they are (link), or they are moved in parts (split)",
     "default_currency": "currency of amounts that carry none, as a code of three letters",
     "time_zone": "time zone of times that carry none, e.g. Europe/Madrid",
     "phone_format": "telephone numbers as they are written (as_written), or in the international form (e164)",

@@ -66,8 +66,8 @@ def test_a_wrong_token_is_told(site: Site, app: PipedriveApp) -> None:
 def test_a_file_is_sent_piece_by_piece(site: Site, app: PipedriveApp) -> None:
     data = bytes(range(256)) * 1000
 
-    async def read(digest: str) -> AsyncIterator[bytes]:
-        assert digest == "abc"
+    async def read(digest: str, *, first_byte: int = 0, byte_count: int | None = None) -> AsyncIterator[bytes]:
+        assert (digest, first_byte, byte_count) == ("abc", 0, None)
         for start in range(0, len(data), 65_536):
             yield data[start : start + 65_536]
 

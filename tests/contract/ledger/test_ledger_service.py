@@ -610,6 +610,17 @@ async def test_a_persons_decision_on_a_missing_reference_is_followed(world: Worl
 
 
 @pytest.mark.requirement("L-16")
+async def test_who_maps_is_told_what_goes_without_its_references(world: World) -> None:
+    await world.begin()
+    await world.know(world.record(P1, RecordState.WAITING, resolution=Resolution.WITHOUT_REFERENCE))
+    await world.know(world.record(O1, RecordState.WAITING, resolution=Resolution.RETRY, phase=ORGANIZATIONS))
+    request = pb.ListReleasedRequest(migration_id=M, keys=[P1, O1, "person:client/404"])
+    assert list((await world.servicer.ListReleased(request, CONTEXT)).keys) == [P1]
+    with pytest.raises(InvalidRequestError, match="at most 1000"):
+        await world.servicer.ListReleased(pb.ListReleasedRequest(migration_id=M, keys=["k"] * 1001), CONTEXT)
+
+
+@pytest.mark.requirement("L-16")
 async def test_a_conflict_waits_and_the_decision_goes_to_the_loader(world: World) -> None:
     await world.begin()
     await load(world)

@@ -16,8 +16,9 @@ from services.common.clock import SystemClock
 from services.common.connections import Connections
 from services.loader.pipedrive.client import CallContext
 from services.loader.pipedrive.http import http_client
-from services.loader.quota.arbiter import Arbiter, Priority
+from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource
+from services.loader.quota.leases import Priority
 from services.loader.quota.settings import QuotaSettings
 from services.loader.targets import Targets
 

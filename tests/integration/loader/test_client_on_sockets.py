@@ -61,8 +61,8 @@ async def test_a_file_goes_up_as_a_stream_of_known_length(simulator: Callable[..
     chunk, count = b"\x00\xff0123456789" * 10_000, 40
     open_reads: list[int] = []
 
-    async def read(digest: str) -> AsyncIterator[bytes]:
-        assert digest == "abc"
+    async def read(digest: str, *, first_byte: int = 0, byte_count: int | None = None) -> AsyncIterator[bytes]:
+        assert (digest, first_byte, byte_count) == ("abc", 0, None)
         for number in range(count):
             open_reads.append(number)
             yield chunk

@@ -11,8 +11,9 @@ from services.common import grpc_client, grpc_server
 from services.common.clock import SystemClock
 from services.common.errors import InvalidRequestError, RateLimitedError
 from services.loader.bootstrap import remote_quota
-from services.loader.quota.arbiter import Arbiter, Headers, Priority
+from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import QuotaClient
+from services.loader.quota.leases import Headers, Priority
 from services.loader.quota.remote import RemoteSource
 from services.loader.quota.servicer import QuotaServicer
 from services.loader.quota.settings import QuotaSettings

@@ -17,22 +17,27 @@ from services.common.clock import SteadyClock
 from services.common.edits import edited_fields
 from services.extractor.ledger import LedgerClient as ExtractorLedger
 from services.ledger import batches, migrations
-from services.ledger.claims import Action, Claim, decide_load
+from services.ledger.claims import Action, Claim, decide_load, decide_undo
 from services.ledger.coordinator import Coordinator
 from services.ledger.delta import DELETE, Policies
+from services.ledger.matching import matcher
+from services.ledger.matching.choice import Choice, Verdict, choose
 from services.ledger.runs import repair
 from services.ledger.runs.reconcile import ReconcileDriver
 from services.ledger.runs.rollback import RollbackDriver
 from services.ledger.sql.erasure import Eraser
 from services.ledger.sql.ledger import SqlLedger
-from services.loader import undo, updates
+from services.loader import matches, undo, updates
 from services.loader.doubt import Doubt
 from services.loader.merge import POLICY_SOURCE, Policy, merge, restore
-from services.loader.quota.arbiter import Arbiter, Budget, Priority
+from services.loader.quota.arbiter import Arbiter
+from services.loader.quota.budget import Budget
 from services.loader.quota.client import Grant, QuotaClient
+from services.loader.quota.leases import Priority
 from services.loader.worker import LoadWorker
 from tests.simulation.faults import Weather
 from tests.simulation.journey import Plan
+from tests.simulation.matching import CLIENTS_MIN, CREATE, FILL, LINK_ONLY, UPDATE, Matching
 from transload.audit.heads import Signer
 
 if TYPE_CHECKING:
@@ -354,6 +359,32 @@ def skip_a_page(put: Put) -> None:
     put(ReconcileDriver, "_compare_page", compare_but_last)
 
 
+def match_nothing(put: Put) -> None:
+    """Nothing is taken for what exists already."""
+    put(matcher, "choose", lambda *_: Choice(Verdict.NONE))
+
+
+def match_the_uncertain(put: Put) -> None:
+    """What may be a record that exists is taken for it, and nobody is asked."""
+
+    def be_sure(rules: Any, places: Any) -> Choice:
+        choice = choose(rules, places)
+        is_doubtful = choice.verdict is Verdict.UNCERTAIN and bool(choice.places)
+        return replace(choice, verdict=Verdict.CERTAIN, place=choice.places[0]) if is_doubtful else choice
+
+    put(matcher, "choose", be_sure)
+
+
+def fill_what_stands(put: Put) -> None:
+    """Filling a record's empty fields writes over the others as well."""
+    put(matches, "FILL", "fill nothing")
+
+
+def rollback_takes_matched(put: Put) -> None:
+    """A rollback deletes records that were there before, instead of giving back what stood in them."""
+    put(batches, "decide_undo", lambda record, claim: decide_undo(replace(record, is_preexisting=False), claim))
+
+
 MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
     mutant.__name__: mutant
     for mutant in (
@@ -384,6 +415,10 @@ MUTANTS: Final[dict[str, Callable[[Put], None]]] = {
         erase_the_digest,
         delete_what_is_to_stay,
         skip_a_page,
+        match_nothing,
+        match_the_uncertain,
+        fill_what_stands,
+        rollback_takes_matched,
     )
 }
 
@@ -399,6 +434,7 @@ class Needs:
         rollback: whether everything is taken back at the end.
         repair: whether people break something that is repaired.
         deletions: what deltas do about records the source has no more; empty: as the seed draws it.
+        matching: policy of what is matched with what exists; a person says that what is uncertain is none of it. Empty: nothing is matched.
         steps_between: callbacks run between two blows, on average; 0: as the seed draws it.
         size: what of the accounts and of Transload is so.
     """
@@ -409,6 +445,7 @@ class Needs:
     rollback: bool = False
     repair: bool = False
     deletions: str = ""
+    matching: str = ""
     steps_between: float = 0.0
     size: Mapping[str, Any] = field(default_factory=dict)
 
@@ -426,11 +463,15 @@ NEEDS: Final[dict[str, Needs]] = {
     "lose_a_page": Needs(("lossy", "slow"), "audit"),
     "no_grace": Needs(("target way",), "sample"),
     "overwrite_edits": Needs(("people edit",), "sample", deltas=2, steps_between=300.0),
+    "fill_what_stands": Needs((), matching=FILL),
+    "match_nothing": Needs((), matching=LINK_ONLY),
+    "match_the_uncertain": Needs((), matching=LINK_ONLY),
     "outage_for_good": Needs(("nats killed", "streams"), steps_between=1000.0, size={"clients": 2}),
     "repair_leaves_links": Needs((), repair=True),
     "repair_overwrites": Needs((), repair=True),
     "repair_unread": Needs((), repair=True),
     "rollback_takes_edits": Needs(("people edit",), "sample", rollback=True, steps_between=1000.0),
+    "rollback_takes_matched": Needs((), rollback=True, matching=UPDATE),
     "runs_by_the_wall_clock": Needs(("clock jumps",), "schema", deltas=1, steps_between=1000.0),
     "skip_the_doubt": Needs(("target faults", "target way")),
     "skip_a_page": Needs(("people edit",), "sample", steps_between=1000.0),
@@ -447,9 +488,12 @@ def plan_with(seed: int, mutant: str) -> Plan | None:
         return None
     plan = Plan.drawn(Random(seed))
     between = needs.steps_between or plan.weather.steps_between
+    matching = Matching(needs.matching, needs.matching, needs.matching, decision=CREATE) if needs.matching else None
+    size = {"is_small": True, **({"clients": CLIENTS_MIN} if matching else {}), **needs.size}
     return replace(
         plan,
-        size=replace(plan.size, **{"is_small": True, **needs.size}),
+        size=replace(plan.size, **size),
+        matching=matching,
         deltas=max(plan.deltas, needs.deltas) if needs.deltas else 0,
         rollback="at the end" if needs.rollback else "",
         is_repaired=needs.repair,

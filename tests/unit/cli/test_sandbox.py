@@ -15,7 +15,7 @@ class BecameError(Exception):
     """Stands in for the end of this process."""
 
 
-@pytest.mark.parametrize("name", ["pipedrive", "stel_order", "novo_work_order", "octopuspro", "results"])
+@pytest.mark.parametrize("name", ["pipedrive", "stel_order", "servicetracker", "novo_work_order", "octopuspro", "results"])
 def test_all_arguments_are_passed_on_as_they_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     became: list[list[str]] = []
 

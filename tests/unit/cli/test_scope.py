@@ -120,7 +120,8 @@ def test_every_kind_of_record_stands_once_with_what_becomes_of_it() -> None:
     assert [[row["entity"] for row in scope[name]] for name in ("moves", "stays", "looked_up")] == [["job"], ["note"], ["state"]]
     assert scope["left_out_fields"] == [{"kind": "Job", "reason": "part of every key", "fields": ["id"]}]
     assert scope["in_pipedrive"] == [{"target": "deal", "records": 3, "tokens": 15, "held": 1}]
-    assert (scope["summary"]["records"], scope["summary"]["moving"], scope["summary"]["new_fields"]) == (10, 3, 1)
+    assert (scope["summary"]["records"], scope["summary"]["moving"], scope["summary"]["new_fields"]) == (5, 3, 1)
+    assert scope["summary"]["looked_up"] == 5
     assert scope["assumptions"] == ["a remark", "devices send late", "The plan takes for granted: nobody edits"]
 
 
@@ -155,7 +156,7 @@ def test_the_digest_is_of_everything_but_itself() -> None:
 def test_the_terminal_shows_the_sums(capsys: pytest.CaptureFixture[str]) -> None:
     print_scope(build_scope(MIGRATION, audit(), plan(fits=True), workbook((MUST, "Owners", "name an owner")), ["Takes 1 day"]))
     shown = capsys.readouterr().out
-    assert "10 records of 3 kinds, 3 of them move" in shown
+    assert "5 records of 2 kinds, 3 of them move" in shown
     assert "Takes 1 day" in shown
 
 

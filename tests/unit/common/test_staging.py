@@ -55,6 +55,16 @@ async def test_a_file_of_any_size_is_kept_once_under_its_digest(staging: Staging
     assert names(tmp_path / "staging") == {f"files/{digest}"}
 
 
+@pytest.mark.requirement("D-04")
+async def test_a_range_of_a_file_is_read_alone(staging: Staging) -> None:
+    content = bytes(range(256)) * 12_000  # about 3 MB
+    digest, _ = await staging.put_file(chunks(content))
+    pieces = [chunk async for chunk in staging.read_file(digest, first_byte=7, byte_count=2_500_000)]
+    assert b"".join(pieces) == content[7:2_500_007]
+    assert len(pieces) > 1
+    assert b"".join([chunk async for chunk in staging.read_file(digest, first_byte=0, byte_count=3)]) == content[:3]
+
+
 async def test_an_empty_file_is_a_file(staging: Staging) -> None:
     digest, byte_count = await staging.put_file(chunks())
     assert byte_count == 0

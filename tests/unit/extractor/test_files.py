@@ -123,6 +123,59 @@ async def test_too_large_files_are_not_read_on(announced: bool) -> None:
     assert world.store.file_bytes == {}
 
 
+@pytest.mark.requirement("X-07", "D-04")
+@pytest.mark.parametrize("announced", [None, "5000", "1"])
+async def test_large_files_are_fetched_with_a_list_of_their_parts_when_that_is_asked(announced: str | None) -> None:
+    content = bytes(range(256)) * 50  # 12,800 bytes
+    body = httpx.ByteStream(content)
+    headers = {"Content-Length": announced} if announced else {}
+    world = World(StandIn({"ordinaryInvoices": [invoice(3)]}, files={"3.pdf": httpx.Response(200, stream=body, headers=headers)}))
+    await world.extract(entities=["ordinary_invoice", "document_pdf"], file_bytes_max=5_000, large_file_bytes_max=20_000)
+    file = world.envelopes("document_pdf")[0]["file"]
+    assert (file["problem"], file["byte_count"]) == ("FILE_TOO_LARGE", len(content))
+    assert file["digest"] == hashlib.sha256(content).hexdigest()
+    assert world.store.file_bytes[file["digest"]] == content
+    pieces = [content[part["first_byte"] : part["first_byte"] + part["byte_count"]] for part in file["parts"]]
+    assert b"".join(pieces) == content
+    assert [len(piece) for piece in pieces] == [4_500, 4_500, 3_800]
+    assert [part["digest"] for part in file["parts"]] == [hashlib.sha256(piece).hexdigest() for piece in pieces]
+    assert [part["name"].rpartition(".")[2] for part in file["parts"]] == ["001", "002", "003"]
+    text = world.store.file_bytes[file["joining"]["digest"]].decode()
+    assert text == file["joining"]["text"]
+    assert all(part["name"] in text for part in file["parts"])
+
+
+@pytest.mark.requirement("X-07")
+async def test_large_files_are_not_read_beyond_what_was_asked() -> None:
+    body = Endless()
+    world = World(StandIn({"ordinaryInvoices": [invoice(3)]}, files={"3.pdf": httpx.Response(200, stream=body)}))
+    await world.extract(entities=["ordinary_invoice", "document_pdf"], file_bytes_max=5_000, large_file_bytes_max=20_000)
+    file = world.envelopes("document_pdf")[0]["file"]
+    assert file["problem"] == "FILE_TOO_LARGE"
+    assert not {"digest", "parts"} & set(file)
+    assert body.taken <= 21_000
+    assert world.store.file_bytes == {}
+
+
+@pytest.mark.requirement("X-07")
+async def test_a_file_within_the_limit_stays_whole() -> None:
+    world = World(StandIn({"ordinaryInvoices": [invoice(3)]}, files={"3.pdf": b"x" * 5_000}))
+    await world.extract(entities=["ordinary_invoice", "document_pdf"], file_bytes_max=5_000, large_file_bytes_max=20_000)
+    file = world.envelopes("document_pdf")[0]["file"]
+    assert file["problem"] is None
+    assert "parts" not in file
+
+
+@pytest.mark.requirement("X-07")
+async def test_a_large_file_that_was_fetched_is_not_fetched_again() -> None:
+    attachment = {"id": 9, "entity-id": 1, "entity-type": "WORKORDER", "file-name": "plan.pdf", "file-url": link("9")}
+    world = World(StandIn({"entityAttachments": [attachment]}, files={"9": b"x" * 9_000}))
+    limits: dict[str, Any] = {"file_bytes_max": 5_000, "large_file_bytes_max": 20_000, "entities": ["entity_attachment"]}
+    await world.extract(**limits)
+    await world.extract(extraction_id="x2", **limits)
+    assert len([url for url in world.source.calls if url.host == "files.test"]) == 1
+
+
 @pytest.mark.parametrize("status", [404, 410, 403, 302])
 async def test_missing_files_are_a_result_and_others_go_on(status: int) -> None:
     world = World(StandIn({"ordinaryInvoices": [invoice(3), invoice(4)]}, files={"3.pdf": httpx.Response(status), "4.pdf": b"pdf"}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from services.ledger.diff import count_fields, diff_digest, diff_record, row_of
@@ -12,7 +14,7 @@ from transload.v1.transformer_service_pb2 import FieldLineage, PreviewedRecord
 KEY = "organization:client/1"
 RECORD = Record("acme", KEY, "organization", "client", "1", 4, state=RecordState.LOADED, target_id="9", image='{"name":"A","custom_fields.h":12}')
 SAME, DIFFERENT = DiffVerdict.DIFF_VERDICT_SAME, DiffVerdict.DIFF_VERDICT_DIFFERENT
-MISSING, UNMAPPED = DiffVerdict.DIFF_VERDICT_MISSING, DiffVerdict.DIFF_VERDICT_UNMAPPED
+MISSING, UNMAPPED, LEFT = DiffVerdict.DIFF_VERDICT_MISSING, DiffVerdict.DIFF_VERDICT_UNMAPPED, DiffVerdict.DIFF_VERDICT_LEFT
 
 
 def preview(*fields: tuple[str, bytes], **values: str) -> PreviewedRecord:
@@ -38,6 +40,19 @@ def preview(*fields: tuple[str, bytes], **values: str) -> PreviewedRecord:
 )
 def test_verdicts(field: str, mapped: bytes, actual: dict[str, object] | None, verdict: DiffVerdict.ValueType) -> None:
     assert diff_record(preview((field, mapped)), RECORD, actual).fields[0].verdict == verdict
+
+
+@pytest.mark.requirement("L-08")
+def test_what_stands_in_a_record_that_was_there_is_left_and_counts_as_nothing_different() -> None:
+    fields = (("name", b'"A"'), ("website", b'"w"'), ("industry", b"3"), ("phone", b'"1"'))
+    matched = replace(
+        RECORD, state=RecordState.MATCHED, is_preexisting=True, match='{"policy":"match_and_fill"}', image='{"website":"w","phone":"1"}'
+    )
+    filled = replace(matched, pre_image='{"website":null,"phone":null}')
+    record = diff_record(preview(*fields), filled, {"name": "B", "website": "w", "phone": "2"})
+    # The name stood there, the industry cannot be emptied again; the phone is ours and somebody changed it.
+    assert [field.verdict for field in record.fields] == [LEFT, SAME, LEFT, DIFFERENT]
+    assert count_fields(record) == (2, 1)
 
 
 @pytest.mark.requirement("L-08", "L-07")

@@ -24,6 +24,7 @@ WAITING = Record(
         ("CONFLICT", "organization:client/1", True, ["keep_target", "use_source"]),
         ("REFERENCE_MISSING", "deal:sales_order/1", True, ["retry", "without_reference", "skip"]),
         ("REFERENCE_MISSING", "", True, ["retry", "skip"]),
+        ("REFERENCE_MISSING", "line_item:sales_order/1/2", True, ["retry", "skip"]),
         ("OWNER_UNMATCHED", "user:employee/1", True, ["retry", "skip"]),
         ("FILE_TOO_LARGE", "file:entity_attachment/1", True, ["retry", "skip"]),
         ("OWNER_UNMATCHED", "user:employee/1", False, ["accept"]),

@@ -7,7 +7,9 @@ import random
 import pytest
 
 from services.common.errors import RateLimitedError
-from services.loader.quota.arbiter import Arbiter, Budget, Headers, Lease, Priority, Refusal
+from services.loader.quota.arbiter import Arbiter
+from services.loader.quota.budget import Budget
+from services.loader.quota.leases import Headers, Lease, Priority, Refusal
 from services.loader.quota.settings import QuotaSettings
 from tests.fakes.clock import FakeClock
 

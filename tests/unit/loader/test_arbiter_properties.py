@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.common.errors import RateLimitedError
-from services.loader.quota.arbiter import Arbiter, Headers, Lease, Refusal
+from services.loader.quota.arbiter import Arbiter
+from services.loader.quota.leases import Headers, Lease, Refusal
 from services.loader.quota.settings import QuotaSettings
 from tests.fakes.clock import FakeClock
 

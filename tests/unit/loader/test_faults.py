@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,31 @@ async def test_a_crash_between_calls_and_settlement_leaves_nothing_twice(world: 
     outcomes = await world.load("organization", batch)
     assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
     assert len(world.live("organization")) - before == 6
+
+
+def parts_of(digest: str, content: bytes, size: int) -> list[dict[str, Any]]:
+    """Payloads of the parts of a staged file, all of one name, which no mapping makes: nothing but their bytes tells them apart."""
+    ranges = [(first, content[first : first + size]) for first in range(0, len(content), size)]
+    return [{**payloads.file(DEAL, digest, len(piece)), "first_byte": first, "digest": hashlib.sha256(piece).hexdigest()} for first, piece in ranges]
+
+
+@pytest.mark.requirement("L-10", "D-04")
+@pytest.mark.parametrize("kind", ["cut_after", "error_after"])
+async def test_parts_in_doubt_are_told_apart_by_their_bytes(world: World, kind: str) -> None:
+    """Of four that look the same the first does not arrive, and the second does without an answer: it must not be taken for the first."""
+    await base(world)
+    content = b"0123456789abcdefghij"
+    batch = {f"file:attachment/9/part-{number}": body for number, body in enumerate(parts_of(world.files.add(content), content, 5), start=1)}
+    world.fault("cut_before", method="POST", path="/files$", nth=[1])
+    world.fault(kind, method="POST", path="/files$", nth=[2])
+    outcomes = await world.load("file", batch)
+    assert {result_of(outcome) for outcome in outcomes.values()} == {"CREATED"}
+    assert len(world.live("file")) == len(batch)
+    for key, body in batch.items():
+        outcome = outcomes[key]
+        assert outcome is not None
+        stored = next(record for record in world.live("file") if str(record["id"]) == outcome.target_id)
+        assert stored["digest"] == body["digest"], key
 
 
 async def test_a_record_another_one_owns_is_not_taken_for_the_lost_one(world: World) -> None:

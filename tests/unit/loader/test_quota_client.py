@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from services.common.errors import InvalidRequestError, RateLimitedError
-from services.loader.quota.arbiter import Arbiter, Headers, Priority
+from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource, QuotaClient
 from services.loader.quota.codec import headers_from_proto, headers_to_proto, priority_from_proto, priority_of_run
+from services.loader.quota.leases import Headers, Priority
 from services.loader.quota.remote import RemoteSource
 from services.loader.quota.servicer import QuotaServicer
 from services.loader.quota.settings import QuotaSettings

@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.quota_days import Account, Days, Ways, budget_day, two_companies, window_hour
-from services.loader.quota.arbiter import Arbiter, Budget, Lease, Refusal
+from services.loader.quota.arbiter import Arbiter
+from services.loader.quota.budget import Budget
+from services.loader.quota.leases import Lease, Refusal
 from services.loader.quota.settings import QuotaSettings
 from services.loader.quota.tokens import Kept
 from tests.fakes.clock import FakeClock

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.common.errors import UnavailableError
-from services.loader.quota.arbiter import Arbiter, Budget, Headers, Lease, Refusal
+from services.loader.quota.arbiter import Arbiter
+from services.loader.quota.budget import Budget
 from services.loader.quota.keeper import Keeper, Term
+from services.loader.quota.leases import Headers, Lease, Refusal
 from services.loader.quota.settings import QuotaSettings
 
 if TYPE_CHECKING:

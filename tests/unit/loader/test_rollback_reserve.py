@@ -8,7 +8,7 @@ import pytest
 
 from services.common.errors import RateLimitedError
 from services.loader.pipedrive.client import CallContext
-from services.loader.quota.arbiter import Priority
+from services.loader.quota.leases import Priority
 from services.loader.readback import ReadBack
 from tests.unit.loader import payloads
 from tests.unit.loader.test_worker import ORG, result_of

@@ -23,8 +23,9 @@ from services.common.phases import TARGET_PHASES
 from services.loader.codec import manifest_from_json
 from services.loader.pipedrive.client import CallContext
 from services.loader.pipedrive.http import NoAnswerError, NotSentError, Reply
-from services.loader.quota.arbiter import Arbiter, Priority
+from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.client import LocalSource
+from services.loader.quota.leases import Priority
 from services.loader.quota.settings import QuotaSettings
 from services.loader.targets import Targets
 from services.loader.upsert import Upsert
@@ -294,11 +295,12 @@ class MemoryFiles:
         self.content[digest(data)] = data
         return digest(data)
 
-    async def read_file(self, name: str) -> AsyncIterator[bytes]:
-        if name not in self.content:
-            raise NotFoundError(f"files/{name} is not in staging")
-        for begin in range(0, len(self.content[name]), 7):
-            yield self.content[name][begin : begin + 7]
+    async def read_file(self, digest: str, *, first_byte: int = 0, byte_count: int | None = None) -> AsyncIterator[bytes]:
+        if digest not in self.content:
+            raise NotFoundError(f"files/{digest} is not in staging")
+        data = self.content[digest] if byte_count is None else self.content[digest][first_byte : first_byte + byte_count]
+        for begin in range(0, len(data), 7):
+            yield data[begin : begin + 7]
 
 
 class World:

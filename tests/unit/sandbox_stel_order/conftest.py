@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from sandbox.common.clock import Clock
 from sandbox.stel_order.application import Options, StelOrder
 from sandbox.stel_order.control import Control
 from sandbox.stel_order.generator import Builder, Plan, generate
-from sandbox.stel_order.quota import CallQuota, Clock
+from sandbox.stel_order.quota import CallQuota
 from sandbox.stel_order.store import Store
 
 

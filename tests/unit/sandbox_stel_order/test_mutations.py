@@ -1,8 +1,8 @@
 import httpx
 
+from sandbox.common.clock import Clock
 from sandbox.stel_order.generator import Builder, Plan, generate
 from sandbox.stel_order.mutations import mutate
-from sandbox.stel_order.quota import Clock
 from sandbox.stel_order.store import Store
 
 

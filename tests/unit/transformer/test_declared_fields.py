@@ -36,7 +36,8 @@ propose:
     key_start: "{number}: "
     type: kind
     values: options
-    types: {text: varchar, number: double, pick: enum, several: set, switch: enum}
+    types: {text: varchar, number: double, pick: enum, several: set, switch: enum, several as text: set}
+    separators: {several as text: ";"}
     left_out: {picture: an image is a file}
 schema:
   pipelines: {jobs: {name: Jobs, stages: {done: Done}}}
@@ -79,6 +80,8 @@ def account() -> dict[str, list[dict[str, Any]]]:
         (16, "Photo", "picture", None),
         (17, "Wanted", "switch", None),
         (18, "Odd", "hologram", None),
+        (19, "Tags", "several as text", ["North", "South"]),
+        (20, "Codes", "several as text", None),
     ]
     own = {
         "1: Code": "=1+1",
@@ -89,6 +92,8 @@ def account() -> dict[str, list[dict[str, Any]]]:
         "16: Photo": "x.jpg",
         "17: Wanted": True,
         "18: Odd": "a",
+        "19: Tags": "South; West;",
+        "20: Codes": 7,
         "99: Undescribed": 7,
     }
     return {
@@ -123,9 +128,21 @@ def test_described_fields_have_the_type_and_the_options_the_source_gives_them(te
     assert fields["Size"] == ("double", [])
     assert fields["Colour"] == ("enum", ["Red", "Blue", "Green"])
     assert fields["Extras"] == ("set", ["Roof", "Wall"])
+    assert fields["Tags"] == ("set", ["North", "South", "West"])
+    assert fields["Codes"] == ("set", ["7"])
     assert fields["Wanted"] == ("enum", ["No", "Yes"])
     assert fields["99: Undescribed"] == ("double", [])
     assert "Photo" not in fields
+
+
+@pytest.mark.requirement("X-03", "ST-10")
+def test_several_values_in_one_text_are_taken_apart(text: str) -> None:
+    tags = load_mapping(text).entities["job"].properties["property_19_tags"]
+    assert tags.separator == ";"
+    snapshot = Snapshot(account())
+    custom = map_all(plan_of(text), snapshot, snapshot.one("job", 1)).payloads["deal:job/1"]["custom"]
+    assert len(custom["Tags"]) == 2
+    assert len(custom["Codes"]) == 1
 
 
 @pytest.mark.requirement("X-03", "L-02")

@@ -22,6 +22,7 @@ from services.transformer.manifest import Manifest
 from services.transformer.mapping import connector_mapping_text, load_mapping
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
+from tests.unit.transformer import large_files
 from tests.unit.transformer.support import Snapshot
 from transload.v1 import ledger_service_pb2
 from transload.v1 import transformer_service_pb2 as pb
@@ -148,6 +149,14 @@ def test_a_file_that_is_too_large_waits_or_becomes_a_note() -> None:
     assert (records, [one.reason for one in issues]) == ({}, ["FILE_TOO_LARGE"])
     records, issues = mapped("attachment", "11", {"policies": {"oversize_files": "link"}})
     assert records["note:attachment/11/oversize"]["org_id"] == {"$ref": "organization:asset/4"}
+    assert not issues
+
+
+@pytest.mark.requirement("NV-09", "X-07", "D-04")
+def test_a_file_that_is_too_large_is_split_when_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECORDS, "attachment", [{**RECORDS["attachment"][0], "file": large_files.fetched()}])
+    records, issues = mapped("attachment", "11", {"policies": {"oversize_files": "split"}})
+    large_files.expect_parts(records, "attachment/11", {"org_id": {"$ref": "organization:asset/4"}})
     assert not issues
 
 

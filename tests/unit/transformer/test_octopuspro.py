@@ -11,6 +11,7 @@ from sandbox.octopuspro.account import Tenant
 from services.transformer.index import Envelope
 from services.transformer.lint import has_errors, lint
 from services.transformer.mapping import load_mapping
+from tests.unit.transformer import large_files
 from tests.unit.transformer.octopuspro_account import TARGET, BundleSnapshot, plan, proposal, read, write
 from tests.unit.transformer.support import Result, map_all
 
@@ -121,6 +122,21 @@ def test_a_file_that_is_too_large_can_become_a_note(snapshot: BundleSnapshot) ->
     note = linked.payloads["note:attachment/large/oversize"]
     assert (note["deal_id"]["$ref"], "99000000" in note["content"]) == (f"deal:booking/{one.data['owner_id']}", True)
     assert linked.reasons() == []
+
+
+@pytest.mark.requirement("X-07", "D-04")
+def test_a_file_that_is_too_large_is_split_when_that_is_asked(snapshot: BundleSnapshot) -> None:
+    one = next(one for one in snapshot.iterate("attachment") if one.data["owner_entity"] == "booking" and one.data["image_type"] == "after")
+    large = Envelope("attachment", "large", {**one.data, "file": large_files.fetched()})
+    split = map_all(plan(snapshot, "policies: {oversize_files: split}"), snapshot, large)
+    note = split.payloads["note:attachment/large/parts"]
+    assert note["deal_id"] == {"$ref": f"deal:booking/{one.data['owner_id']}"}
+    home = {name: value for name, value in split.payloads["file:attachment/large/part-1"].items() if name.endswith("_id")}
+    assert home["deal_id"] == note["deal_id"]
+    for key in ("file:attachment/large/part-2", "file:attachment/large/parts"):
+        assert home.items() <= split.payloads[key].items()
+    assert len([key for key in split.payloads if "attachment/large" in key]) == 4
+    assert split.reasons() == []
 
 
 @pytest.mark.requirement("OP-02")

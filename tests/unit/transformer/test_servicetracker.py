@@ -11,6 +11,7 @@ from services.transformer.lint import has_errors, lint
 from services.transformer.mapping import load_mapping
 from services.transformer.names import NamedView, Names
 from tests.fixtures.servicetracker.org import org
+from tests.unit.transformer import large_files
 from tests.unit.transformer.servicetracker_account import OrgSnapshot, mapped, proposal, read_org
 from tests.unit.transformer.support import TARGET
 
@@ -41,6 +42,8 @@ def test_fields_of_the_tenant_have_the_type_the_org_gives_them(snapshot: OrgSnap
     assert fields["Rate Type"] == ("enum", ["Standard", "Premium", "Night"])
     assert fields["Credit Limit"] == ("monetary", [])
     assert fields["First Served"] == ("date", [])
+    # A picklist of several takes what is on its list, and what stands on records only.
+    assert fields["Pests Covered"] == ("set", ["Rats", "Mice", "Wasps", "Bed bugs", "Birds", "Moths (old)"])
     assert {one.name: one.type for one in mapping.schema_.fields["deal"].values()}["Permit Needed"] == "enum"
     # What the platform describes and nobody fills makes no field.
     assert "Shipping City" not in fields
@@ -77,6 +80,18 @@ def test_each_asset_is_a_note_where_that_is_wanted(snapshot: OrgSnapshot) -> Non
     whole = [row for row in snapshot.org.rows(".Equipment__c") if row["st__Client__c"]]
     assert all(row["st__Serial_Number__c"] in each.payloads[f"note:asset/{row['Id']}"]["content"] for row in whole)
     assert all(f"activity:asset/{row['Id']}" in plain.payloads for row in whole)
+
+
+@pytest.mark.requirement("ST-05", "L-04")
+def test_technicians_are_people_of_the_proposal_and_take_the_email_a_person_gives(snapshot: OrgSnapshot) -> None:
+    people = load_mapping(proposal(snapshot)).owners.people
+    rows = snapshot.org.rows(".Technician__c")
+    assert rows
+    assert {row["Id"]: people[row["Id"]].email for row in rows} == {row["Id"]: row["st__Email__c"] for row in rows}
+    chosen = rows[-1]["Id"]
+    right = mapped(snapshot, "technician", overrides=f"owners: {{people: {{{chosen}: {{email: right@example.com}}}}}}")
+    assert right.payloads[f"user:technician/{chosen}"]["email"] == "right@example.com"
+    assert right.payloads[f"user:technician/{rows[0]['Id']}"]["email"] == rows[0]["st__Email__c"]
 
 
 @pytest.mark.requirement("ST-04")
@@ -126,6 +141,15 @@ def test_a_file_that_is_too_large_waits_or_becomes_a_note(snapshot: OrgSnapshot)
     note = linked.payloads[f"note:attachment/{large['Id']}/oversize"]
     assert note["deal_id"] == {"$ref": f"deal:work_order/{large['ParentId']}"}
     assert str(large["BodyLength"]) in note["content"]
+
+
+@pytest.mark.requirement("X-07", "D-04")
+def test_a_file_that_is_too_large_is_split_when_that_is_asked(snapshot: OrgSnapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    (large,) = [row for row in snapshot.org.rows("Attachment") if row["Name"].endswith(".mp4")]
+    (envelope,) = [one for one in snapshot.iterate("attachment") if one.id == large["Id"]]
+    monkeypatch.setitem(envelope.data, "file", large_files.fetched())
+    split = mapped(snapshot, "attachment", overrides="policies: {oversize_files: split}")
+    large_files.expect_parts(split.payloads, f"attachment/{large['Id']}", {"deal_id": {"$ref": f"deal:work_order/{large['ParentId']}"}})
 
 
 @pytest.mark.requirement("ST-06")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.transformer import examples
+from tests.unit.transformer import examples, large_files
 from tests.unit.transformer.support import Result, Snapshot, bindings, map_all, plan_of
 
 if TYPE_CHECKING:
@@ -378,6 +378,27 @@ def test_a_file_that_is_too_large_waits_or_becomes_a_note_by_policy(mapping_yaml
     assert note["deal_id"] == {"$ref": "deal:work_order/77"}
     assert "plano.pdf" in note["content"]
     assert "99000000" in note["content"]
+
+
+@pytest.mark.requirement("X-07", "D-04")
+def test_a_file_that_is_too_large_is_split_when_that_is_asked_and_it_was_fetched(mapping_yaml: str, plan: MappingPlan, records: Any) -> None:
+    fetched = large_files.fetched()
+    records["entity_attachment"] = [
+        examples.file(602, "work_order", "77", **fetched),
+        examples.file(605, "product", "58", **fetched),
+        examples.file(606, "work_order", "77", problem="FILE_TOO_LARGE", digest=None),
+        examples.file(607, "incident", "1", **fetched),
+    ]
+    splitting = plan_of(mapping_yaml + "\noverrides: {policies: {oversize_files: split}}\n")
+    on_deal = run(splitting, records, "entity_attachment/602")
+    large_files.expect_parts(on_deal.payloads, "entity_attachment/602", {"deal_id": {"$ref": "deal:work_order/77"}})
+    assert on_deal.reasons() == []
+    on_product = run(splitting, records, "entity_attachment/605")
+    large_files.expect_parts(on_product.payloads, "entity_attachment/605", {"product_id": {"$ref": "product:product/58"}}, has_note=False)
+    assert run(splitting, records, "entity_attachment/606").reasons() == [("WAITING", "FILE_TOO_LARGE")]
+    assert run(splitting, records, "entity_attachment/607").reasons() == [("WAITING", "REFERENCE_MISSING")]
+    held = run(plan, records, "entity_attachment/602")
+    assert (held.payloads, held.reasons()) == ({}, [("WAITING", "FILE_TOO_LARGE")])
 
 
 @pytest.mark.requirement("X-07", "X-04")

@@ -151,6 +151,14 @@ def test_no_transform_fails_otherwise_than_by_saying_what_is_wrong(value: Any) -
             assert problem.message  # noqa: PT017 - the message is what is checked
 
 
+def test_lines_of_a_document_leave_sections_out_and_keep_what_stands_there_twice() -> None:
+    rows = [{"units": 1, "name": "Filter"}, {"name": "Chapter 1"}, {"units": 1, "name": "Filter"}, {"units": 0, "name": "Gift"}]
+    written = transforms.each(rows, template="{units} x {name}", needs="units")
+    assert written == ["1 x Filter", "1 x Filter", "0 x Gift"]
+    assert transforms.lines(written, kind="line", repeated=True) == "1 x Filter\n1 x Filter\n0 x Gift"
+    assert transforms.lines(written, kind="line") == "1 x Filter\n0 x Gift"
+
+
 def test_unknown_options_are_refused_by_name() -> None:
     with pytest.raises(TypeError, match="lenght"):
         bind("truncate", {"length": 5, "lenght": 5})

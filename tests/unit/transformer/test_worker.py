@@ -33,6 +33,8 @@ class Outside:
     payloads: dict[str, bytes] = field(default_factory=dict)
     expected: list[ledger_service_pb2.ExpectedBatch] = field(default_factory=list)
     issues: list[ledger_service_pb2.RecordIssue] = field(default_factory=list)
+    asked: list[list[str]] = field(default_factory=list)
+    released: frozenset[str] = frozenset()
     is_wanted: bool = True
     is_full: bool = False
 
@@ -47,6 +49,11 @@ class Outside:
         self.expected.extend(batches)
         self.issues.extend(issues)
         return self.is_wanted
+
+    async def list_released(self, migration_id: str, keys: Sequence[str]) -> frozenset[str]:
+        assert migration_id == "m1"
+        self.asked.append(list(keys))
+        return self.released & set(keys)
 
     async def publish(self, subject: str, payload: bytes, *, msg_id: str, full_wait_seconds: float = 0.0) -> None:
         assert full_wait_seconds > 0
@@ -228,3 +235,43 @@ def test_what_is_held_back_is_remembered_by_page_snapshot_and_manifest(monkeypat
     assert records.of_page(first, 2)[1] == held.HELD, "the longest unused page goes first"
     records.of_page(second, 2)
     assert records.of_page(third, 2) == bytes(2)
+
+
+def without_client(pages: Pages) -> records_pb2.Page:
+    """The contact's client is not named any more; its page, frozen with the others."""
+    records = examples.account()
+    for contact in records["contact"]:
+        contact.update(examples.link("account", "clients", None))
+    return {entity: pages.add(entity, *found) for entity, found in records.items()}["contact"]
+
+
+@pytest.mark.requirement("L-16", "X-04")
+async def test_what_refers_to_nothing_goes_without_it_when_a_person_says_so(bench: Bench) -> None:
+    page = without_client(bench.pages)
+    await bench.announce(page, records_pb2.PHASE_PERSONS)
+    assert [(issue.key, issue.reason) for issue in bench.outside.issues] == [("person:contact/9", "REFERENCE_MISSING")]
+    assert "`without_reference`" in bench.outside.issues[0].message
+    assert bench.outside.asked == [["person:contact/9"]]
+    assert not bench.outside.batches
+    # What hangs on it is held up, too; both go when it was decided, although the page was mapped before.
+    await bench.announce(page, records_pb2.PHASE_NOTES)
+    assert not bench.outside.batches
+    bench.outside.released = frozenset({"person:contact/9"})
+    bench.outside.issues.clear()
+    await bench.announce(page, records_pb2.PHASE_PERSONS)
+    await bench.announce(page, records_pb2.PHASE_NOTES)
+    assert bench.outside.loaded_keys() == ["person:contact/9", "note:contact/9"]
+    assert not bench.outside.issues
+    (person,) = next(batch for batch in bench.outside.batches.values() if batch.target_entity == "person").records
+    assert "org_id" not in orjson.loads(person.payload_json)
+    assert orjson.loads(person.payload_json)["name"]
+
+
+@pytest.mark.requirement("L-16")
+async def test_what_hangs_on_nothing_waits_whatever_is_said(bench: Bench) -> None:
+    page = bench.pages.add("entity_attachment", examples.file(604, "incident", "1"))
+    bench.outside.released = frozenset({"file:entity_attachment/604"})
+    await bench.announce(page, records_pb2.PHASE_FILES)
+    assert [(issue.key, issue.reason) for issue in bench.outside.issues] == [("file:entity_attachment/604", "REFERENCE_MISSING")]
+    assert "only on another record" in bench.outside.issues[0].message
+    assert not bench.outside.batches

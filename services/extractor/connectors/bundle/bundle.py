@@ -10,7 +10,8 @@ from services.extractor.connectors.bundle.container import BundleRefusedError, C
 from services.extractor.connectors.bundle.heads import Heads, match_heads
 from services.extractor.connectors.bundle.layout import TENANT_LAYOUT, Formats, Layout, build_layout, parse_layout
 from services.extractor.connectors.bundle.locate import Manifest, Tables, find_tables, open_bundle, read_manifest, read_tenant_layout
-from services.extractor.connectors.bundle.tables import BROKEN, BrokenTableError, as_broken, open_rows
+from services.extractor.connectors.bundle.tables import BROKEN, as_broken, open_rows
+from services.extractor.connectors.bundle.workbooks import BrokenTableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Final
 from services.extractor.connectors.bundle import findings as say
 from services.extractor.connectors.bundle.check_files import check_files
 from services.extractor.connectors.bundle.columns import DATED, NUMERIC, ColumnScan, settle
-from services.extractor.connectors.bundle.described import TypesByEntity, read_types
 from services.extractor.connectors.bundle.heads import score
 from services.extractor.connectors.bundle.index import ReferenceIndex
-from services.extractor.connectors.bundle.own import OwnColumn, own_places, settle_own
-from services.extractor.connectors.bundle.own_columns import extended, with_own
+from services.extractor.connectors.bundle.own_columns.described import TypesByEntity, read_types
+from services.extractor.connectors.bundle.own_columns.proved import OwnColumn, own_places, settle_own
+from services.extractor.connectors.bundle.own_columns.typed import extended, with_own
 from services.extractor.connectors.bundle.profile import BundleFacts, Check, Finding, OwnType, PartFacts, Severity, TableFacts
-from services.extractor.connectors.bundle.scan import PartScan, TableCounts
-from services.extractor.connectors.bundle.tables import BROKEN, UNREADABLE, BrokenTableError, is_workbook, text_rows
+from services.extractor.connectors.bundle.scan import FormulaCounts, PartScan, TableCounts
+from services.extractor.connectors.bundle.tables import BROKEN, is_workbook, read_formulas, text_rows
 from services.extractor.connectors.bundle.text import LINE_BYTES_MAX, TextFacts, examine, lines_of, open_text
+from services.extractor.connectors.bundle.workbooks import UNREADABLE, BrokenTableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -197,6 +198,17 @@ class _TableScan:
                         raise InterruptedError
         finally:
             scan.flush()
+        self._take_formulas(part, cells)
+
+    def _take_formulas(self, part: PartFacts, heads: Sequence[str]) -> None:
+        """Count the calculated cells of a workbook by column."""
+        columns: dict[int, FormulaCounts] = {}
+        for number, formulas in read_formulas(self._bundle.container, part):
+            for one in formulas:
+                columns.setdefault(one.place, FormulaCounts()).take(number, one)
+        for place, counts in sorted(columns.items()):
+            head = (heads[place].strip() if place < len(heads) else "") or f"column {place + 1}"
+            self.findings += say.of_formulas(self._entity, part.path, head, counts)
 
     def _targets(self) -> dict[str, str]:
         """Answer the columns of this table that others refer to by value."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from services.extractor.connectors.bundle.heads import Heads
     from services.extractor.connectors.bundle.layout import EntityLayout
     from services.extractor.connectors.bundle.profile import TableFacts
-    from services.extractor.connectors.bundle.scan import Counted, TableCounts
+    from services.extractor.connectors.bundle.scan import Counted, FormulaCounts, TableCounts
     from services.extractor.connectors.bundle.text import TextFacts
 
 NEEDS_ZONE: Final = "time_zone_missing"
@@ -123,6 +123,25 @@ def of_rows(entity: str, counts: TableCounts, *, refuses_wide: bool, refuses_rep
             " the first. Mend them, or refuse the table with duplicate_ids: refuse"
         )
         yield _counted("id_repeated", _STOP if refuses_repeated else _WARNING, message, entity, counts.repeated_ids, "duplicate_ids")
+
+
+def of_formulas(entity: str, path: str, head: str, counts: FormulaCounts) -> Iterator[Finding]:
+    """Say which cells of a workbook's column are calculated, and what becomes of them."""
+    if counts.valued.count:
+        message = (
+            f"{head}: {counts.valued.count} cells are formulas ({counts.valued.samples[0]}); their values are the results that the program"
+            " stored when the workbook was saved"
+        )
+        yield _counted("formulas_calculated", _INFO, message, entity, counts.valued, column=head, path=path)
+    if counts.empty.count:
+        message = (
+            f"{head}: {counts.empty.count} formulas have no stored result ({counts.empty.samples[0]}); the formulas themselves are kept as text."
+            " Open the workbook in a spreadsheet program, save it and deliver it again, or deliver the table as CSV"
+        )
+        yield _counted("formulas_without_result", _WARNING, message, entity, counts.empty, column=head, path=path)
+    if counts.failed.count:
+        message = f"{head}: the result of {counts.failed.count} formulas is an error ({counts.failed.samples[0]}); these cells are empty"
+        yield _counted("formulas_failed", _WARNING, message, entity, counts.failed, column=head, path=path)
 
 
 def broken_references(bundle: Bundle, broken: Iterable[tuple[str, str, int, Sequence[int]]]) -> Iterator[Finding]:
@@ -313,11 +332,10 @@ def percents_undecided(entity: str, head: str, share_count: int, hundred_count: 
 
 
 def _counted(  # noqa: PLR0917 - the fields of a finding, in their order
-    code: str, severity: Severity, message: str, entity: str, counted: Counted, option: str = "", column: str = ""
+    code: str, severity: Severity, message: str, entity: str, counted: Counted, option: str = "", column: str = "", *, path: str = ""
 ) -> Finding:
-    return Finding(
-        code=code, severity=severity, message=message, entity=entity, count=counted.count, samples=counted.samples, option=option, column=column
-    )
+    facts = {"code": code, "message": message, "entity": entity, "path": path, "column": column, "option": option}
+    return Finding(severity=severity, count=counted.count, samples=counted.samples, **facts)
 
 
 def _listed(names: Sequence[str], count_max: int = 8) -> str:

@@ -12,7 +12,7 @@ from services.extractor.connector import Cursor, EntityMalformedError, RawRecord
 from services.extractor.connectors.bundle.attachments import FileFinder
 from services.extractor.connectors.bundle.dates import zone_of
 from services.extractor.connectors.bundle.rows import RowReader, holds, row_id
-from services.extractor.connectors.bundle.tables import BrokenTableError
+from services.extractor.connectors.bundle.workbooks import BrokenTableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,8 +10,8 @@ import orjson
 from services.extractor.connectors.bundle import cells as reading
 from services.extractor.connectors.bundle.dates import DateReader, zone_of
 from services.extractor.connectors.bundle.layout import OTHER_COLUMNS, PROPERTIES, CellType
-from services.extractor.connectors.bundle.own import own_reader
-from services.extractor.connectors.bundle.own_columns import extended, own_label, with_own
+from services.extractor.connectors.bundle.own_columns.proved import own_reader
+from services.extractor.connectors.bundle.own_columns.typed import extended, own_label, with_own
 from services.extractor.connectors.bundle.profile import ColumnFacts
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from services.extractor.connectors.bundle.cells import FORMULA, is_scientific, list_reader
+from services.extractor.connectors.bundle.formulas import Result
 from services.extractor.connectors.bundle.layout import CellType
 from services.extractor.connectors.bundle.profile import SAMPLES_MAX
 
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from services.extractor.connectors.bundle.columns import ColumnScan
+    from services.extractor.connectors.bundle.formulas import Formula
     from services.extractor.connectors.bundle.heads import Heads
     from services.extractor.connectors.bundle.index import ReferenceIndex
     from services.extractor.connectors.bundle.layout import EntityLayout
-    from services.extractor.connectors.bundle.own import OwnColumn
+    from services.extractor.connectors.bundle.own_columns.proved import OwnColumn
 
 _FORMULA_STARTS: Final = frozenset("=@+-")
 
@@ -39,6 +41,20 @@ class Counted:
         self.count += 1
         if len(self.samples) < SAMPLES_MAX:
             self.samples.append(f"row {row}: {text[:40]}" if text else f"row {row}")
+
+
+@dataclass(slots=True)
+class FormulaCounts:
+    """The calculated cells of one column of a workbook, by what is stored as their result."""
+
+    valued: Counted = field(default_factory=Counted)
+    empty: Counted = field(default_factory=Counted)
+    failed: Counted = field(default_factory=Counted)
+
+    def take(self, row: int, formula: Formula) -> None:
+        """Count one."""
+        counted = {Result.VALUE: self.valued, Result.NOTHING: self.empty, Result.ERROR: self.failed}[formula.result]
+        counted.note(row, formula.text)
 
 
 @dataclass(slots=True)

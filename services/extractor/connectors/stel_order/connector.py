@@ -25,6 +25,7 @@ from services.extractor.connectors.stel_order.entities import BY_NAME, DERIVED_B
 from services.extractor.connectors.stel_order.errors import refusal_of
 from services.extractor.connectors.stel_order.files import attachment_record, count_derived, derived_pages, file_version
 from services.extractor.connectors.stel_order.reading import STAMP_FIELD, CollectionReader
+from services.extractor.connectors.stel_order.touched import TouchedRecords
 from services.extractor.http_files import open_url
 
 PLANS: Final[Mapping[str, tuple[int, int]]] = {"lite": (60, 300), "business": (60, 1_000), "pro": (60, 2_000)}
@@ -78,7 +79,11 @@ class StelOrder:
         collection = BY_NAME[entity]
         reader = CollectionReader(self._client, collection, changed_since=scope.changed_since, closes=self._closes, clock=self._context.clock)
         make = attachment_record if collection.entity.has_files else _record
-        async for raw in reader.pages(cursor):
+        touched = TouchedRecords(self._client, collection, self._context.frozen)
+        pages = touched.pages(cursor) if touched.is_place(cursor) else reader.pages(cursor)
+        if scope.changed_since is not None and collection.touched_by is not None and not touched.is_place(cursor):
+            pages = touched.follow(pages)
+        async for raw in pages:
             page = SourcePage(raw.cursor, raw.next_cursor, tuple(make(data) for data in raw.records))
             del raw  # nobody holds a page while the next one comes
             yield page

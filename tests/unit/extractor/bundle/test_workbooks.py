@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.bundles.writer import BundleWriter, workbook_bytes
-from services.extractor.connectors.bundle import tables
+from services.extractor.connectors.bundle import workbooks
 from tests.fixtures.bundle.toy import records, toy
 
 ROWS: list[list[object]] = [
@@ -29,7 +29,7 @@ def place(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("is_streamed", [False, True])
 async def test_cells_keep_what_the_workbook_knows(place: Path, is_streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if is_streamed:
-        monkeypatch.setattr(tables, "SHEET_BYTES_MAX", 0)
+        monkeypatch.setattr(workbooks, "SHEET_BYTES_MAX", 0)
     async with toy(place) as source:
         first, second, third = (one.data for one in await records(source, "customer"))
     assert first == {
@@ -53,8 +53,8 @@ async def test_what_is_no_workbook_or_a_bomb_stops_the_table(tmp_path: Path, mon
         assert "workbook" in (await source.findings()).tables["customer"].stop
     writer = BundleWriter(tmp_path / "c")
     writer.raw("customers.xlsx", workbook_bytes([["Customer ID", "Name"], *([str(number), "x" * 50] for number in range(2_000))]))
-    monkeypatch.setattr(tables, "_MEMORY_BYTES", 1_000)
-    monkeypatch.setattr(tables, "WORKBOOK_RATIO_MAX", 2)
+    monkeypatch.setattr(workbooks, "_MEMORY_BYTES", 1_000)
+    monkeypatch.setattr(workbooks, "WORKBOOK_RATIO_MAX", 2)
     async with toy(writer.finish()) as source:
         assert "would unpack" in (await source.findings()).tables["customer"].stop
 

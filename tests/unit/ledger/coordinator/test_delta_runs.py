@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from services.ledger.domain import Record, RecordFilter, RecordState, Run, RunKind
+from services.ledger.domain import Record, RecordFilter, RecordState, ReportKind, Run, RunKind
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.removal import ORDER, RemovalWork
-from tests.unit.ledger.coordinator.world import M, World
+from tests.unit.ledger.coordinator.world import CrashError, M, World
 from transload.v1 import migration_service_pb2 as pb
 
 
@@ -73,3 +73,82 @@ async def test_nothing_goes_on_before_what_was_announced_is_done(world: World) -
     assert now is not None
     assert RunContext.of(now).step == "remove"
     assert len({batch.target_entity for batch in batches}) == 1
+
+
+ORDERS = [f"deal:sales_order/{number}" for number in (1, 2, 3)]
+
+
+async def record(world: World, key: str) -> Record:
+    async with world.ledger.read() as reader:
+        return (await reader.get_records(M, [key]))[key]
+
+
+async def deleted_by_a_person(world: World, key: str) -> str:
+    """Let a person delete what a client became, and the source change the client; answers the id it had."""
+    old = (await record(world, key)).target_id
+    del world.pipedrive.records[key.partition(":")[0], old]
+    number = key.rpartition("/")[2]
+    world.source["client"][number] = {"name": "Another name"}
+    world.changes = {"client": {number: {"name": "Another name"}}}
+    return old
+
+
+@pytest.mark.requirement("L-11", "X-01")
+async def test_what_hung_on_a_record_that_is_made_anew_is_linked_anew(world: World) -> None:
+    await world.until_loaded()
+    before = {key: await record(world, key) for key in ORDERS}
+    old = await deleted_by_a_person(world, "organization:client/1")
+    assert (await world.run(RunKind.DELTA)).state == pb.RUN_STATE_SUCCEEDED
+    new = (await record(world, "organization:client/1")).target_id
+    assert new not in {"", old}
+    after = {key: await record(world, key) for key in ORDERS}
+    assert world.pipedrive.records["deal", after[ORDERS[0]].target_id]["org_id"] == new
+    assert [after[key].target_id for key in ORDERS] == [before[key].target_id for key in ORDERS]
+    # Only that deal was written, and nothing is left to do for the next delta.
+    assert [after[key].image != before[key].image for key in ORDERS] == [True, False, False]
+    assert {key: count for key, count in world.pipedrive.creations.items() if count > 1} == {"organization:client/1": 2}
+    counts = {(result.target_entity, result.result): result.count for result in (await world.migration()).latest_run.results}
+    assert counts["deal", "updated"] == 1
+    world.changes = {}
+    await world.run(RunKind.DELTA)
+    counts = {(result.target_entity, result.result): result.count for result in (await world.migration()).latest_run.results}
+    assert not any(result in {"updated", "created"} for _, result in counts)
+    async with world.ledger.read() as reader:
+        assert not await reader.list_report_rows(M, ReportKind.REPLACED)
+
+
+@pytest.mark.requirement("L-11")
+async def test_what_could_not_be_made_anew_yet_is_linked_by_the_delta_that_makes_it(world: World) -> None:
+    await world.until_loaded()
+    await deleted_by_a_person(world, "organization:client/1")
+    world.pipedrive.refused_on_create = {"organization:client/1"}
+    await world.run(RunKind.DELTA)
+    assert str((await record(world, "organization:client/1")).state) == "rejected"
+    world.pipedrive.refused_on_create = set()
+    world.source["client"]["1"] = {"name": "Yet another"}
+    world.changes = {"client": {"1": {"name": "Yet another"}}}
+    await world.run(RunKind.DELTA)
+    new = (await record(world, "organization:client/1")).target_id
+    assert world.pipedrive.records["deal", (await record(world, ORDERS[0])).target_id]["org_id"] == new
+
+
+@pytest.mark.requirement("L-11", "L-15")
+async def test_it_is_linked_anew_wherever_the_ledger_dies(world: World) -> None:
+    await world.until_loaded()
+    await deleted_by_a_person(world, "organization:client/1")
+    run_id = await world.start(RunKind.DELTA)
+    deaths = 0
+    while True:
+        world.fuse.at, world.fuse.points = 40 + 7 * deaths, 0
+        try:
+            run = await world.finish(run_id)
+            break
+        except CrashError:
+            deaths += 1
+            world.fuse.at = 0
+            world.restart()
+    assert deaths > 1
+    assert run.state == pb.RUN_STATE_SUCCEEDED
+    new = (await record(world, "organization:client/1")).target_id
+    assert world.pipedrive.records["deal", (await record(world, ORDERS[0])).target_id]["org_id"] == new
+    assert {key: count for key, count in world.pipedrive.creations.items() if count > 1} == {"organization:client/1": 2}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from services.common.errors import InvalidRequestError
 from services.ledger.domain import RunKind
 from tests.fakes.clock import FakeClock
 from tests.unit.ledger.coordinator.test_restarts import STRIDE, end_of
@@ -114,6 +115,61 @@ async def test_a_person_says_which_one_it_is_and_the_next_delta_links_it(world: 
     assert json.loads(known["deal:sales_order/2"].image)["org_id"] == "13"
     await world.run(RunKind.ROLLBACK)
     assert strangers(world) == THERE
+
+
+async def asked(world: World) -> str:
+    (item,) = (await world.service.ListReviewItems(pb.ListReviewItemsRequest(migration_id=M, reason="MATCH_UNCERTAIN"), CONTEXT)).review_items
+    return item.review_item_id
+
+
+async def say(world: World, candidate: str, resolution: str = "match") -> None:
+    request = pb.ResolveReviewItemsRequest(
+        migration_id=M, review_item_ids=[await asked(world)], resolution=resolution, candidate=candidate, actor=ACTOR
+    )
+    assert (await world.service.ResolveReviewItems(request, CONTEXT)).resolved_count == 1
+
+
+@pytest.mark.requirement("L-16")
+@pytest.mark.parametrize(("candidate", "target_id"), [("14", "14"), ("15", "15"), ("target/14", "14"), ("organization:client/1", "11")])
+async def test_a_person_names_another_one_than_the_candidates(world: World, candidate: str, target_id: str) -> None:
+    arrange(world)
+    await world.until_loaded()
+    # Made by a colleague after the list was read.
+    world.pipedrive.records["organization", "15"] = {"name": "Made later"}
+    await say(world, candidate)
+    assert (await world.run(RunKind.DELTA)).state == RunState.RUN_STATE_SUCCEEDED
+    async with world.ledger.read() as reader:
+        known = await reader.get_records(M, ["organization:client/2", "deal:sales_order/2"])
+    assert (known["organization:client/2"].state, known["organization:client/2"].target_id) == ("matched", target_id)
+    assert json.loads(known["deal:sales_order/2"].image)["org_id"] == target_id
+    await world.run(RunKind.ROLLBACK)
+    assert strangers(world) == THERE
+    assert world.pipedrive.records["organization", "15"]["name"] == "Made later"
+
+
+@pytest.mark.requirement("L-16")
+@pytest.mark.parametrize(
+    ("candidate", "message"),
+    [
+        ("99", "there is no organization 99 in Pipedrive"),
+        ("Client 2", "neither the id of organization in Pipedrive nor the key"),
+        ("organization:client/99", "no other record of this migration"),
+        ("organization:client/2", "no other record of this migration"),
+        ("product:product/1", "of the kind product"),
+    ],
+)
+async def test_who_is_named_has_to_be_there_and_of_the_right_kind(world: World, candidate: str, message: str) -> None:
+    arrange(world)
+    await world.until_loaded()
+    async with world.ledger.read() as reader:
+        before = (await reader.get_records(M, ["organization:client/2"]))["organization:client/2"]
+    with pytest.raises(InvalidRequestError, match=message):
+        await say(world, candidate)
+    async with world.ledger.read() as reader:
+        assert (await reader.get_records(M, [before.key]))[before.key] == before
+    await say(world, "", "create")
+    await world.run(RunKind.DELTA)
+    assert await state(world, "organization:client/2") == "loaded"
 
 
 async def test_nothing_is_kept_for_matching_once_nothing_is_created_any_more(world: World) -> None:

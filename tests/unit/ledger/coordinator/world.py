@@ -99,6 +99,7 @@ class FakePipedrive:
     creations: Counter[str] = field(default_factory=Counter)
     next_id: int = 100
     refused_keys: set[str] = field(default_factory=set)
+    refused_on_create: set[str] = field(default_factory=set)
     bytes: dict[str, str] = field(default_factory=dict)
     """Digests of files' bytes by id."""
 
@@ -518,6 +519,9 @@ class FakeLoader:
             outcome.result, outcome.target_id, outcome.parent_target_id = ledger_pb.OUTCOME_RESULT_CREATED, deal_id, deal_id
             outcome.image_json = canonical_json({"value": image["value"]})
             return outcome
+        if decision.action == RecordAction.RECORD_ACTION_UPDATE and (entity, decision.target_id) not in pipedrive.records:
+            outcome.result = ledger_pb.OUTCOME_RESULT_GONE  # by the policy that the source wins
+            return outcome
         if decision.action == RecordAction.RECORD_ACTION_UPDATE and decision.match_policy:
             filled = {name: value for name, value in image.items() if name in json.loads(decision.pre_image_json or b"{}")}
             pipedrive.records[entity, decision.target_id] |= filled
@@ -527,6 +531,9 @@ class FakeLoader:
         if decision.action == RecordAction.RECORD_ACTION_UPDATE:
             pipedrive.records[entity, decision.target_id] |= image
             outcome.result = ledger_pb.OUTCOME_RESULT_UPDATED
+            return outcome
+        if record.key in pipedrive.refused_on_create:
+            outcome.result, outcome.target_id, outcome.reason, outcome.message = ledger_pb.OUTCOME_RESULT_REJECTED, "", "TARGET_REJECTED", "no"
             return outcome
         found = pipedrive.find(entity, image) if decision.action == RecordAction.RECORD_ACTION_IN_DOUBT else ""
         outcome.target_id = found or pipedrive.create(record.key, entity, image)

@@ -1,23 +1,26 @@
-"""What was asked of the simulator, so that tests can prove what was and what was not done."""
+"""What was asked of a simulator, so that tests can prove what was and what was not done."""
 
 from collections import Counter, deque
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
-_LENGTH_MAX = 200_000
+LENGTH_MAX: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, its key left out."""
+    """One call, credentials left out."""
 
-    time: str
     method: str
     path: str
     query: dict[str, str]
     status: int
     error_code: str
     is_counted: bool
+    """Whether it drew from the call limits."""
+    is_write: bool
+    """Whether it was an attempt to write."""
+    time: str = ""
     key_in_query: bool = False
 
 
@@ -25,18 +28,18 @@ class Journal:
     """The latest calls in order, and counts of all of them."""
 
     def __init__(self) -> None:
-        self.calls: deque[Call] = deque(maxlen=_LENGTH_MAX)
+        self.calls: deque[Call] = deque(maxlen=LENGTH_MAX)
         self.call_count = 0
         self.counted_count = 0
         self.write_attempts = 0
         self.statuses: Counter[int] = Counter()
 
     def add(self, call: Call) -> None:
-        """Append one call. Any verb that is not meant for reading is an attempt to write."""
+        """Append one call."""
         self.calls.append(call)
         self.call_count += 1
         self.counted_count += call.is_counted
-        self.write_attempts += call.method not in {"GET", "HEAD", "OPTIONS"}
+        self.write_attempts += call.is_write
         self.statuses[call.status] += 1
 
     def clear(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.extractor.connectors.bundle.layout import CellType, plain
 from services.extractor.connectors.bundle.rows import RowReader
-from services.extractor.connectors.bundle.tables import BrokenTableError
+from services.extractor.connectors.bundle.workbooks import BrokenTableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""`MigrationService`, a module for each part of the contract; `services.ledger.migration_servicer` puts them together."""

@@ -1,0 +1,145 @@
+"""Every service can be started with what the manifests give it, and nothing in them is a setting nobody reads."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from services.common.settings import EnvReader
+from services.extractor.settings import ExtractorSettings
+from services.ledger.settings import LedgerSettings
+from services.loader.settings import LoaderSettings
+from services.transformer.settings import TransformerSettings
+from tests.deploy.manifests import KUBERNETES, OVERLAYS, ROOT, build
+from tests.fakes.certificates import Authority, environ_of
+
+READERS: dict[str, Callable[[Mapping[str, str]], object]] = {
+    "extractor": ExtractorSettings.from_env,
+    "transformer": TransformerSettings.from_env,
+    "loader": LoaderSettings.from_env,
+    "ledger": LedgerSettings.from_env,
+}
+# Read at each use, not as a setting.
+AT_EACH_USE = {"TRANSLOAD_CONNECTIONS_DIR"}
+OTHERS = re.compile(r"^(OTEL_|AWS_|PGSSL)[A-Z_]+$")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the secrets of TLS hold, here."""
+    return environ_of(Authority(tmp_path_factory.mktemp("tls")).issue("transload-ledger"))
+
+
+def read_names(monkeypatch: pytest.MonkeyPatch, overlay: str, files: dict[str, str]) -> dict[str, set[str]]:
+    """Starts each service's reader on its environment and answers the names it asked for. Raises ConfigurationError as the service would."""
+    asked: dict[str, set[str]] = {}
+    refuse = EnvReader.refuse_unknown
+
+    def remember(self: EnvReader, service: str = "") -> None:
+        asked[service] = {f"TRANSLOAD_{name}" for name in self._read}
+        refuse(self, service)
+
+    monkeypatch.setattr(EnvReader, "refuse_unknown", remember)
+    for name, _, container in build(overlay).services():
+        READERS[name](with_values(build(overlay).environ(container), files))
+    return asked
+
+
+def with_values(environ: dict[str, str], files: dict[str, str]) -> dict[str, str]:
+    """Puts a likely value where the cluster or a secret has one."""
+    found = environ | {name: value for name, value in files.items() if name in environ}
+    if "TRANSLOAD_LEDGER_DATABASE_URL" in found:
+        found["TRANSLOAD_LEDGER_DATABASE_URL"] = "postgresql://transload:secret@transload-postgres-rw.transload:5432/transload"
+    return found
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_service_takes_its_settings_and_every_setting_is_read(monkeypatch: pytest.MonkeyPatch, overlay: str, files: dict[str, str]) -> None:
+    asked = read_names(monkeypatch, overlay, files)
+    assert set(asked) == set(READERS)
+    for name, _, container in build(overlay).services():
+        environ = build(overlay).environ(container)
+        own = {variable["name"] for variable in container.get("env", [])}
+        assert {one for one in own if one.startswith("TRANSLOAD_")} <= asked[name], f"{name} does not read what only it is given"
+        shared = {one for one in environ if one.startswith("TRANSLOAD_")}
+        assert shared <= set().union(*asked.values()) | AT_EACH_USE
+        assert [one for one in environ if not one.startswith("TRANSLOAD_") and not OTHERS.match(one)] == []
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_setting_nobody_knows_and_one_that_is_missing_are_found(overlay: str, files: dict[str, str]) -> None:
+    for name, _, container in build(overlay).services():
+        environ = with_values(build(overlay).environ(container), files)
+        with pytest.raises(Exception, match="LODAER"):
+            READERS[name](environ | {"TRANSLOAD_LODAER": "1"})
+        missing = "TRANSLOAD_EXTRACTOR_ADDRESS" if name == "ledger" else "TRANSLOAD_LEDGER_ADDRESS"
+        with pytest.raises(Exception, match=missing):
+            READERS[name]({key: value for key, value in environ.items() if key != missing})
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_replicas_streams_and_addresses_agree_with_the_workloads(overlay: str) -> None:
+    built = build(overlay)
+    _, _, container = next(iter(built.services()))
+    environ = built.environ(container)
+    nats = built.workload("nats")
+    servers = environ["TRANSLOAD_NATS_URL"].split(",")
+    assert servers == [f"nats://nats-{number}.{nats.manifest['spec']['serviceName']}:4222" for number in range(nats.manifest["spec"]["replicas"])]
+    assert int(environ["TRANSLOAD_NATS_REPLICAS"]) == len(servers)
+    config = built.named("ConfigMap")[nats.pod["volumes"][0]["configMap"]["name"]]["data"]["nats.conf"]
+    routes = re.findall(r'"nats://(nats-\d)\.nats-peers:6222"', config)
+    assert len(routes) == (len(servers) if len(servers) > 1 else 0)
+    loader = built.workload("transload-loader")
+    arbiters = [f"transload-loader-{number}.{loader.manifest['spec']['serviceName']}:50051" for number in range(2)]
+    assert environ["TRANSLOAD_QUOTA_ADDRESS"].split(",") == arbiters
+    port = int(environ["TRANSLOAD_GRPC_LISTEN"].rpartition(":")[2])
+    for name, workload, _ in built.services():
+        assert workload.ports()["grpc"] == port
+        assert environ[f"TRANSLOAD_{name.upper()}_ADDRESS"] == f"transload-{name}:{port}"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_pod_may_take_longer_to_stop_than_its_service(overlay: str) -> None:
+    for _, workload, container in build(overlay).services():
+        drain = float(build(overlay).environ(container)["TRANSLOAD_DRAIN_SECONDS"])
+        # Messages drain, then calls; NATS' client, traces and metrics have 5 s each.
+        assert workload.pod["terminationGracePeriodSeconds"] >= 2 * drain + 15
+
+
+def test_replicas_of_a_service_are_no_more_than_it_can_be() -> None:
+    """Several extractors would read twice. The ledger has one writer; more than one only where the standby is refused work."""
+    for overlay in OVERLAYS:
+        for name in ("extractor", "ledger"):
+            manifest = build(overlay).workload(f"transload-{name}").manifest
+            assert (manifest["spec"]["replicas"], manifest["spec"]["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_scaling_looks_at_streams_and_metrics_that_exist() -> None:
+    streams = ast.parse((ROOT / "services" / "common" / "streams.py").read_text(encoding="utf-8"))
+    constants = {node.value for node in ast.walk(streams) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    metrics = set()
+    for path in (ROOT / "services").rglob("*.py"):
+        metrics |= set(re.findall(r'create_(?:counter|histogram|gauge|observable_[a-z_]+)\(\s*"([a-z_.]+)"', path.read_text(encoding="utf-8")))
+    scaled = build("production").named("ScaledObject")
+    (transformer,) = scaled["transload-transformer"]["spec"]["triggers"]
+    assert transformer["metadata"]["stream"] in constants
+    assert transformer["metadata"]["consumer"] in constants
+    (loader,) = scaled["transload-loader"]["spec"]["triggers"]
+    named = set(re.findall(r"[a-z]+_[a-z_]+", loader["metadata"]["query"]))
+    assert named
+    assert named <= {name.replace(".", "_") for name in metrics}
+    for one in scaled.values():
+        target = one["spec"]["scaleTargetRef"]
+        assert build("production").workload(target["name"]).kind == target["kind"]
+        assert "replicas" not in build("production").workload(target["name"]).manifest["spec"]
+
+
+def test_kinds_of_the_base_are_what_the_check_above_looks_at() -> None:
+    """A new Settings class or service must not be forgotten here."""
+    base = yaml.safe_load((KUBERNETES / "base" / "kustomization.yaml").read_text(encoding="utf-8"))
+    assert {one for one in base["resources"] if not Path(one).suffix} == {"nats", *READERS}
