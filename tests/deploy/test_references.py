@@ -140,7 +140,7 @@ def test_the_callers_the_page_shows_are_the_services_by_their_certificates(tmp_p
     for name, _, _ in built.services():
         caller = callers.by_certificate([built.named("Certificate")[f"transload-{name}"]["spec"]["commonName"]])
         assert caller is not None
-        assert (caller.role, caller.services) == (Role.SERVICE, {name})
+        assert (caller.role, caller.services) == (Role.SERVICE, frozenset({name}))
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
