@@ -145,7 +145,7 @@ async def test_no_secret_is_written_anywhere(connector: str, size: int, database
                 "postgres@", f"postgres:{quote(given['database'], '')}@"
             )
         security = ChannelSecurity.from_env(env | {"TRANSLOAD_TOKEN": given["person"]})
-        refresh = ()
+        refresh: tuple[str, ...] = ()
         if connector == "servicetracker":
             (tmp_path / "keys" / "refresh").write_text(given["refresh"])
             refresh = ("--refresh-token-file", str(tmp_path / "keys" / "refresh"))
