@@ -91,10 +91,13 @@ async def test_a_service_that_is_over_is_wired_anew_and_its_callers_hung_up_on(t
     over = asyncio.Event()
     life = Life()
 
+    async def until_over() -> None:
+        await over.wait()
+
     @asynccontextmanager
     async def build(settings: Settings) -> AsyncIterator[Service]:
         async with life.build(settings) as service:
-            yield replace(service, until=over.wait)
+            yield replace(service, until=until_over)
         over.clear()
 
     stop = asyncio.Event()

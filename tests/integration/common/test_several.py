@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 DEAD = "127.0.0.1:9"
 
 
-class Working(migration_service_pb2_grpc.MigrationServiceServicer):
-    """Knows one migration."""
+class Working(MigrationServicer):
+    """Knows one migration, and nothing of a ledger."""
 
-    async def GetMigration(self, request: pb.GetMigrationRequest, context: object) -> pb.GetMigrationResponse:
+    def __init__(self) -> None:
+        """Leaves out what the real one needs."""
+
+    async def GetMigration(self, request: pb.GetMigrationRequest, context: Any) -> pb.GetMigrationResponse:
         if request.migration_id != "acme":
             raise NotFoundError("no such migration", reason="MIGRATION_NOT_FOUND")
         return pb.GetMigrationResponse(migration=pb.Migration(migration_id="acme"))
 
-    async def WatchMigration(self, request: pb.WatchMigrationRequest, context: object) -> AsyncIterator[pb.WatchMigrationResponse]:
+    async def WatchMigration(self, request: pb.WatchMigrationRequest, context: Any) -> AsyncIterator[pb.WatchMigrationResponse]:
         yield pb.WatchMigrationResponse(migration=pb.Migration(migration_id="acme"))
 
 
