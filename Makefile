@@ -10,7 +10,7 @@ SEED ?= 1
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: k8s-check lock chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
+.PHONY: k8s-check lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -77,6 +77,16 @@ k8s-check: $(STAMP)  ## Build and check the Kubernetes manifests of every overla
 
 lock: $(STAMP)  ## Write locks/: the versions of constraints.txt with their hashes
 	$(BIN)/python tools/lock.py
+
+licences: $(STAMP)  ## Write docs/licences.md: the licence of every package
+	$(BIN)/python -m tools.licences
+
+sbom: $(STAMP)  ## Write build/sbom.cdx.json: what the image holds (CycloneDX)
+	$(BIN)/python -m tools.sbom
+
+check-security: $(STAMP)  ## Look for security faults in the code and known ones in packages; STRICT=1 fails where packages cannot be audited
+	$(BIN)/ruff check --isolated --target-version py311 --select S --ignore S311 services transload tools
+	$(BIN)/python -m tools.audit $(if $(filter 1,$(STRICT)),--strict)
 
 simulate: $(STAMP)  ## Replay one simulated migration with its trace: SEED=7, with MUTANT=name a bug put in, with MATCHED=1 one that matches
 	@$(BIN)/python -m tests.simulation --seed $(SEED) --mutant "$(MUTANT)" $(if $(filter 1,$(MATCHED)),--matched)

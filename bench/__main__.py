@@ -18,6 +18,7 @@ from bench import (
     quota_days,
     reading_and_mapping,
     reconciliation,
+    resources,
 )
 
 BENCHMARKS = {
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "quota_days": quota_days.run,
     "reconciliation": reconciliation.run,
     "plan_against_truth": plan_against_truth.run,
+    "resources": resources.run,
 }
 RESULT = Path(".transload") / "bench.json"
 

@@ -26,7 +26,7 @@ class Board:
     """The points of some gauges."""
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
-        """Registers the gauges; they have no points yet. Make one board for each process."""
+        """Registers the gauges; they have no points yet. A process registers a gauge once: one board for each purpose, kept."""
         self._points: dict[str, Sequence[Observation]] = {}
         for instrument in instruments:
             self._points[instrument.name] = ()
@@ -39,6 +39,10 @@ class Board:
         if instrument.name not in self._points:
             raise KeyError(instrument.name)
         self._points[instrument.name] = tuple(Observation(value, dict(attributes)) for attributes, value in points)
+
+    def clear(self) -> None:
+        """Shows nothing any more."""
+        self._points = dict.fromkeys(self._points, ())
 
     def _reader(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def read(options: CallbackOptions) -> Iterable[Observation]:

@@ -7,6 +7,7 @@ than a twentieth of the time, however large the migrations are. Ages are those a
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from services.common import instruments, telemetry
@@ -36,6 +37,12 @@ MIGRATIONS_MAX: Final = 50
 GAUGES: Final = tuple(one for one in instruments.INSTRUMENTS if one.kind is instruments.Kind.GAUGE and one.services == ("ledger",))
 
 
+@cache
+def _board() -> Board:
+    """Answers the board of the process, which may become the active ledger several times."""
+    return Board(GAUGES)
+
+
 class Gauges:
     """Looks, rests, and shows."""
 
@@ -43,11 +50,17 @@ class Gauges:
         """Registers the gauges. `lags` tells what waits in front of the consumers."""
         self._tools = tools
         self._lags = lags
-        self._board = Board(GAUGES)
+        self._board = _board()
         self._known: dict[str, tuple[Signature, Sums]] = {}
 
     async def run(self) -> None:
-        """Shows until cancelled."""
+        """Shows until cancelled; then nothing, so that a ledger that stands by repeats no old sums."""
+        try:
+            await self._show()
+        finally:
+            self._board.clear()
+
+    async def _show(self) -> None:
         clock = self._tools.clock
         while True:
             began = clock.monotonic()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from services.common.access.callers import Callers
+from services.common.access.roles import Role
 from tests.deploy.manifests import OVERLAYS, ROOT, Build, build, selects
 
 PAGE = ROOT / "docs" / "deployment.md"
@@ -127,6 +130,17 @@ def test_every_certificate_names_what_its_service_is_called_by() -> None:
         for setting in ("TLS_CERT_FILE", "TLS_KEY_FILE", "TLS_CA_FILE"):
             assert environ[f"TRANSLOAD_{setting}"].rpartition("/")[0] == mounts["tls"]
         assert environ["TRANSLOAD_ACCESS_FILE"].rpartition("/")[0] == mounts["access"]
+
+
+def test_the_callers_the_page_shows_are_the_services_by_their_certificates(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(callers:.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "access.yaml").write_text(block, encoding="utf-8")
+    callers = Callers.read(tmp_path / "access.yaml")
+    built = build("production")
+    for name, _, _ in built.services():
+        caller = callers.by_certificate([built.named("Certificate")[f"transload-{name}"]["spec"]["commonName"]])
+        assert caller is not None
+        assert (caller.role, caller.services) == (Role.SERVICE, frozenset({name}))
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from services.common import instruments
@@ -53,12 +54,17 @@ def budget_points(budgets: dict[str, Budget]) -> dict[str, list[Point]]:
     return points
 
 
+@cache
+def _board() -> Board:
+    return Board(GAUGES)
+
+
 async def show_budgets(arbiter: Arbiter, clock: Clock) -> None:
     """Shows every few seconds how all budgets this arbiter grants from stand; runs until cancelled.
 
     Read by a task of the event loop and not by the exporter's thread, because the arbiter's state belongs to the loop.
     """
-    board = Board(GAUGES)
+    board = _board()
     while True:
         points = budget_points(dict(arbiter.budgets))
         for gauge in GAUGES:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.common import telemetry
+from services.loader.quota import gauges
 from services.loader.quota.arbiter import Arbiter
 from services.loader.quota.gauges import SECONDS, budget_points, show_budgets
 from services.loader.quota.leases import Headers, Lease
@@ -65,6 +66,7 @@ async def test_the_gauges_follow_the_budgets_every_few_seconds(clock: FakeClock,
             reads[name] = callbacks[0]
 
     monkeypatch.setattr(telemetry, "meter", Meter)
+    gauges._board.cache_clear()
     arbiter = Arbiter(settings=SHARES, clock=clock)
     task = asyncio.create_task(show_budgets(arbiter, clock))
     await asyncio.sleep(0)
@@ -75,4 +77,5 @@ async def test_the_gauges_follow_the_budgets_every_few_seconds(clock: FakeClock,
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     task.cancel()
+    gauges._board.cache_clear()
     assert [point.value for point in reads["transload.pipedrive.tokens.available"](None)] == [27_000, 27_000]
