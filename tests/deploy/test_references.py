@@ -151,7 +151,9 @@ def test_files_that_settings_name_are_mounted(overlay: str) -> None:
         for container in workload.containers:
             files: dict[str, str] = {}
             for mount in container.get("volumeMounts", []):
-                items = volumes.get(mount["name"], {}).get("secret", {}).get("items", [])
+                volume = volumes.get(mount["name"], {})
+                parts = [volume.get("secret", {}), *(one["secret"] for one in volume.get("projected", {}).get("sources", []))]
+                items = [item for part in parts for item in part.get("items", [])]
                 files |= {f"{mount['mountPath']}/{item['path']}": item["key"] for item in items}
             named = {value for key, value in built.environ(container).items() if key.endswith(("_FILE", "ROOTCERT"))}
             assert named <= set(files), workload.name
