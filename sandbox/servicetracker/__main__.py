@@ -22,6 +22,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--client-secret", default="", help="its secret")
     parser.add_argument("--client-secret-file", type=Path, help="file that holds the secret")
     parser.add_argument("--refresh-token", default="", help="a refresh token that is good; none when empty")
+    parser.add_argument("--refresh-token-file", type=Path, help="file that holds the refresh token")
     parser.add_argument("--namespace", default="st", help="prefix of the managed package's objects and fields")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same org")
     parser.add_argument("--customers", type=int, default=DEFAULT_CUSTOMERS, help="number of customers; all else follows in proportion")
@@ -38,11 +39,12 @@ def main() -> None:
     secret = read_secret(arguments.client_secret_file, arguments.client_secret)
     if not secret:
         sys.exit("a client secret is needed: --client-secret or --client-secret-file")
+    refresh_token = read_secret(arguments.refresh_token_file, arguments.refresh_token)
     listener = bind(arguments.host, arguments.port)
     account = generate(Plan(arguments.seed, arguments.customers, arguments.namespace, arguments.clean))
     denied = {name for name in arguments.deny.split(",") if name}
     options = Options(daily_max=arguments.daily_limit, page_size=arguments.page_size, denied=denied)
-    simulator = ServiceTracker(account, options, Sessions(arguments.client_id, secret, arguments.refresh_token), Clock())
+    simulator = ServiceTracker(account, options, Sessions(arguments.client_id, secret, refresh_token), Clock())
     sys.stderr.write(f"ServiceTracker sandbox on {base_url(listener)}, namespace {arguments.namespace}\n")
     serve(application(Control(simulator, arguments.control_key)), listener, arguments.address_file)
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from services.common import secrecy
 from services.common.errors import ConfigurationError, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_NO_SECRETS = frozenset({"url", "client_id"})
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -68,6 +70,7 @@ class Connections:
         url = self._required(name, "url").rstrip("/")
         parts = {part: self._required(name, part) for part in wanted.required}
         parts |= {part: value for part in wanted.optional if (value := self._part(name, part))}
+        secrecy.remember(*(value for part, value in parts.items() if part not in _NO_SECRETS))
         return Connection(name=name, url=url, key=parts.get("key", ""), parts=parts)
 
     def _required(self, name: str, part: str) -> str:

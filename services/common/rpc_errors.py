@@ -8,7 +8,7 @@ import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from services.common import errors
+from services.common import errors, secrecy
 from transload.v1.error_reason_pb2 import ErrorReason
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ _FOREIGN: Final[dict[grpc.StatusCode, type[errors.TransloadError]]] = {
 def status_of(error: errors.TransloadError) -> tuple[grpc.StatusCode, str, tuple[tuple[str, str | bytes], ...]]:
     """Answers what `context.abort` takes: code, message, trailing metadata with ErrorInfo and, for a rate limit, RetryInfo."""
     code, error_class = _code_and_class(error)
-    message = error.message[:MESSAGE_CHARACTERS_MAX]
-    info = error_details_pb2.ErrorInfo(reason=_reason_name(error.reason), domain=ERROR_DOMAIN, metadata=error.metadata)
+    message = secrecy.masked(error.message)[:MESSAGE_CHARACTERS_MAX]
+    metadata = {name: secrecy.masked(value) for name, value in error.metadata.items()}
+    info = error_details_pb2.ErrorInfo(reason=_reason_name(error.reason), domain=ERROR_DOMAIN, metadata=metadata)
     details = [_pack(info)]
     if isinstance(error, errors.RateLimitedError):
         delay = duration_pb2.Duration()

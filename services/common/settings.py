@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
 
+from services.common import secrecy
 from services.common.errors import ConfigurationError
 from transload.security import PLAIN, ChannelSecurity, SecurityError, TlsFiles, is_loopback
 
@@ -117,13 +118,16 @@ class EnvReader:
         """Reads a secret from the variable, or from the file that `{name}_FILE` names. Its value never enters a message."""
         self._read.add(f"{name}_FILE")
         if value := self.str(name, ""):
+            secrecy.remember(value)
             return value
         file_name = self.environ.get(f"{self._prefix}{name}_FILE", "").strip()
         if file_name:
             try:
-                return Path(file_name).read_text(encoding="utf-8").strip()
+                value = Path(file_name).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise self._error(f"{name}_FILE", f"names a file that cannot be read ({type(error).__name__})") from error
+            secrecy.remember(value)
+            return value
         if default is None:
             raise self._error(name, f"is not set (nor {self._prefix}{name}_FILE)")
         return default

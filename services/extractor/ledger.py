@@ -10,6 +10,7 @@ from services.common import telemetry
 from services.common.backoff import Backoff
 from services.common.clock import Clock
 from services.common.errors import TransientError
+from services.common.secrecy import masked
 from services.extractor.ports import Checkpoint, Grant, PageRecord, PageRef, Report, State
 from transload.v1 import ledger_service_pb2 as pb
 from transload.v1 import ledger_service_pb2_grpc, records_pb2
@@ -66,7 +67,7 @@ class LedgerClient:
             entity=report.entity,
             state=_STATES[report.state],
             reason=report.reason,
-            message=report.message,
+            message=masked(report.message),
         )
         if report.resume_time is not None:
             request.resume_time.FromDatetime(report.resume_time)

@@ -9,6 +9,7 @@ import orjson
 
 from services.common.canonical import canonical_json
 from services.common.errors import InvalidRequestError
+from services.common.secrecy import masked
 from services.loader.canonical import image_bytes
 from services.loader.merge import Policy
 from services.loader.work import Action, Batch, Manifest, Referred, Result, Work
@@ -162,7 +163,7 @@ def outcome_to_proto(work: Work, outcome: Outcome) -> ledger_service_pb2.RecordO
         image_json=b"" if outcome.image is None else image_bytes(outcome.image),
         pre_image_json=b"" if outcome.pre_image is None else image_bytes(dict(outcome.pre_image)),
         reason=outcome.reason,
-        message=outcome.message,
+        message=masked(outcome.message),
         calls=calls_to_proto(work.context.log),
         payload_digest=work.payload_digest,
         parent_target_id=outcome.parent_target_id,

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from services.common.secrecy import masked
 from services.loader.codec import manifest_from_json
 from services.loader.quota.codec import kept_from_proto, kept_to_proto
 from services.loader.quota.keeper import Term
@@ -108,7 +109,7 @@ class LedgerClient:
         self, connection: str, *, reason: str = "", message: str = "", resume_time: datetime | None = None, is_quota_found: bool = False
     ) -> None:
         """Tells people that the target stopped work, or with no reason that it goes on."""
-        request = ledger_service_pb2.ReportTargetRequest(connection=connection, reason=reason, message=message, is_quota_found=is_quota_found)
+        request = ledger_service_pb2.ReportTargetRequest(connection=connection, reason=reason, message=masked(message), is_quota_found=is_quota_found)
         if resume_time is not None:
             request.resume_time.FromDatetime(resume_time)
         await self._stub.ReportTarget(request)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from services.transformer.context import RecordProblem
+from services.transformer.empty import is_empty
 from services.transformer.notes import Fragment, pack, paragraph
-from services.transformer.paths import is_empty
 from services.transformer.target import NOTE_BYTES_MAX, Kind, TargetField
 from services.transformer.transforms import (
     ValueProblem,
@@ -158,7 +158,7 @@ class Fitter:
 
 def _text_fit(label: str, length: int) -> Fit:
     def fit(context: Context, value: Any) -> Any:
-        written = text(value)
+        written = value if type(value) is str else text(value)
         if written is None or not length or len(written) <= length:
             return written
         context.remark(

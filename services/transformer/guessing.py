@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from services.transformer.paths import is_empty
+from services.transformer.empty import is_empty
 from services.transformer.target import VARCHAR_CHARACTERS_MAX
 from services.transformer.transforms import ValueProblem, moment, text
 

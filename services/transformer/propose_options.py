@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from services.transformer.paths import is_empty
+from services.transformer.empty import is_empty
 from services.transformer.target import NAME_CHARACTERS_MAX
 from services.transformer.transforms import text
 

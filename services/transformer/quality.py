@@ -18,7 +18,9 @@ import phonenumbers
 
 from services.common.errors import MappingError
 from services.transformer.context import Context
-from services.transformer.paths import Links, compile_path, is_empty, parse_path
+from services.transformer.empty import is_empty
+from services.transformer.links import Links
+from services.transformer.paths import compile_path, parse_path
 from services.transformer.sections import EntityQuality
 from services.transformer.sums import decimal, wrong_sum, wrong_total
 from services.transformer.texts import plain_text

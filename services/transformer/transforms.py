@@ -28,7 +28,10 @@ _PHONE_SEPARATORS: Final = re.compile(r"[;/\n]")
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _KEY_IN_BRACES: Final = re.compile(r"\{([^{}]+)\}")
 _PERIOD_MAX: Final = 9999
-_DATES_KEPT: Final = 2048
+_DATES_KEPT: Final = 8192
+_PHONES_KEPT: Final = 4096
+_PHONE_CHARACTERS_MAX: Final = 250
+"""The longest text in which `phonenumbers` looks for a number."""
 _DATE_CHARACTERS_MAX: Final = 200
 _NUMBER_CHARACTERS_MAX: Final = 400
 _NUMBER_EXPONENT_MAX: Final = 300
@@ -96,7 +99,7 @@ def _text_or_none(value: object) -> str | None:
 
 def whole_text(value: str) -> str:
     """Put a mark for halves of characters: a text that was cut in the middle of one cannot be written as UTF-8."""
-    return _SURROGATES.sub("\ufffd", value)
+    return value if value.isascii() else _SURROGATES.sub("\ufffd", value)
 
 
 def strip(value: object) -> str | None:
@@ -243,12 +246,12 @@ def local_to_utc(value: object, *, zone: str) -> str:
 
 def clock_time(value: object) -> str:
     """Answer the time of day in UTC, `HH:MM:SS`."""
-    return moment(value).astimezone(UTC).strftime("%H:%M:%S")
+    return moment(value).astimezone(UTC).time().isoformat(timespec="seconds")
 
 
 def written_time(value: object) -> str | None:
     """Keep the time of day as it is written, `HH:MM`, without shifting it to another zone; midnight means no time."""
-    written = moment(value).strftime("%H:%M")
+    written = moment(value).time().isoformat(timespec="minutes")
     return None if written == "00:00" else written
 
 
@@ -337,6 +340,12 @@ def phones(
 
 def e164(value: str, *, region: str | None = None) -> str:
     """Write a phone number as E.164 if it is a possible one, else leave it as it is."""
+    return _e164(value, region) if len(value) <= _PHONE_CHARACTERS_MAX else value
+
+
+@lru_cache(maxsize=_PHONES_KEPT)
+def _e164(value: str, region: str | None) -> str:
+    """Read a phone number, which is slow; a customer's number stands on every one of its records."""
     try:
         found = phonenumbers.parse(value, region)
     except phonenumbers.NumberParseException:
@@ -404,9 +413,14 @@ def address_line(value: object) -> str | None:
 def html_text(value: object) -> str | None:
     """Make HTML that shows a plain text as it is: markup is escaped, line breaks stay."""
     written = text(value)
-    return None if written is None else html.escape(written, quote=False).replace("\r\n", "\n").replace("\r", "\n").replace("\n", "<br>")
+    if written is None or not _NOT_HTML_TEXT.search(written):  # most values are a word or a number
+        return written
+    return html.escape(written, quote=False).replace("\r\n", "\n").replace("\r", "\n").replace("\n", "<br>")
 
 
+_NOT_HTML_TEXT: Final = re.compile(r"[&<>\r\n]")
+_CHANGED_BY_CLEANING: Final = ("<", "&", ">", "\r", "\x00", "\xa0", "\ufeff")
+"""Characters without which cleaning HTML gives back the text it was given: a test tries every character there is."""
 _TAGS: Final = {
     *("a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "li", "ol", "p", "pre", "s", "span"),
     *("strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul"),
@@ -417,7 +431,15 @@ _URL_SCHEMES: Final = {"http", "https", "mailto", "tel"}
 def html_sanitise(value: object) -> str | None:
     """Take everything out of HTML that could run or that notes do not keep: scripts, event attributes, styles, frames."""
     written = text(value)
-    return None if written is None else nh3.clean(whole_text(written), tags=_TAGS, url_schemes=_URL_SCHEMES) or None
+    if written is None:
+        return None
+    whole = whole_text(written)
+    return whole if is_bare(whole) else nh3.clean(whole, tags=_TAGS, url_schemes=_URL_SCHEMES) or None
+
+
+def is_bare(whole: str) -> bool:
+    """Say whether a text has no markup at all, nor a character that cleaning would write differently."""
+    return not any(one in whole for one in _CHANGED_BY_CLEANING)
 
 
 def option(value: object, *, separator: str | None = None) -> str | list[str] | None:

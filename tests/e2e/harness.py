@@ -20,6 +20,7 @@ from transload.client import Client
 from transload.embedded.simulators import Simulator, simulator
 from transload.embedded.sources import AnySource, BundleSource, SimulatedSource, source_stand_in
 from transload.embedded.stack import Stack
+from transload.security import PLAIN, ChannelSecurity
 from transload.v1 import migration_service_pb2 as pb
 
 POLL_SECONDS = 0.05
@@ -52,6 +53,7 @@ class Installation:
     client: Client
     env: dict[str, str]
     _exits: contextlib.AsyncExitStack
+    security: ChannelSecurity = PLAIN
     _count: int = 0
 
     @property
@@ -78,7 +80,7 @@ class Installation:
         await self.stack.stop()
         self.stack = Stack(self.stack.data_dir, env=self.env, loaders=len(self.stack.loaders))
         await self.stack.start()
-        self.client = await self._exits.enter_async_context(Client.connect(self.stack.addresses["ledger"], actor=ACTOR))
+        self.client = await self._exits.enter_async_context(Client.connect(self.stack.addresses["ledger"], actor=ACTOR, security=self.security))
 
     @contextlib.asynccontextmanager
     async def rehearsal(
@@ -293,14 +295,19 @@ class Rehearsal:
 
 
 @contextlib.asynccontextmanager
-async def installation(folder: Path, env: Mapping[str, str] | None = None, *, loaders: int = 1) -> AsyncIterator[Installation]:
-    """Start the embedded stack in `folder`; stops it at the end. Settings of the tests themselves (`TRANSLOAD_CHAOS_...`) are kept from it."""
+async def installation(
+    folder: Path, env: Mapping[str, str] | None = None, *, loaders: int = 1, security: ChannelSecurity = PLAIN
+) -> AsyncIterator[Installation]:
+    """Start the embedded stack in `folder`; stops it at the end. Settings of the tests themselves (`TRANSLOAD_CHAOS_...`) are kept from it.
+
+    `security` is how its client calls the ledger.
+    """
     async with contextlib.AsyncExitStack() as exits:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRANSLOAD_CHAOS_")} | dict(env or {})
         stack = Stack(folder / "stack", env=environment, loaders=loaders)
         await stack.start()
-        client = await exits.enter_async_context(Client.connect(stack.addresses["ledger"], actor=ACTOR))
-        installed = Installation(folder, stack, client, environment, exits)
+        client = await exits.enter_async_context(Client.connect(stack.addresses["ledger"], actor=ACTOR, security=security))
+        installed = Installation(folder, stack, client, environment, exits, security)
         try:
             yield installed
         finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from obstore.exceptions import GenericError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from tests.simulation.network import Network
 
@@ -33,12 +33,13 @@ class ObjectStore:
         if is_refused:
             raise GenericError("the store does not answer")
 
-    async def get_async(self, _store: object, name: str) -> _Result:
-        """Read a blob."""
+    async def get_async(self, _store: object, name: str, options: Mapping[str, Any] | None = None) -> _Result:
+        """Read a blob, or the range of it that `options` name: its first byte and the one after its last."""
         await self._way_or_refusal()
         if name not in self.blobs:
             raise FileNotFoundError(name)
-        return _Result(self.blobs[name])
+        first, end = (options or {}).get("range", (0, None))
+        return _Result(self.blobs[name][first:end])
 
     async def head_async(self, _store: object, name: str) -> None:
         """Look whether a blob is there."""

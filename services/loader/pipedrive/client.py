@@ -10,7 +10,7 @@ import orjson
 from multidict import CIMultiDict
 from opentelemetry.trace import SpanKind
 
-from services.common import telemetry
+from services.common import secrecy, telemetry
 from services.common.backoff import Backoff
 from services.common.errors import RateLimitedError, TransloadError, UnauthorizedError, UnavailableError
 from services.loader.pipedrive import errors
@@ -306,7 +306,7 @@ class PipedriveClient:
         if status >= _BAD_REQUEST:
             if status == _UNAUTHORIZED:
                 self._refused_key, self._refused_until = connection.key, self._clock.monotonic() + UNAUTHORIZED_PAUSE_SECONDS
-            raise errors.refusal(status, content, op.name)
+            raise errors.refusal(status, secrecy.masked_bytes(content), op.name)
         try:
             envelope = orjson.loads(content)
         except orjson.JSONDecodeError as error:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.transformer.context import Context, LeaveOut, RecordProblem
+from services.transformer.empty import is_empty
 from services.transformer.exports import masked
 from services.transformer.guessing import Observed
-from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.profile import Owners
 from services.transformer.rules import skip_reason

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.transformer.catalogue import CATALOGUE, bind
-from services.transformer.paths import is_empty
+from services.transformer.empty import is_empty
 from services.transformer.transforms import ValueProblem
 
 Options = Mapping[str, Any]

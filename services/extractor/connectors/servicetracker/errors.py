@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from services.common.secrecy import masked
 from services.extractor.connector import Refusal
 
 
@@ -57,6 +58,7 @@ _CODES: Final[Mapping[str, Reaction]] = {
 }
 _TOO_LONG_STATUSES: Final = frozenset({414, 431})
 _RETRIED_STATUSES: Final = frozenset({408, 420, 425, 429})
+_CODE_CHARACTERS_MAX: Final = 80
 _BODY_BYTES_MAX: Final = 16_384
 _MISSING_COLUMN: Final = re.compile(r"No such column '(\w+)'")
 
@@ -82,7 +84,7 @@ def failure_of(status: int, content: bytes, *, may_be_html: bool = False) -> Fai
     if status in _TOO_LONG_STATUSES:
         return Failure(Reaction.TOO_LONG, "", status)
     error = _error_in(content)
-    code = str(error.get("errorCode") or "")
+    code = masked(str(error.get("errorCode") or ""))[:_CODE_CHARACTERS_MAX]
     message = str(error.get("message") or "")
     if code == "REQUEST_LIMIT_EXCEEDED":
         # Both limits have the same code; the message tells them apart.

@@ -11,6 +11,7 @@ import orjson
 
 from services.common.connections import Connection
 from services.common.errors import UnauthorizedError
+from services.common.secrecy import masked, remember
 from services.extractor.calls import NETWORK_ERRORS, Outages
 from services.extractor.connector import CallGate
 
@@ -83,7 +84,7 @@ class Login:
         error = str(body.get("error") or "")
         if error and response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
             raise UnauthorizedError(
-                f"the org refused the login ({error[:40]}): put the right client_id, client_secret and refresh_token in, then resume",
+                f"the org refused the login ({masked(error)[:40]}): put the right client_id, client_secret and refresh_token in, then resume",
                 reason="SOURCE_UNAUTHORIZED",
             )
         token, instance_url = body.get("access_token"), body.get("instance_url")
@@ -92,4 +93,5 @@ class Login:
         # A token must not leave in the clear because an answer says so.
         if urlsplit(instance_url).scheme != "https" and urlsplit(self._url).scheme == "https":
             raise UnauthorizedError("the org's login names an address without encryption: it was not used", reason="SOURCE_UNAUTHORIZED")
+        remember(token)
         return Session(instance_url.rstrip("/"), token)

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from services.common.secrecy import masked
 from services.extractor.connector import Refusal
 
 
@@ -50,6 +51,7 @@ REACTIONS: Final[Mapping[str, Reaction]] = {
 FIRST_TRIAL_CODE: Final = 17
 """Codes from E000017 on speak of the end of a trial or demo."""
 
+_CODE_CHARACTERS_MAX: Final = 40
 _RETRIED_STATUSES: Final = frozenset({408, 425, 500, 502, 503, 504})
 
 
@@ -107,7 +109,7 @@ def _code_in(content: bytes) -> str:
     body = _parse(content)
     first = body[0] if isinstance(body, list) and body else body
     code = first.get("error-code") if isinstance(first, dict) else None
-    return code.strip() if isinstance(code, str) else ""
+    return masked(code.strip())[:_CODE_CHARACTERS_MAX] if isinstance(code, str) else ""
 
 
 def _parse(content: bytes) -> Any:
