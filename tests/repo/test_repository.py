@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from services.common.instruments import INSTRUMENTS
 from services.ledger.domain import IssueKind, OutcomeResult
 from transload.v1 import error_reason_pb2
 
@@ -66,7 +67,7 @@ def test_every_event_kind_and_metric_is_documented() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     kinds = re.findall(r'(?:EventDraft\(\s*(?:kind=)?|\bkind = |_event\()"([a-z]+\.[a-z_]+)"', sources_of("services/ledger"))
     kinds += [f"record.{one.value}" for one in (*OutcomeResult, *IssueKind) if one.value not in {"unknown", "not_tried"}]
-    metrics = re.findall(r'\.create_(?:counter|histogram|gauge|up_down_counter|observable_[a-z_]+)\(\s*"([a-z_.]+)"', sources_of("services"))
+    metrics = [one.name for one in INSTRUMENTS]
     assert len(set(kinds)) > 30
     assert len(metrics) > 8
     assert sorted({name for name in (*kinds, *metrics) if f"`{name}`" not in page}) == []
