@@ -24,7 +24,7 @@ from services.transformer.target import (
     READ_ONLY_FIELDS,
     TARGET_FIELDS,
 )
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 from transload.v1 import transformer_service_pb2 as pb
 
 if TYPE_CHECKING:

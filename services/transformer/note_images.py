@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from services.transformer.index import Envelope
 from services.transformer.paths import follow
-from services.transformer.transforms import text
+from services.transformer.transforms.texts import text
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from services.transformer.empty import is_empty
 from services.transformer.fitting import Fitter
 from services.transformer.manifest import PLACEHOLDER_ENTITY, placeholder_key
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, TARGET_FIELDS
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:

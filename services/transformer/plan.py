@@ -16,7 +16,8 @@ from services.transformer.placeholders import check_placeholders
 from services.transformer.property_rows import check_rows, row_getter
 from services.transformer.rules import CompiledRule, RuleCompiler, Test, Used, Value, plain_value
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, NOTE_PARENTS, TARGET_FIELDS, Kind, TargetField
-from services.transformer.transforms import ValueProblem, option, text
+from services.transformer.transforms.problem import ValueProblem
+from services.transformer.transforms.texts import option, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from services.transformer.load_estimate import LoadEstimate, headroom
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.quality import QualityCheck
 from services.transformer.rules import skip_reason
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

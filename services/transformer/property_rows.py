@@ -9,7 +9,7 @@ from services.common.errors import MappingError
 from services.transformer.empty import is_empty
 from services.transformer.index import Envelope
 from services.transformer.paths import follow
-from services.transformer.transforms import text
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

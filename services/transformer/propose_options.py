@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.transformer.empty import is_empty
 from services.transformer.target import NAME_CHARACTERS_MAX
-from services.transformer.transforms import text
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,8 @@ from services.transformer.profile import Owners
 from services.transformer.rules import skip_reason
 from services.transformer.target import CUSTOM_FIELD_ENTITIES
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem, text
+from services.transformer.transforms.problem import ValueProblem
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
