@@ -15,7 +15,7 @@ from services.transformer.transforms.lists import sort_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from services.transformer.mapping import Block, ConditionRef, FieldRule, TableBlock
+    from services.transformer.mapping.rules import Block, ConditionRef, FieldRule, TableBlock
     from services.transformer.paths import Getter
 
 Make: TypeAlias = "Callable[[Context], notes.Fragment | None]"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from services.transformer.index import Envelope, Lookup
-    from services.transformer.mapping import Mapping as MappingModel
+    from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.plan import EntityPlan, TargetPlan
 
 _FIRST_BULK_LINE_COUNT: Final = 5

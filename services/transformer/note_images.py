@@ -20,7 +20,7 @@ from transload.v1 import records_pb2
 if TYPE_CHECKING:
     from services.transformer.context import Context
     from services.transformer.links import Links
-    from services.transformer.mapping import ImageRule
+    from services.transformer.mapping.rules import ImageRule
 
 _IMAGE: Final = re.compile(r"(<img\b[^>]*?\bsrc\s*=\s*)([\"'])(.*?)\2", re.IGNORECASE | re.DOTALL)
 _PLACE: Final = "https://image.invalid/"

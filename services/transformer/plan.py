@@ -10,7 +10,7 @@ from services.common.phases import LATE_LINKS, PHASES, TARGET_PHASES
 from services.transformer.context import RecordProblem
 from services.transformer.fitting import Fit, Fitter, record_problem
 from services.transformer.links import Links
-from services.transformer.mapping import FieldRule
+from services.transformer.mapping.rules import FieldRule
 from services.transformer.paths import compile_keys
 from services.transformer.placeholders import check_placeholders
 from services.transformer.property_rows import check_rows, row_getter
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from services.transformer.context import Context
     from services.transformer.manifest import Manifest
-    from services.transformer.mapping import Mapping, Target
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.entities import Target
     from services.transformer.paths import Getter
     from transload.v1.records_pb2 import Phase
 

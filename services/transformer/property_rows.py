@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from services.transformer.context import Context
     from services.transformer.links import Links
-    from services.transformer.mapping import EntityMapping, PropertyRows
+    from services.transformer.mapping.entities import EntityMapping, PropertyRows
     from services.transformer.paths import Getter
 
 _SEPARATORS: Final = re.compile(r"\s*[;|]\s*|,\s+")

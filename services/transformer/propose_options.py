@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from services.transformer.index import Lookup
-    from services.transformer.mapping import Mapping, OptionProposal
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.proposals import OptionProposal
 
 
 class ProposedOptions:

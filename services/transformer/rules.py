@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from services.transformer.manifest import Manifest
-    from services.transformer.mapping import Block, Condition, ConditionRef, EntityMapping, FieldRule, Mapping, RefRule
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.entities import EntityMapping
+    from services.transformer.mapping.rules import Block, Condition, ConditionRef, FieldRule, RefRule
 
 Value: TypeAlias = "Callable[[Context], Any]"
 Test: TypeAlias = "Callable[[Context], bool]"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from services.transformer.index import Envelope
-    from services.transformer.mapping import Mapping as MappingModel
+    from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.plan import EntityPlan, TargetPlan
     from services.transformer.profile import Snapshot
 

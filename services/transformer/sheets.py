@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from services.transformer.index import Envelope, Lookup
-    from services.transformer.mapping import FieldRule
-    from services.transformer.mapping import Mapping as MappingModel
-    from services.transformer.sections import Advice, Sheet
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.mapping.rules import FieldRule
+    from services.transformer.mapping.sections import Advice, Sheet
 
 Read: TypeAlias = "Callable[[Context], Any]"
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from services.transformer.context import Context as ContextType
     from services.transformer.index import Envelope
-    from services.transformer.mapping import FieldRule
-    from services.transformer.mapping import Mapping as MappingModel
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.mapping.rules import FieldRule
     from services.transformer.paths import Getter
     from services.transformer.profile import Snapshot
     from services.transformer.rules import CompiledRule
