@@ -36,7 +36,7 @@ from services.extractor.jobs import Extractions
 from services.extractor.ports import Checkpoint, Grant, PageRecord, PageRef, Report, State
 from services.transformer.compile import compile_schema
 from services.transformer.index import SnapshotIndex
-from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.plan import MappingPlan
 from services.transformer.plans import Plans
 from services.transformer.propose import propose

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from services.transformer.index import Lookup
-    from services.transformer.mapping import LinkRule
+    from services.transformer.mapping.links import LinkRule
 
     Locate: TypeAlias = "Callable[[Mapping[str, Any]], Place | None]"
 

@@ -24,7 +24,7 @@ from services.transformer.target import (
     READ_ONLY_FIELDS,
     TARGET_FIELDS,
 )
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 from transload.v1 import transformer_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
 
     from services.transformer.index import Lookup
-    from services.transformer.mapping import FieldRule, Mapping, Target
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.entities import Target
+    from services.transformer.mapping.rules import FieldRule
     from services.transformer.rules import CompiledRule
 
 _ERROR: Final = pb.FINDING_SEVERITY_ERROR

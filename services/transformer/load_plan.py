@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from services.transformer.index import Envelope
-    from services.transformer.mapping import Mapping as MappingModel
+    from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.profile import Snapshot
 
 PROGRESS_RECORDS: Final = 500

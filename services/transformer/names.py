@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from services.transformer.index import Envelope, Lookup
-    from services.transformer.mapping import Mapping as MappingModel
-    from services.transformer.name_rules import Meaning, NameProposal
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.mapping.name_rules import Meaning, NameProposal
 
 SCORE_MIN: Final = 0.55
 """Below this a field is not proposed for a meaning."""

@@ -19,15 +19,15 @@ from services.transformer.load_estimate import LoadEstimate, headroom
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.quality import QualityCheck
 from services.transformer.rules import skip_reason
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from services.transformer.index import Envelope, Lookup
-    from services.transformer.mapping import FieldRule
-    from services.transformer.mapping import Mapping as MappingModel
-    from services.transformer.sections import CallPlan
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.mapping.rules import FieldRule
+    from services.transformer.mapping.sections import CallPlan
 
 VALUES_MAX: Final = 25
 """A text field with more different values is no picklist."""

@@ -9,7 +9,7 @@ from services.transformer.context import Context
 from services.transformer.empty import is_empty
 from services.transformer.guessing import Observed, guess_status, slug
 from services.transformer.lint_growth import WINDOW_POLICY, asks_for_window
-from services.transformer.mapping import load_mapping, merge, read_document
+from services.transformer.mapping.reading import load_mapping, merge, read_document
 from services.transformer.names import NamedView, Names, played_by, propose_names
 from services.transformer.plan import MappingPlan
 from services.transformer.property_rows import row_properties
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from services.transformer.index import Envelope, Lookup
-    from services.transformer.mapping import Mapping, StateGroup, StateProposal
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.proposals import StateGroup, StateProposal
     from services.transformer.names import View
 
 _HEADER: Final = """

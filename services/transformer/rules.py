@@ -19,7 +19,9 @@ from services.transformer.note_images import place_images
 from services.transformer.paths import Getter, Path, compile_locate, compile_path, descend, follow, parse_path
 from services.transformer.recurrence import is_after_window
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem, moment, shown, text
+from services.transformer.transforms.dates import moment
+from services.transformer.transforms.problem import ValueProblem, shown
+from services.transformer.transforms.texts import text
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from services.transformer.manifest import Manifest
-    from services.transformer.mapping import Block, Condition, ConditionRef, EntityMapping, FieldRule, Mapping, RefRule
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.entities import EntityMapping
+    from services.transformer.mapping.rules import Block, Condition, ConditionRef, FieldRule, RefRule
 
 Value: TypeAlias = "Callable[[Context], Any]"
 Test: TypeAlias = "Callable[[Context], bool]"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from services.transformer.index import Envelope
-    from services.transformer.sections import DocumentSums, SumLines, Total
+    from services.transformer.mapping.sections import DocumentSums, SumLines, Total
 
 Reader: TypeAlias = "Callable[[str], Any]"
 """Answers the value of a source path of the record that is looked at."""

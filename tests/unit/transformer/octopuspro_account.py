@@ -17,7 +17,7 @@ from services.common.connections import Connection
 from services.extractor.connector import START, ConnectorContext, ReadScope
 from services.extractor.connectors.octopuspro.connector import OctopusPro
 from services.transformer.index import Envelope
-from services.transformer.mapping import connector_mapping_text
+from services.transformer.mapping.reading import connector_mapping_text
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
 from tests.fakes.clock import FakeClock

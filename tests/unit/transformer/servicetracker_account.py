@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from services.transformer.index import Envelope, link_values
-from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.names import NamedView, Names
 from services.transformer.propose import propose
 from tests.fixtures.servicetracker.org import Org, org

@@ -21,7 +21,7 @@ from services.transformer.index import SnapshotIndex
 from services.transformer.lint import lint
 from services.transformer.load_plan import stand_ins
 from services.transformer.manifest import Manifest
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
 from services.transformer.sample import _Closure, select_sample

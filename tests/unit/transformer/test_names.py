@@ -10,8 +10,8 @@ import pytest
 from services.loader.codec import resolve
 from services.transformer.compile import dispositions
 from services.transformer.index import link_values
-from services.transformer.mapping import load_mapping
-from services.transformer.name_rules import Meaning, NameProposal
+from services.transformer.mapping.name_rules import Meaning, NameProposal
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.names import NamedView, Names, propose_names
 from services.transformer.plan import MappingPlan
 from tests.unit.transformer.support import Snapshot

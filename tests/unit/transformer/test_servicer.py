@@ -11,7 +11,7 @@ from services.common import grpc_client
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError
 from services.common.grpc_server import serve
 from services.transformer.index import SnapshotIndex
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.plans import Plans
 from services.transformer.servicer import TransformerServicer
 from tests.unit.transformer import examples
