@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from services.common.errors import MappingError
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.plan import MappingPlan
-from services.transformer.rules import skip_reason
+from services.transformer.rules.skipping import skip_reason
 from services.transformer.target import CUSTOM_FIELD_ENTITIES, EXTERNAL_ID_NAME
 from services.transformer.transforms.problem import ValueProblem
 

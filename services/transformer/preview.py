@@ -12,7 +12,7 @@ from services.transformer.empty import is_empty
 from services.transformer.engine import Engine, Mapped
 from services.transformer.index import Envelope
 from services.transformer.notes import Fragment
-from services.transformer.rules import property_values
+from services.transformer.rules.properties import property_values
 from transload.v1 import ledger_service_pb2, records_pb2, transformer_service_pb2
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from services.transformer.links import Links
 from services.transformer.load_estimate import LoadEstimate, headroom
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.quality import QualityCheck
-from services.transformer.rules import skip_reason
+from services.transformer.rules.skipping import skip_reason
 from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:

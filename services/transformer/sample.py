@@ -14,7 +14,7 @@ from services.common.keys import RecordKey
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.plan import MappingPlan
 from services.transformer.profile import Shapes
-from services.transformer.rules import skip_reason
+from services.transformer.rules.skipping import skip_reason
 from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from services.common.errors import MappingError
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.empty import is_empty
 from services.transformer.links import Links
-from services.transformer.rules import RuleCompiler, Used
+from services.transformer.rules.compiled import Used
+from services.transformer.rules.compiler import RuleCompiler
 from services.transformer.texts import plain_text
 from services.transformer.transforms.problem import ValueProblem
 
