@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping
     from typing import TypeAlias
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.plan import EntityPlan, MappingPlan, PhasePlan, StopPlan, TargetPlan
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
     Memo: TypeAlias = dict[tuple[str, str, str], Any]
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.mapping.sections import Rebuild, Sheet
-    from services.transformer.profile import Snapshot
+    from services.transformer.snapshot.lookup import Snapshot
 
 CHUNK_BYTES: Final = 64 * 1024
 """Most bytes in one piece of a file."""

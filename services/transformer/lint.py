@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Mapping as MappingType
 
-    from services.transformer.index import Lookup
     from services.transformer.mapping.document import Mapping
     from services.transformer.mapping.entities import Target
     from services.transformer.mapping.rules import FieldRule
     from services.transformer.rules.compiled import CompiledRule
+    from services.transformer.snapshot.lookup import Lookup
 
 _ERROR: Final = pb.FINDING_SEVERITY_ERROR
 _WARNING: Final = pb.FINDING_SEVERITY_WARNING

@@ -15,9 +15,10 @@ from services.transformer.transforms.problem import ValueProblem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.plan import EntityPlan, TargetPlan
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 _FIRST_BULK_LINE_COUNT: Final = 5
 """From this many lines on a bulk call (25 tokens) is no dearer than single ones (5 each)."""

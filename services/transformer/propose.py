@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
     from datetime import date
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping.document import Mapping
     from services.transformer.mapping.proposals import StateGroup, StateProposal
     from services.transformer.names import View
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 _HEADER: Final = """
 # ------------------------------------------------------------------ This account

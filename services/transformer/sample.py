@@ -20,10 +20,10 @@ from services.transformer.transforms.problem import ValueProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from services.transformer.index import Envelope
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.plan import EntityPlan, TargetPlan
-    from services.transformer.profile import Snapshot
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Snapshot
 
 SIZE_DEFAULT: Final = 150
 SIZE_MIN: Final = 1

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from grpc import aio
 
     from services.common.clock import Clock
-    from services.transformer.index import SnapshotIndex, SnapshotView
     from services.transformer.plans import Plans
+    from services.transformer.snapshot.index import SnapshotIndex
+    from services.transformer.snapshot.view import SnapshotView
 
 PREVIEW_KEYS_MAX: Final = 200
 CHANGES_MAX: Final = 10_000

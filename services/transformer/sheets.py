@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.mapping.rules import FieldRule
     from services.transformer.mapping.sections import Advice, Sheet
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 Read: TypeAlias = "Callable[[Context], Any]"
 

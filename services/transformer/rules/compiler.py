@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from services.common.errors import MappingError
 from services.transformer.catalogue import bind
 from services.transformer.empty import is_empty
-from services.transformer.index import Envelope
 from services.transformer.note_images import place_images
 from services.transformer.paths import Getter, Path, compile_path, parse_path
 from services.transformer.rules.blocks import compile_blocks
@@ -16,6 +15,7 @@ from services.transformer.rules.compiled import CompiledRule, Source, Test, Used
 from services.transformer.rules.conditions import compile_condition
 from services.transformer.rules.properties import property_texts
 from services.transformer.rules.references import compile_owner, compile_reference
+from services.transformer.snapshot.envelope import Envelope
 from services.transformer.texts import plain_text
 from services.transformer.transforms.problem import ValueProblem, shown
 from services.transformer.transforms.texts import text

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Set as AbstractSet
 
-    from services.transformer.index import Envelope
     from services.transformer.mapping.entities import EntityMapping
+    from services.transformer.snapshot.envelope import Envelope
 
 
 def property_values(rule: EntityMapping, used: AbstractSet[str], envelope: Envelope) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
 from services.transformer.context import REFERENCE_MISSING, Context, LeaveOut, RecordProblem
-from services.transformer.index import Envelope
 from services.transformer.links import Place
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
 from services.transformer.paths import compile_locate, descend, follow
 from services.transformer.rules.skipping import snapshot_moves
+from services.transformer.snapshot.envelope import Envelope
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from services.transformer.context import Context
-    from services.transformer.index import Envelope
     from services.transformer.links import Place
     from services.transformer.mapping.document import Mapping
+    from services.transformer.snapshot.envelope import Envelope
 
 
 def skip_reason(mapping: Mapping, envelope: Envelope) -> tuple[str, str] | None:

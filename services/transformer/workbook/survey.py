@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from services.transformer.context import Context as ContextType
-    from services.transformer.index import Envelope
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.mapping.rules import FieldRule
     from services.transformer.paths import Getter
-    from services.transformer.profile import Snapshot
     from services.transformer.rules.compiled import CompiledRule
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Snapshot
 
 SAMPLES: Final = 3
 SAMPLE_CHARACTERS_MAX: Final = 60
