@@ -23,14 +23,15 @@ from services.transformer.profile import Shapes
 from services.transformer.series import SERIES_FILE, SERIES_RULE_COLUMNS, series_columns, series_rows
 from services.transformer.sheets import SheetRows, compiler_for, headings, reader
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem, text
+from services.transformer.transforms.problem import ValueProblem
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from services.transformer.mapping import Mapping as MappingModel
-    from services.transformer.profile import Snapshot
-    from services.transformer.sections import Rebuild, Sheet
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.mapping.sections import Rebuild, Sheet
+    from services.transformer.snapshot.lookup import Snapshot
 
 CHUNK_BYTES: Final = 64 * 1024
 """Most bytes in one piece of a file."""

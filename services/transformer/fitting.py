@@ -8,23 +8,14 @@ from services.transformer.context import RecordProblem
 from services.transformer.empty import is_empty
 from services.transformer.notes import Fragment, pack, paragraph
 from services.transformer.target import NOTE_BYTES_MAX, Kind, TargetField
-from services.transformer.transforms import (
-    ValueProblem,
-    address,
-    boolean,
-    calendar_date,
-    clock_time,
-    datetime_utc,
-    e164,
-    emails,
-    html_sanitise,
-    integer,
-    number,
-    one_primary,
-    phones,
-    shown,
-    text,
-)
+from services.transformer.transforms.addresses import address
+from services.transformer.transforms.contacts import e164, emails, one_primary, phones
+from services.transformer.transforms.dates import calendar_date, clock_time, datetime_utc
+from services.transformer.transforms.markup import html_sanitise
+from services.transformer.transforms.numbers import integer, number
+from services.transformer.transforms.problem import ValueProblem, shown
+from services.transformer.transforms.texts import text
+from services.transformer.transforms.truth import boolean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +23,7 @@ if TYPE_CHECKING:
 
     from services.transformer.context import Context
     from services.transformer.manifest import Manifest
-    from services.transformer.mapping import Policies
+    from services.transformer.mapping.policies import Policies
     from services.transformer.paths import Getter
 
 Fit: TypeAlias = "Callable[[Context, Any], Any]"

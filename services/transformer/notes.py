@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import nh3
 
-from services.transformer.transforms import html_text
+from services.transformer.transforms.markup import html_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -16,14 +16,15 @@ from services.transformer.empty import is_empty
 from services.transformer.fitting import Fitter
 from services.transformer.manifest import PLACEHOLDER_ENTITY, placeholder_key
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, TARGET_FIELDS
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from services.transformer.fitting import Fit
-    from services.transformer.mapping import Mapping, Placeholder
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.entities import Placeholder
     from services.transformer.plan import MappingPlan, TargetPlan
     from transload.v1.records_pb2 import Phase
 

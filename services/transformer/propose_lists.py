@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 from services.transformer.empty import is_empty
 from services.transformer.guessing import Guess, Observed, guess_status, guess_type, slug
 from services.transformer.target import CUSTOM_KINDS, NAME_CHARACTERS_MAX, VARCHAR_CHARACTERS_MAX
-from services.transformer.transforms import ValueProblem, calendar_date, number, option, shown, text
+from services.transformer.transforms.dates import calendar_date
+from services.transformer.transforms.numbers import number
+from services.transformer.transforms.problem import ValueProblem, shown
+from services.transformer.transforms.texts import option, text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from collections.abc import Mapping as MappingType
 
-    from services.transformer.index import Envelope, Lookup
-    from services.transformer.mapping import Mapping
-    from services.transformer.proposal_rules import PipelineProposal, PropertyTypes
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.proposal_rules import PipelineProposal, PropertyTypes
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 NO_STAGE: Final = "none"
 _NO_STAGE_NAME: Final = "No stage"

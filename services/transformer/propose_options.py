@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from services.transformer.empty import is_empty
 from services.transformer.target import NAME_CHARACTERS_MAX
-from services.transformer.transforms import text
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.transformer.index import Lookup
-    from services.transformer.mapping import Mapping, OptionProposal
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.proposals import OptionProposal
+    from services.transformer.snapshot.lookup import Lookup
 
 
 class ProposedOptions:

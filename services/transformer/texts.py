@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from services.transformer.empty import is_empty
-from services.transformer.transforms import ValueProblem, calendar_date, text
+from services.transformer.transforms.dates import calendar_date
+from services.transformer.transforms.problem import ValueProblem
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.transformer.notes import Fragment, facts, heading, is_clean, pack, paragraph, table
-from services.transformer.transforms import html_sanitise, is_bare
+from services.transformer.transforms.markup import html_sanitise, is_bare
 
 _TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from("<>&\r\n\x00\xa0\ufeff\"'/;"), max_size=30) | st.sampled_from(
     ["<script>alert(1)</script>", "<b>", "</td>", "<b onclick=x>", "&amp;", "&#60;", "&lt;p&gt;", "<!--", "]]>", "<p>open", "x <br> y"]
