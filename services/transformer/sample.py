@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from services.common.keys import RecordKey
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.plan import MappingPlan
-from services.transformer.profile import Shapes
+from services.transformer.profile.shapes import Shapes
 from services.transformer.rules.skipping import skip_reason
 from services.transformer.transforms.problem import ValueProblem
 

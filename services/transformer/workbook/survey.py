@@ -11,7 +11,7 @@ from services.transformer.empty import is_empty
 from services.transformer.exports import masked
 from services.transformer.guessing import Observed
 from services.transformer.plan import MappingPlan, field_rules
-from services.transformer.profile import Owners
+from services.transformer.profile.owners import Owners
 from services.transformer.rules.skipping import skip_reason
 from services.transformer.target import CUSTOM_FIELD_ENTITIES
 from services.transformer.texts import plain_text
