@@ -10,7 +10,7 @@ SEED ?= 1
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: k8s-check lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
+.PHONY: k8s-check k8s-lint lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -75,6 +75,15 @@ run: $(STAMP)  ## Move a generated account (SOURCE=...) into the Pipedrive sandb
 k8s-check: $(STAMP)  ## Build and check the Kubernetes manifests of every overlay; no cluster is needed
 	$(BIN)/python -m pytest -q tests/deploy --ignore tests/deploy/test_image.py
 
+LINTER := .venv-lint
+$(LINTER)/.installed: locks/lint.txt
+	@test -d $(LINTER) || $(PYTHON) -m venv $(LINTER)
+	@$(LINTER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement locks/lint.txt
+	@touch $@
+
+k8s-lint: $(STAMP) $(LINTER)/.installed  ## Look over manifests and Dockerfile with checkov, which is installed apart
+	$(BIN)/python -m tools.k8s_lint $(LINTER)/bin/checkov
+
 lock: $(STAMP)  ## Write locks/: the versions of constraints.txt with their hashes
 	$(BIN)/python tools/lock.py
 
@@ -108,4 +117,4 @@ bench: $(STAMP)  ## Measure against a baseline in the same run
 	$(BIN)/python -m bench
 
 clean:  ## Remove the virtual environment and all run data
-	rm -rf $(VENV) .transload build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LINTER) .transload build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 SIZE: Final = 200
 CONNECTION: Final = "source"
+PAGE_RECORDS_MAX: Final = 10_000
 
 
 @dataclass
@@ -87,7 +88,8 @@ async def measure(name: str, *, profile: cProfile.Profile | None = None) -> Figu
             view = await index.ensure(MIGRATION_ID, len(ledger.recorded))
             manifest_digest, _ = await asyncio.to_thread(bind, ledger, view, name)
             plan = await Plans(ledger).get(manifest_digest)
-            return _map(plan, named(view, plan.mapping), profile)
+            with view.reading():
+                return _map(plan, named(view, plan.mapping), profile)
 
 
 def _without_limits(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,12 +122,13 @@ def _map(plan: MappingPlan, view: View, profile: cProfile.Profile | None) -> Fig
     engine, figures = Engine(plan), Figures()
     for entity, own in plan.entities.items():
         records = list(view.iterate(entity))
+        held = {record.sequence: bytearray(PAGE_RECORDS_MAX) for record in records}
         began = time.process_time()
         if profile is not None:
             profile.enable()
         for phase in own.phases:
             for record in records:
-                mapped = engine.map_record(record, view, phase)
+                mapped = engine.map_record(record, view, phase, held=held[record.sequence])
                 figures.mapped_records[entity] += len(mapped.records)
                 figures.payloads.extend(one.payload_json for one in mapped.records)
         if profile is not None:

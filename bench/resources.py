@@ -19,7 +19,7 @@ from transload.embedded.stack import NATS, SERVICES
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-CLIENT_COUNT = 600
+CLIENT_COUNT = 150
 SAMPLE_SECONDS = 0.2
 PEAK_SECONDS = 5.0
 NAMES = (*SERVICES, NATS)
@@ -41,7 +41,7 @@ class Use:
 
 
 async def run() -> dict[str, float]:
-    """Runs a whole migration of a large account."""
+    """Runs a whole migration of an account as large as that of `make run`."""
     async with installation(client_count=CLIENT_COUNT) as bench:
         idle = {name: _process(bench, name).memory_info().rss for name in NAMES}
         async with _watch(bench) as uses:

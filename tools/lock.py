@@ -2,7 +2,8 @@
 
     python tools/lock.py            write locks/*.txt (asks the package index)
 
-`runtime.txt` is what the image installs, `build.txt` what builds the wheel, `all.txt` everything a developer or CI installs. No file names an index.
+`runtime.txt` is what the image installs, `build.txt` what builds the wheel, `all.txt` everything a developer or CI installs, `lint.txt` the linter of
+the manifests. No file names an index.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 LOCKS: Final = ROOT / "locks"
 HEADER: Final = "# Written by `make lock`: constraints.txt with the SHA-256 of every file. Do not edit.\n"
 PYTHON_VERSION: Final = "3.11"
+LINTER: Final = "checkov==3.3.30"
+"""Of the manifests. It is installed apart, because its hundred packages want other versions than ours."""
 
 
 def main() -> int:
@@ -31,13 +34,14 @@ def main() -> int:
     write("runtime.txt", runtime)
     write("build.txt", project["build-system"]["requires"])
     write("all.txt", [*runtime, *(name for group in extras.values() for name in group), *project["build-system"]["requires"]])
+    write("lint.txt", [LINTER], constraints=())
     return 0
 
 
-def write(name: str, requirements: list[str]) -> None:
-    """Resolves the requirements within constraints.txt and writes one lock file."""
+def write(name: str, requirements: list[str], constraints: tuple[str, ...] = ("--constraint", "constraints.txt")) -> None:
+    """Resolves the requirements within the constraints and writes one lock file."""
     uv = Path(sysconfig.get_path("scripts")) / "uv"
-    options = ["--constraint", "constraints.txt", "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate"]
+    options = [*constraints, "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate"]
     options += ["--python-version", PYTHON_VERSION, "--no-config", "--quiet"]
     with tempfile.TemporaryDirectory() as folder:
         source, result = Path(folder) / "requirements.in", Path(folder) / "requirements.txt"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
@@ -19,6 +20,7 @@ from transload.audit import files, statement
 from transload.audit.chain import format_time
 from transload.audit.heads import AuditHead
 from transload.security import PLAIN, ChannelSecurity
+from transload.several import SeveralChannels, addresses_of
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1.migration_service_pb2_grpc import MigrationServiceStub
 
@@ -54,7 +56,7 @@ class Client:
         """Opens a channel to `host:port` and closes it when the block ends.
 
         Args:
-            address: where the ledger is.
+            address: where the ledger is; several addresses with commas are those of replicas of which one is at work.
             actor: who acts; stands in the audit trail, unless the ledger knows callers by token or certificate: then theirs does.
             timeout_seconds: of a call.
             security: TLS and token; `ChannelSecurity.from_env(os.environ)` reads them as the `transload` command does.
@@ -68,7 +70,9 @@ class Client:
             # gRPC would otherwise take a web proxy of the environment even for loopback.
             ("grpc.enable_http_proxy", 0),
         ]
-        async with security.channel(address, options=options) as channel:
+        async with AsyncExitStack() as stack:
+            channels = [await stack.enter_async_context(security.channel(one, options=options)) for one in addresses_of(address)]
+            channel = channels[0] if len(channels) == 1 else SeveralChannels([partial(_itself, one) for one in channels]).as_channel()
             yield cls(channel, actor=actor, timeout_seconds=timeout_seconds)
 
     # --- migrations -----------------------------------------------------------------------------------------------
@@ -473,6 +477,10 @@ class Client:
                     raise failure from error
                 await asyncio.sleep(delay_seconds)
         raise AssertionError  # the last turn of the loop returns or raises
+
+
+def _itself(channel: grpc.aio.Channel) -> grpc.aio.Channel:
+    return channel
 
 
 def _request_id() -> str:

@@ -28,6 +28,7 @@ def canonical_json(value: Any) -> bytes:
     except TypeError:
         # orjson refuses integers beyond 64 bits and half surrogate pairs, both of which sources do send.
         # A half pair is not UTF-8; written as its JSON escape it survives, and "backslashreplace" writes just that.
+        _check_keys(plain)
         return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
@@ -44,15 +45,24 @@ def digest_of(value: Any) -> str:
 def _normalise(value: Any) -> Any:
     if value is None or isinstance(value, (str, bool, int)):
         return value
+    if isinstance(value, dict):
+        return {key: item if type(item) in _PLAIN else _normalise(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [item if type(item) in _PLAIN else _normalise(item) for item in value]
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{value} cannot be written as JSON")
         return int(value) if value.is_integer() and abs(value) <= _WHOLE_FLOAT_MAX else value
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
+
+
+def _check_keys(value: Any) -> None:
+    """Refuses keys that are not strings, which `json` would write as if they were; `orjson` refuses them by itself."""
     if isinstance(value, dict):
-        for key in value:
+        for key, item in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"a JSON key must be a string, not {type(key).__name__}")
-        return {key: item if type(item) in _PLAIN else _normalise(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [item if type(item) in _PLAIN else _normalise(item) for item in value]
-    raise TypeError(f"{type(value).__name__} is not a JSON value")
+            _check_keys(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_keys(item)

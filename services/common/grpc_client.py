@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -22,6 +22,7 @@ from services.common.errors import UnavailableError
 from services.common.rpc_errors import from_rpc_error
 from services.common.tls import PeerChannels, check_token_way
 from transload.security import PLAIN, ChannelSecurity
+from transload.several import SeveralChannels, addresses_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -88,19 +89,30 @@ async def channel(
 ) -> AsyncIterator[aio.Channel]:
     """Opens a channel to `host:port` and closes it when the block ends; connecting happens at the first call.
 
+    Several addresses with commas are those of replicas of which one is at work: a call that one does not take goes to the next.
+
     Calls through it raise `TransloadError`s instead of `AioRpcError`s. A unary call without `timeout` gets the default deadline, at most what remains
     of the RPC being served; a stream gets ten minutes. When certificates change in their files, later calls go through a new connection.
 
     Raises:
         ConfigurationError: the certificates cannot be used, or the token would travel readable.
     """
+    addresses = addresses_of(address)
+    # With several, going to the next one is the better repetition.
+    options = OPTIONS if len(addresses) == 1 else (*OPTIONS, ("grpc.enable_retries", 0))
+    async with AsyncExitStack() as stack:
+        inner = [await _opened(stack, one, options, security) for one in addresses]
+        current = inner[0] if len(inner) == 1 else SeveralChannels(inner).as_channel
+        yield cast("aio.Channel", _Channel(current, unary_deadline_seconds, telemetry.is_exporting(), security))
+
+
+async def _opened(stack: AsyncExitStack, address: str, options: tuple[tuple[str, Any], ...], security: ChannelSecurity) -> Callable[[], aio.Channel]:
+    """Answers what answers the channel in force to one address."""
     if security.tls is None:
         check_token_way(security, address)
-        async with aio.insecure_channel(address, options=list(OPTIONS)) as inner:
-            yield cast("aio.Channel", _Channel(lambda: inner, unary_deadline_seconds, telemetry.is_exporting(), security))
-        return
-    async with PeerChannels(address, security.tls, OPTIONS) as peers:
-        yield cast("aio.Channel", _Channel(peers.current, unary_deadline_seconds, telemetry.is_exporting(), security))
+        plain = await stack.enter_async_context(aio.insecure_channel(address, options=list(options)))
+        return lambda: plain
+    return (await stack.enter_async_context(PeerChannels(address, security.tls, options))).current
 
 
 async def ping(to: aio.Channel, *, timeout_seconds: float = 2.0) -> None:
@@ -199,14 +211,15 @@ def _attributes(method: str) -> dict[str, str]:
 
 
 async def wait_until_serving(address: str, *, timeout_seconds: float, security: ChannelSecurity = PLAIN) -> None:
-    """Waits until the service at `host:port` says SERVING.
+    """Waits until the service at `host:port`, or at one of several with commas, says SERVING.
 
     Raises:
         UnavailableError: it did not within `timeout_seconds`.
     """
     try:
-        async with asyncio.timeout(timeout_seconds), channel(address, security=security) as to:
-            while not await is_serving(to):  # noqa: ASYNC110 - the other process cannot set an event of ours
+        async with asyncio.timeout(timeout_seconds), AsyncExitStack() as stack:
+            to = [await stack.enter_async_context(channel(one, security=security)) for one in addresses_of(address)]
+            while not any([await is_serving(one) for one in to]):  # noqa: ASYNC110 - the other process cannot set an event of ours
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
         raise UnavailableError(f"{address} was not ready within {timeout_seconds:g} s") from error

@@ -70,6 +70,7 @@ class Service:
         tasks: run beside the consumers, started again with growing pauses if they fail, cancelled on stop; one that returns is done.
         pings: dependencies by name; the service says SERVING while all pass. Do not ping a service that pings you back by its readiness.
         on_refused: told that somebody known may not do what it asked for.
+        until: returns when the service has to be wired anew: it is stopped in peace, all its connections end, and `build` is asked for another.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Service:
     tasks: Sequence[Callable[[], Awaitable[None]]] = ()
     pings: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     on_refused: Callable[[Refusal], Awaitable[None]] | None = None
+    until: Callable[[], Awaitable[None]] | None = None
 
 
 def main(name: str, settings: S | Callable[[Mapping[str, str]], S], build: Callable[[S], AbstractAsyncContextManager[Service]]) -> None:
@@ -107,7 +109,7 @@ def main(name: str, settings: S | Callable[[Mapping[str, str]], S], build: Calla
 async def run(settings: S, build: Callable[[S], AbstractAsyncContextManager[Service]], *, stop: asyncio.Event | None = None) -> None:
     """Runs a service until `stop` is set or a signal comes. A second signal, or one while still connecting, ends it at once."""
     stop = stop or asyncio.Event()
-    running = asyncio.create_task(_run(settings, build, stop))
+    running = asyncio.create_task(_run_until(settings, build, stop))
 
     def on_signal() -> None:
         if stop.is_set():
@@ -122,6 +124,11 @@ async def run(settings: S, build: Callable[[S], AbstractAsyncContextManager[Serv
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+async def _run_until(settings: S, build: Callable[[S], AbstractAsyncContextManager[Service]], stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        await _run(settings, build, stop)
 
 
 async def _run(settings: S, build: Callable[[S], AbstractAsyncContextManager[Service]], stop: asyncio.Event) -> None:
@@ -150,7 +157,7 @@ async def _serve(settings: GrpcSettings, service: Service, server: Server, stop:
     tasks = [asyncio.create_task(_keep_running(task, "task", getattr(task, "__qualname__", "task"))) for task in service.tasks]
     watching = asyncio.create_task(_watch_dependencies(service, server))
     try:
-        await stop.wait()
+        await _until_over(service, stop)
         _LOG.info("service.stopping")
         watching.cancel()
         await server.set_serving(False)
@@ -164,6 +171,18 @@ async def _serve(settings: GrpcSettings, service: Service, server: Server, stop:
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def _until_over(service: Service, stop: asyncio.Event) -> None:
+    """Returns when the process is to stop or the service is to be wired anew."""
+    waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(stop.wait())]
+    if service.until is not None:
+        waiting.append(asyncio.ensure_future(_keep_running(service.until, "end", service.name)))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 async def _watch_dependencies(service: Service, server: Server) -> None:

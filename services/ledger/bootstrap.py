@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from services.common import grpc_client, jetstream
-from services.common.clock import SystemClock
+from services.common.clock import Clock, SystemClock
 from services.common.runtime import Service
 from services.common.staging import Staging
 from services.ledger.coordinator import Coordinator, Timing
 from services.ledger.domain import RunKind
+from services.ledger.leading import Standby, leading, refuse_readiness, until_free
+from services.ledger.lease import LeaseStore
 from services.ledger.ledger_servicer import LedgerServicer
 from services.ledger.migration_servicer import MigrationServicer
 from services.ledger.outbox import OutboxRelay
@@ -23,7 +26,10 @@ from services.ledger.runs.rollback import RollbackDriver
 from services.ledger.runs.schema import SchemaDriver
 from services.ledger.settings import LedgerSettings
 from services.ledger.signing import load_signer
+from services.ledger.sql.engine import Database, PostgresDatabase, opened
+from services.ledger.sql.lease import lease_of
 from services.ledger.sql.ledger import SqlLedger
+from services.ledger.sql.schema import has_leases, upgrade
 from transload.v1 import ledger_service_pb2_grpc, migration_service_pb2_grpc
 
 
@@ -43,10 +49,38 @@ def drivers(tools: Tools) -> dict[RunKind, Driver]:
 
 @asynccontextmanager
 async def build(settings: LedgerSettings) -> AsyncIterator[Service]:
-    """Wire the ledger: database (brought up to date), NATS, the other services, relay and coordinator."""
+    """Wire the ledger, or what stands by while another one writes to the same database. Its service ends when that changes, to be wired anew."""
+    clock = SystemClock()
+    async with opened(settings.database_url) as database:
+        if isinstance(database, PostgresDatabase) and not await has_leases(database):
+            await upgrade(database)
+        store = lease_of(database, settings.telemetry.replica)
+        async with leading(store, clock) as leadership:
+            if leadership is None:
+                yield _standby(store, clock)
+                return
+            async with _active(settings, database, clock) as service:
+                yield replace(service, until=leadership.until_lost if store.is_shared else None)
+
+
+def _standby(store: LeaseStore, clock: Clock) -> Service:
+    """Answer a service that refuses all calls until the lease may be had."""
+    return Service(
+        name="ledger",
+        servicers=[
+            (ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server, Standby(LedgerServicer)),
+            (migration_service_pb2_grpc.add_MigrationServiceServicer_to_server, Standby(MigrationServicer)),
+        ],
+        pings={"lease": refuse_readiness},
+        until=lambda: until_free(store, clock),
+    )
+
+
+@asynccontextmanager
+async def _active(settings: LedgerSettings, database: Database, clock: Clock) -> AsyncIterator[Service]:
+    """Wire the ledger that writes: database (brought up to date), NATS, the other services, relay and coordinator."""
     async with AsyncExitStack() as stack:
-        clock = SystemClock()
-        ledger = await stack.enter_async_context(SqlLedger.open(settings.database_url, clock=clock))
+        ledger = await SqlLedger.on(database, clock=clock)
         bus = await stack.enter_async_context(jetstream.connect(settings.nats, name="ledger"))
         extractor = await stack.enter_async_context(grpc_client.channel(settings.extractor_address, security=settings.grpc.security.peers))
         transformer = await stack.enter_async_context(grpc_client.channel(settings.transformer_address, security=settings.grpc.security.peers))

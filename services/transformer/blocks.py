@@ -10,7 +10,7 @@ from services.transformer.context import Context
 from services.transformer.index import Envelope
 from services.transformer.paths import descend
 from services.transformer.texts import read_text
-from services.transformer.transforms import sort_key
+from services.transformer.transforms.lists import sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,8 +72,8 @@ def _content(compiler: Compiler, block: Block) -> Make:
         fill = compiler.template(block.heading)
         return lambda context: notes.heading(found) if (found := fill(context)) else None
     if block.facts is not None:
-        rules = [(label, compiler.rule(rule)) for label, rule in block.facts.items()]
-        return lambda context: notes.facts([(label, found) for label, one in rules if (found := read_text(one.value, context))], title)
+        values = [(label, compiler.rule(rule).value) for label, rule in block.facts.items()]
+        return lambda context: notes.facts([(label, found) for label, value in values if (found := read_text(value, context))], title)
     if block.table is not None:
         return _table(compiler, block.table, title)
     if block.text is not None:
@@ -87,7 +87,7 @@ def _content(compiler: Compiler, block: Block) -> Make:
 
 def _table(compiler: Compiler, block: TableBlock, title: str) -> Make:
     rows, inner = compiler.getter(block.rows), compiler.for_rows(block.rows)
-    columns = {name: inner.rule(rule) for name, rule in block.columns.items()}
+    names, values = list(block.columns), [inner.rule(rule).value for rule in block.columns.values()]
     sort_by = (block.sort_by or "").removeprefix("row.")
 
     def build(context: Context) -> notes.Fragment | None:
@@ -95,10 +95,10 @@ def _table(compiler: Compiler, block: TableBlock, title: str) -> Make:
         elements = [element for element in found if isinstance(element, (dict, Envelope))] if isinstance(found, list) else []
         if sort_by:
             elements.sort(key=lambda element: sort_key(descend(element, (sort_by,))))
+        at_row = Context(envelope=context.envelope, lookup=context.lookup, memo=context.memo)
         cells = []
-        for element in elements:
-            at_row = Context(envelope=context.envelope, lookup=context.lookup, element=element, memo=context.memo)
-            cells.append([read_text(one.value, at_row) or "" for one in columns.values()])
-        return notes.table(list(columns), cells, title)
+        for at_row.element in elements:
+            cells.append([read_text(value, at_row) or "" for value in values])
+        return notes.table(names, cells, title)
 
     return build

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime, time
 from typing import Final
 
-from services.transformer.transforms import ValueProblem, moment, number, shown
+from services.transformer.transforms.dates import moment
+from services.transformer.transforms.numbers import number
+from services.transformer.transforms.problem import ValueProblem, shown
 
 _MINUTES_MAX: Final = 100 * 60
 _HOUR: Final = 60

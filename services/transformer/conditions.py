@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from services.common.errors import MappingError
-from services.transformer.paths import is_empty
+from services.transformer.empty import is_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable

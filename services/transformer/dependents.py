@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from services.transformer.links import OWN_ID, Links
 from services.transformer.mapping import LinkRule
-from services.transformer.paths import OWN_ID, Links
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.canonical import canonical_json, digest
-from services.common.phases import LATE_LINKS, TARGET_PHASES
+from services.common.phases import LATE_LINKS
 from services.transformer.context import REFERENCE_MISSING, Context, LeaveOut, Lineage, RecordProblem
 from services.transformer.held import FREE, HELD, UNKNOWN
 from services.transformer.note_images import with_references
@@ -14,7 +14,7 @@ from services.transformer.notes import facts, heading, pack
 from services.transformer.placeholders import Placeholders
 from services.transformer.rules import skip_reason
 from services.transformer.target import NOTE_BYTES_MAX, NOTE_PARENTS
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 from transload.v1 import ledger_service_pb2, records_pb2
 
 if TYPE_CHECKING:
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from services.transformer.index import Envelope, Lookup
-    from services.transformer.plan import EntityPlan, MappingPlan, StopPlan, TargetPlan
+    from services.transformer.plan import EntityPlan, MappingPlan, PhasePlan, StopPlan, TargetPlan
 
     Memo: TypeAlias = dict[tuple[str, str, str], Any]
 
-_NOTE_PHASE: Final = TARGET_PHASES["note"]
 _LONG_TEXT_PART: Final = "full-text"
 _STATES: Final = {
     "waiting": ledger_service_pb2.ISSUE_KIND_WAITING,
@@ -95,26 +94,29 @@ class Engine:
                 kind = ledger_service_pb2.ISSUE_KIND_WAITING if missing else ledger_service_pb2.ISSUE_KIND_SKIPPED
                 mapped.issues.append(_issue(kind, envelope, "", *(missing or skip)))
             return mapped
-        wanted = [target for target in plan.targets if target.phase == phase]
+        at_phase = plan.by_phase.get(phase)
+        if at_phase is None:
+            return mapped
         memo: Memo = {}
-        placing = [target for target in plan.targets if phase in target.placeholder_phases]
-        if placing:
-            for record, lineage in self._placeholders.needed(placing, phase, Context(envelope=envelope, lookup=lookup, memo=memo)):
+        # Asks about the record; what is made has a context of its own.
+        asking = Context(envelope=envelope, lookup=lookup, memo=memo)
+        if at_phase.placing:
+            for record, lineage in self._placeholders.needed(at_phase.placing, phase, asking):
                 mapped.records.append(record)
                 if is_traced:
                     mapped.lineage[record.key] = lineage
         is_held = False
-        if phase != plan.phases[0] or any(target.position for target in wanted):
+        if at_phase.asks_main:
             is_held = self._is_held_known(plan, Context(envelope=envelope, lookup=lookup, memo=memo), held, released)
             if is_held:
-                mapped.waiting.extend(_main_key(plan, Context(envelope=envelope, lookup=lookup, memo=memo)))
-        for target in wanted:
+                mapped.waiting.extend(_main_key(plan, asking))
+        for target in at_phase.targets:
             if target.position == 0 or not is_held:
                 context = Context(envelope=envelope, lookup=lookup, memo=memo, trace=[] if is_traced else None)
                 self._map_target(target, context, mapped, released)
-        if phase == _NOTE_PHASE and not is_held:
-            self._long_texts(plan, Context(envelope=envelope, lookup=lookup, memo=memo), mapped)
-        if phase == plan.phases[-1] and not is_held and not _makes_anything(plan, Context(envelope=envelope, lookup=lookup, memo=memo)):
+        if at_phase.long_texts and not is_held:
+            self._long_texts(at_phase, asking, mapped)
+        if at_phase.is_last and not is_held and not _makes_anything(plan, asking):
             message = "no target of the mapping applies to this record"
             mapped.issues.append(_issue(ledger_service_pb2.ISSUE_KIND_SKIPPED, envelope, "", "SKIPPED_BY_CONDITION", message))
         return mapped
@@ -277,15 +279,13 @@ class Engine:
             group=payload["deal_id"]["$ref"] if target_entity == "line_item" else "",
         )
 
-    def _long_texts(self, plan: EntityPlan, context: Context, mapped: Mapped) -> None:
+    def _long_texts(self, at_phase: PhasePlan, context: Context, mapped: Mapped) -> None:
         """Keep in a note what had to be cut."""
         envelope = context.envelope
-        for target in plan.targets:
-            if not target.keeps_long_texts:
-                continue
+        for target, fields in at_phase.long_texts:
             if target.when is not None and not target.when(context):
                 continue
-            cut = [(one.label, whole) for one in target.fields if one.length and (whole := one.long_text(context))]
+            cut = [(one.label, whole) for one in fields if (whole := one.long_text(context))]
             if not cut:
                 continue
             part = target.part(context) if target.part is not None else ""

@@ -18,12 +18,13 @@ import orjson
 
 from services.transformer.context import Context
 from services.transformer.distinct_rows import TIMES_HEADING, distinct_rows
-from services.transformer.paths import is_empty
+from services.transformer.empty import is_empty
 from services.transformer.profile import Shapes
 from services.transformer.series import SERIES_FILE, SERIES_RULE_COLUMNS, series_columns, series_rows
 from services.transformer.sheets import SheetRows, compiler_for, headings, reader
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem, text
+from services.transformer.transforms.problem import ValueProblem
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

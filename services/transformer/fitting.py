@@ -5,26 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from services.transformer.context import RecordProblem
+from services.transformer.empty import is_empty
 from services.transformer.notes import Fragment, pack, paragraph
-from services.transformer.paths import is_empty
 from services.transformer.target import NOTE_BYTES_MAX, Kind, TargetField
-from services.transformer.transforms import (
-    ValueProblem,
-    address,
-    boolean,
-    calendar_date,
-    clock_time,
-    datetime_utc,
-    e164,
-    emails,
-    html_sanitise,
-    integer,
-    number,
-    one_primary,
-    phones,
-    shown,
-    text,
-)
+from services.transformer.transforms.addresses import address
+from services.transformer.transforms.contacts import e164, emails, one_primary, phones
+from services.transformer.transforms.dates import calendar_date, clock_time, datetime_utc
+from services.transformer.transforms.markup import html_sanitise
+from services.transformer.transforms.numbers import integer, number
+from services.transformer.transforms.problem import ValueProblem, shown
+from services.transformer.transforms.texts import text
+from services.transformer.transforms.truth import boolean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,7 +149,7 @@ class Fitter:
 
 def _text_fit(label: str, length: int) -> Fit:
     def fit(context: Context, value: Any) -> Any:
-        written = text(value)
+        written = value if type(value) is str else text(value)
         if written is None or not length or len(written) <= length:
             return written
         context.remark(

@@ -8,9 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from services.transformer.paths import is_empty
+from services.transformer.empty import is_empty
 from services.transformer.target import VARCHAR_CHARACTERS_MAX
-from services.transformer.transforms import ValueProblem, moment, text
+from services.transformer.transforms.dates import moment
+from services.transformer.transforms.problem import ValueProblem
+from services.transformer.transforms.texts import text
 
 _OPEN_WORDS: Final = (
     *("pendiente", "pending", "curso", "progress", "borrador", "draft", "abiert", "open", "nuev", "enviad", "sent", "negocia", "pausa", "hold"),

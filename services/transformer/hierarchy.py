@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.transformer.transforms import ValueProblem, shown, text
+from services.transformer.transforms.problem import ValueProblem, shown
+from services.transformer.transforms.texts import text
 
 
 def reverse(value: object) -> object:

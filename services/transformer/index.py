@@ -48,8 +48,12 @@ _VERSIONS = """
 SELECT r.source_id, r.sequence, r.position FROM record r
 WHERE r.entity = ? AND r.source_id IN (SELECT value FROM json_each(?)) AND r.sequence <= ? ORDER BY r.sequence
 """
+# A child counts where its newest version is the one that points to the parent: a version that was replaced may have pointed elsewhere.
 _CHILDREN = """
-SELECT l.source_id, l.sequence FROM link l WHERE l.entity = ? AND l.field = ? AND l.parent_id = ? AND l.sequence <= ?
+SELECT r.entity, r.source_id, r.sequence, r.position, r.envelope FROM link l
+JOIN record r ON r.entity = l.entity AND r.source_id = l.source_id AND r.sequence = l.sequence
+WHERE l.entity = ? AND l.field = ? AND l.parent_id = ? AND l.sequence <= ?
+AND NOT EXISTS (SELECT 1 FROM record n WHERE n.entity = r.entity AND n.source_id = r.source_id AND n.sequence > r.sequence AND n.sequence <= ?)
 ORDER BY CAST(l.source_id AS INTEGER), l.source_id
 """
 _ITERATE = """
@@ -188,7 +192,7 @@ class SnapshotView:
         self._reader_count = 0
         self._cache: OrderedDict[tuple[str, str], tuple[Envelope | None, int]] = OrderedDict()
         self._cache_bytes = 0
-        self._links: OrderedDict[tuple[tuple[str, ...], str, str], Sequence[tuple[str, str, int]]] = OrderedDict()
+        self._links: OrderedDict[tuple[tuple[str, ...], str, str], Sequence[tuple[str, str]]] = OrderedDict()
         self._values = ValueIndex()
 
     def close(self) -> None:
@@ -228,13 +232,22 @@ class SnapshotView:
             self._cache.move_to_end(key)
             return self._cache[key][0]
         row = self._connection.execute(_GET, (entity, source_id, self.sequence)).fetchone()
-        envelope, size = (None, 0) if row is None else (_from_row(row), len(row[4]))
+        if row is not None:
+            return self._remember(row)
+        self._keep(key, None, 0)
+        return None
+
+    def _remember(self, row: tuple[Any, ...]) -> Envelope:
+        envelope = _from_row(row)
+        self._keep((envelope.entity, envelope.id), envelope, len(row[4]))
+        return envelope
+
+    def _keep(self, key: tuple[str, str], envelope: Envelope | None, size: int) -> None:
         self._cache[key] = (envelope, size)
         self._cache_bytes += size
         while len(self._cache) > _CACHE_RECORDS or self._cache_bytes > _CACHE_BYTES:
             _, (_, dropped) = self._cache.popitem(last=False)
             self._cache_bytes -= dropped
-        return envelope
 
     def current(self, envelopes: Sequence[Envelope]) -> list[Envelope]:
         """Answer those of a page's records that no later page of the snapshot (and no later place of the page) holds again, in their order."""
@@ -252,31 +265,27 @@ class SnapshotView:
         Fields that can be asked for are those `link_values` finds.
         """
         entities = (entity,) if isinstance(entity, str) else tuple(entity)
-        found: list[Envelope] = []
+        key = (entities, field_name, parent_id)
         with self._lock:
-            for name, source_id, sequence in self._linked(entities, field_name, parent_id):
-                child = self._newest(name, source_id)
-                # A version that was replaced may have pointed elsewhere.
-                if child is not None and child.sequence == sequence:
-                    found.append(child)
+            known = self._links.get(key)
+            if known is not None:
+                self._links.move_to_end(key)
+                return [child for name, source_id in known if (child := self._newest(name, source_id)) is not None]
+            found = [
+                self._taken(row)
+                for name in sorted(set(entities))
+                for row in self._connection.execute(_CHILDREN, (name, field_name, parent_id, self.sequence, self.sequence))
+            ]
+            if len(found) <= _CACHE_LINKED:
+                self._links[key] = tuple((child.entity, child.id) for child in found)
+                if len(self._links) > _CACHE_LINKS:
+                    self._links.popitem(last=False)
         return found
 
-    def _linked(self, entities: tuple[str, ...], field_name: str, parent_id: str) -> Sequence[tuple[str, str, int]]:
-        key = (entities, field_name, parent_id)
-        known = self._links.get(key)
-        if known is not None:
-            self._links.move_to_end(key)
-            return known
-        rows = tuple(
-            (name, *row)
-            for name in sorted(set(entities))
-            for row in self._connection.execute(_CHILDREN, (name, field_name, parent_id, self.sequence))
-        )
-        if len(rows) <= _CACHE_LINKED:
-            self._links[key] = rows
-            if len(self._links) > _CACHE_LINKS:
-                self._links.popitem(last=False)
-        return rows
+    def _taken(self, row: tuple[Any, ...]) -> Envelope:
+        """Answer the record of a row that was read, the one that is remembered if it is."""
+        known = self._cache.get((row[0], row[1]))
+        return known[0] if known is not None and known[0] is not None else self._remember(row)
 
     def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
         """Answer the records that hold a value in any field, in a list also; capitals and blanks do not count, `loosely` nor do marks.

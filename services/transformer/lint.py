@@ -10,9 +10,9 @@ from services.common.errors import MappingError
 from services.transformer import matching
 from services.transformer.context import Context, RecordProblem
 from services.transformer.delta import entity_problem, field_problem
+from services.transformer.empty import is_empty
 from services.transformer.lint_growth import check_growth
 from services.transformer.lint_sections import section_problems
-from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan, field_rules, opened
 from services.transformer.rules import property_values, skip_reason
 from services.transformer.target import (
@@ -24,7 +24,7 @@ from services.transformer.target import (
     READ_ONLY_FIELDS,
     TARGET_FIELDS,
 )
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 from transload.v1 import transformer_service_pb2 as pb
 
 if TYPE_CHECKING:

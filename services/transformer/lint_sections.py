@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from services.common.errors import MappingError
-from services.transformer.paths import Links, parse_path
+from services.transformer.links import Links
+from services.transformer.paths import parse_path
 from services.transformer.sheets import compiler_for
 
 if TYPE_CHECKING:

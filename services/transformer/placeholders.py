@@ -12,11 +12,11 @@ from services.common.canonical import canonical_json, digest
 from services.common.errors import MappingError
 from services.common.phases import TARGET_PHASES
 from services.transformer.context import Context, LeaveOut, Lineage, RecordProblem
+from services.transformer.empty import is_empty
 from services.transformer.fitting import Fitter
 from services.transformer.manifest import PLACEHOLDER_ENTITY, placeholder_key
-from services.transformer.paths import is_empty
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, TARGET_FIELDS
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:

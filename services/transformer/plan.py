@@ -9,13 +9,15 @@ from services.common.errors import MappingError
 from services.common.phases import LATE_LINKS, PHASES, TARGET_PHASES
 from services.transformer.context import RecordProblem
 from services.transformer.fitting import Fit, Fitter, record_problem
+from services.transformer.links import Links
 from services.transformer.mapping import FieldRule
-from services.transformer.paths import Links, compile_keys, is_empty
+from services.transformer.paths import compile_keys
 from services.transformer.placeholders import check_placeholders
 from services.transformer.property_rows import check_rows, row_getter
-from services.transformer.rules import CompiledRule, RuleCompiler, Test, Used, Value
+from services.transformer.rules import CompiledRule, RuleCompiler, Test, Used, Value, plain_value
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, NOTE_PARENTS, TARGET_FIELDS, Kind, TargetField
-from services.transformer.transforms import ValueProblem, option, text
+from services.transformer.transforms.problem import ValueProblem
+from services.transformer.transforms.texts import option, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +38,10 @@ class FieldPlan:
     Attributes:
         name: field of the payload, or the hash of a custom field.
         label: name a person reads.
+        rule: gives the value before it is fitted.
+        read: gives the value, None for none; raises RecordProblem where the record cannot go without one that is missing or cannot be used.
         can_stop: whether the field can hold the whole record back.
         length: most characters of a text field, 0 without a limit.
-        waits: whether a value no map or option knows holds the record; else it is flagged, and the record goes on without it.
         places: whether it may refer to a placeholder.
     """
 
@@ -46,45 +49,39 @@ class FieldPlan:
     label: str
     is_custom: bool
     rule: CompiledRule
-    fit: Fit
-    required: bool
-    rejects: bool
+    read: Value
     can_stop: bool
     length: int
-    waits: bool = True
     places: bool = False
-
-    def read(self, context: Context) -> Any:
-        """Answer the field's value, None for none.
-
-        Raises:
-            RecordProblem: the value is missing or cannot be used, and the record cannot go without it.
-        """
-        try:
-            found = self.rule.value(context)
-            fitted = None if found is None or is_empty(found) else self.fit(context, found)
-        except ValueProblem as problem:
-            stop = record_problem(problem, self.label, rejects=self.rejects, waits=self.waits)
-            if stop is not None:
-                raise stop from problem
-            context.remark(problem.reason, f"{self.label}: {problem.message}; the field was left empty")
-            fitted = None
-        if fitted is None and self.required:
-            raise RecordProblem(
-                "VALUE_MISSING", f"{self.label}: the record has no value for it; fill it in the source and run a delta", is_final=True
-            )
-        return fitted
 
     def long_text(self, context: Context) -> str | None:
         """Answer the field's whole text if it is longer than the field takes."""
-        if not self.length:
-            return None
         try:
             found = self.rule.value(context)
-            written = None if is_empty(found) else text(found)
+            written = found if found is None or type(found) is str else text(found)
         except (ValueProblem, RecordProblem):
             return None
         return written if written is not None and len(written) > self.length else None
+
+
+def _reader(value: Value, fit: Fit, label: str, *, required: bool = False, rejects: bool = False, waits: bool = True) -> Value:
+    """Make the function that reads a field; `waits` says whether a value no map or option knows holds the record, else it is flagged."""
+
+    def read(context: Context) -> Any:
+        try:
+            found = value(context)
+            fitted = None if found is None else fit(context, found)
+        except ValueProblem as problem:
+            stop = record_problem(problem, label, rejects=rejects, waits=waits)
+            if stop is not None:
+                raise stop from problem
+            context.remark(problem.reason, f"{label}: {problem.message}; the field was left empty")
+            fitted = None
+        if required and fitted is None:
+            raise RecordProblem("VALUE_MISSING", f"{label}: the record has no value for it; fill it in the source and run a delta", is_final=True)
+        return fitted
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +136,25 @@ class TargetPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PhasePlan:
+    """What is made of an entity's records in one phase.
+
+    Attributes:
+        targets: what is made.
+        placing: targets of any phase that may refer to placeholders of this one.
+        asks_main: whether something may be made that hangs on the main target.
+        long_texts: in the phase of notes, targets with the fields whose whole texts a note keeps where they are cut.
+        is_last: whether it is the entity's last phase.
+    """
+
+    targets: tuple[TargetPlan, ...]
+    placing: tuple[TargetPlan, ...]
+    asks_main: bool
+    long_texts: tuple[tuple[TargetPlan, tuple[FieldPlan, ...]], ...]
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EntityPlan:
     """What becomes of one source entity."""
 
@@ -146,6 +162,21 @@ class EntityPlan:
     targets: tuple[TargetPlan, ...]
     phases: tuple[Phase.ValueType, ...]
     used: Used = field(default_factory=Used)
+    by_phase: dict[Phase.ValueType, PhasePlan] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_phase", {phase: self._at(phase) for phase in self.phases})
+
+    def _at(self, phase: Phase.ValueType) -> PhasePlan:
+        wanted = tuple(target for target in self.targets if target.phase == phase)
+        keeping = [target for target in self.targets if target.keeps_long_texts] if phase == TARGET_PHASES["note"] else []
+        return PhasePlan(
+            targets=wanted,
+            placing=tuple(target for target in self.targets if phase in target.placeholder_phases),
+            asks_main=phase != self.phases[0] or any(target.position for target in wanted),
+            long_texts=tuple((target, limited) for target in keeping if (limited := tuple(one for one in target.fields if one.length))),
+            is_last=phase == self.phases[-1],
+        )
 
 
 class MappingPlan:
@@ -238,12 +269,16 @@ class MappingPlan:
             label=label,
             is_custom=is_custom,
             rule=compiled,
-            fit=fit,
-            required=required,
-            rejects=required or rule.on_invalid == "reject",
+            read=_reader(
+                compiled.value,
+                fit,
+                label,
+                required=required,
+                rejects=required or rule.on_invalid == "reject",
+                waits=rule.on_unmapped == "wait",
+            ),
             can_stop=required or spec.kind in _STOPPING_KINDS or _can_stop(rule),
             length=spec.length if spec.kind is Kind.TEXT else 0,
-            waits=rule.on_unmapped == "wait",
             places=len(compiler.placeholders) > known,
         )
 
@@ -291,17 +326,15 @@ class MappingPlan:
             getter = row_getter(self.mapping.entities[entity], self.links, keys) or compile_keys(keys)
             if rule.separator:
                 getter = _apart(getter, rule.separator)
+            value = plain_value(getter)
             yield FieldPlan(
                 name=code,
                 label=label,
                 is_custom=True,
-                rule=CompiledRule(getter, ((" > ".join(rule.keys), getter),), "property"),
-                fit=fit,
-                required=False,
-                rejects=False,
+                rule=CompiledRule(value, ((" > ".join(rule.keys), getter),), "property"),
+                read=_reader(value, fit, label, waits=False),
                 can_stop=False,
                 length=spec.length if spec.kind is Kind.TEXT else 0,
-                waits=False,
             )
 
 

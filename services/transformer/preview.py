@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from services.common.canonical import canonical_json
+from services.transformer.empty import is_empty
 from services.transformer.engine import Engine, Mapped
 from services.transformer.index import Envelope
 from services.transformer.notes import Fragment
-from services.transformer.paths import is_empty
 from services.transformer.rules import property_values
 from transload.v1 import ledger_service_pb2, records_pb2, transformer_service_pb2
 

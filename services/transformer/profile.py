@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from services.common.errors import MappingError
 from services.transformer.context import Context
+from services.transformer.empty import EMPTY
+from services.transformer.links import Links
 from services.transformer.load_estimate import LoadEstimate, headroom
-from services.transformer.paths import EMPTY, Links
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.quality import QualityCheck
 from services.transformer.rules import skip_reason
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

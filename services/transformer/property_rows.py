@@ -6,16 +6,18 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
+from services.transformer.empty import is_empty
 from services.transformer.index import Envelope
-from services.transformer.paths import follow, is_empty
-from services.transformer.transforms import text
+from services.transformer.paths import follow
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from services.transformer.context import Context
+    from services.transformer.links import Links
     from services.transformer.mapping import EntityMapping, PropertyRows
-    from services.transformer.paths import Getter, Links
+    from services.transformer.paths import Getter
 
 _SEPARATORS: Final = re.compile(r"\s*[;|]\s*|,\s+")
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from services.transformer import propose_lists
 from services.transformer.context import Context
+from services.transformer.empty import is_empty
 from services.transformer.guessing import Observed, guess_status, slug
 from services.transformer.lint_growth import WINDOW_POLICY, asks_for_window
 from services.transformer.mapping import load_mapping, merge, read_document
 from services.transformer.names import NamedView, Names, played_by, propose_names
-from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan
 from services.transformer.property_rows import row_properties
 from services.transformer.propose_options import ProposedOptions

@@ -7,10 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from services.transformer.empty import is_empty
 from services.transformer.guessing import Guess, Observed, guess_status, guess_type, slug
-from services.transformer.paths import is_empty
 from services.transformer.target import CUSTOM_KINDS, NAME_CHARACTERS_MAX, VARCHAR_CHARACTERS_MAX
-from services.transformer.transforms import ValueProblem, calendar_date, number, option, shown, text
+from services.transformer.transforms.dates import calendar_date
+from services.transformer.transforms.numbers import number
+from services.transformer.transforms.problem import ValueProblem, shown
+from services.transformer.transforms.texts import option, text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from services.transformer.paths import is_empty
+from services.transformer.empty import is_empty
 from services.transformer.target import NAME_CHARACTERS_MAX
-from services.transformer.transforms import text
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

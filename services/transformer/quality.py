@@ -18,11 +18,14 @@ import phonenumbers
 
 from services.common.errors import MappingError
 from services.transformer.context import Context
-from services.transformer.paths import Links, compile_path, is_empty, parse_path
+from services.transformer.empty import is_empty
+from services.transformer.links import Links
+from services.transformer.paths import compile_path, parse_path
 from services.transformer.sections import EntityQuality
 from services.transformer.sums import decimal, wrong_sum, wrong_total
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem, moment
+from services.transformer.transforms.dates import moment
+from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

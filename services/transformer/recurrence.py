@@ -18,7 +18,9 @@ from dateutil.relativedelta import relativedelta
 from dateutil.rrule import rrule, rruleset, rrulestr
 
 from services.transformer.recurrence_words import Meter, Once, Rule, meter_words, read_words, rule_of, rule_words
-from services.transformer.transforms import ValueProblem, integer, moment, shown
+from services.transformer.transforms.dates import moment
+from services.transformer.transforms.numbers import integer
+from services.transformer.transforms.problem import ValueProblem, shown
 
 OCCURRENCES_MAX: Final = 50
 """Occurrences of one record where nothing else is said."""

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from services.transformer.transforms import ValueProblem, shown
+from services.transformer.transforms.problem import ValueProblem, shown
 
 if TYPE_CHECKING:
     from datetime import date

@@ -9,7 +9,7 @@ from typing import Final
 import nh3
 from striprtf.striprtf import rtf_to_text
 
-from services.transformer.transforms import text, whole_text
+from services.transformer.transforms.texts import text, whole_text
 
 _RTF: Final = "{\\rtf"
 _MARKUP: Final = re.compile(

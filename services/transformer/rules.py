@@ -11,13 +11,17 @@ from services.transformer.blocks import compile_blocks
 from services.transformer.catalogue import bind
 from services.transformer.conditions import value_test
 from services.transformer.context import REFERENCE_MISSING, Context, LeaveOut, RecordProblem
+from services.transformer.empty import is_empty
 from services.transformer.index import Envelope
+from services.transformer.links import Links, Place
 from services.transformer.manifest import FALLBACK_USER_KEY, listed_user_key, placeholder_key
 from services.transformer.note_images import place_images
-from services.transformer.paths import EMPTY, Getter, Links, Path, Place, compile_path, descend, follow, is_empty, parse_path
+from services.transformer.paths import Getter, Path, compile_locate, compile_path, descend, follow, parse_path
 from services.transformer.recurrence import is_after_window
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem, moment, shown, text
+from services.transformer.transforms.dates import moment
+from services.transformer.transforms.problem import ValueProblem, shown
+from services.transformer.transforms.texts import text
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:
@@ -47,7 +51,7 @@ class CompiledRule:
     """A rule ready to run.
 
     Attributes:
-        value: the value before it is fitted to its target field; None when there is none.
+        value: the value before it is fitted to its target field; None when there is none, and never an empty one.
         sources: source paths with functions that read them, for lineage.
         words: the rule in words.
     """
@@ -238,7 +242,7 @@ class RuleCompiler:
         rule = self.links.rules.get(link)
         if rule is None or rule.chain != "up":
             raise MappingError(f"`{link}` is no chain of ancestors, so it cannot go round in a circle")
-        return lambda context: self.links.ancestors(rule, context.envelope, context.lookup)[1]
+        return lambda context: self.links.ancestors(link, context.envelope, context.lookup)[1]
 
     def _decided(self, name: str) -> Any:
         try:
@@ -260,7 +264,7 @@ class RuleCompiler:
         when = self.test(rule.when)
         steps = [self._transform(step) for step in rule.transforms]
         table = self._value_map(rule.map) if rule.map else None
-        default = rule.default
+        default = None if is_empty(rule.default) else rule.default
         if rule.transforms:
             words = f"{words}, {' then '.join(name for name, _ in steps)}".removeprefix(", ")
         if rule.map:
@@ -270,12 +274,15 @@ class RuleCompiler:
         if images is not None:
             self.getter(images.of)  # so that a delta knows what the text depends on
         if when is None and table is None and not functions and images is None:
-            return CompiledRule(_plain(read, default), sources, words)
+            key = self._path(rule.from_).own_field if isinstance(rule.from_, str) else ""
+            return CompiledRule(_own_value(key, default) if key else plain_value(read, default), sources, words)
 
         def value(context: Context) -> Any:
             if when is not None and not when(context):
                 return None
             found = read(context)
+            if found is None:
+                return default
             if isinstance(found, Envelope):
                 found = found.data
             elif isinstance(found, list) and found and isinstance(found[0], Envelope):
@@ -283,8 +290,8 @@ class RuleCompiler:
             if images is not None and not is_empty(found):
                 found = place_images(found, images, self.links, context)
             for function in functions:
-                if found is None or found in EMPTY:
-                    break
+                if not found and (found is None or isinstance(found, (str, list, dict))):
+                    return default
                 found = function(found)
             if table is not None and not is_empty(found):
                 found = table(found)
@@ -343,10 +350,12 @@ class RuleCompiler:
     def _cases(self, rules: Sequence[FieldRule]) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
         compiled = [self.rule(rule) for rule in rules]
 
+        values = [one.value for one in compiled]
+
         def first(context: Context) -> Any:
-            for one in compiled:
-                found = one.value(context)
-                if not is_empty(found):
+            for value in values:
+                found = value(context)
+                if found is not None:
                     return found
             return None
 
@@ -357,16 +366,16 @@ class RuleCompiler:
 
         def gathered(context: Context) -> list[Any]:
             found = [one.value(context) for one in compiled]
-            return [element for value in found if not is_empty(value) for element in (value if isinstance(value, list) else [value])]
+            return [element for value in found if value is not None for element in (value if isinstance(value, list) else [value])]
 
         return gathered, tuple(source for one in compiled for source in one.sources), "together"
 
     def _object(self, rules: MappingType[str, FieldRule]) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
         compiled = {name: self.rule(rule) for name, rule in rules.items()}
+        values = [(name, one.value) for name, one in compiled.items()]
 
         def gathered(context: Context) -> dict[str, Any]:
-            found = {name: one.value(context) for name, one in compiled.items()}
-            return {name: value for name, value in found.items() if not is_empty(value)}
+            return {name: found for name, value in values if (found := value(context)) is not None}
 
         return gathered, tuple(source for one in compiled.values() for source in one.sources), "together"
 
@@ -413,17 +422,20 @@ class RuleCompiler:
         if not parsed.hops or parsed.keys:
             raise MappingError(f"`{path}` does not end at a link")
         (keys, link), before = parsed.hops[-1], parsed.hops[:-1]
+        rule, is_of_element = self.links.rules[link], bool(parsed.root)
+        is_by_id = (rule.id is not None or rule.decided is not None) and rule.chain is None
+        place_of = compile_locate(link, self.links) if is_by_id else None
 
         def locate(context: Context) -> Place | None:
-            node: Any = context.element if parsed.root else context.envelope
+            node: Any = context.element if is_of_element else context.envelope
             for keys_before, link_before in before:
                 node = follow(self.links, link_before, descend(node, keys_before), context)
-            node = descend(node, keys)
+            if keys:
+                node = descend(node, keys)
             if node is None or isinstance(node, list):
                 return None
-            rule = self.links.rules[link]
-            if (rule.id is not None or rule.decided is not None) and rule.chain is None:
-                return self.links.locate(link, node, context.lookup)
+            if place_of is not None:
+                return place_of(node, context)
             found = follow(self.links, link, node, context)
             return Place(found.entity, found.id) if isinstance(found, Envelope) else None
 
@@ -436,12 +448,14 @@ class RuleCompiler:
         part = self.template(rule.part) if rule.part else None
         policy = _POLICIES[rule.on_missing]
         where = "its own record" if rule.of == _SELF else f"`{rule.of}`"
+        mapped = {entity for entity, target, target_part in self._mapped if (target, target_part) == (rule.to, rule.part)}
+        may_stay_out = rule.on_missing == "leave_out"
 
         def refer(context: Context) -> Any:
             place = locate(context)
-            if place is None or not self._is_mapped(place.entity, rule):
+            if place is None or place.entity not in mapped:
                 return self._without(rule, place, where, context)
-            if rule.on_missing == "leave_out" and not self._snapshot_moves(place, context):
+            if may_stay_out and not self._snapshot_moves(place, context):
                 return self._without(rule, place, where, context)
             key = f"{rule.to}:{place.entity}/{place.source_id}"
             if part is not None:
@@ -455,9 +469,6 @@ class RuleCompiler:
             return None if place is None else f"{place.entity}/{place.source_id}"
 
         return refer, ((rule.of, read),), f"reference to {rule.to}"
-
-    def _is_mapped(self, entity: str, rule: RefRule) -> bool:
-        return (entity, rule.to, rule.part) in self._mapped
 
     def _placeholder(self, rule: RefRule, name: str) -> tuple[Value, tuple[tuple[str, Getter], ...], str]:
         declared = self.mapping.placeholders.get(name)
@@ -527,13 +538,29 @@ def _is_policy(option: object) -> bool:
     return isinstance(option, dict) and set(option) == {_POLICY}
 
 
-def _plain(read: Value, default: Any) -> Value:
-    """Answer what a rule without condition, transforms and value map does: most rules have none."""
+def _own_value(key: str, default: Any) -> Value:
+    """Answer what a rule does that takes a field of the record as it is: most rules do no more."""
+
+    def value(context: Context) -> Any:
+        found = context.envelope.data.get(key)
+        if found is None:
+            return default
+        if type(found) is str:  # nearly always
+            return default if not found or found.isspace() else found
+        return default if is_empty(found) else found
+
+    return value
+
+
+def plain_value(read: Value, default: Any = None) -> Value:
+    """Answer what a rule without condition, transforms and value map does."""
 
     def value(context: Context) -> Any:
         found = read(context)
         if found is None:
             return default
+        if type(found) is str:  # nearly always
+            return default if not found or found.isspace() else found
         if isinstance(found, Envelope):
             found = found.data
         return default if is_empty(found) else found

@@ -15,7 +15,7 @@ from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.plan import MappingPlan
 from services.transformer.profile import Shapes
 from services.transformer.rules import skip_reason
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
 from services.transformer.context import Context, LeaveOut, RecordProblem
-from services.transformer.paths import Links, is_empty
+from services.transformer.empty import is_empty
+from services.transformer.links import Links
 from services.transformer.rules import RuleCompiler, Used
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

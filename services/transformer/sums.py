@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
-from services.transformer.paths import is_empty
+from services.transformer.empty import is_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from services.transformer.paths import is_empty
-from services.transformer.transforms import ValueProblem, calendar_date, text
+from services.transformer.empty import is_empty
+from services.transformer.transforms.dates import calendar_date
+from services.transformer.transforms.problem import ValueProblem
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from services.transformer.context import Context
 
+_MIDNIGHT: Final = "T00:00:00+0000"
+
 
 def plain_text(value: Any) -> str | None:
     """Write a value for a text made of several; midnight stamps are shown as dates."""
+    if type(value) is str:  # nearly always
+        if not value or value.isspace():
+            return None
+        return calendar_date(value) if value.endswith(_MIDNIGHT) else value
     if is_empty(value):
         return None
-    if isinstance(value, str) and value.endswith("T00:00:00+0000"):
-        return calendar_date(value)
     try:
         return text(value)
     except ValueProblem:

@@ -151,7 +151,20 @@ def test_files_that_settings_name_are_mounted(overlay: str) -> None:
         for container in workload.containers:
             files: dict[str, str] = {}
             for mount in container.get("volumeMounts", []):
-                items = volumes.get(mount["name"], {}).get("secret", {}).get("items", [])
+                volume = volumes.get(mount["name"], {})
+                parts = [volume.get("secret", {}), *(one["secret"] for one in volume.get("projected", {}).get("sources", []))]
+                items = [item for part in parts for item in part.get("items", [])]
                 files |= {f"{mount['mountPath']}/{item['path']}": item["key"] for item in items}
             named = {value for key, value in built.environ(container).items() if key.endswith(("_FILE", "ROOTCERT"))}
             assert named <= set(files), workload.name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_requests_and_limits_are_the_ones_the_page_gives_a_reason_for(overlay: str) -> None:
+    rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| [\d.]+ \| (\w+), (\w+) \| (\w+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rows) == 5
+    for name, _, most, cpu, memory, limit in rows:
+        workload = build(overlay).workload("nats" if name == "NATS" else f"transload-{name}")
+        resources = workload.pod["containers"][0]["resources"]
+        assert (resources["requests"]["cpu"], resources["requests"]["memory"], resources["limits"]["memory"]) == (cpu, memory, limit)
+        assert int(memory.removesuffix("Mi")) >= 1.5 * int(most), "a request below what was measured, with room"

@@ -31,8 +31,10 @@ OTHERS = re.compile(r"^(OTEL_|AWS_|PGSSL)[A-Z_]+$")
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the secrets of TLS hold, here."""
-    return environ_of(Authority(tmp_path_factory.mktemp("tls")).issue("transload-ledger"))
+    """What secrets hold that are read at the start, here."""
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / "uri").write_text("postgresql://transload:secret@transload-postgres-rw.transload:5432/transload", encoding="utf-8")
+    return environ_of(Authority(folder).issue("transload-ledger")) | {"TRANSLOAD_LEDGER_DATABASE_URL_FILE": str(folder / "uri")}
 
 
 def read_names(monkeypatch: pytest.MonkeyPatch, overlay: str, files: dict[str, str]) -> dict[str, set[str]]:
@@ -52,10 +54,7 @@ def read_names(monkeypatch: pytest.MonkeyPatch, overlay: str, files: dict[str, s
 
 def with_values(environ: dict[str, str], files: dict[str, str]) -> dict[str, str]:
     """Puts a likely value where the cluster or a secret has one."""
-    found = environ | {name: value for name, value in files.items() if name in environ}
-    if "TRANSLOAD_LEDGER_DATABASE_URL" in found:
-        found["TRANSLOAD_LEDGER_DATABASE_URL"] = "postgresql://transload:secret@transload-postgres-rw.transload:5432/transload"
-    return found
+    return environ | {name: value for name, value in files.items() if name in environ}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -54,6 +54,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A setting or credential is missing or malformed; metadata names it, never its value."""
     ERROR_REASON_STAGING_UNAVAILABLE: _ErrorReason.ValueType  # 15
     """The staging store refused a write (disk full, no permission)."""
+    ERROR_REASON_LEDGER_STANDBY: _ErrorReason.ValueType  # 16
+    """This replica of the ledger stands by: another one is at work. Repeat with growing pauses, or ask that one."""
     ERROR_REASON_ACCESS_UNAUTHENTICATED: _ErrorReason.ValueType  # 100
     """The call carries no token or certificate of a caller that is known here."""
     ERROR_REASON_ACCESS_DENIED: _ErrorReason.ValueType  # 101
@@ -172,6 +174,8 @@ ERROR_REASON_CONFIGURATION: ErrorReason.ValueType  # 14
 """A setting or credential is missing or malformed; metadata names it, never its value."""
 ERROR_REASON_STAGING_UNAVAILABLE: ErrorReason.ValueType  # 15
 """The staging store refused a write (disk full, no permission)."""
+ERROR_REASON_LEDGER_STANDBY: ErrorReason.ValueType  # 16
+"""This replica of the ledger stands by: another one is at work. Repeat with growing pauses, or ask that one."""
 ERROR_REASON_ACCESS_UNAUTHENTICATED: ErrorReason.ValueType  # 100
 """The call carries no token or certificate of a caller that is known here."""
 ERROR_REASON_ACCESS_DENIED: ErrorReason.ValueType  # 101

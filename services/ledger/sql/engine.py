@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Engine, QueuePool, RootTransaction, create_engine, event, text
+from sqlalchemy import Connection, Engine, NullPool, QueuePool, RootTransaction, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -23,8 +23,23 @@ READERS_MAX: Final = 8
 BUSY_TIMEOUT_SECONDS: Final = 30.0
 """How long SQLite waits for another process's lock (a copy being made, a person's shell)."""
 
-_WRITER_LOCK: Final = 7_215_306_841
+COMMAND_SECONDS: Final = 30.0
+"""How long PostgreSQL may take over one statement, and a dead connection is believed in."""
+CONNECT_SECONDS: Final = 10.0
+IDLE_SECONDS: Final = 10.0
+"""PostgreSQL ends a transaction that says nothing for so long: a process that was stopped in one would keep the others from writing."""
+
+WRITER_LOCK: Final = 7_215_306_841
 """Advisory lock of the one writer on PostgreSQL; any number will do as long as it stays."""
+WRITER: Final = "writer"
+"""Name of the lease of the one writer."""
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(:lock)").bindparams(lock=WRITER_LOCK)
+# A statement of its own: it has to see what was committed while the lock was waited for.
+_TERM: Final = text("SELECT term FROM leases WHERE name = :name").bindparams(name=WRITER)
+# Classes of PostgreSQL's error codes that say nothing of the statement: connection, rolled back, no resources, locks, an operator, disk.
+_PASSING_CODES: Final = ("08", "40", "53", "55", "57", "58")
+_PASSING_STATES: Final = frozenset({"25P03", "25006"})
+"""Idle in a transaction for too long; a server that only reads, because another has become the first."""
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg"}
 
 
@@ -51,8 +66,15 @@ class Database(Protocol):
 
     dialect: str
 
-    def write(self) -> AbstractAsyncContextManager[Runner]:
-        """Begin the writer's transaction; commits at the end of the block, rolls back when it raises."""
+    def write(self, *, is_patient: bool = False) -> AbstractAsyncContextManager[Runner]:
+        """Begin the writer's transaction; commits at the end of the block, rolls back when it raises.
+
+        Args:
+            is_patient: a statement may take as long as it takes, as changes of the schema do.
+
+        Raises:
+            UnavailableError: also with `LEDGER_STANDBY`, when it was fenced and another has the lease now.
+        """
         ...
 
     def read(self) -> AbstractAsyncContextManager[Runner]:
@@ -85,21 +107,55 @@ def open_database(url: URL) -> Database:
     return SqliteDatabase(url) if url.get_backend_name() == "sqlite" else PostgresDatabase(url)
 
 
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """Open the database a URL names and close it at the end of the block.
+
+    Raises:
+        ConfigurationError: it is no URL, or neither SQLite in a file nor PostgreSQL.
+    """
+    database = open_database(normalise_url(url))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 class PostgresDatabase:
     """PostgreSQL through asyncpg."""
 
     dialect = "postgresql"
 
     def __init__(self, url: URL) -> None:
-        options: dict[str, Any] = {"max_overflow": 0, "pool_pre_ping": True, "hide_parameters": True}
-        self._writer = create_async_engine(url, pool_size=1, **options)
-        self._reader = create_async_engine(url, pool_size=READERS_MAX, isolation_level="REPEATABLE READ", **options)
+        self._patient = _postgres_engine(url, poolclass=NullPool, seconds=None)
+        self._writer = _postgres_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+        self._reader = _postgres_engine(url, pool_size=READERS_MAX, max_overflow=0, pool_pre_ping=True, isolation_level="REPEATABLE READ")
+        self._side = _postgres_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+        self._term: int | None = None
+        self._on_lost: Callable[[], None] = lambda: None
+
+    def fence(self, term: int | None) -> None:
+        """Let the writer commit only while this is the term of the lease; None takes the fence away."""
+        self._term = term
+
+    def on_lost(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when the fence refused a transaction."""
+        self._on_lost = listener
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Runner]:
-        """Begin the writer's transaction. The lock holds off other processes' writers."""
-        async with _in_greenlets(self._writer) as run:
-            await run(lambda connection: connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITER_LOCK}).close())
+    async def write(self, *, is_patient: bool = False) -> AsyncIterator[Runner]:
+        """Begin the writer's transaction. The lock holds off other processes' writers, and until it is given back nobody can take the lease."""
+        async with _in_greenlets(self._patient if is_patient else self._writer) as run:
+            await run(lambda connection: connection.execute(_LOCK).close())
+            if self._term is not None and self._term != await run(lambda connection: connection.execute(_TERM).scalar()):
+                self._on_lost()
+                raise UnavailableError("this ledger stands by: another one writes; ask again", reason="LEDGER_STANDBY")
+            yield run
+
+    @asynccontextmanager
+    async def write_beside(self) -> AsyncIterator[Runner]:
+        """Begin a transaction on a connection of its own, that waits for no writer."""
+        async with _in_greenlets(self._side) as run:
             yield run
 
     @asynccontextmanager
@@ -123,8 +179,8 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._reader.dispose()
-        await self._writer.dispose()
+        for engine in (self._reader, self._writer, self._side, self._patient):
+            await engine.dispose()
 
 
 class SqliteDatabase:
@@ -139,7 +195,7 @@ class SqliteDatabase:
         self._reader_threads = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="ledger-reader")
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Runner]:
+    async def write(self, *, is_patient: bool = False) -> AsyncIterator[Runner]:  # noqa: ARG002 - SQLite has no limit that would have to be lifted
         """Begin the writer's transaction."""
         async with _in_threads(self._writer, self._writer_thread) as run:
             yield run
@@ -197,6 +253,9 @@ class _Translated:
 
 
 def _is_away(error: DBAPIError) -> bool:
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    if state.startswith(_PASSING_CODES) or state in _PASSING_STATES:
+        return True
     return error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}
 
 
@@ -312,6 +371,12 @@ async def _in_threads(engine: Engine, threads: ThreadPoolExecutor) -> AsyncItera
         await go(lambda: end(is_good=False))
         raise
     await go(lambda: end(is_good=True))
+
+
+def _postgres_engine(url: URL, *, seconds: float | None = COMMAND_SECONDS, **options: Any) -> AsyncEngine:
+    told = {"application_name": "transload-ledger", "idle_in_transaction_session_timeout": str(round(IDLE_SECONDS * 1000))}
+    arguments = {"timeout": CONNECT_SECONDS, "command_timeout": seconds, "server_settings": told}
+    return create_async_engine(url, hide_parameters=True, connect_args=arguments, **options)
 
 
 def _sqlite_engine(url: URL, *, size: int, begin: str, is_writer: bool) -> Engine:

@@ -13,7 +13,7 @@ from services.common.clock import Clock
 from services.ledger.audit import new_salt
 from services.ledger.domain import Migration, OutboxMessage, Run
 from services.ledger.repository import Listener
-from services.ledger.sql.engine import Database, normalise_url, open_database
+from services.ledger.sql.engine import Database, opened
 from services.ledger.sql.erasure import Eraser, MentionReader
 from services.ledger.sql.extraction import ExtractionReader, ExtractionWriter
 from services.ledger.sql.kept import KeptReader, KeptWriter
@@ -84,17 +84,19 @@ class SqlLedger:
             salt: makes the salt of a payload.
 
         Raises:
-            ConfigurationError: the URL is none of these.
+            ConfigurationError: the URL is none of these, or a newer Transload has changed the schema.
             UnavailableError: the database does not answer.
         """
-        database = open_database(normalise_url(url))
-        try:
-            await upgrade(database)
-            # What a crash right after an erasure left of it in the log of the database.
-            await database.scrub()
-            yield cls(database, clock, salt)
-        finally:
-            await database.close()
+        async with opened(url) as database:
+            yield await cls.on(database, clock=clock, salt=salt)
+
+    @classmethod
+    async def on(cls, database: Database, *, clock: Clock, salt: Callable[[], bytes] = new_salt) -> Self:
+        """Bring an open database up to date and answer the ledger on it. Arguments and errors are those of `open`."""
+        await upgrade(database)
+        # What a crash right after an erasure left of it in the log of the database.
+        await database.scrub()
+        return cls(database, clock, salt)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:

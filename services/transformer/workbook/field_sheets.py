@@ -9,7 +9,8 @@ import yaml
 from services.common.errors import MappingError
 from services.transformer.catalogue import CATALOGUE
 from services.transformer.guessing import guess_type, slug
-from services.transformer.paths import Links, parse_path
+from services.transformer.links import Links
+from services.transformer.paths import parse_path
 from services.transformer.plan import field_rules
 from services.transformer.target import CUSTOM_FIELD_ENTITIES, CUSTOM_KINDS, TARGET_FIELDS
 from services.transformer.workbook.sheet import Column, Edit, Refused, Row, Sheet, choice

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.transformer.context import Context, LeaveOut, RecordProblem
+from services.transformer.empty import is_empty
 from services.transformer.exports import masked
 from services.transformer.guessing import Observed
-from services.transformer.paths import is_empty
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.profile import Owners
 from services.transformer.rules import skip_reason
 from services.transformer.target import CUSTOM_FIELD_ENTITIES
 from services.transformer.texts import plain_text
-from services.transformer.transforms import ValueProblem, text
+from services.transformer.transforms.problem import ValueProblem
+from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +85,33 @@ async def test_a_task_with_a_bug_starts_again(tmp_path: Path) -> None:
     async with running(life, tmp_path):
         await until(lambda: "task running" in life.events)
     assert life.events == ["opened", "task failed", "task running", "closed"]
+
+
+async def test_a_service_that_is_over_is_wired_anew_and_its_callers_hung_up_on(tmp_path: Path) -> None:
+    over = asyncio.Event()
+    life = Life()
+
+    async def until_over() -> None:
+        await over.wait()
+
+    @asynccontextmanager
+    async def build(settings: Settings) -> AsyncIterator[Service]:
+        async with life.build(settings) as service:
+            yield replace(service, until=until_over)
+        over.clear()
+
+    stop = asyncio.Event()
+    running_service = asyncio.create_task(run(Settings(GrpcSettings(address_file=tmp_path / "address", drain_seconds=2.0)), build, stop=stop))
+    await until((tmp_path / "address").exists)
+    async with grpc_client.channel((tmp_path / "address").read_text(encoding="utf-8")) as channel:
+        await grpc_client.ping(channel)
+        over.set()
+        await until(lambda: life.events.count("task running") == 2)
+    await grpc_client.wait_until_serving((tmp_path / "address").read_text(encoding="utf-8"), timeout_seconds=5)
+    assert life.events == ["opened", "task running", "closed", "opened", "task running"]
+    stop.set()
+    async with asyncio.timeout(10):
+        await running_service
 
 
 async def test_stopping_while_still_connecting_ends_at_once() -> None:

@@ -56,11 +56,11 @@ class Away(SqliteDatabase):
     refusals = 2
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Runner]:
+    async def write(self, *, is_patient: bool = False) -> AsyncIterator[Runner]:
         self.refusals -= 1
         if self.refusals >= 0:
             raise UnavailableError("starting up")
-        async with super().write() as run:
+        async with super().write(is_patient=is_patient) as run:
             yield run
 
 

@@ -12,7 +12,7 @@ from services.transformer.lint import lint
 from services.transformer.mapping import load_mapping, read_document
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
-from services.transformer.transforms import total
+from services.transformer.transforms.numbers import total
 from tests.unit.transformer.support import TARGET, Snapshot, map_all, plan_of
 
 MAPPING = """

@@ -11,7 +11,7 @@ from services.common.errors import MappingError
 from services.transformer.mapping import load_mapping
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
-from services.transformer.transforms import rounded
+from services.transformer.transforms.numbers import rounded
 from tests.unit.transformer.support import Result, Snapshot, map_all, plan_of
 
 MAPPING = """

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from services.transformer.recurrence import occurrences, read_recurrence, recurrence_rule, recurrence_words
 from services.transformer.recurrence_words import Meter, Once, Rule
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 
 pytestmark = pytest.mark.requirement("NV-05")
 NEW_YORK = "America/New_York"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.transformer.clock_spans import clock_span, minutes_as_clock
 from services.transformer.rich_text import rich_text
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 
 RTF = r"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}}\f0\fs20 Gate code is 4471.\par Ask for Ren\'e9 at the desk.\par}"
 

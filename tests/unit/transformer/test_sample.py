@@ -9,7 +9,7 @@ import pytest
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.plan import MappingPlan
 from services.transformer.sample import Selection, select_sample
-from services.transformer.transforms import ValueProblem
+from services.transformer.transforms.problem import ValueProblem
 from tests.unit.transformer.profile_account import account, mapping_for
 from tests.unit.transformer.support import Snapshot
 

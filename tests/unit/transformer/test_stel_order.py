@@ -248,7 +248,7 @@ def test_a_work_order_has_technician_schedule_place_equipment_and_a_full_summary
     assert (custom["STEL Scheduled Date"], custom["STEL Scheduled Time"]) == ("2024-03-11", "10:30")
     assert custom["STEL Location"]["locality"] == "Madrid"
     assert custom["STEL Equipment"] == "Caldera, Caldera vieja"
-    assert custom["STEL Line Items"] == "x Capítulo 1\n2 x Cable 3x1,5"
+    assert custom["STEL Line Items"] == "2 x Cable 3x1,5"  # a section is a heading, no item
     assert custom["STEL Signed"] == option(plan, "signed", "Yes")
     assert (custom["Prioridad"], custom["access-code"]) == ("Alta", "A-1")
     content = result.payloads["note:work_order/77/summary"]["content"]

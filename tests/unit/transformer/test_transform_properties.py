@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.transformer.catalogue import CATALOGUE, bind
-from services.transformer.paths import is_empty
-from services.transformer.transforms import ValueProblem
+from services.transformer.empty import is_empty
+from services.transformer.transforms.problem import ValueProblem
 
 Options = Mapping[str, Any]
 Check = Callable[[Any, Any, Options], None]

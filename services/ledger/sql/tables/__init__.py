@@ -7,6 +7,7 @@ One module a matter; import rows from here.
 
 from services.ledger.sql.tables.documents import ManifestRow, MappingRow, ReportLineRow, ReportRow
 from services.ledger.sql.tables.extraction import ExtractionEntityRow, ExtractionRow, PageRow, SourceBudgetRow, SourceIssueRow, SourceRecordRow
+from services.ledger.sql.tables.lease import LeaseRow
 from services.ledger.sql.tables.matching import MatchCandidateRow, MatchKeyRow, MatchReadingRow
 from services.ledger.sql.tables.records import KeptRow, RecordRow, UndoSelectionRow
 from services.ledger.sql.tables.review import ReviewItemRow
@@ -24,6 +25,7 @@ __all__ = [
     "ExtractionRow",
     "HeadRow",
     "KeptRow",
+    "LeaseRow",
     "ManifestRow",
     "MappingRow",
     "MatchCandidateRow",
