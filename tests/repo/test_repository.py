@@ -89,8 +89,8 @@ def test_no_option_of_the_command_takes_a_secret() -> None:
     options = set(re.findall(r"`(--[a-z-]+)", page))
     assert len(options) > 40
     named = {option for option in options if re.search(r"token|secret|password|key|certificate", option)}
-    # `transload audit verify --key` takes the ledger's public key.
-    assert named == {"--key"}
+    # The ledger's public key, and what kind of token a simulated account has.
+    assert named == {"--key", "--token-kind"}
 
 
 def test_readme_commands_exist() -> None:
