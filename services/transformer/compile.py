@@ -23,7 +23,7 @@ from transload.v1 import records_pb2, transformer_service_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.transformer.mapping import Mapping
+    from services.transformer.mapping.document import Mapping
 
 _SCHEMA: Final = "schema"
 _SKIP_REASONS: Final = {"reference_data": "SKIPPED_REFERENCE_DATA", "not_moved": "SKIPPED_NOT_MAPPED"}

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from services.common.edits import CUSTOM_PREFIX
 from services.common.errors import InvalidRequestError
-from services.transformer.mapping import ConflictWord, DeletionWord
+from services.transformer.mapping.delta import ConflictWord, DeletionWord
 from services.transformer.target import CUSTOM_FIELD_ENTITIES, TARGET_FIELDS
 from transload.v1 import transformer_service_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.transformer.mapping import Mapping
+    from services.transformer.mapping.document import Mapping
 
 CONFLICT_WORDS: Final[tuple[str, ...]] = get_args(ConflictWord)
 DELETION_WORDS: Final[tuple[str, ...]] = get_args(DeletionWord)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from services.transformer.links import OWN_ID, Links
-from services.transformer.mapping import LinkRule
+from services.transformer.mapping.links import LinkRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.plan import MappingPlan
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 _CHANGED: Final = "changed"
 

@@ -29,9 +29,9 @@ from services.transformer.transforms.texts import text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from services.transformer.mapping import Mapping as MappingModel
-    from services.transformer.profile import Snapshot
-    from services.transformer.sections import Rebuild, Sheet
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.mapping.sections import Rebuild, Sheet
+    from services.transformer.snapshot.lookup import Snapshot
 
 CHUNK_BYTES: Final = 64 * 1024
 """Most bytes in one piece of a file."""

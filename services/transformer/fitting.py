@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from services.transformer.context import Context
     from services.transformer.manifest import Manifest
-    from services.transformer.mapping import Policies
+    from services.transformer.mapping.policies import Policies
     from services.transformer.paths import Getter
 
 Fit: TypeAlias = "Callable[[Context, Any], Any]"

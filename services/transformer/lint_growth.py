@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from services.common.errors import MappingError
-from services.transformer.mapping import FieldRule, Policies
+from services.transformer.mapping.policies import Policies
+from services.transformer.mapping.rules import FieldRule
 from services.transformer.placeholders import placeholder_problem
 from services.transformer.plan import field_rules, opened
 from services.transformer.target import ICON_KEYS
@@ -14,7 +15,8 @@ from transload.v1 import transformer_service_pb2 as pb
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.transformer.mapping import Condition, Mapping
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.rules import Condition
 
 _ERROR: Final = pb.FINDING_SEVERITY_ERROR
 _WARNING: Final = pb.FINDING_SEVERITY_WARNING

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from services.common.errors import MappingError
-from services.transformer.mapping import Mapping, load_mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.target import EXTERNAL_ID_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
+
+    from services.transformer.mapping.document import Mapping
 
 FALLBACK_USER_KEY: Final = "user:schema/fallback"
 PLACEHOLDER_ENTITY: Final = "placeholder"

@@ -13,7 +13,8 @@ from services.transformer.target import CUSTOM_FIELD_ENTITIES, TARGET_FIELDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.transformer.mapping import EntityMatching, Mapping
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.matching import EntityMatching
 
 ENTITIES: Final = ("organization", "person", "product")
 """Target entities that can be matched. Deals are matched by nothing: two sales to one customer look alike."""

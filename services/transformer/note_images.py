@@ -12,15 +12,15 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
-from services.transformer.index import Envelope
 from services.transformer.paths import follow
+from services.transformer.snapshot.envelope import Envelope
 from services.transformer.transforms.texts import text
 from transload.v1 import records_pb2
 
 if TYPE_CHECKING:
     from services.transformer.context import Context
     from services.transformer.links import Links
-    from services.transformer.mapping import ImageRule
+    from services.transformer.mapping.rules import ImageRule
 
 _IMAGE: Final = re.compile(r"(<img\b[^>]*?\bsrc\s*=\s*)([\"'])(.*?)\2", re.IGNORECASE | re.DOTALL)
 _PLACE: Final = "https://image.invalid/"

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from services.transformer.fitting import Fit
-    from services.transformer.mapping import Mapping, Placeholder
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.entities import Placeholder
     from services.transformer.plan import MappingPlan, TargetPlan
     from transload.v1.records_pb2 import Phase
 

@@ -10,11 +10,12 @@ from services.common.phases import LATE_LINKS, PHASES, TARGET_PHASES
 from services.transformer.context import RecordProblem
 from services.transformer.fitting import Fit, Fitter, record_problem
 from services.transformer.links import Links
-from services.transformer.mapping import FieldRule
+from services.transformer.mapping.rules import FieldRule
 from services.transformer.paths import compile_keys
 from services.transformer.placeholders import check_placeholders
 from services.transformer.property_rows import check_rows, row_getter
-from services.transformer.rules import CompiledRule, RuleCompiler, Test, Used, Value, plain_value
+from services.transformer.rules.compiled import CompiledRule, Test, Used, Value
+from services.transformer.rules.compiler import RuleCompiler, plain_value
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, NOTE_PARENTS, TARGET_FIELDS, Kind, TargetField
 from services.transformer.transforms.problem import ValueProblem
 from services.transformer.transforms.texts import option, text
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from services.transformer.context import Context
     from services.transformer.manifest import Manifest
-    from services.transformer.mapping import Mapping, Target
+    from services.transformer.mapping.document import Mapping
+    from services.transformer.mapping.entities import Target
     from services.transformer.paths import Getter
     from transload.v1.records_pb2 import Phase
 

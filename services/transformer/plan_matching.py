@@ -8,7 +8,7 @@ from services.transformer import plan_costs as costs
 from services.transformer.matching import compile_matching
 
 if TYPE_CHECKING:
-    from services.transformer.mapping import Mapping
+    from services.transformer.mapping.document import Mapping
     from services.transformer.plan_spending import Spending
 
 _IN_PIPEDRIVE = "create"

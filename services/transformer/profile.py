@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
 from services.transformer.context import Context
@@ -18,16 +18,17 @@ from services.transformer.links import Links
 from services.transformer.load_estimate import LoadEstimate, headroom
 from services.transformer.plan import MappingPlan, field_rules
 from services.transformer.quality import QualityCheck
-from services.transformer.rules import skip_reason
+from services.transformer.rules.skipping import skip_reason
 from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from services.transformer.index import Envelope, Lookup
-    from services.transformer.mapping import FieldRule
-    from services.transformer.mapping import Mapping as MappingModel
-    from services.transformer.sections import CallPlan
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.mapping.rules import FieldRule
+    from services.transformer.mapping.sections import CallPlan
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup, Snapshot
 
 VALUES_MAX: Final = 25
 """A text field with more different values is no picklist."""
@@ -37,25 +38,6 @@ LISTED_MAX: Final = 200
 PROGRESS_RECORDS: Final = 500
 _PERSONAL: Final = re.compile(r"\d{5}|@|://")
 _SIZE_CLASSES: Final = ((100_000, "to 100 kB"), (1_000_000, "to 1 MB"), (10_000_000, "to 10 MB"), (26_214_400, "to 25 MB"))
-
-
-class Snapshot(Protocol):
-    """What a profile needs of the index."""
-
-    def get(self, entity: str, source_id: str) -> Envelope | None:
-        """Answer the newest version of a record."""
-
-    def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
-        """Answer the records that point to another."""
-
-    def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
-        """Answer the records of an entity that hold a value in a field."""
-
-    def iterate(self, entity: str) -> Iterator[Envelope]:
-        """Go through the records of an entity."""
-
-    def entities(self) -> list[str]:
-        """Answer the names of all entities."""
 
 
 def profile_source(

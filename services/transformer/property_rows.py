@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
 from services.transformer.empty import is_empty
-from services.transformer.index import Envelope
 from services.transformer.paths import follow
+from services.transformer.snapshot.envelope import Envelope
 from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from services.transformer.context import Context
     from services.transformer.links import Links
-    from services.transformer.mapping import EntityMapping, PropertyRows
+    from services.transformer.mapping.entities import EntityMapping, PropertyRows
     from services.transformer.paths import Getter
 
 _SEPARATORS: Final = re.compile(r"\s*[;|]\s*|,\s+")

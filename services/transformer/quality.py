@@ -20,8 +20,8 @@ from services.common.errors import MappingError
 from services.transformer.context import Context
 from services.transformer.empty import is_empty
 from services.transformer.links import Links
+from services.transformer.mapping.sections import EntityQuality
 from services.transformer.paths import compile_path, parse_path
-from services.transformer.sections import EntityQuality
 from services.transformer.sums import decimal, wrong_sum, wrong_total
 from services.transformer.texts import plain_text
 from services.transformer.transforms.dates import moment
@@ -30,9 +30,10 @@ from services.transformer.transforms.problem import ValueProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from services.transformer.index import Envelope, Lookup
-    from services.transformer.mapping import Mapping as MappingModel
+    from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.paths import Getter
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
     from services.transformer.sums import Reader
 
 SAMPLES_MAX: Final = 10

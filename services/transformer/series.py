@@ -18,9 +18,9 @@ from services.transformer.texts import plain_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from services.transformer.mapping import Mapping as MappingModel
-    from services.transformer.profile import Snapshot
-    from services.transformer.sections import Series
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.mapping.sections import Series
+    from services.transformer.snapshot.lookup import Snapshot
 
 SERIES_FILE: Final = "recurring-appointments"
 SERIES_MIN: Final = 3

@@ -14,7 +14,7 @@ from services.transformer import exports, load_plan, profile, sample
 from services.transformer.compile import compile_schema, dispositions
 from services.transformer.delta import compile_policy
 from services.transformer.lint import lint
-from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.matching import compile_matching
 from services.transformer.names import named
 from services.transformer.preview import preview
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from grpc import aio
 
     from services.common.clock import Clock
-    from services.transformer.index import SnapshotIndex, SnapshotView
     from services.transformer.plans import Plans
+    from services.transformer.snapshot.index import SnapshotIndex
+    from services.transformer.snapshot.view import SnapshotView
 
 PREVIEW_KEYS_MAX: Final = 200
 CHANGES_MAX: Final = 10_000

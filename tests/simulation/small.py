@@ -13,7 +13,7 @@ import yaml
 
 from sandbox.stel_order.generator import Plan, generate
 from sandbox.stel_order.store import Store
-from services.transformer.mapping import connector_mapping_text, load_mapping, read_document
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping, read_document
 from services.transformer.plan import MappingPlan
 
 if TYPE_CHECKING:

@@ -34,7 +34,8 @@ from services.common.backoff import Backoff
 from services.common.clock import SystemClock
 from services.extractor.connectors.stel_order import reading
 from services.extractor.connectors.stel_order.client import StelClient
-from services.transformer.mapping import Mapping, load_mapping
+from services.transformer.mapping.document import Mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.plan import MappingPlan
 from tests.simulation import fast_sql
 from tests.simulation.http import PipedriveHttp, SourceTransport

@@ -13,8 +13,8 @@ from services.transformer.workbook.similar import likenesses
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from services.transformer.mapping import CustomField
-    from services.transformer.mapping import Mapping as MappingModel
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.mapping.schema import CustomField
     from services.transformer.workbook.layer import Layer
     from services.transformer.workbook.similar import Likeness
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from services.transformer.lint import lint
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.workbook.custom_fields_sheet import custom_fields_sheet
 from services.transformer.workbook.field_sheets import becomes, entities_sheet, fields_sheet
 from services.transformer.workbook.settings_sheets import owners_sheet, pipelines_sheet, policies_sheet, value_maps_sheet
@@ -16,8 +16,8 @@ from transload.v1 import transformer_service_pb2 as pb
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from services.transformer.mapping import Mapping as MappingModel
-    from services.transformer.profile import Snapshot
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.snapshot.lookup import Snapshot
 
 _WEIGHTS: Final = {
     pb.FINDING_SEVERITY_ERROR: "must be decided",

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from services.transformer.guessing import Guess
-    from services.transformer.mapping import EntityMapping, FieldRule, Target
-    from services.transformer.mapping import Mapping as MappingModel
+    from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.mapping.entities import EntityMapping, Target
+    from services.transformer.mapping.rules import FieldRule
     from services.transformer.workbook.layer import Layer
     from services.transformer.workbook.survey import Seen, Survey
 

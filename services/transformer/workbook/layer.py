@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from services.common.errors import MappingError
-from services.transformer.mapping import merge, read_document
+from services.transformer.mapping.reading import merge, read_document
 from services.transformer.yaml_text import dump
 
 if TYPE_CHECKING:

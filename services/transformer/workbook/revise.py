@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.common.errors import MappingError
 from services.transformer.lint import lint
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.workbook.describe import QUESTIONS, sheets_of
 from services.transformer.workbook.layer import Layer, with_overrides
 from services.transformer.workbook.sheet import Refused, edits_of
@@ -17,7 +17,7 @@ from transload.v1 import transformer_service_pb2 as pb
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from services.transformer.profile import Snapshot
+    from services.transformer.snapshot.lookup import Snapshot
     from services.transformer.workbook.sheet import Edit, Sheet
 
 

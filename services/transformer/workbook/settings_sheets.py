@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
-from services.transformer.mapping import EntityMatching, Policies
+from services.transformer.mapping.matching import EntityMatching
+from services.transformer.mapping.policies import Policies
 from services.transformer.workbook.sheet import Column, Edit, Refused, Row, Sheet, choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from services.transformer.mapping import Mapping as MappingModel
+    from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.workbook.layer import Layer
     from services.transformer.workbook.sheet import Cell
     from services.transformer.workbook.survey import Survey

@@ -16,7 +16,7 @@ from services.common.errors import ConfigurationError, InvalidRequestError, Unau
 from services.extractor.budget import CallBudget, OutagePolicy, WaitingGate, plan_calls
 from services.extractor.connector import END, START, Connector, Cursor, EntityMalformedError, RawRecord, ReadScope, Refusal, SourceEntity, SourcePage
 from services.extractor.registry import CONNECTORS, connector_type
-from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from tests.contract.connectors.recording import HOSTILE_NAMES, CountingGate, Recording
 from tests.contract.connectors.recordings import RECORDINGS
 from tests.fixtures.stel_order.world import MemoryLedger

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.extractor.registry import CONNECTORS
-from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 
 
 @pytest.mark.requirement("X-04")

@@ -10,7 +10,7 @@ from services.common.errors import ConfigurationError, NotFoundError
 from services.common.sources import GROUP
 from services.extractor.connectors.results.connector import Results
 from services.extractor.registry import with_installed
-from services.transformer.mapping import connector_mapping_text
+from services.transformer.mapping.reading import connector_mapping_text
 
 
 def entry(name: str, value: str) -> dict[str, EntryPoint]:

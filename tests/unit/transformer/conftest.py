@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.transformer.mapping import connector_mapping_text
+from services.transformer.mapping.reading import connector_mapping_text
 from services.transformer.propose import propose
 from tests.unit.transformer import examples
 from tests.unit.transformer.support import TARGET, Snapshot, plan_of

@@ -10,7 +10,8 @@ from sandbox.stel_order.generator import Plan, generate
 from sandbox.stel_order.generator.build import Builder
 from sandbox.stel_order.store import Store
 from services.extractor.connectors.stel_order.entities import BY_NAME
-from services.transformer.mapping import Mapping, connector_mapping_text, load_mapping
+from services.transformer.mapping.document import Mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from tests.unit.transformer.support import Snapshot
 
 _GROUPS = {"SALESESTIMATE": "quotes", "SALESORDER": "orders", "WORKORDER": "work_orders", "ORDINARYINVOICE": "invoices"}

@@ -7,7 +7,7 @@ import pytest
 
 from services.common.phases import TARGET_PHASES
 from services.transformer.compile import compile_schema, dispositions
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from transload.v1 import records_pb2
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from services.common.errors import MappingError
 from services.transformer.lint import lint
-from services.transformer.mapping import load_mapping, read_document
+from services.transformer.mapping.reading import load_mapping, read_document
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
 from services.transformer.transforms.numbers import total

@@ -9,7 +9,8 @@ import pytest
 from services.common.errors import InvalidRequestError, MappingError
 from services.transformer.delta import compile_policy
 from services.transformer.lint import has_errors, lint
-from services.transformer.mapping import Mapping, connector_mapping_text, load_mapping
+from services.transformer.mapping.document import Mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from transload.v1 import transformer_service_pb2 as pb
 
 SECTION = """

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from services.transformer.catalogue import CATALOGUE
-from services.transformer.mapping import FieldRule, Mapping
+from services.transformer.mapping.document import Mapping
+from services.transformer.mapping.rules import FieldRule
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "mapping.md").read_text(encoding="utf-8")
 

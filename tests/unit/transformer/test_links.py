@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from services.common.errors import MappingError
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
 from services.transformer.transforms.numbers import rounded

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.transformer.lint import has_errors, lint
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from tests.unit.transformer import examples
 from tests.unit.transformer.support import TARGET, Snapshot
 from transload.v1 import transformer_service_pb2 as pb

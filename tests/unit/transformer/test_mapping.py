@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.common.errors import MappingError, NotFoundError
-from services.transformer.mapping import connector_mapping_text, load_mapping, merge
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping, merge
 from services.transformer.plan import MappingPlan
 
 SMALL = """

@@ -8,7 +8,9 @@ import pytest
 
 from services.transformer.lint import lint
 from services.transformer.load_plan import plan_load
-from services.transformer.mapping import Mapping, Matching, connector_mapping_text, load_mapping
+from services.transformer.mapping.document import Mapping
+from services.transformer.mapping.matching import Matching
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.matching import FREE_MAIL_HOSTS, compile_matching
 from tests.unit.transformer.profile_account import account, mapping_for
 from tests.unit.transformer.support import TARGET

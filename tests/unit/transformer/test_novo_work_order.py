@@ -19,7 +19,7 @@ from services.transformer.engine import Engine
 from services.transformer.lint import lint
 from services.transformer.load_plan import stand_ins
 from services.transformer.manifest import Manifest
-from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
 from tests.unit.transformer import large_files

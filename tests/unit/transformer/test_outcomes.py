@@ -9,7 +9,7 @@ import pytest
 
 from services.common.canonical import canonical_json
 from services.transformer.manifest import read_manifest
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.plan import MappingPlan
 from tests.unit.transformer.support import Snapshot, bindings, map_all
 

@@ -9,7 +9,7 @@ import pytest
 from services.common.errors import MappingError
 from services.transformer.context import Context
 from services.transformer.links import Links
-from services.transformer.mapping import LinkRule
+from services.transformer.mapping.links import LinkRule
 from services.transformer.paths import compile_path, parse_path
 from tests.unit.transformer import examples
 from tests.unit.transformer.support import Snapshot

@@ -6,7 +6,7 @@ import pytest
 
 from services.common.errors import MappingError
 from services.transformer.guessing import Observed, guess_status, guess_type, slug
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.propose import propose
 from tests.unit.transformer import examples
 from tests.unit.transformer.support import TARGET, Snapshot

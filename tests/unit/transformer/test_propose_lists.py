@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from services.transformer.compile import compile_schema
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.propose import propose
 from tests.unit.transformer.support import Snapshot
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.extractor.connectors.stel_order.entities import BY_SOURCE_NAME
-from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.quality import QualityCheck, date_format
 from services.transformer.sums import wrong_sum
 from tests.unit.transformer.profile_account import account, mapping_for

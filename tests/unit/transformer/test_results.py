@@ -6,7 +6,7 @@ import pytest
 
 from services.extractor.connectors.results.connector import Results
 from services.transformer.lint import lint
-from services.transformer.mapping import connector_mapping_text, load_mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.plan import MappingPlan
 from transload.v1 import transformer_service_pb2 as pb
 

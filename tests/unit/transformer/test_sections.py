@@ -9,10 +9,11 @@ import yaml
 
 from services.transformer.exports import write_exports
 from services.transformer.lint import lint
-from services.transformer.mapping import Mapping, connector_mapping_text, load_mapping, mapping_of
+from services.transformer.mapping.document import Mapping
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping, mapping_of
+from services.transformer.mapping.sections import SECTIONS
 from services.transformer.profile import profile_source
 from services.transformer.quality import QualityCheck
-from services.transformer.sections import SECTIONS
 from tests.unit.transformer.support import Snapshot
 from transload.v1 import transformer_service_pb2 as pb
 

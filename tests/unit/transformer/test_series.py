@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.transformer.exports import write_exports
-from services.transformer.mapping import mapping_of
+from services.transformer.mapping.reading import mapping_of
 from services.transformer.series import rule_of
 from tests.unit.transformer.support import Snapshot
 

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.servicetracker.schema import Field
 from services.transformer.lint import has_errors, lint
-from services.transformer.mapping import load_mapping
+from services.transformer.mapping.reading import load_mapping
 from services.transformer.names import NamedView, Names
 from tests.fixtures.servicetracker.org import org
 from tests.unit.transformer import large_files

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.common.errors import MappingError
-from services.transformer.mapping import connector_mapping_text, load_mapping, mapping_of, merge, read_document
+from services.transformer.mapping.reading import connector_mapping_text, load_mapping, mapping_of, merge, read_document
 from services.transformer.propose import propose
 from services.transformer.workbook.describe import describe, sheets_of
 from services.transformer.workbook.field_sheets import read_chain, written_chain

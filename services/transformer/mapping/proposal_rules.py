@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from services.transformer.mapping.base import Model
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PipelineProposal(_Model):
+class PipelineProposal(Model):
     """Pipelines and stages that only the account knows: every value of one field is a pipeline, every value of another one of its stages.
 
     The value map gets an entry `{pipeline} / {stage}` for each pair, with `stage`, and `status` where the list says how it closes.
@@ -33,7 +29,7 @@ class PipelineProposal(_Model):
     """Name of the pipeline for pairs without one."""
 
 
-class ActivityTypeProposal(_Model):
+class ActivityTypeProposal(Model):
     """Activity types that only the account knows: each value that no entry of the value map has becomes a type of its own."""
 
     entity: str
@@ -41,7 +37,7 @@ class ActivityTypeProposal(_Model):
     value_map: str
 
 
-class PolicyProposal(_Model):
+class PolicyProposal(Model):
     """A policy that the source itself knows: its time zone, its currency."""
 
     entity: str
@@ -49,7 +45,7 @@ class PolicyProposal(_Model):
     field: str
 
 
-class PropertyTypes(_Model):
+class PropertyTypes(Model):
     """A list in which the source itself says of which type the tenant's fields are."""
 
     entity: str

@@ -1,17 +1,16 @@
 """Sections of a mapping that say what is reported of a source, not what becomes of its records: `quality`, `exports` and `call_plan`.
 
 They change no mapped record, so they are no part of the mapping's digest: they may be changed without taking a confirmation or an approval back.
-Models that hold field rules are completed by `services.transformer.mapping`, where field rules are defined.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-if TYPE_CHECKING:
-    from services.transformer.mapping import ConditionRef, RuleRef
+from services.transformer.mapping.base import Model
+from services.transformer.mapping.rules import ConditionRef, RuleRef
 
 SECTIONS = frozenset({"quality", "exports", "call_plan"})
 """Keys of a mapping that hold them."""
@@ -19,14 +18,10 @@ SECTIONS = frozenset({"quality", "exports", "call_plan"})
 Plain: TypeAlias = str | int | float | bool | None
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
 # ------------------------------------------------------------------ quality
 
 
-class Relation(_Model):
+class Relation(Model):
     """A link that must lead to a record."""
 
     words: str
@@ -39,7 +34,7 @@ RelationRef: TypeAlias = Annotated[Relation, BeforeValidator(lambda value: {"wor
 """A relation; a plain text is short for `{words: ...}`."""
 
 
-class SumLines(_Model):
+class SumLines(Model):
     """The lines whose amounts make a sum."""
 
     list_: str = Field(alias="list")
@@ -54,7 +49,7 @@ class SumLines(_Model):
     """Lines with these values do not count."""
 
 
-class Withheld(_Model):
+class Withheld(Model):
     """A share of the subtotal that is taken off the total."""
 
     percent: str
@@ -62,7 +57,7 @@ class Withheld(_Model):
     """Field that must be true."""
 
 
-class DocumentSums(_Model):
+class DocumentSums(Model):
     """How the sums of a document follow from its lines. All fields are source paths; sums that are not there are not checked."""
 
     subtotal: str | None = None
@@ -74,7 +69,7 @@ class DocumentSums(_Model):
     withheld: Withheld | None = None
 
 
-class Total(_Model):
+class Total(Model):
     """A field that must be the sum of others, within a cent. Values that are no numbers count as nothing; with none at all nothing is checked."""
 
     total: str
@@ -83,7 +78,7 @@ class Total(_Model):
     less: list[str] = []
 
 
-class Agreement(_Model):
+class Agreement(Model):
     """Two or more fields that must hold the same where both have a value: two systems that both claim to know it."""
 
     fields: list[str] = Field(min_length=2)
@@ -91,7 +86,7 @@ class Agreement(_Model):
     advice: str
 
 
-class EntityQuality(_Model):
+class EntityQuality(Model):
     """What to look for in the records of one entity. All fields are source paths."""
 
     unique: list[str] = []
@@ -116,7 +111,7 @@ class EntityQuality(_Model):
     """Field with the time of what a record tells: one that was entered more than a day later came late, from a device without a connection."""
 
 
-class SameCurrency(_Model):
+class SameCurrency(Model):
     """A document's currency should be that of the document before."""
 
     field: str
@@ -124,7 +119,7 @@ class SameCurrency(_Model):
     """Link to the document before."""
 
 
-class Quality(_Model):
+class Quality(Model):
     """What to look for in the data of a source."""
 
     created: str | None = None
@@ -140,7 +135,7 @@ class Quality(_Model):
 # ------------------------------------------------------------------ exports
 
 
-class Advice(_Model):
+class Advice(Model):
     """What to build in Pipedrive for rows in which certain words stand."""
 
     where: dict[str, str | list[str]] = {}
@@ -148,7 +143,7 @@ class Advice(_Model):
     say: str
 
 
-class Sheet(_Model):
+class Sheet(Model):
     """One table, with the raw records beside it."""
 
     title: str = ""
@@ -168,7 +163,7 @@ class Sheet(_Model):
     """Rows that are equal are one, with how often they come; which records they are of is left out."""
 
 
-class Rebuild(_Model):
+class Rebuild(Model):
     """One part of the rebuild reference: a list of settings that people must make again in the target."""
 
     title: str
@@ -177,7 +172,7 @@ class Rebuild(_Model):
     advice: str
 
 
-class Series(_Model):
+class Series(Model):
     """Appointments of which the source does not say that they come again."""
 
     entity: str
@@ -187,7 +182,7 @@ class Series(_Model):
     """Source path of the day."""
 
 
-class Exports(_Model):
+class Exports(Model):
     """The reference exports: what people read or build again because it does not move, or not as a record of its own."""
 
     sheets: dict[str, Sheet] = {}
@@ -201,14 +196,14 @@ class Exports(_Model):
 # ------------------------------------------------------------------ call_plan
 
 
-class CallLimits(_Model):
+class CallLimits(Model):
     """What a plan of the source allows; 0: no limit."""
 
     calls_per_minute: int = Field(0, ge=0)
     calls_per_day: int = Field(0, ge=0)
 
 
-class CallPlan(_Model):
+class CallPlan(Model):
     """How the source counts calls, for the days that reading it takes."""
 
     page_size: int = Field(gt=0)

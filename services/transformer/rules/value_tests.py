@@ -10,7 +10,7 @@ from services.transformer.empty import is_empty
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from services.transformer.mapping import Condition
+    from services.transformer.mapping.rules import Condition
 
 
 def value_test(condition: Condition) -> Callable[[Any], bool]:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from services.common.errors import MappingError
 from services.transformer import notes
 from services.transformer.context import Context
-from services.transformer.index import Envelope
 from services.transformer.paths import descend
+from services.transformer.snapshot.envelope import Envelope
 from services.transformer.texts import read_text
 from services.transformer.transforms.lists import sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from services.transformer.mapping import Block, ConditionRef, FieldRule, TableBlock
+    from services.transformer.mapping.rules import Block, ConditionRef, FieldRule, TableBlock
     from services.transformer.paths import Getter
 
 Make: TypeAlias = "Callable[[Context], notes.Fragment | None]"

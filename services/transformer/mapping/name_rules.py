@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator
 
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from services.transformer.mapping.base import Model
 
 
 def _as_name(value: object) -> object:
     return {"field": value} if isinstance(value, str) else value
 
 
-class Name(_Model):
+class Name(Model):
     """What the first word of a path stands for in the raw record."""
 
     field: str
@@ -28,7 +26,7 @@ NameRef: TypeAlias = Annotated[Name, BeforeValidator(_as_name)]
 """A name; a plain text is short for `{field: ...}`."""
 
 
-class Meaning(_Model):
+class Meaning(Model):
     """How to tell which field of a record has a meaning. Give some of these; the best field wins."""
 
     fields: list[str] = []
@@ -41,7 +39,7 @@ class Meaning(_Model):
     """Kinds of record of which it must refer to one."""
 
 
-class NameProposal(_Model):
+class NameProposal(Model):
     """How the audit fills in `names` from a list in which the source describes its fields."""
 
     entity: str
