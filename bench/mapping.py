@@ -40,9 +40,9 @@ from services.extractor.http import source_client
 from services.extractor.jobs import Extractions
 from services.extractor.registry import CONNECTORS
 from services.transformer.engine import Engine
-from services.transformer.index import SnapshotIndex
 from services.transformer.names import named
 from services.transformer.plans import Plans
+from services.transformer.snapshot.index import SnapshotIndex
 from transload.embedded.sources import source_stand_in
 
 if TYPE_CHECKING:

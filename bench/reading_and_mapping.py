@@ -35,11 +35,11 @@ from services.extractor.http import GetOnlyTransport
 from services.extractor.jobs import Extractions
 from services.extractor.ports import Checkpoint, Grant, PageRecord, PageRef, Report, State
 from services.transformer.compile import compile_schema
-from services.transformer.index import SnapshotIndex
 from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.plan import MappingPlan
 from services.transformer.plans import Plans
 from services.transformer.propose import propose
+from services.transformer.snapshot.index import SnapshotIndex
 from services.transformer.worker import TransformWorker
 from transload.embedded.simulators import simulator
 from transload.v1 import records_pb2
@@ -47,7 +47,7 @@ from transload.v1 import records_pb2
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from services.transformer.index import SnapshotView
+    from services.transformer.snapshot.view import SnapshotView
     from transload.v1 import ledger_service_pb2
     from transload.v1.records_pb2 import Phase
 

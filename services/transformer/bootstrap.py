@@ -10,10 +10,10 @@ from services.common import grpc_client, jetstream, streams
 from services.common.consumer import Consumer
 from services.common.runtime import Service
 from services.common.staging import Staging
-from services.transformer.index import SnapshotIndex
 from services.transformer.ledger import LedgerClient
 from services.transformer.plans import Plans
 from services.transformer.servicer import TransformerServicer
+from services.transformer.snapshot.index import SnapshotIndex
 from services.transformer.worker import TransformWorker
 from transload.v1 import ledger_service_pb2_grpc, transformer_service_pb2_grpc
 

@@ -10,8 +10,9 @@ from services.transformer.mapping.links import LinkRule
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.plan import MappingPlan
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 _CHANGED: Final = "changed"
 

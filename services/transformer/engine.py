@@ -12,7 +12,7 @@ from services.transformer.held import FREE, HELD, UNKNOWN
 from services.transformer.note_images import with_references
 from services.transformer.notes import facts, heading, pack
 from services.transformer.placeholders import Placeholders
-from services.transformer.rules import skip_reason
+from services.transformer.rules.skipping import skip_reason
 from services.transformer.target import NOTE_BYTES_MAX, NOTE_PARENTS
 from services.transformer.transforms.problem import ValueProblem
 from transload.v1 import ledger_service_pb2, records_pb2
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping
     from typing import TypeAlias
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.plan import EntityPlan, MappingPlan, PhasePlan, StopPlan, TargetPlan
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
     Memo: TypeAlias = dict[tuple[str, str, str], Any]
 

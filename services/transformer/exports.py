@@ -19,7 +19,7 @@ import orjson
 from services.transformer.context import Context
 from services.transformer.distinct_rows import TIMES_HEADING, distinct_rows
 from services.transformer.empty import is_empty
-from services.transformer.profile import Shapes
+from services.transformer.profile.shapes import Shapes
 from services.transformer.series import SERIES_FILE, SERIES_RULE_COLUMNS, series_columns, series_rows
 from services.transformer.sheets import SheetRows, compiler_for, headings, reader
 from services.transformer.texts import plain_text
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.mapping.sections import Rebuild, Sheet
-    from services.transformer.profile import Snapshot
+    from services.transformer.snapshot.lookup import Snapshot
 
 CHUNK_BYTES: Final = 64 * 1024
 """Most bytes in one piece of a file."""

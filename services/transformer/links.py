@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from services.transformer.empty import is_empty
-from services.transformer.index import Envelope
-from services.transformer.values import plain
+from services.transformer.snapshot.envelope import Envelope
+from services.transformer.snapshot.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
-    from services.transformer.index import Lookup
     from services.transformer.mapping.links import LinkRule
+    from services.transformer.snapshot.lookup import Lookup
 
     Locate: TypeAlias = "Callable[[Mapping[str, Any]], Place | None]"
 

@@ -14,7 +14,8 @@ from services.transformer.empty import is_empty
 from services.transformer.lint_growth import check_growth
 from services.transformer.lint_sections import section_problems
 from services.transformer.plan import MappingPlan, field_rules, opened
-from services.transformer.rules import property_values, skip_reason
+from services.transformer.rules.properties import property_values
+from services.transformer.rules.skipping import skip_reason
 from services.transformer.target import (
     CUSTOM_FIELD_ENTITIES,
     CUSTOM_KINDS,
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Mapping as MappingType
 
-    from services.transformer.index import Lookup
     from services.transformer.mapping.document import Mapping
     from services.transformer.mapping.entities import Target
     from services.transformer.mapping.rules import FieldRule
-    from services.transformer.rules import CompiledRule
+    from services.transformer.rules.compiled import CompiledRule
+    from services.transformer.snapshot.lookup import Lookup
 
 _ERROR: Final = pb.FINDING_SEVERITY_ERROR
 _WARNING: Final = pb.FINDING_SEVERITY_WARNING

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.mapping.rules import FieldRule
     from services.transformer.mapping.sections import EntityQuality, Sheet, SumLines
-    from services.transformer.rules import RuleCompiler
+    from services.transformer.rules.compiler import RuleCompiler
 
 Problem: TypeAlias = "tuple[str, str]"
 """Path in the document, and what is wrong there."""

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 from services.common.errors import MappingError
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.plan import MappingPlan
-from services.transformer.rules import skip_reason
+from services.transformer.rules.skipping import skip_reason
 from services.transformer.target import CUSTOM_FIELD_ENTITIES, EXTERNAL_ID_NAME
 from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.plan import EntityPlan, TargetPlan
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 _FIRST_BULK_LINE_COUNT: Final = 5
 """From this many lines on a bulk call (25 tokens) is no dearer than single ones (5 each)."""

@@ -33,9 +33,9 @@ from transload.v1 import ledger_service_pb2, records_pb2
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from services.transformer.index import Envelope
     from services.transformer.mapping.document import Mapping as MappingModel
-    from services.transformer.profile import Snapshot
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Snapshot
 
 PROGRESS_RECORDS: Final = 500
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.mapping.name_rules import Meaning, NameProposal
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 SCORE_MIN: Final = 0.55
 """Below this a field is not proposed for a meaning."""

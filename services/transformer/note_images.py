@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
-from services.transformer.index import Envelope
 from services.transformer.paths import follow
+from services.transformer.snapshot.envelope import Envelope
 from services.transformer.transforms.texts import text
 from transload.v1 import records_pb2
 

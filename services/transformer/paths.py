@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
 from services.transformer.empty import is_empty
-from services.transformer.index import Envelope
+from services.transformer.snapshot.envelope import Envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable

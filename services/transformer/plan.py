@@ -14,7 +14,8 @@ from services.transformer.mapping.rules import FieldRule
 from services.transformer.paths import compile_keys
 from services.transformer.placeholders import check_placeholders
 from services.transformer.property_rows import check_rows, row_getter
-from services.transformer.rules import CompiledRule, RuleCompiler, Test, Used, Value, plain_value
+from services.transformer.rules.compiled import CompiledRule, Test, Used, Value
+from services.transformer.rules.compiler import RuleCompiler, plain_value
 from services.transformer.target import CUSTOM_KINDS, EXTERNAL_ID_FIELD, NOTE_PARENTS, TARGET_FIELDS, Kind, TargetField
 from services.transformer.transforms.problem import ValueProblem
 from services.transformer.transforms.texts import option, text

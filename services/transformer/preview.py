@@ -10,17 +10,17 @@ import orjson
 from services.common.canonical import canonical_json
 from services.transformer.empty import is_empty
 from services.transformer.engine import Engine, Mapped
-from services.transformer.index import Envelope
 from services.transformer.notes import Fragment
-from services.transformer.rules import property_values
+from services.transformer.rules.properties import property_values
+from services.transformer.snapshot.envelope import Envelope
 from transload.v1 import ledger_service_pb2, records_pb2, transformer_service_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from services.transformer.context import Lineage
-    from services.transformer.index import Lookup
     from services.transformer.plan import MappingPlan
+    from services.transformer.snapshot.lookup import Lookup
 
 _SECRET: Final = re.compile(r"[?&](token|key|apikey|signature|sig|auth)[a-z_-]*=", re.IGNORECASE)
 _MASK: Final = "(hidden: an address with a key in it)"

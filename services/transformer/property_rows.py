@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
 from services.transformer.empty import is_empty
-from services.transformer.index import Envelope
 from services.transformer.paths import follow
+from services.transformer.snapshot.envelope import Envelope
 from services.transformer.transforms.texts import text
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from services.transformer.names import NamedView, Names, played_by, propose_name
 from services.transformer.plan import MappingPlan
 from services.transformer.property_rows import row_properties
 from services.transformer.propose_options import ProposedOptions
-from services.transformer.rules import property_values, skip_reason
+from services.transformer.rules.properties import property_values
+from services.transformer.rules.skipping import skip_reason
 from services.transformer.target import CUSTOM_FIELD_ENTITIES, NAME_CHARACTERS_MAX
 from services.transformer.yaml_text import dump
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
     from datetime import date
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping.document import Mapping
     from services.transformer.mapping.proposals import StateGroup, StateProposal
     from services.transformer.names import View
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 _HEADER: Final = """
 # ------------------------------------------------------------------ This account

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from collections.abc import Mapping as MappingType
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping.document import Mapping
     from services.transformer.mapping.proposal_rules import PipelineProposal, PropertyTypes
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 NO_STAGE: Final = "none"
 _NO_STAGE_NAME: Final = "No stage"

@@ -11,9 +11,9 @@ from services.transformer.transforms.texts import text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.transformer.index import Lookup
     from services.transformer.mapping.document import Mapping
     from services.transformer.mapping.proposals import OptionProposal
+    from services.transformer.snapshot.lookup import Lookup
 
 
 class ProposedOptions:

@@ -30,9 +30,10 @@ from services.transformer.transforms.problem import ValueProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.paths import Getter
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
     from services.transformer.sums import Reader
 
 SAMPLES_MAX: Final = 10

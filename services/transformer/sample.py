@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Final
 from services.common.keys import RecordKey
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.plan import MappingPlan
-from services.transformer.profile import Shapes
-from services.transformer.rules import skip_reason
+from services.transformer.profile.shapes import Shapes
+from services.transformer.rules.skipping import skip_reason
 from services.transformer.transforms.problem import ValueProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from services.transformer.index import Envelope
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.plan import EntityPlan, TargetPlan
-    from services.transformer.profile import Snapshot
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Snapshot
 
 SIZE_DEFAULT: Final = 150
 SIZE_MIN: Final = 1

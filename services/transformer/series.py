@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.mapping.sections import Series
-    from services.transformer.profile import Snapshot
+    from services.transformer.snapshot.lookup import Snapshot
 
 SERIES_FILE: Final = "recurring-appointments"
 SERIES_MIN: Final = 3

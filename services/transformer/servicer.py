@@ -10,7 +10,7 @@ import orjson
 from services.common.canonical import canonical_json, digest
 from services.common.clock import SystemClock
 from services.common.errors import InvalidRequestError, MappingError
-from services.transformer import exports, load_plan, profile, sample
+from services.transformer import exports, load_plan, sample
 from services.transformer.compile import compile_schema, dispositions
 from services.transformer.delta import compile_policy
 from services.transformer.lint import lint
@@ -18,6 +18,7 @@ from services.transformer.mapping.reading import connector_mapping_text, load_ma
 from services.transformer.matching import compile_matching
 from services.transformer.names import named
 from services.transformer.preview import preview
+from services.transformer.profile.report import profile_source
 from services.transformer.propose import propose
 from services.transformer.workbook.describe import describe
 from services.transformer.workbook.revise import Change, revise
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from grpc import aio
 
     from services.common.clock import Clock
-    from services.transformer.index import SnapshotIndex, SnapshotView
     from services.transformer.plans import Plans
+    from services.transformer.snapshot.index import SnapshotIndex
+    from services.transformer.snapshot.view import SnapshotView
 
 PREVIEW_KEYS_MAX: Final = 200
 CHANGES_MAX: Final = 10_000
@@ -98,7 +100,7 @@ class TransformerServicer(TransformerServiceServicer):
         mapping = load_mapping(request.mapping_yaml or connector_mapping_text(request.snapshot.connector))
         view = named(await self._view(request.snapshot), mapping)
         options = orjson.loads(request.connector_json or b"{}")
-        work = asyncio.create_task(asyncio.to_thread(profile.profile_source, view, mapping, _target(request.target_json), options=options))
+        work = asyncio.create_task(asyncio.to_thread(profile_source, view, mapping, _target(request.target_json), options=options))
         while not work.done():
             await asyncio.wait({work}, timeout=PROGRESS_SECONDS)
             if not work.done():

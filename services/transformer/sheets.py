@@ -8,7 +8,8 @@ from services.common.errors import MappingError
 from services.transformer.context import Context, LeaveOut, RecordProblem
 from services.transformer.empty import is_empty
 from services.transformer.links import Links
-from services.transformer.rules import RuleCompiler, Used
+from services.transformer.rules.compiled import Used
+from services.transformer.rules.compiler import RuleCompiler
 from services.transformer.texts import plain_text
 from services.transformer.transforms.problem import ValueProblem
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from services.transformer.index import Envelope, Lookup
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.mapping.rules import FieldRule
     from services.transformer.mapping.sections import Advice, Sheet
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Lookup
 
 Read: TypeAlias = "Callable[[Context], Any]"
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from services.transformer.index import Envelope
     from services.transformer.mapping.sections import DocumentSums, SumLines, Total
+    from services.transformer.snapshot.envelope import Envelope
 
 Reader: TypeAlias = "Callable[[str], Any]"
 """Answers the value of a source path of the record that is looked at."""

@@ -17,17 +17,19 @@ from services.transformer.batching import cut
 from services.transformer.dependents import Dependents
 from services.transformer.engine import Engine, Mapped
 from services.transformer.held import HeldRecords
-from services.transformer.index import parse_envelopes
 from services.transformer.names import NamedView, Names
+from services.transformer.snapshot.envelope import parse_envelopes
 from transload.v1 import ledger_service_pb2, records_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.transformer.index import Envelope, SnapshotIndex, SnapshotView
     from services.transformer.names import View
     from services.transformer.plan import MappingPlan
     from services.transformer.plans import Plans
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.index import SnapshotIndex
+    from services.transformer.snapshot.view import SnapshotView
 
 _LOG = telemetry.get_logger(__name__)
 FULL_WAIT_SECONDS: Final = 20.0

@@ -23,12 +23,15 @@ from tests.e2e.harness import ACTOR, Rehearsal, installation
 from tests.fakes.certificates import Authority, environ_of
 from tests.fakes.collector import Collector, collector
 from tests.fakes.postgres import PostgresUnavailableError, create_database, postgres_server
+from transload.client import Client
 from transload.embedded import simulators
+from transload.errors import TransloadCallError
 from transload.security import ChannelSecurity
 from transload.v1 import migration_service_pb2 as pb
 
 pytestmark = [pytest.mark.slow]
 
+VIEWER = "vera@example.com"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
@@ -130,7 +133,7 @@ def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
 @pytest.mark.requirement("X-06")
 @pytest.mark.parametrize(("connector", "size", "database"), [("stel_order", 5, "sqlite"), ("servicetracker", 2, "postgresql")])
 async def test_no_secret_is_written_anywhere(connector: str, size: int, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {name: planted(name) for name in ("source", "pipedrive", "refresh", "service", "person", "database")}
+    given = {name: planted(name) for name in ("source", "pipedrive", "refresh", "service", "person", "viewer", "database")}
     keys = iter((given["source"], given["pipedrive"]))
     # The stand-ins' own secrets have twenty bytes; the key of their control interface, which is none of the product's, has fewer.
     monkeypatch.setattr(simulators, "secrets", SimpleNamespace(token_hex=lambda count: next(keys) if count == 20 else secrets.token_hex(count)))
@@ -157,6 +160,7 @@ async def test_no_secret_is_written_anywhere(connector: str, size: int, database
                 _connection(rehearsal, "source").joinpath("refresh_token").write_text(given["refresh"])
             watching = asyncio.create_task(_watch_processes(search))
             await _audit_with_gossips(rehearsal)
+            await _viewer_is_refused(rehearsal, ChannelSecurity.from_env(env | {"TRANSLOAD_TOKEN": given["viewer"]}))
             await rehearsal.run_to(pb.MIGRATION_STATE_SAMPLED)
             search.look_at_files(tmp_path / "stack", without=("connections",))
             # The sample loads already; the rest of the way is the same for both.
@@ -185,6 +189,7 @@ def _access(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
     files = Authority(folder).issue("localhost")
     callers = [
         {"actor": ACTOR, "role": "admin", "token_sha256": hashlib.sha256(given["person"].encode()).hexdigest()},
+        {"actor": VIEWER, "role": "viewer", "token_sha256": hashlib.sha256(given["viewer"].encode()).hexdigest()},
         {
             "actor": "services",
             "role": "service",
@@ -232,6 +237,20 @@ async def _audit_with_gossips(rehearsal: Rehearsal) -> None:
             url.write_text(right)
             await (rehearsal.client.resume(rehearsal.migration_id) if migration.pause_kind else rehearsal.start("audit"))
     rehearsal.expect_success(await rehearsal.finish(), "audit")
+
+
+async def _viewer_is_refused(rehearsal: Rehearsal, security: ChannelSecurity) -> None:
+    """Who may only look changes nothing, and that it tried stands on the trail under its own name."""
+    async with Client.connect(rehearsal.installation.stack.addresses["ledger"], actor=ACTOR, security=security) as viewer:
+        assert (await viewer.get_migration(rehearsal.migration_id)).state == pb.MIGRATION_STATE_AUDITED
+        for act in (viewer.start_audit, viewer.rollback):
+            with pytest.raises(TransloadCallError) as caught:
+                await act(rehearsal.migration_id)
+            assert caught.value.reason == "ACCESS_DENIED"
+    events = [event async for event in rehearsal.client.export_audit(rehearsal.migration_id)]
+    refused = [(event.actor, json.loads(event.payload_json)["rpc"]) for event in events if event.kind == "access.refused"]
+    assert refused == [(VIEWER, "StartAudit"), (VIEWER, "RollbackMigration")]
+    assert {event.actor for event in events if event.kind == "run.started"} == {ACTOR}
 
 
 async def _watch_processes(search: Search) -> None:

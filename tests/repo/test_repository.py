@@ -84,6 +84,16 @@ def test_every_key_of_the_audit_report_is_documented() -> None:
     assert [key for key in sorted(keys) if f"| `{key}` |" not in page] == []
 
 
+def test_no_option_of_the_command_takes_a_secret() -> None:
+    """Arguments stand in every list of processes; secrets come from the environment and from files."""
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    options = set(re.findall(r"`(--[a-z-]+)", page))
+    assert len(options) > 40
+    named = {option for option in options if re.search(r"token|secret|password|key|certificate", option)}
+    # The ledger's public key, and what kind of token a simulated account has.
+    assert named == {"--key", "--token-kind"}
+
+
 def test_readme_commands_exist() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

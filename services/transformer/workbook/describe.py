@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from services.transformer.mapping.document import Mapping as MappingModel
-    from services.transformer.profile import Snapshot
+    from services.transformer.snapshot.lookup import Snapshot
 
 _WEIGHTS: Final = {
     pb.FINDING_SEVERITY_ERROR: "must be decided",

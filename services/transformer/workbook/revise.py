@@ -17,7 +17,7 @@ from transload.v1 import transformer_service_pb2 as pb
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from services.transformer.profile import Snapshot
+    from services.transformer.snapshot.lookup import Snapshot
     from services.transformer.workbook.sheet import Edit, Sheet
 
 

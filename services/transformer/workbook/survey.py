@@ -11,8 +11,8 @@ from services.transformer.empty import is_empty
 from services.transformer.exports import masked
 from services.transformer.guessing import Observed
 from services.transformer.plan import MappingPlan, field_rules
-from services.transformer.profile import Owners
-from services.transformer.rules import skip_reason
+from services.transformer.profile.owners import Owners
+from services.transformer.rules.skipping import skip_reason
 from services.transformer.target import CUSTOM_FIELD_ENTITIES
 from services.transformer.texts import plain_text
 from services.transformer.transforms.problem import ValueProblem
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from services.transformer.context import Context as ContextType
-    from services.transformer.index import Envelope
     from services.transformer.mapping.document import Mapping as MappingModel
     from services.transformer.mapping.rules import FieldRule
     from services.transformer.paths import Getter
-    from services.transformer.profile import Snapshot
-    from services.transformer.rules import CompiledRule
+    from services.transformer.rules.compiled import CompiledRule
+    from services.transformer.snapshot.envelope import Envelope
+    from services.transformer.snapshot.lookup import Snapshot
 
 SAMPLES: Final = 3
 SAMPLE_CHARACTERS_MAX: Final = 60

@@ -16,10 +16,10 @@ from sandbox.octopuspro.writing import write_bundle
 from services.common.connections import Connection
 from services.extractor.connector import START, ConnectorContext, ReadScope
 from services.extractor.connectors.octopuspro.connector import OctopusPro
-from services.transformer.index import Envelope
 from services.transformer.mapping.reading import connector_mapping_text
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
+from services.transformer.snapshot.envelope import Envelope
 from tests.fakes.clock import FakeClock
 from tests.fixtures.bundle.toy import EVERYTHING, Frozen, NoGate
 from tests.unit.transformer.support import Snapshot, plan_of

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from services.transformer.index import Envelope, link_values
 from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.names import NamedView, Names
 from services.transformer.propose import propose
+from services.transformer.snapshot.envelope import Envelope
+from services.transformer.snapshot.link_fields import link_values
 from tests.fixtures.servicetracker.org import Org, org
 from tests.unit.extractor.servicetracker.reading import reading
 from tests.unit.transformer.support import TARGET, Result, Snapshot, map_all, plan_of

@@ -14,18 +14,19 @@ from services.common.canonical import canonical_json, digest
 from services.common.phases import PHASES
 from services.transformer.compile import compile_schema
 from services.transformer.engine import Engine
-from services.transformer.index import envelope_of, link_values
 from services.transformer.manifest import read_manifest
 from services.transformer.mapping.reading import load_mapping
 from services.transformer.plan import MappingPlan
-from services.transformer.values import ValueIndex
+from services.transformer.snapshot.envelope import envelope_of
+from services.transformer.snapshot.link_fields import link_values
+from services.transformer.snapshot.values import ValueIndex
 from transload.v1 import ledger_service_pb2, records_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
-    from services.transformer.index import Envelope
     from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.snapshot.envelope import Envelope
 
 COLLECTIONS = {
     "employee": "employees",

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from services.common.phases import PHASES, TARGET_PHASES
 from services.transformer.engine import Engine
-from services.transformer.index import SnapshotIndex
 from services.transformer.mapping.reading import connector_mapping_text
 from services.transformer.propose import propose
+from services.transformer.snapshot.index import SnapshotIndex
 from tests.unit.transformer import examples
 from tests.unit.transformer.support import TARGET, Pages, Snapshot, account, map_all, plan_of
 from transload.v1 import ledger_service_pb2

@@ -17,7 +17,6 @@ from services.transformer.context import Context
 from services.transformer.dependents import Dependents
 from services.transformer.engine import Engine
 from services.transformer.hierarchy import distinct
-from services.transformer.index import SnapshotIndex
 from services.transformer.lint import lint
 from services.transformer.load_plan import stand_ins
 from services.transformer.manifest import Manifest
@@ -25,6 +24,7 @@ from services.transformer.mapping.reading import load_mapping
 from services.transformer.plan import MappingPlan
 from services.transformer.propose import propose
 from services.transformer.sample import _Closure, select_sample
+from services.transformer.snapshot.index import SnapshotIndex
 from tests.unit.transformer.support import Pages, Snapshot
 from transload.v1 import ledger_service_pb2, records_pb2
 from transload.v1 import transformer_service_pb2 as pb

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from services.transformer.index import SnapshotIndex, link_values
+from services.transformer.snapshot.index import SnapshotIndex
+from services.transformer.snapshot.link_fields import link_values
 from tests.unit.transformer.support import Pages
 
 if TYPE_CHECKING:

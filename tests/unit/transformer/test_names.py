@@ -9,11 +9,11 @@ import pytest
 
 from services.loader.codec import resolve
 from services.transformer.compile import dispositions
-from services.transformer.index import link_values
 from services.transformer.mapping.name_rules import Meaning, NameProposal
 from services.transformer.mapping.reading import load_mapping
 from services.transformer.names import NamedView, Names, propose_names
 from services.transformer.plan import MappingPlan
+from services.transformer.snapshot.link_fields import link_values
 from tests.unit.transformer.support import Snapshot
 from transload.v1.records_pb2 import Phase
 

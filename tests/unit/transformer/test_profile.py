@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.transformer.index import Envelope
 from services.transformer.load_estimate import schema_needs
-from services.transformer.profile import profile_source
+from services.transformer.profile.report import profile_source
+from services.transformer.snapshot.envelope import Envelope
 from tests.unit.transformer.profile_account import account, mapping_for
 from tests.unit.transformer.support import Snapshot
 

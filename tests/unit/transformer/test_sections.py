@@ -12,7 +12,7 @@ from services.transformer.lint import lint
 from services.transformer.mapping.document import Mapping
 from services.transformer.mapping.reading import connector_mapping_text, load_mapping, mapping_of
 from services.transformer.mapping.sections import SECTIONS
-from services.transformer.profile import profile_source
+from services.transformer.profile.report import profile_source
 from services.transformer.quality import QualityCheck
 from tests.unit.transformer.support import Snapshot
 from transload.v1 import transformer_service_pb2 as pb

@@ -10,10 +10,10 @@ import pytest
 from services.common import grpc_client
 from services.common.errors import InvalidRequestError, MappingError, NotFoundError
 from services.common.grpc_server import serve
-from services.transformer.index import SnapshotIndex
 from services.transformer.mapping.reading import load_mapping
 from services.transformer.plans import Plans
 from services.transformer.servicer import TransformerServicer
+from services.transformer.snapshot.index import SnapshotIndex
 from tests.unit.transformer import examples
 from tests.unit.transformer.support import TARGET, Manifests, Pages
 from transload.v1 import transformer_service_pb2 as pb

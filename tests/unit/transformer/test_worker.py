@@ -12,8 +12,9 @@ from services.common.errors import UnavailableError
 from services.common.phases import PHASES
 from services.transformer import held
 from services.transformer.engine import Engine, Mapped
-from services.transformer.index import Envelope, SnapshotIndex
 from services.transformer.plans import Plans
+from services.transformer.snapshot.envelope import Envelope
+from services.transformer.snapshot.index import SnapshotIndex
 from services.transformer.worker import TransformWorker
 from tests.unit.transformer import examples
 from tests.unit.transformer.support import Manifests, Pages

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from services.transformer.index import Envelope
+    from services.transformer.snapshot.envelope import Envelope
 
 _SCHEMA: Final = """
 CREATE TABLE value (place INTEGER NOT NULL, value TEXT NOT NULL, source_id TEXT NOT NULL, PRIMARY KEY (place, value, source_id)) WITHOUT ROWID;

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from services.common.errors import MappingError
 from services.transformer import notes
 from services.transformer.context import Context
-from services.transformer.index import Envelope
 from services.transformer.paths import descend
+from services.transformer.snapshot.envelope import Envelope
 from services.transformer.texts import read_text
 from services.transformer.transforms.lists import sort_key
 
