@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from services.transformer.plan import field_rules
 from services.transformer.target import CUSTOM_KINDS, NAME_CHARACTERS_MAX
-from services.transformer.workbook.field_sheets import LEAVE, MOVE, PICKLISTS, set_type
+from services.transformer.workbook.decisions import LEAVE, MOVE
+from services.transformer.workbook.new_field_rows import PICKLISTS, set_type
 from services.transformer.workbook.sheet import Column, Edit, Refused, Row, Sheet, choice
 from services.transformer.workbook.similar import likenesses
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from services.transformer.lint import lint
 from services.transformer.mapping.reading import load_mapping
 from services.transformer.workbook.custom_fields_sheet import custom_fields_sheet
-from services.transformer.workbook.field_sheets import becomes, entities_sheet, fields_sheet
+from services.transformer.workbook.entities_sheet import becomes, entities_sheet
+from services.transformer.workbook.fields_sheet import fields_sheet
 from services.transformer.workbook.settings_sheets import owners_sheet, pipelines_sheet, policies_sheet, value_maps_sheet
 from services.transformer.workbook.sheet import Column, Row, Sheet
 from services.transformer.workbook.survey import Survey

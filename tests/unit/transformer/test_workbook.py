@@ -14,9 +14,9 @@ from services.common.errors import MappingError
 from services.transformer.mapping.reading import connector_mapping_text, load_mapping, mapping_of, merge, read_document
 from services.transformer.propose import propose
 from services.transformer.workbook.describe import describe, sheets_of
-from services.transformer.workbook.field_sheets import read_chain, written_chain
 from services.transformer.workbook.layer import Layer, with_overrides
 from services.transformer.workbook.revise import Change, Revision, revise
+from services.transformer.workbook.rule_edits import read_chain, written_chain
 from services.transformer.workbook.sheet import Refused, edits_of
 from services.transformer.workbook.similar import likenesses, name_likeness
 from services.transformer.workbook.survey import Survey
