@@ -19,6 +19,7 @@ from bench import (
     reading_and_mapping,
     reconciliation,
     resources,
+    telemetry,
 )
 
 BENCHMARKS = {
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "reconciliation": reconciliation.run,
     "plan_against_truth": plan_against_truth.run,
     "resources": resources.run,
+    "telemetry": telemetry.run,
 }
 RESULT = Path(".transload") / "bench.json"
 

@@ -95,6 +95,9 @@ class Consumer:
         self._stopping = asyncio.Event()
         self._paused_until = float("-inf")
         self._settled = instruments.counter(instruments.CONSUMED)
+        # There as 0 from the start, so that an alert on what should never come has something to look at.
+        for answer in ("ack", "nak", "term", "none"):
+            self._settled.add(0, {instruments.STREAM: spec.stream.name, instruments.ANSWER: answer})
         self._duration = instruments.histogram(instruments.PROCESS_SECONDS)
 
     async def run(self) -> None:

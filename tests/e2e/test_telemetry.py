@@ -98,6 +98,41 @@ async def test_the_way_of_a_record_is_one_connected_set_of_spans(seen: Seen) -> 
         assert handling[0].span_id in settled, f"{key}: the ledger's settling stands in no connection with the call"
 
 
+async def test_a_records_graph_ends_at_the_ledgers_commit(seen: Seen) -> None:
+    commits = {span.parent_id for span in seen.collector.find(LEDGER, "ledger.transaction")}
+    committed: dict[str, str] = {}
+    for settled in seen.collector.find(LEDGER, SETTLE):
+        assert settled.span_id in commits, "settled without a commit"
+        committed |= {cause.span_id: settled.span_id for cause in seen.collector.causes(settled).values() if cause.name == "process MAPPED"}
+    for key, call in _calls_for_records(seen).items():
+        handling = next(span for span in seen.collector.causes(call).values() if span.name == "process MAPPED")
+        settled = seen.collector.spans[committed[handling.span_id]]
+        assert "extractor.page" in {span.name for span in seen.collector.causes(settled).values()}, key
+
+
+async def test_calls_to_pipedrive_are_found_from_a_records_id(seen: Seen) -> None:
+    calls = [span for span in seen.collector.spans.values() if span.service == LOADER and "transload.tokens" in span.attributes]
+
+    def is_found(call: SpanView) -> bool:
+        named = {
+            name
+            for span in seen.collector.causes(call).values()
+            for name in ("transload.record.key", "transload.record.keys")
+            if span.attributes.get(name)
+        }
+        return bool(named)
+
+    # Looks at the account, and reading the sample back for the diff, are made for no record.
+    lost = [call for call in calls if not is_found(call) and not _is_inspection(seen, call)]
+    assert len(calls) > 100
+    assert len(lost) <= len(calls) // 100, (sorted({call.name for call in lost}), len(calls))
+
+
+def _is_inspection(seen: Seen, call: SpanView) -> bool:
+    """Whether a call was made for the account as a whole, at the ledger's wish and in no batch."""
+    return any(span.name.startswith("transload.v1.LoaderService/") for span in seen.collector.causes(call).values())
+
+
 async def test_a_page_leads_to_its_source_calls_and_files(seen: Seen) -> None:
     for name in ("source.call", "source.file"):
         spans = seen.collector.find(EXTRACTOR, name)
