@@ -43,7 +43,7 @@ def test_panels_do_not_overlap_and_have_what_grafana_needs() -> None:
     for path in (OBSERVABILITY / "grafana").glob("*.json"):
         content = json.loads(path.read_text())
         assert content["uid"].startswith("transload-")
-        places = set()
+        places: set[tuple[int, int]] = set()
         for panel in content["panels"]:
             at = panel["gridPos"]
             cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
