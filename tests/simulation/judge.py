@@ -5,7 +5,6 @@ It knows what people did in Pipedrive and in the source, takes it back on paper,
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections import Counter
 from itertools import pairwise
@@ -19,6 +18,7 @@ from tests.simulation.asked import asked_of_source, asked_of_target
 from tests.simulation.deletions import person_of
 from tests.simulation.links import carriers, collections_of, dependants
 from tests.simulation.operator import MIGRATION
+from tests.simulation.paper import LINES, TABLES, apart, as_export, link_anew, origins_of, out_of_order, subject_of
 from tests.simulation.people import LINKS, PLURALS, by_place
 from tests.simulation.proofs import proven
 from tests.simulation.world import SIGNING_KEY
@@ -27,30 +27,14 @@ from transload.v1.records_pb2 import MappedBatch
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from sandbox.pipedrive.control.journal import Entry
     from tests.simulation.matching import Known
     from tests.simulation.operator import Operator
     from tests.simulation.people import Deed, Place
     from tests.simulation.world import World
 
 
-OK: Final = 200
-DELETED_IN_ORDER: Final = (
-    *("/files/", "/notes/", "/activities/", "/deals/", "/persons/", "/organizations/", "/products/"),
-    *("/activityTypes/", "/stages/", "/pipelines/", "Fields/"),
-)
-"""Parts of paths, in the order in which a rollback may delete."""
 SINGLES: Final = ("activities", "notes", "files", "organization_relations")
 """Objects without an origin of their own, of which equal ones mean that one was made twice."""
-LINES: Final = "deal_products"
-TABLES: Final = {
-    **PLURALS,
-    "line_item": LINES,
-    "deal_value": "deals",
-    "organization_relation": "organization_relations",
-    "custom_field": "fields",
-}
-"""Where the account holds what a target entity stands for."""
 _OWN: Final = frozenset({"id", "add_time", "order_nr", "remote_id", "url", "file_name"})
 
 
@@ -94,7 +78,7 @@ class Judge:
     def organization_of_another(self, changed: Container[int]) -> int:
         """Answer an organization that came from a client that is not among these; 0: there is none."""
         truth = self._world.truth()["collections"]["clients"]
-        target = Target.parse(_as_export(self._world.state()))
+        target = Target.parse(as_export(self._world.state()))
         for client in truth:
             found = target.one("organizations", f"source/client/{client['id']}")
             if client["id"] not in changed and found is not None:
@@ -135,11 +119,11 @@ class Judge:
         truth = world.truth()
         gone = {(change["collection"], change["id"]) for changes in world.source_changes for change in changes if change["kind"] == "deleted"}
         state, problems = world.people.without(world.state(), self._is_ours_to_be)
-        _link_anew(world.people.deeds, state)
+        link_anew(world.people.deeds, state)
         if self._known is not None:
             problems += self._known.problems(state, self._changed())
             self._known.on_paper(state)
-        checker = Checker(truth, _as_export(state), "source", deleted_later=gone, merged=world.people.merged)
+        checker = Checker(truth, as_export(state), "source", deleted_later=gone, merged=world.people.merged)
         alone = {record["account-id"] for record in truth["collections"]["contacts"] if ("contacts", record["id"]) in gone}
         # A client whose last contact was deleted meanwhile may have become a person of its own, or not: both follow from the source.
         ambiguous = {f"clients/{client}: is 1 persons instead of 0" for client in alone}
@@ -147,7 +131,7 @@ class Judge:
         problems += [
             f"target: {problem}"
             for problem in checker.check()
-            if problem not in ambiguous and _subject(problem) not in excused and not (self._known is not None and self._known.is_excused(problem))
+            if problem not in ambiguous and subject_of(problem) not in excused and not (self._known is not None and self._known.is_excused(problem))
         ]
         problems += self._repeated(state)
         problems += await self._sums(operator)
@@ -156,7 +140,7 @@ class Judge:
     async def half_way(self, operator: Operator) -> list[str]:
         """Say what is wrong while the source has changed since it was read: nothing twice, and the sums agree."""
         state, problems = self._world.people.without(self._world.state(), self._is_ours_to_be)
-        by_origin = Target.parse(_as_export(state)).by_origin
+        by_origin = Target.parse(as_export(state)).by_origin
         for plural, index in by_origin.items():
             problems += [f"target: {len(found)} {plural} come from {origin}" for origin, found in index.items() if len(found) > 1]
         return problems + self._repeated(state) + await self._sums(operator)
@@ -172,8 +156,8 @@ class Judge:
             return True
         if place[0] in SINGLES:
             return deed.time > self.reload_time or not self._has_equal(place, deed.removed[place])
-        origins = _origins(deed.removed[place])
-        live = Target.parse(_as_export(self._world.state())).by_origin.get(place[0], {})
+        origins = origins_of(deed.removed[place])
+        live = Target.parse(as_export(self._world.state())).by_origin.get(place[0], {})
         # One that swallowed it may carry its origin since.
         swallowers = {swallower for merge in self._world.people.deeds if merge.kind == "merge" for swallower in merge.changed}
         return not any((place[0], record["id"]) not in swallowers for origin in origins for record in live.get(origin, ()))
@@ -200,7 +184,7 @@ class Judge:
         hit = {(entity, source) for entity, source, kind, number in ours if (TABLES.get(kind, ""), int(number) if number.isdigit() else 0) in touched}
         # What was removed and has been made again since has another id.
         for deed in self._world.people.deeds:
-            for origin in (origin for record in deed.removed.values() for origin in _origins(record)):
+            for origin in (origin for record in deed.removed.values() for origin in origins_of(record)):
                 _, entity, source = origin.split("/", 2)
                 hit.add((entity, source))
         names = collections_of(truth)
@@ -256,7 +240,7 @@ class Judge:
 
     def organization_of_changed(self) -> int:
         """Answer an organization nobody touched whose client the source changed last; 0: there is none."""
-        target, touched = Target.parse(_as_export(self._world.state())), self._world.people.touched
+        target, touched = Target.parse(as_export(self._world.state())), self._world.people.touched
         changed = [change["id"] for change in self._world.source_changes[-1] if (change["kind"], change["collection"]) == ("updated", "clients")]
         found = [target.one("organizations", f"source/client/{number}") for number in changed]
         touched |= by_place(self._before).keys()  # what was there before has rules of its own
@@ -339,11 +323,11 @@ class Judge:
         before = self._before
         if self._known is not None:
             # What people did to a record that was linked before or after it was filled cannot be told apart on paper.
-            before, state = (_apart(one, self._known.touched) for one in (before, state))
-        problems += [f"rollback: {line}" for line in diff_of(_as_export(before), _as_export(state))]
+            before, state = (apart(one, self._known.touched) for one in (before, state))
+        problems += [f"rollback: {line}" for line in diff_of(as_export(before), as_export(state))]
         entries = list(self._world.pipedrive.journal.entries)
         for begin, end in pairwise([*self._rollbacks_from, len(entries)]):
-            problems += _out_of_order(entries[begin:end])
+            problems += out_of_order(entries[begin:end])
         return problems
 
     def _take_out_moved_in_doubt(self, state: dict[str, Any]) -> None:
@@ -408,54 +392,3 @@ class Judge:
         self.facts["requests"] = self._world.pipedrive.journal.total
         counted = self._rows("SELECT COALESCE(SUM(used_count), 0) FROM source_budgets")[0][0]
         return problems + asked_of_target(self._world) + asked_of_source(self._world, counted) + self.broken[:5]
-
-
-def _apart(state: dict[str, Any], places: Container[Place]) -> dict[str, Any]:
-    """Answer a state without some records."""
-    return {
-        plural: [record for record in table if (plural, record.get("id")) not in places] if isinstance(table, list) else table
-        for plural, table in state.items()
-    }
-
-
-def _out_of_order(entries: Iterable[Entry]) -> Iterable[str]:
-    latest = 0
-    for entry in entries:
-        rank = next((rank for rank, part in enumerate(DELETED_IN_ORDER) if part in entry.path), -1)
-        if entry.method == "DELETE" and entry.status == OK and rank >= 0:
-            if rank < latest:
-                yield f"rollback: {entry.path} was deleted after {DELETED_IN_ORDER[latest]}"
-            latest = max(latest, rank)
-
-
-def _link_anew(deeds: Iterable[Deed], state: dict[str, Any]) -> None:
-    """Let records that a person removed refer to the organization that was made again in place of one a person had removed, as they would by now."""
-    organizations = {origin: record["id"] for record in state["organizations"] for origin in _origins(record)}
-    removed = {place: record for deed in deeds for place, record in deed.removed.items()}
-    made_again = {
-        number: organizations[origin]
-        for (plural, number), record in removed.items()
-        if plural == "organizations"
-        for origin in _origins(record)
-        if organizations.get(origin, number) != number
-    }
-    for plural in ("deals", "persons"):
-        for record in state[plural]:
-            if (plural, record["id"]) in removed and record.get("org_id") in made_again:
-                record["org_id"] = made_again[record["org_id"]]
-
-
-def _origins(record: dict[str, Any]) -> set[str]:
-    """Answer from which source records a record of Pipedrive says it came: `source/{entity}/{id}`."""
-    return {value for value in record.get("custom_fields", {}).values() if isinstance(value, str) and value.startswith("source/")}
-
-
-def _subject(problem: str) -> tuple[str, int]:
-    """Answer the source record a problem of the checker is about."""
-    match = re.match(r"([A-Za-z]+)/(-?\d+)\b", problem)
-    return (match[1], int(match[2])) if match else ("", 0)
-
-
-def _as_export(state: dict[str, Any]) -> bytes:
-    """Write a state the way the simulator's control interface answers it."""
-    return orjson.dumps({"state": state})
