@@ -75,7 +75,7 @@ def test_every_event_kind_and_metric_is_documented() -> None:
 
 def test_every_key_of_the_audit_report_is_documented() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    tree = ast.parse((ROOT / "services" / "transformer" / "profile.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "services" / "transformer" / "profile" / "report.py").read_text(encoding="utf-8"))
     profile = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "profile_source")
     report = next(node for node in ast.walk(profile) if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)).value
     assert isinstance(report, ast.Dict)
