@@ -10,7 +10,7 @@ import orjson
 from tests.simulation.people import PLURALS
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from sandbox.pipedrive.control.journal import Entry
     from tests.simulation.people import Deed, Place
@@ -52,21 +52,34 @@ def out_of_order(entries: Iterable[Entry]) -> Iterable[str]:
             latest = max(latest, rank)
 
 
-def link_anew(deeds: Iterable[Deed], state: dict[str, Any]) -> None:
-    """Let records that a person removed refer to the organization that was made again in place of one a person had removed, as they would by now."""
-    organizations = {origin: record["id"] for record in state["organizations"] for origin in origins_of(record)}
+def link_anew(deeds: Sequence[Deed], state: dict[str, Any]) -> None:
+    """Let what people removed or moved refer to what was made again in place of what a person had removed, as it would by now.
+
+    Records a person removed refer to organizations made again; what a merge moved, and a rollback left because a person had edited it, to deals.
+    """
     removed = {place: record for deed in deeds for place, record in deed.removed.items()}
-    made_again = {
-        number: organizations[origin]
-        for (plural, number), record in removed.items()
-        if plural == "organizations"
-        for origin in origins_of(record)
-        if organizations.get(origin, number) != number
-    }
-    for plural in ("deals", "persons"):
+    moved = {place for deed in deeds if deed.kind == "merge" for place in deed.changed}
+    for plural, places, link, linked in (
+        ("deals", removed, "org_id", "organizations"),
+        ("persons", removed, "org_id", "organizations"),
+        ("activities", moved, "deal_id", "deals"),
+    ):
+        again = _made_again(linked, removed, state)
         for record in state[plural]:
-            if (plural, record["id"]) in removed and record.get("org_id") in made_again:
-                record["org_id"] = made_again[record["org_id"]]
+            if (plural, record["id"]) in places and record.get(link) in again:
+                record[link] = again[record[link]]
+
+
+def _made_again(plural: str, removed: Mapping[Place, dict[str, Any]], state: dict[str, Any]) -> dict[int, int]:
+    """Answer the old and the new id of what was removed and has been made again."""
+    standing = {origin: record["id"] for record in state[plural] for origin in origins_of(record)}
+    return {
+        number: standing[origin]
+        for (kind, number), record in removed.items()
+        if kind == plural
+        for origin in origins_of(record)
+        if standing.get(origin, number) != number
+    }
 
 
 def origins_of(record: dict[str, Any]) -> set[str]:
