@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from services.common import grpc_client, jetstream, telemetry
+from services.common.bus_users import LEDGER_USER
 from services.common.clock import Clock, SystemClock
 from services.common.runtime import Service
 from services.common.staging import Staging
@@ -82,7 +83,7 @@ async def _active(settings: LedgerSettings, database: Database, clock: Clock) ->
     """Wire the ledger that writes: database (brought up to date), NATS, the other services, relay and coordinator."""
     async with AsyncExitStack() as stack:
         ledger = await SqlLedger.on(database, clock=clock)
-        bus = await stack.enter_async_context(jetstream.connect(settings.nats, name="ledger"))
+        bus = await stack.enter_async_context(jetstream.connect(settings.nats, user=LEDGER_USER))
         extractor = await stack.enter_async_context(grpc_client.channel(settings.extractor_address, security=settings.grpc.security.peers))
         transformer = await stack.enter_async_context(grpc_client.channel(settings.transformer_address, security=settings.grpc.security.peers))
         loader = await stack.enter_async_context(grpc_client.channel(settings.loader_address, security=settings.grpc.security.peers))

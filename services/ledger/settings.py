@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from services.common import secrecy
 from services.common.settings import EnvReader, GrpcSettings, NatsSettings, StagingSettings, TelemetrySettings
 
 
 def database_url(reader: EnvReader) -> str:
     """Reads where the ledger's database is."""
-    return reader.secret("LEDGER_DATABASE_URL", f"sqlite:///{reader.path('DATA_DIR', Path('.transload')) / 'ledger.db'}")
+    url = reader.secret("LEDGER_DATABASE_URL", f"sqlite:///{reader.path('DATA_DIR', Path('.transload')) / 'ledger.db'}")
+    secrecy.remember_credentials(url)
+    return url
 
 
 @dataclass(frozen=True, slots=True)
