@@ -57,7 +57,6 @@ class Instrument:
 
 _PROMETHEUS_UNITS: Final = {"s": "seconds", "By": "bytes"}
 _ALL: Final = ("ledger", "extractor", "transformer", "loader")
-_WORKERS: Final = ("ledger", "transformer", "loader")
 _LEDGER: Final = ("ledger",)
 _EXTRACTOR: Final = ("extractor",)
 _TRANSFORMER: Final = ("transformer",)

@@ -43,7 +43,6 @@ _WARNING: Final = pb.FINDING_SEVERITY_WARNING
 _INFO: Final = pb.FINDING_SEVERITY_INFO
 _NAME_CHARACTERS_MAX: Final = 255
 _OPTIONS_MAX: Final = 10_000
-_LABELS_MAX: Final = 100
 _SHOWN_MAX: Final = 20
 _SURE: Final = 0.8
 """Score from which a proposed name needs no look."""
@@ -81,11 +80,6 @@ def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, 
         _check_meanings(mapping, view, findings)
         _check_snapshot(plan, view, findings)
     return findings.found
-
-
-def has_errors(findings: Iterable[pb.MappingFinding]) -> bool:
-    """Say whether a mapping with these findings must not be confirmed."""
-    return any(finding.severity == _ERROR for finding in findings)
 
 
 def _check_delta(mapping: Mapping, findings: _Findings) -> None:
