@@ -23,8 +23,9 @@ def test_every_metric_has_a_name_of_its_own_a_unit_and_words() -> None:
         assert one.services
 
 
-def test_no_attribute_can_take_a_value_for_each_record() -> None:
+def test_attributes_are_named_like_metrics_and_none_can_take_a_value_for_each_record() -> None:
     attributes = {attribute for one in INSTRUMENTS for attribute in one.attributes}
+    assert all(re.fullmatch(r"(transload|http|rpc|messaging|url|error)(\.[a-z_]+)+", attribute) for attribute in attributes)
     assert not {attribute for attribute in attributes if attribute.endswith(("key", "record.id", "actor", "url.full", "trace_id"))}
 
 
