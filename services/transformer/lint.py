@@ -21,6 +21,7 @@ from services.transformer.target import (
     CUSTOM_KINDS,
     EXTERNAL_ID_FIELD,
     EXTERNAL_ID_NAME,
+    HANGS_ON,
     OPTION_LABEL_CHARACTERS_MAX,
     READ_ONLY_FIELDS,
     TARGET_FIELDS,
@@ -166,7 +167,7 @@ def _check_target(mapping: Mapping, target: Target, path: str, findings: _Findin
     for name, spec in TARGET_FIELDS[target.target].items():
         if spec.required and name not in names:
             findings.add(_ERROR, f"{path}.fields.{name}", f"Pipedrive refuses a {target.target} without {name}")
-    if target.target == "note" and not names & {"deal_id", "org_id", "person_id"}:
+    if target.target == "note" and names.isdisjoint(HANGS_ON["note"]):
         fact = "a note must hang on a deal, an organization or a person; notes cannot be linked to products"
         findings.add(_ERROR, f"{path}.fields", fact, "OP-12")
     if target.target == "deal" and "stage_id" not in names:
