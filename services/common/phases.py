@@ -51,8 +51,14 @@ TARGET_PHASES: Final[Mapping[str, Phase.ValueType]] = MappingProxyType(
 """Target entity -> the phase its records belong to."""
 
 _NAMES: Final = {phase: Phase.Name(phase).removeprefix("PHASE_").lower() for phase in PHASES}
+_BY_NAME: Final = {name: phase for phase, name in _NAMES.items()}
 
 
 def phase_name(phase: Phase.ValueType) -> str:
     """Answers the name used in subjects, logs and reports, e.g. `line_items`. Raises KeyError for the unspecified phase."""
     return _NAMES[phase]
+
+
+def phase_from_name(name: str) -> Phase.ValueType:
+    """Reads `phase_name` back. Raises KeyError for any other word."""
+    return _BY_NAME[name]
