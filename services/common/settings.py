@@ -318,8 +318,6 @@ class TelemetrySettings:
     """`TRANSLOAD_REPLICA`: name of this process, unique among replicas and the same after a restart."""
     log_level: str = "INFO"
     """`TRANSLOAD_LOG_LEVEL`: DEBUG, INFO, WARNING or ERROR."""
-    metrics_listen: str = ""
-    """`TRANSLOAD_METRICS_LISTEN`: host:port that Prometheus scrapes, without TLS; empty: nowhere."""
 
     @classmethod
     def from_env(cls, reader: EnvReader) -> Self:
@@ -327,7 +325,9 @@ class TelemetrySettings:
         level = reader.str("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise ConfigurationError("TRANSLOAD_LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR", metadata={"setting": "TRANSLOAD_LOG_LEVEL"})
-        return cls(replica=reader.str("REPLICA", "local"), log_level=level, metrics_listen=reader.str("METRICS_LISTEN", ""))
+        # `telemetry` looks at it where it looks at OpenTelemetry's own variables; read here, it is a setting that is known.
+        reader.str("METRICS_LISTEN", "")
+        return cls(replica=reader.str("REPLICA", "local"), log_level=level)
 
 
 @dataclass(frozen=True, slots=True)
