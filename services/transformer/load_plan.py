@@ -18,7 +18,7 @@ import orjson
 
 from services.common.phases import PHASES, TARGET_PHASES
 from services.transformer import plan_costs as costs
-from services.transformer.batching import cut
+from services.transformer.batching import cut, each_key_once
 from services.transformer.compile import compile_schema
 from services.transformer.engine import Engine
 from services.transformer.manifest import FALLBACK_USER_KEY, Manifest
@@ -182,6 +182,7 @@ class _Planner:
                 self._done += 1
                 if self._progress is not None and self._done % PROGRESS_RECORDS == 0:
                     self._progress(self._done)
+            made, _ = each_key_once(made)
             if phase == _LINES:
                 sums = _sums(made)
             in_sample = [record for record in made if f"{record.source_entity}/{record.source_id}" in self.selection]
