@@ -73,7 +73,7 @@ LAYOUT: Final[dict[str, Any]] = {
     "formats": {"time_zone": "America/New_York"},
     "entities": {
         "customer": {"source_name": "customers", "id": ["customer_id"], "columns": {"customer_id": {"heads": "Customer ID", "type": "id"}}},
-        "order": {"source_name": "orders", "id": ["order_id"], "changed": "changed", "columns": _ORDER_COLUMNS},
+        "order": {"source_name": "orders", "id": ["order_id"], "columns": _ORDER_COLUMNS},
     },
 }
 

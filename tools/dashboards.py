@@ -1,4 +1,4 @@
-"""Writes the Grafana dashboards in `deploy/observability/grafana`; with `--check` it only says whether they are up to date.
+"""Writes the Grafana dashboards in `deploy/observability/grafana`; a test compares them.
 
 Panels name metrics by the table in `services/common/instruments.py`, so that one that is renamed there changes here too, and one that is gone fails.
 """
@@ -6,7 +6,6 @@ Panels name metrics by the table in `services/common/instruments.py`, so that on
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -295,18 +294,7 @@ def written() -> dict[Path, str]:
     return {FOLDER / f"{uid}.json": json.dumps(dashboard(uid, *parts), indent=1, ensure_ascii=False) + "\n" for uid, parts in DASHBOARDS.items()}
 
 
-def main() -> int:
-    """Writes or checks."""
-    old = [path for path, text in written().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    if "--check" in sys.argv[1:]:
-        for path in old:
-            print(f"{path.name} is old; run python tools/dashboards.py", file=sys.stderr)  # noqa: T201
-        return int(bool(old))
-    for path in old:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(written()[path], encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for file, content in written().items():
+        file.write_text(content, encoding="utf-8")

@@ -1,13 +1,12 @@
 """Writes `docs/requirements.md`: each requirement id and the tests that show it, read from the marks in `tests/`.
 
-`python tools/requirements_table.py` rewrites the page; with `--check` it only says whether the page is what the tests say.
+`python tools/requirements_table.py` rewrites the page; a test compares it.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -208,14 +207,5 @@ def render(found: dict[str, list[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    """Write the page, or check it. Returns the exit status."""
-    page = render(collect())
-    if "--check" in sys.argv[1:]:
-        return 0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page else 1
-    PAGE.write_text(page, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    PAGE.write_text(render(collect()), encoding="utf-8")

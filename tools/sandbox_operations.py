@@ -1,6 +1,6 @@
 """Writes `sandbox/pipedrive/README.md`: every operation of Pipedrive's API, whether the simulator serves it, its cost, known deviations.
 
-`python tools/sandbox_operations.py` writes the page; with `--check` it only says whether the page is up to date.
+`python tools/sandbox_operations.py` writes the page; a test compares it.
 """
 
 from __future__ import annotations
@@ -121,14 +121,5 @@ def _told(number: int, deviation: Deviation) -> str:
     return f"{number}. {operations}: {places} {KINDS[deviation.kind]}. {deviation.why}"
 
 
-def main() -> int:
-    """Write the page, or check it. Returns the exit status."""
-    page = render()
-    if "--check" in sys.argv[1:]:
-        return 0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page else 1
-    PAGE.write_text(page, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    PAGE.write_text(render(), encoding="utf-8")

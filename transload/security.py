@@ -128,11 +128,6 @@ class ChannelSecurity:
             tls.read()
         return cls(tls, _token(environ, token_name), environ.get("TRANSLOAD_ALLOW_OPEN", "").strip().lower() in _TRUE)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing distinguishes the channel from an ordinary one."""
-        return self.tls is None and self.token is None
-
     def check(self, address: str) -> None:
         """Raises SecurityError when the token would leave this machine readable for everyone on the way."""
         if self.token is not None and self.tls is None and not self.allows_clear_token and not is_loopback(address):

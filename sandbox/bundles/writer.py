@@ -36,11 +36,6 @@ class Dialect:
 
 RFC = Dialect()
 """What a good exporter writes."""
-WINDOWS = Dialect(encoding="cp1252", delimiter=";", errors="replace")
-"""What an old one writes in Europe."""
-TABS = Dialect(encoding="utf-16", delimiter="\t")
-"""What a spreadsheet program calls Unicode text."""
-UNIX = Dialect(encoding="utf-8", line_end="\n")
 
 
 @dataclass(slots=True)

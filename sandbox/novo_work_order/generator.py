@@ -12,7 +12,6 @@ from sandbox.novo_work_order.account import Account, Attached, Row, at
 from sandbox.novo_work_order.schedules import add_schedules
 from sandbox.novo_work_order.work import add_work
 
-ASSETS_PER_ACCOUNT: Final = 2
 TODAY: Final = date(2026, 2, 1)
 
 

@@ -3,7 +3,6 @@
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 SHORT_LENGTH = 15
-LONG_LENGTH = 18
 
 
 def make_id(prefix: str, number: int) -> str:

@@ -57,7 +57,6 @@ class Instrument:
 
 _PROMETHEUS_UNITS: Final = {"s": "seconds", "By": "bytes"}
 _ALL: Final = ("ledger", "extractor", "transformer", "loader")
-_WORKERS: Final = ("ledger", "transformer", "loader")
 _LEDGER: Final = ("ledger",)
 _EXTRACTOR: Final = ("extractor",)
 _TRANSFORMER: Final = ("transformer",)
@@ -77,6 +76,7 @@ OPERATION: Final = "transload.operation"
 STREAM: Final = "messaging.destination.name"
 CONSUMER: Final = "messaging.consumer.group.name"
 ANSWER: Final = "transload.answer"
+PLAN: Final = "transload.plan"
 STATUS: Final = "http.response.status_code"
 
 _SECONDS_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -130,7 +130,7 @@ LOOK_SECONDS: Final = _gauge("transload.gauges.look.duration", "s", "Time the le
 # Source.
 SOURCE_PAGES: Final = _counter("transload.source.pages", "{page}", "Pages read, staged and recorded", _EXTRACTOR, ENTITY)
 SOURCE_READ: Final = _counter("transload.source.records", "{record}", "Records read", _EXTRACTOR, ENTITY)
-SOURCE_CALLS: Final = _counter("transload.source.calls", "{call}", "Calls taken from the source's budget", _EXTRACTOR, "transload.plan")
+SOURCE_CALLS: Final = _counter("transload.source.calls", "{call}", "Calls taken from the source's budget", _EXTRACTOR, PLAN)
 SOURCE_WAITS: Final = _counter("transload.source.waits", "{wait}", "Times reading had to wait", _EXTRACTOR, REASON)
 SOURCE_FILE_BYTES: Final = _counter("transload.source.file.bytes", "By", "Bytes of files downloaded", _EXTRACTOR)
 
@@ -172,7 +172,7 @@ SENT: Final = _counter("messaging.client.sent.messages", "{message}", "Messages 
 CONSUMED: Final = _counter("messaging.client.consumed.messages", "{message}", "Messages answered", ("transformer", "loader"), STREAM, ANSWER)
 PROCESS_SECONDS: Final = _seconds("messaging.process.duration", "Time a message took to handle", ("transformer", "loader"), STREAM, ANSWER)
 RPC_SECONDS: Final = _seconds("rpc.server.call.duration", "Time a call took to serve", _ALL, "rpc.service", "rpc.method", "rpc.response.status_code")
-REFUSALS: Final = _counter("transload.access.refusals", "{call}", "Calls refused (access.md)", _ALL, "reason", "rpc.method")
+REFUSALS: Final = _counter("transload.access.refusals", "{call}", "Calls refused (access.md)", _ALL, REASON, "rpc.method")
 
 INSTRUMENTS: Final = tuple(value for value in tuple(globals().values()) if isinstance(value, Instrument))
 """All of them."""

@@ -266,7 +266,7 @@ class WaitingGate:
         """Take one call."""
         await self._budget.take(self._limits, self._extraction_id, self._on_wait)
         self.call_count += 1
-        self._call_counter.add(1, {"transload.plan": self._limits.plan})
+        self._call_counter.add(1, {instruments.PLAN: self._limits.plan})
 
     async def refused(self, refusal: Refusal) -> None:
         """Note the limit the source named; the next `enter` waits it out."""

@@ -187,8 +187,8 @@ class Extraction:
         async with aclosing(self._connector.read(entity.name, Cursor(checkpoint.cursor), self._spec.scope)) as pages:
             for page_number in itertools.count(checkpoint.next_page_number):
                 facts: dict[str, str | int] = {
-                    "transload.migration_id": self._spec.migration_id,
-                    "transload.entity": entity.name,
+                    instruments.MIGRATION: self._spec.migration_id,
+                    instruments.ENTITY: entity.name,
                     "transload.page_number": page_number,
                 }
                 with telemetry.tracer().start_as_current_span("extractor.page", attributes=facts, links=self._links) as span:
@@ -223,8 +223,8 @@ class Extraction:
             ),
         )
         span.set_attribute("transload.record_count", len(records))
-        self._page_counter.add(1, {"transload.entity": entity.name})
-        self._record_counter.add(len(records), {"transload.entity": entity.name})
+        self._page_counter.add(1, {instruments.ENTITY: entity.name})
+        self._record_counter.add(len(records), {instruments.ENTITY: entity.name})
         if self._waits.resume_time is not None:
             self._waits.resume_time = None
             await self._report(State.RUNNING)
@@ -302,7 +302,7 @@ class WaitState:
 
     async def tell(self, reason: str, message: str, resume_time: datetime) -> None:
         """Report that reading waits until `resume_time`; the first page after it reports that it goes on."""
-        self._counter.add(1, {"transload.reason": reason})
+        self._counter.add(1, {instruments.REASON: reason})
         _log.info("extraction.waiting", extraction_id=self._extraction_id, entity=self.entity, reason=reason, resume_time=resume_time.isoformat())
         await self._ledger.report(Report(self._extraction_id, State.WAITING, "", reason, message, resume_time))
         # After the report: who sees the ledger say "running" and us waiting takes it for a resumption by a person.

@@ -49,6 +49,7 @@ from services.ledger.reconciliation import VALUE_FIELDS
 from services.ledger.replaced import note_replaced
 from services.ledger.repository import Transaction
 from services.ledger.runs.context import RunContext
+from services.ledger.same_target import keep_first_pre_images, with_same_target
 from services.ledger.taken import is_taken
 
 _WRITING = frozenset({Action.CREATE, Action.UPDATE, Action.IN_DOUBT, Action.MATCH})
@@ -130,6 +131,8 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
         decisions = [decide_repair(record, wanted, claim) for record, wanted in pairs]
     elif batch.is_undo:
         decisions = await _with_lines(tx, begin, run, [decide_undo(record, claim) for record, _ in pairs])
+        if not RunContext.of(run).scope.is_partial and run.kind is RunKind.ROLLBACK:
+            decisions = await with_same_target(tx, begin.migration_id, decisions)
     else:
         policy = policies.conflict(batch.target_entity)
         decisions = [decide_load(record, wanted, claim, references, policy) for record, wanted in pairs]
@@ -300,6 +303,8 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
             records[outcome.key] = settlement.record
             found.append(settlement)
             token_count += outcome.token_count
+    found = await keep_first_pre_images(tx, request.migration_id, before, found)
+    records |= {settlement.record.key: settlement.record for settlement in found}
     await _keep(tx, request, found, sender, token_count, target_entity=batch.target_entity if batch is not None else "")
     await note_replaced(tx, request.migration_id, before, found)
     results = Counter({(entity, "merged"): count for entity, count in merged.items()})

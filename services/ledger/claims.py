@@ -135,6 +135,8 @@ class Decision:
     """The same for the pre-image."""
     lines: str = ""
     """Undo of a deal: its lines as loaded, JSON object of line id → image; empty: not to be compared."""
+    same_target: tuple[Record, ...] = ()
+    """To restore: other records of the migration in the same object."""
     stored: Record | None = None
     """What is written instead of `record`, where the loader is told more than that."""
 

@@ -224,6 +224,10 @@ def decision_to(decision: Decision, *, guards_edits: bool = False) -> ledger_ser
         guards_edits=guards_edits and decision.action is Action.DELETE,
         load_time=to_timestamp(record.load_time) if decision.action is Action.UPDATE else None,
         lines_json=decision.lines.encode(),
+        same_target=[
+            ledger_service_pb2.SameTarget(last_image_json=other.image.encode(), pre_image_json=other.pre_image.encode())
+            for other in decision.same_target
+        ],
         match_policy=match.policy if match is not None and (record.is_preexisting or decision.action is Action.MATCH) else "",
     )
 

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from services.common import telemetry
@@ -19,7 +18,7 @@ from services.common.errors import ConfigurationError, TransloadError, Unavailab
 from services.common.runtime import EXIT_CONFIGURATION
 from services.common.settings import EnvReader
 from services.ledger.settings import database_url
-from services.ledger.sql.engine import normalise_url, open_database
+from services.ledger.sql.engine import opened
 from services.ledger.sql.schema import is_current, upgrade
 
 if TYPE_CHECKING:
@@ -65,18 +64,12 @@ async def wait(database: Database, *, clock: Clock, wait_seconds: float) -> None
 
 async def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
     """Opens the database the environment names and does what was asked."""
-    url = normalise_url(database_url(EnvReader(environ)))
-    if url.get_backend_name() == "sqlite":
-        await asyncio.to_thread(Path(url.database or "").parent.mkdir, parents=True, exist_ok=True)
-    database = open_database(url)
     clock = SystemClock()
-    try:
+    async with opened(database_url(EnvReader(environ))) as database:
         if arguments.wait is None:
             await migrate(database, clock=clock)
         else:
             await wait(database, clock=clock, wait_seconds=arguments.wait)
-    finally:
-        await database.close()
     _LOG.info("schema.up_to_date")
 
 

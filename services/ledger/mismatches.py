@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from transload.v1.migration_service_pb2 import MismatchSelection
 
 ROWS_PER_READ: Final = 1_000
-STEPS_SHOWN_MAX: Final = 1_000
 KINDS: Final = frozenset({"", "missing", "different", "unexpected"})
 _PARTS: Final = frozenset({"line_item", "deal_value"})
 _ORDER: Final = {action: place for place, action in enumerate(RepairAction)}

@@ -316,10 +316,6 @@ class Reader(Protocol):
         """List rows of a report as (position from 1, content)."""
         ...
 
-    async def count_report_rows(self, migration_id: str, kind: ReportKind) -> int:
-        """Count rows of a report."""
-        ...
-
     # plumbing
     async def count_outbox(self) -> int:
         """Count queued messages."""

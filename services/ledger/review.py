@@ -184,14 +184,14 @@ async def resolve_all(transaction: Transaction, migration_id: str, reason: str, 
     return count
 
 
-async def items_by_id(transaction: Reader, migration_id: str, review_item_ids: Sequence[str]) -> Sequence[ReviewItem]:
+async def items_by_id(reader: Reader, migration_id: str, review_item_ids: Sequence[str]) -> Sequence[ReviewItem]:
     """Answer items by id.
 
     Raises:
         NotFoundError: One of them does not exist.
     """
     which = ReviewFilter(review_item_ids=tuple(review_item_ids), includes_resolved=True)
-    items = await transaction.list_review_items(migration_id, which, limit=len(review_item_ids))
+    items = await reader.list_review_items(migration_id, which, limit=len(review_item_ids))
     missing = sorted(set(review_item_ids) - {item.review_item_id for item in items})
     if missing:
         raise NotFoundError(f"migration {migration_id} has no review item {missing[0]}")

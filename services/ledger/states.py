@@ -11,7 +11,7 @@ Steps of people go through `check`, which raises with the reason; ends of runs g
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from services.common.errors import PreconditionError
@@ -38,9 +38,6 @@ class Step(StrEnum):
 
 
 _S = MigrationState
-
-RUN_STEPS = frozenset(Step(kind.value) for kind in RunKind)
-"""Steps that start a run."""
 
 ALLOWED_FROM: dict[Step, frozenset[MigrationState]] = {
     Step.AUDIT: frozenset({_S.CREATED, _S.AUDITED, _S.CONFIRMED}),
@@ -113,18 +110,6 @@ class Standing:
         return bool(self.rehearsed_digest) and self.rehearsed_digest == self.approved_diff_digest
 
 
-def allowed_steps(standing: Standing) -> tuple[Step, ...]:
-    """Answers every step that `check` would let through, with digests as they stand."""
-    steps = []
-    for step in Step:
-        try:
-            check(step, standing, digest=_digest_in_force(step, standing))
-        except PreconditionError:
-            continue
-        steps.append(step)
-    return tuple(steps)
-
-
 def check(step: Step, standing: Standing, *, digest: str = "", scope: Scope | None = None) -> None:
     """Lets a step through or says why not.
 
@@ -190,20 +175,6 @@ def state_after_run(kind: RunKind, end: RunState, state: MigrationState, *, is_w
     return _STATE_AFTER.get(kind, state)
 
 
-def drop_approval(standing: Standing, *, mapping_digest: str) -> Standing:
-    """Answers the standing after the mapping was replaced: confirmation, diff and approval are gone."""
-    return replace(
-        standing,
-        state=_S.AUDITED,
-        mapping_digest=mapping_digest,
-        confirmed_digest="",
-        diff_digest="",
-        diff_mapping_digest="",
-        approved_diff_digest="",
-        approved_mapping_digest="",
-    )
-
-
 def _check_pausing(step: Step, standing: Standing) -> None:
     if step is Step.PAUSE and standing.active_run is None:
         raise PreconditionError("nothing is running, so there is nothing to pause", reason="WRONG_STATE", metadata={"state": standing.state})
@@ -251,10 +222,6 @@ def _check_approve(standing: Standing, digest: str) -> None:
         raise _mismatch("mapping of the diff", standing.diff_mapping_digest, standing.mapping_digest)
     if not digest or digest != standing.diff_digest:
         raise _mismatch("diff", digest, standing.diff_digest)
-
-
-def _digest_in_force(step: Step, standing: Standing) -> str:
-    return standing.diff_digest if step is Step.APPROVE else standing.mapping_digest
 
 
 def _not_approved() -> PreconditionError:

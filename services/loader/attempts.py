@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
@@ -38,14 +39,19 @@ class Attempts:
         self._in_flight_max = in_flight_max
         self.success_count = 0
 
-    async def each(self, batch: Batch, works: Sequence[Work], act: Callable[[Work], Awaitable[Outcome]]) -> None:
-        """Does `act` for every record, several at a time, and keeps the outcomes."""
+    async def each(
+        self, batch: Batch, works: Sequence[Work], act: Callable[[Work], Awaitable[Outcome]], *, turn: Callable[[Work], str] | None = None
+    ) -> None:
+        """Does `act` for every record, several at a time, and keeps the outcomes; records with the same `turn` one after the other."""
         if len(works) == 1:
             await self.one(batch, works[0], act)
             return
+        turns: dict[str, list[Work]] = defaultdict(list)
+        for work in works:
+            turns[work.key if turn is None else turn(work)].append(work)
         async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(self.one(batch, work, act))
+            for together in turns.values():
+                group.create_task(self.in_order(batch, together, act))
 
     async def in_order(self, batch: Batch, works: Sequence[Work], act: Callable[[Work], Awaitable[Outcome]]) -> None:
         """Does `act` for one record after the other: where the order shows in Pipedrive."""

@@ -97,6 +97,7 @@ def _work(
         target_id=decision.target_id,
         last_image=orjson.loads(decision.last_image_json) if decision.last_image_json else {},
         pre_image=orjson.loads(decision.pre_image_json) if decision.pre_image_json else {},
+        same_target=tuple((orjson.loads(one.last_image_json or b"{}"), orjson.loads(one.pre_image_json)) for one in decision.same_target),
         intent_time=decision.intent_time.ToDatetime(UTC) if decision.HasField("intent_time") else None,
         policy=Policy(
             default=decision.conflict_policy,

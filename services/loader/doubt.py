@@ -84,7 +84,9 @@ class Doubt:
         """
         default = self._clock.now() - lookback
         since = min((work.intent_time or default for work in works), default=default) - self._margin
-        exclude = exclude | self._just_created(entity)
+        ours = {work.key for work in works}
+        created = self._just_created(entity)
+        exclude = exclude | {target_id for target_id, key in created.items() if key not in ours}
         manifest = None if entity.fingerprint else await self._ledger.manifest(batch.manifest_digest)
         signs = {work.key: _signs(entity, work, manifest) for work in works}
         candidates: dict[str, list[Found]] = defaultdict(list)
@@ -102,10 +104,11 @@ class Doubt:
                             candidates[spelled].append(found)
                 if not entity.fingerprint and len(candidates) == len(wanted):
                     break
-        free = await self._without_owned(batch, works, candidates)
+        free = await self._without_owned(batch, works, candidates, created)
         others = await _other_bytes(batch, works, {work.key: free.get(_spelled(signs[work.key]), []) for work in works})
         found_by_key: dict[str, Found] = {}
-        # First what belongs to one of them by now - another loader may have settled it meanwhile -, so that no twin takes it from its owner.
+        # First what belongs to one of them by now - another loader may have settled it meanwhile, or a batch of this process whose claim ran out has
+        # made it and not settled it yet -, so that no twin takes it from its owner.
         for is_own in (True, False):
             for work in works:
                 queue = free.get(_spelled(signs[work.key]), [])
@@ -116,14 +119,17 @@ class Doubt:
                     found_by_key[work.key] = chosen
         return found_by_key
 
-    def _just_created(self, entity: Entity) -> frozenset[str]:
-        batches = [batch for batch in self._unsettled if batch.target_entity == entity.name]
-        return frozenset(work.outcome.target_id for batch in batches for work in batch.works if work.outcome is not None and work.outcome.target_id)
+    def _just_created(self, entity: Entity) -> dict[str, str]:
+        """Answers target id → key of what batches of this process made and did not settle yet."""
+        works = (work for batch in self._unsettled if batch.target_entity == entity.name for work in batch.works)
+        return {work.outcome.target_id: work.key for work in works if work.outcome is not None and work.outcome.target_id}
 
-    async def _without_owned(self, batch: Batch, works: Sequence[Work], candidates: Mapping[str, list[Found]]) -> dict[str, list[tuple[Found, str]]]:
+    async def _without_owned(
+        self, batch: Batch, works: Sequence[Work], candidates: Mapping[str, list[Found]], created: Mapping[str, str]
+    ) -> dict[str, list[tuple[Found, str]]]:
         """Leaves out candidates that belong to records other than those in doubt; the oldest comes first."""
         ids = sorted({found.target_id for group in candidates.values() for found in group})
-        owners: dict[str, str] = {}
+        owners = dict(created)
         for begin in range(0, len(ids), _LOOKUP_MAX):
             owners.update(await self._ledger.known_targets(batch.migration_id, batch.target_entity, ids[begin : begin + _LOOKUP_MAX]))
         ours = {work.key for work in works}

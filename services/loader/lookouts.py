@@ -79,6 +79,11 @@ class Lookout:
         if before is None or after is None or before.image != after.image:
             raise NotWantedError
 
+    async def refresh(self, work: Work) -> None:
+        """Read a record that was restored, for what else is to be restored in it."""
+        self.actual.pop(work.target_id, None)
+        self.actual.update(await self._entity.read(self._batch.client, self._batch.shared, [work.target_id]))
+
     async def _read(self, works: Sequence[Work]) -> None:
         batch = self._batch
         behind = [work for work in batch.open(Action.DELETE) if self._is_compared(work)] if self._entity.has_ids_filter else []

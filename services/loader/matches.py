@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from services.loader.attempts import fail_all
-from services.loader.merge import FILL, Merge
+from services.loader.merge import FILL, Merge, fallen
 from services.loader.work import Action, Outcome, Result
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def compare(entity: Entity, work: Work, found: Found) -> Merge:
         if new != now:
             result.changes[name] = new
             result.before[name] = now
+    result.before |= fallen(entity, result.changes, found.image)
     return result
 
 

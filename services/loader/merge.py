@@ -15,7 +15,7 @@ from services.common.edits import CUSTOM_PREFIX
 from services.loader.canonical import CUSTOM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from services.loader.canonical import Image
     from services.loader.entities.base import Entity
@@ -82,7 +82,7 @@ class Merge:
 
     Attributes:
         changes: field → new value in the API's shape; None clears.
-        before: field → what stood there, for the fields in `changes`; None: nothing.
+        before: field → what stood there, for the fields in `changes` and those that fall with them; None: nothing.
         image: what is ours in Pipedrive afterwards.
         conflicts: fields changed on both sides that nobody has decided on.
         stuck: fields the API cannot clear; they keep the old value.
@@ -162,7 +162,15 @@ def merge(
     for name in sorted(sides.wanted.keys() | last.keys() | sides.declined.keys()):
         _compare(sides, name)
     _respect_companions(sides)
+    sides.result.before |= fallen(entity, sides.result.changes, actual)
     return sides.result
+
+
+def fallen(entity: Entity, changes: Collection[str], actual: Image) -> dict[str, Any]:
+    """Answers what stands in fields that lose it when others are changed: only noted can it be given back."""
+    return {
+        name: actual[name] for name, cause in entity.falls_with.items() if cause in changes and name not in changes and actual.get(name) is not None
+    }
 
 
 def _compare(sides: _Sides, name: str) -> None:
@@ -224,19 +232,38 @@ def _forget(result: Merge, name: str) -> None:
     result.declined.pop(name, None)
 
 
-def restore(entity: Entity, *, before: Mapping[str, Any], last: Image, actual: Image) -> Merge:
-    """Compares for taking back: a field goes back to what it was if its value is still ours; others stand in `conflicts`."""
+def restore(
+    entity: Entity, *, before: Mapping[str, Any], last: Image, actual: Image, others: Sequence[tuple[Image, Mapping[str, Any]]] = ()
+) -> Merge:
+    """Compares for taking back: a field goes back to what it was if its value is still ours; others stand in `conflicts`.
+
+    Args:
+        entity: which fields can be cleared.
+        before: what stood in the fields we changed; None: nothing.
+        last: image of what we loaded last.
+        actual: image of what stands in Pipedrive.
+        others: the same of further records of ours in this object, as (last, before). Their fields go back together with the record's own, since some
+            values cannot be set without others; only the record's own stand in `conflicts` and `stuck`.
+    """
     result = Merge()
-    for name, old in sorted(before.items()):
+    left: list[str] = []
+    together = {name: old for _, found in others for name, old in found.items()} | dict(before)
+    for name, old in sorted(together.items()):
         now = actual.get(name)
         if now == old or name in entity.create_only:
             continue
-        if now != last.get(name):
-            result.conflicts.append(name)
-        elif old is None and not entity.can_clear(name, {**actual, **before}):
-            result.stuck.append(name)
+        if now not in [image.get(name) for image, found in ((last, before), *others) if name in found]:
+            left.append(name)
+        elif old is None and not entity.can_clear(name, {**actual, **together}):
+            result.stuck += [name] if name in before else []
         else:
             result.changes[name] = old
+    for name in left:
+        if entity.falls_with.get(name) in result.changes:
+            # It stands there only because of what is taken back now, and goes with it.
+            result.changes |= {} if together[name] is None else {name: together[name]}
+        elif name in before:
+            result.conflicts.append(name)
     return result
 
 

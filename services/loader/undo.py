@@ -120,17 +120,19 @@ class Undo:
                 with suppress(NotWantedError):  # it has changed: anew, with what was read last
                     return await _restore_one(entity, batch, lookout, work)
 
-        await self._attempts.each(batch, works, act)
+        await self._attempts.each(batch, works, act, turn=lambda work: work.target_id)
 
 
 async def _restore_one(entity: Entity, batch: Batch, lookout: Lookout, work: Work) -> Outcome:
     found = lookout.actual.get(work.target_id)
     if found is None:
         return Outcome(Result.KEPT, work.target_id, reason=USER_EDIT, message="deleted in Pipedrive by somebody; nothing to restore")
-    result = restore(entity, before=work.pre_image, last=work.last_image, actual=found.image)
+    result = restore(entity, before=work.pre_image, last=work.last_image, actual=found.image, others=work.same_target)
     if result.changes:
         lookout.guard([work])
-        await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, {**found.image, **work.pre_image}))
+        await entity.update(batch.client, work.context, found, entity.patch_body(result.changes, {**found.image, **work.pre_image, **result.changes}))
+        if work.same_target:
+            await lookout.refresh(work)
     return _restored(work, result.conflicts, result.stuck)
 
 

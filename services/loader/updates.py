@@ -49,11 +49,25 @@ class Updates:
             fail_all(batch, works, error)
             return
 
+        changed: set[str] = set()
+
+        def place(work: Work) -> str:
+            found = actual.get(work.target_id)
+            return work.target_id if found is None else found.target_id
+
         async def act(work: Work) -> Outcome:
             found = actual.get(work.target_id)
-            return _update_gone(work) if found is None else await _update_one(entity, batch, work, found)
+            if found is not None and found.target_id in changed:
+                # Another record of the batch stands in the same object and has just changed it.
+                found = await entity.read_one(batch.client, work.context, found.target_id)
+            if found is None:
+                return _update_gone(work)
+            outcome = await _update_one(entity, batch, work, found)
+            if outcome.pre_image:
+                changed.add(found.target_id)
+            return outcome
 
-        await self._attempts.each(batch, works, act)
+        await self._attempts.each(batch, works, act, turn=place)
 
     async def send_file(self, batch: Batch, work: Work) -> Found:
         """Uploads a file. The first bytes are fetched before the call: a file that is not in staging must not leave a half-sent upload in doubt."""

@@ -87,6 +87,7 @@ class Work:
         target_id: its id in Pipedrive, if known.
         last_image: what we loaded last.
         pre_image: the fields we changed, before we did; with explicit nulls.
+        same_target: of a restore: image and pre-image of every other record of ours in the same object.
         intent_time: when the open intent was written, for in doubt.
         policy: decides fields changed on both sides.
         declined: fields in which a person's value stands, and what the source said then.
@@ -108,6 +109,7 @@ class Work:
     target_id: str = ""
     last_image: Image = field(default_factory=dict)
     pre_image: dict[str, Any] = field(default_factory=dict)
+    same_target: tuple[tuple[Image, dict[str, Any]], ...] = ()
     intent_time: datetime | None = None
     policy: Policy = field(default_factory=Policy)
     declined: dict[str, Any] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from services.transformer.note_images import with_references
 from services.transformer.notes import facts, heading, pack
 from services.transformer.placeholders import Placeholders
 from services.transformer.rules.skipping import skip_reason
-from services.transformer.target import NOTE_BYTES_MAX, NOTE_PARENTS
+from services.transformer.target import HANGS_ON, NOTE_BYTES_MAX, NOTE_PARENTS
 from services.transformer.transforms.problem import ValueProblem
 from transload.v1 import ledger_service_pb2, records_pb2
 
@@ -33,13 +33,6 @@ _STATES: Final = {
     "rejected": ledger_service_pb2.ISSUE_KIND_REJECTED,
     "skipped": ledger_service_pb2.ISSUE_KIND_SKIPPED,
 }
-
-
-_HANGING: Final = {
-    "note": ("deal_id", "org_id", "person_id"),
-    "file": ("deal_id", "org_id", "person_id", "product_id", "activity_id"),
-}
-"""Target entities that hang on another record, and the fields that say on which."""
 
 
 @dataclass(slots=True)
@@ -345,7 +338,7 @@ def _check_stands(target: TargetPlan, payload: Mapping[str, Any]) -> None:
     Raises:
         RecordProblem: it has nothing to stand on.
     """
-    if target.target in _HANGING and not any(name in payload for name in _HANGING[target.target]):
+    if target.target in HANGS_ON and HANGS_ON[target.target].isdisjoint(payload):
         message = f"a {target.target} stands in Pipedrive only on another record, and none is left: correct it in the source or skip it"
         raise RecordProblem(REFERENCE_MISSING, message, is_final=False)
 

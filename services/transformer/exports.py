@@ -25,6 +25,7 @@ from services.transformer.sheets import SheetRows, compiler_for, headings, reade
 from services.transformer.texts import plain_text
 from services.transformer.transforms.problem import ValueProblem
 from services.transformer.transforms.texts import text
+from transload.workbook.cells import FORMULA_STARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,8 +40,6 @@ COLUMNS_MAX: Final = 200
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 MASK: Final = "***"
 _MIDNIGHT: Final = re.compile(r"\d{4}-\d\d-\d\dT00:00:00([+-]\d\d:?\d\d|Z)?")
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""The last four are the wide signs of East Asian keyboards."""
 _NEGATIVE: Final = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
 _CELL_CHARACTERS_MAX: Final = 32_000
 """A spreadsheet's cell takes 32,767 characters; the JSON lines have the whole."""
@@ -121,7 +120,7 @@ def cell(value: object) -> str:
     except ValueProblem:
         written = orjson.dumps(value).decode()
     written = written.replace("\x00", "")
-    if written.lstrip(" ").startswith(_FORMULA_STARTS) and not _is_number(written):
+    if written.lstrip(" ").startswith(FORMULA_STARTS) and not _is_number(written):
         written = f"'{written}"
     return written if len(written) <= _CELL_CHARACTERS_MAX else f"{written[:_CELL_CHARACTERS_MAX]}…"
 

@@ -21,6 +21,7 @@ from services.transformer.target import (
     CUSTOM_KINDS,
     EXTERNAL_ID_FIELD,
     EXTERNAL_ID_NAME,
+    HANGS_ON,
     OPTION_LABEL_CHARACTERS_MAX,
     READ_ONLY_FIELDS,
     TARGET_FIELDS,
@@ -43,7 +44,6 @@ _WARNING: Final = pb.FINDING_SEVERITY_WARNING
 _INFO: Final = pb.FINDING_SEVERITY_INFO
 _NAME_CHARACTERS_MAX: Final = 255
 _OPTIONS_MAX: Final = 10_000
-_LABELS_MAX: Final = 100
 _SHOWN_MAX: Final = 20
 _SURE: Final = 0.8
 """Score from which a proposed name needs no look."""
@@ -81,11 +81,6 @@ def lint(mapping: Mapping, view: Lookup | None = None, target: MappingType[str, 
         _check_meanings(mapping, view, findings)
         _check_snapshot(plan, view, findings)
     return findings.found
-
-
-def has_errors(findings: Iterable[pb.MappingFinding]) -> bool:
-    """Say whether a mapping with these findings must not be confirmed."""
-    return any(finding.severity == _ERROR for finding in findings)
 
 
 def _check_delta(mapping: Mapping, findings: _Findings) -> None:
@@ -172,7 +167,7 @@ def _check_target(mapping: Mapping, target: Target, path: str, findings: _Findin
     for name, spec in TARGET_FIELDS[target.target].items():
         if spec.required and name not in names:
             findings.add(_ERROR, f"{path}.fields.{name}", f"Pipedrive refuses a {target.target} without {name}")
-    if target.target == "note" and not names & {"deal_id", "org_id", "person_id"}:
+    if target.target == "note" and names.isdisjoint(HANGS_ON["note"]):
         fact = "a note must hang on a deal, an organization or a person; notes cannot be linked to products"
         findings.add(_ERROR, f"{path}.fields", fact, "OP-12")
     if target.target == "deal" and "stage_id" not in names:

@@ -9,7 +9,6 @@ import orjson
 
 from services.common.errors import MappingError
 from services.transformer.mapping.reading import load_mapping
-from services.transformer.target import EXTERNAL_ID_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -110,10 +109,6 @@ class Manifest:
         """Where people see the account."""
         domain = str((self.target.get("company") or {}).get("company_domain") or "app")
         return f"https://{domain}.pipedrive.com"
-
-    def has_external_id(self, target_entity: str) -> bool:
-        """Say whether the external-id field stands in this account."""
-        return self.field_hash(target_entity, EXTERNAL_ID_FIELD) is not None
 
     def _target_id(self, key: str) -> str | None:
         binding = self.bindings.get(key)

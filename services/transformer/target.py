@@ -219,6 +219,11 @@ EXTERNAL_ID_FIELD: Final = "transload_id"
 EXTERNAL_ID_NAME: Final = "Transload ID"
 NOTE_PARENTS: Final[Mapping[str, str]] = {"deal": "deal_id", "organization": "org_id", "person": "person_id"}
 """Target entities notes can hang on, with the note's field."""
+HANGS_ON: Final[Mapping[str, frozenset[str]]] = {
+    "note": frozenset(NOTE_PARENTS.values()),
+    "file": frozenset({"deal_id", "org_id", "person_id", "product_id", "activity_id"}),
+}
+"""Target entities that stand only on another record, and the fields that say on which: one of them is needed."""
 
 CUSTOM_KINDS: Final[Mapping[str, TargetField]] = {
     "varchar": TargetField(Kind.TEXT, VARCHAR_CHARACTERS_MAX),

@@ -95,11 +95,11 @@ class TransformWorker:
         announcement = records_pb2.PageAnnouncement.FromString(message)
         page = announcement.page
         attributes = {
-            "transload.migration_id": announcement.migration_id,
+            instruments.MIGRATION: announcement.migration_id,
             "transload.run_id": announcement.run_id,
             "transload.page_id": page.page_id,
-            "transload.entity": page.entity,
-            "transload.phase": phase_name(announcement.phase),
+            instruments.ENTITY: page.entity,
+            instruments.PHASE: phase_name(announcement.phase),
         }
         with telemetry.tracer().start_as_current_span("transform", attributes=attributes, links=telemetry.links_from([page.trace_parent])) as span:
             plan = await self._plans.get(announcement.manifest_digest)
@@ -134,9 +134,9 @@ class TransformWorker:
 
     def _count(self, batches: Sequence[records_pb2.MappedBatch], mapped: Mapped) -> None:
         for batch in batches:
-            self._records.add(len(batch.records), {"transload.target_entity": batch.target_entity})
+            self._records.add(len(batch.records), {instruments.TARGET_ENTITY: batch.target_entity})
         for issue in mapped.issues:
-            self._issues.add(1, {"transload.reason": issue.reason})
+            self._issues.add(1, {instruments.REASON: issue.reason})
 
 
 def map_page(

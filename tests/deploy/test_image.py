@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ import pytest
 
 from tests.deploy.dockerfile import COMMANDS, parse
 from tests.deploy.image import DOCKERFILE, ROOT, Image, build, tracked_files
+from tests.fakes.nats_server import free_port
 
 SERVICES = ("ledger", "extractor", "transformer", "loader")
 START_SECONDS = 90
@@ -158,9 +158,3 @@ def snapshot(image: Image) -> dict[str, tuple[int, int]]:
             status = os.lstat(Path(folder) / name)
             found[str(Path(folder) / name)] = (status.st_size, status.st_mtime_ns)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

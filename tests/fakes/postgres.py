@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+
+from tests.fakes.nats_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +92,7 @@ def _running(home: Path, folder: Path, user: dict[str, Any]) -> Iterator[int]:
     made = subprocess.run(initialise, env=environ, cwd=folder, capture_output=True, text=True, check=False, timeout=START_SECONDS, **user)
     if made.returncode:
         raise PostgresUnavailableError(f"initdb ended with {made.returncode}: {made.stderr.strip()[-300:]}")
-    port = _free_port()
+    port = free_port()
     quick = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=50", "-c", "shared_buffers=32MB"]
     serve = [str(home / "bin" / "postgres"), "-D", str(store), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder), *quick]
     with log.open("wb") as output:
@@ -118,9 +119,3 @@ def _wait(home: Path, process: subprocess.Popen[bytes], port: int, log: Path) ->
             return
         time.sleep(0.05)
     raise PostgresUnavailableError(f"PostgreSQL did not answer within {START_SECONDS:.0f} s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -224,7 +224,7 @@ class Operator:
             raise StepFailedError(f"held again and again: {migration.pause_message}")
         self.trace.note(f"sees that it is held: {migration.pause_message}")
         await asyncio.sleep(RESUME_SECONDS)
-        await self._insist(lambda: self.client.resume(MIGRATION), forgiven="FAILED_PRECONDITION")
+        await self._insist(lambda: self.client.resume(MIGRATION), forgiven="WRONG_STATE")
 
     async def _confirm(self) -> None:
         mapping = await self.client.get_mapping(MIGRATION)

@@ -18,7 +18,12 @@ app = typer.Typer(help="Create, list and look at migrations.", no_args_is_help=T
 @app.command("create")
 def create(
     *,
-    connector: Annotated[str, typer.Option("--from", help="Source system: stel_order.")] = "stel_order",
+    connector: Annotated[
+        str,
+        typer.Option(
+            "--from", help="Connector of the source: servicetracker, stel_order, novo_work_order, octopuspro, results, or one that is installed."
+        ),
+    ] = "stel_order",
     source: Annotated[str, typer.Option("--source", help="Name of the source connection.")] = "source",
     target: Annotated[str, typer.Option("--target", help="Name of the Pipedrive connection.")] = "target",
     migration_id: Annotated[str, typer.Option("--id", help="Id, 1-63 characters of a-z, 0-9, '-'. Default: given by the ledger.")] = "",

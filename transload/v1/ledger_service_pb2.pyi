@@ -888,6 +888,7 @@ class RecordDecision(_message.Message):
     GUARDS_EDITS_FIELD_NUMBER: _builtins.int
     LOAD_TIME_FIELD_NUMBER: _builtins.int
     MATCH_POLICY_FIELD_NUMBER: _builtins.int
+    SAME_TARGET_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The record."""
     action: Global___RecordAction.ValueType
@@ -922,6 +923,10 @@ class RecordDecision(_message.Message):
     def load_time(self) -> _timestamp_pb2.Timestamp:
         """When what stands in Pipedrive was settled last; where to begin to look for what a record was merged into."""
 
+    @_builtins.property
+    def same_target(self) -> _containers.RepeatedCompositeFieldContainer[Global___SameTarget]:
+        """Restore: other records that stand under the same id in Pipedrive, because a person merged them or they were matched with the same one."""
+
     def __init__(
         self,
         *,
@@ -940,14 +945,41 @@ class RecordDecision(_message.Message):
         guards_edits: _builtins.bool = ...,
         load_time: _timestamp_pb2.Timestamp | None = ...,
         match_policy: _builtins.str = ...,
+        same_target: _abc.Iterable[Global___SameTarget] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["intent_time", b"intent_time", "load_time", b"load_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "asked_json", b"asked_json", "asked_policy", b"asked_policy", "conflict_policy", b"conflict_policy", "declined_json", b"declined_json", "guards_edits", b"guards_edits", "intent_time", b"intent_time", "key", b"key", "last_image_json", b"last_image_json", "lines_json", b"lines_json", "load_time", b"load_time", "match_policy", b"match_policy", "parent_target_id", b"parent_target_id", "pre_image_json", b"pre_image_json", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "asked_json", b"asked_json", "asked_policy", b"asked_policy", "conflict_policy", b"conflict_policy", "declined_json", b"declined_json", "guards_edits", b"guards_edits", "intent_time", b"intent_time", "key", b"key", "last_image_json", b"last_image_json", "lines_json", b"lines_json", "load_time", b"load_time", "match_policy", b"match_policy", "parent_target_id", b"parent_target_id", "pre_image_json", b"pre_image_json", "same_target", b"same_target", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordDecision: _TypeAlias = RecordDecision  # noqa: Y015
+
+@_typing.final
+class SameTarget(_message.Message):
+    """What another record of the migration wrote into the same object in Pipedrive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_IMAGE_JSON_FIELD_NUMBER: _builtins.int
+    PRE_IMAGE_JSON_FIELD_NUMBER: _builtins.int
+    last_image_json: _builtins.bytes
+    """Canonical image of what was loaded of it last."""
+    pre_image_json: _builtins.bytes
+    """What stood there in the fields it changed, before any record of the migration changed them."""
+    def __init__(
+        self,
+        *,
+        last_image_json: _builtins.bytes = ...,
+        pre_image_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_image_json", b"last_image_json", "pre_image_json", b"pre_image_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SameTarget: _TypeAlias = SameTarget  # noqa: Y015
 
 @_typing.final
 class BeginBatchResponse(_message.Message):

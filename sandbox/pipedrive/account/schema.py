@@ -201,13 +201,6 @@ def obj(fields: Mapping[str, Check], required: Collection[str] = ()) -> Check:
     return checked
 
 
-def open_object(value: Any, path: str, problems: Problems) -> Any:
-    """An object whose keys are not checked."""
-    if type(value) is not dict:
-        problems.add(path, not_a("object"))
-    return value
-
-
 def rfc3339(value: Any, path: str, problems: Problems) -> Any:
     """A point in time as RFC 3339 with whole seconds; stored in UTC."""
     if type(value) is not str:

@@ -63,7 +63,7 @@ class Refusals:
     def _note(self, method: str, reason: str, actor: str) -> None:
         # A stranger may call whatever it likes by any name; only names of ours become labels.
         rpc = method.rpartition("/")[2] if method in RULES else "other"
-        self._counter.add(1, {"reason": reason, "rpc.method": rpc})
+        self._counter.add(1, {instruments.REASON: reason, "rpc.method": rpc})
         now = self._monotonic()
         if len(self._muted) > _KINDS_MAX:
             self._muted.clear()

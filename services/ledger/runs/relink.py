@@ -41,9 +41,6 @@ class RelinkWork:
     async def advance(self, run: Run) -> bool:
         """Do the next piece of it; answers whether there was anything to do."""
         context = RunContext.of(run)
-        if context.includes_rolled_back:
-            # What was taken back is loaded anew in this delta, with its links; both at once made notes twice.
-            return False
         if context.relinked_phase == run.phase or context.is_announced or context.announced_sequence or context.position:
             return False
         async with self.tools.ledger.read() as reader:

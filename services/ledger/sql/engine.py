@@ -5,6 +5,7 @@ import contextvars
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, RootTransaction, create_engine, event, text
@@ -109,16 +110,27 @@ def open_database(url: URL) -> Database:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
-    """Open the database a URL names and close it at the end of the block.
+    """Open the database a URL names and close it at the end of the block. The folder of an SQLite file is made when it is not there.
 
     Raises:
-        ConfigurationError: it is no URL, or neither SQLite in a file nor PostgreSQL.
+        ConfigurationError: it is no URL, neither SQLite in a file nor PostgreSQL, or the folder cannot be made.
     """
-    database = open_database(normalise_url(url))
+    wanted = normalise_url(url)
+    if wanted.get_backend_name() == "sqlite":
+        _make_folder(Path(wanted.database or "").parent)
+    database = open_database(wanted)
     try:
         yield database
     finally:
         await database.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+        raise ConfigurationError(f"TRANSLOAD_LEDGER_DATABASE_URL: the folder {folder} of the database cannot be made: {problem}") from error
 
 
 class PostgresDatabase:

@@ -121,10 +121,6 @@ class RunReader(Session):
         rows = await self._all(select(_LINES.c.position, _LINES.c.content).where(*where).order_by(_LINES.c.position).limit(limit))
         return [(row["position"], row["content"]) for row in rows]
 
-    async def count_report_rows(self, migration_id: str, kind: ReportKind) -> int:
-        """Count rows of a report."""
-        return await self._count(_LINES, _LINES.c.migration_id == migration_id, _LINES.c.kind == str(kind))
-
 
 class RunWriter(RunReader):
     """Writes of migrations, runs and documents."""

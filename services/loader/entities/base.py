@@ -55,6 +55,8 @@ class Entity:
         fingerprint: fields that together tell a record from others when there is no external id; empty: there is one.
         has_ids_filter: its listing takes `ids=`.
         companions: field → field that Pipedrive wants to be sent along with it.
+        falls_with: field → field with whose change it loses what stood in it, although nobody sent it (assumed: a deal that is won has no time and
+            reason of its loss any more).
     """
 
     name: str
@@ -66,6 +68,7 @@ class Entity:
     fingerprint: tuple[str, ...] = ()
     has_ids_filter: bool = True
     companions: Mapping[str, str] = field(default_factory=dict)
+    falls_with: Mapping[str, str] = field(default_factory=dict)
 
     update_time_fields: ClassVar[tuple[str, ...]] = ("update_time", "add_time")
 

@@ -108,5 +108,6 @@ DEAL: Final = DealEntity(
         {"title", "owner_id", "pipeline_id", "stage_id", "currency", "status", "visible_to", "expected_close_date", "archive_time"}
     ),
     companions={**dict.fromkeys(sorted(_CLOSING), "status"), "pipeline_id": "stage_id"},
+    falls_with={**dict.fromkeys(sorted(_CLOSING), "status"), "archive_time": "is_archived"},
 )
 """The creation time cannot be set in version 2; `expected_close_date` cannot be cleared (API.md 10, pitfalls 5 and 9)."""

@@ -121,7 +121,7 @@ class Budget:
     def _tell_shadow(self, calls: int, reason: str) -> None:
         self._shadow_held_calls[reason] += calls
         self._wanted.clear()
-        _shadow_counter().add(calls, {"transload.reason": reason})
+        _shadow_counter().add(calls, {instruments.REASON: reason})
 
     def _decide(self, now: float, requests: int, tokens: int, searches: int, priority: Priority) -> Lease | Refusal:
         self._check_breaker()

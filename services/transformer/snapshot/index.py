@@ -77,13 +77,6 @@ class SnapshotIndex:
                     migration.sequence = page.sequence
             return self._view(migration, migration_id, sequence or migration.sequence)
 
-    async def evict(self, migration_id: str) -> None:
-        """Forget a migration and delete its file; the next `ensure` builds it again."""
-        migration = self._migrations.pop(migration_id, None)
-        if migration is not None:
-            async with migration.lock:
-                self._drop(migration)
-
     def close(self) -> None:
         """Close every view; files stay."""
         for migration in self._migrations.values():

@@ -26,20 +26,8 @@ class Lookup(Protocol):
         """Go through the newest versions of all records of `entity` in the order they were read."""
 
 
-class Snapshot(Protocol):
-    """What a profile needs of the index, which can name all its entities."""
-
-    def get(self, entity: str, source_id: str) -> Envelope | None:
-        """Answer the newest version of a record."""
-
-    def children(self, entity: str | Sequence[str], field_name: str, parent_id: str) -> list[Envelope]:
-        """Answer the records that point to another."""
-
-    def find(self, entity: str, field_name: str, value: str, *, loosely: bool = False) -> list[Envelope]:
-        """Answer the records of an entity that hold a value in a field."""
-
-    def iterate(self, entity: str) -> Iterator[Envelope]:
-        """Go through the records of an entity."""
+class Snapshot(Lookup, Protocol):
+    """The same of the whole index, which can name its entities."""
 
     def entities(self) -> list[str]:
         """Answer the names of all entities."""

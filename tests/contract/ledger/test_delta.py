@@ -11,7 +11,7 @@ import pytest
 from services.ledger import review
 from services.ledger.audit import verify_trail
 from services.ledger.delta import Policies, bound_policies
-from services.ledger.domain import Options, RecordFilter, RecordState, Resolution, ReviewFilter, ReviewItem, RunKind
+from services.ledger.domain import Options, RecordFilter, RecordState, Resolution, ReviewFilter, ReviewItem, RunKind, Scope
 from services.ledger.outcomes import ROLLED_BACK
 from services.ledger.runs.context import RunContext
 from tests.contract.ledger.world import CONTEXT, DEALS, ORGANIZATIONS, PERSONS, RUN, M, World, actions, issue, mapped, outcome, reference
@@ -351,6 +351,41 @@ async def test_two_of_ours_merged_stand_under_one_id_and_go_only_if_both_are_our
     assert [(record.target_id, record.is_preexisting) for record in both] == [("22", was_there)] * 2
     async with world.ledger.read() as reader:
         assert [record.key for record in await reader.list_records_by_target(M, "organization", ["22"])] == [O1, O2]
+
+
+@pytest.mark.requirement("L-11", "L-15")
+async def test_records_in_one_object_know_what_stood_there_before_the_first_of_them_and_what_is_ours(world: World) -> None:
+    await begin(world)
+    for key in (O1, O2):
+        there = world.record(key, RecordState.LOADED, phase=ORGANIZATIONS, target_id="77", is_preexisting=True, image='{"name":"Theirs"}')
+        await world.know(there)
+    await world.expect(O1, O2, batch_id="b7", phase=ORGANIZATIONS)
+    answer = await world.begin_batch(mapped(O1, name="One"), mapped(O2, name="Two", website="2"), batch_id="b7", phase=ORGANIZATIONS)
+    assert actions(answer) == {O1: "UPDATE", O2: "UPDATE"}
+    await world.settle(
+        outcome(O1, "UPDATED", target_id="77", image_json=b'{"name":"One"}', pre_image_json=b'{"name":"Theirs"}'),
+        outcome(O2, "UPDATED", target_id="77", image_json=b'{"name":"Two","website":"2"}', pre_image_json=b'{"name":"One","website":null}'),
+        batch_id="b7",
+    )
+    assert [(await world.get(key)).pre_image for key in (O1, O2)] == ['{"name":"Theirs"}', '{"name":"Theirs","website":null}']
+    # Later, on its own, the first one finds a website that is the second one's.
+    await world.expect(O1, batch_id="b8", phase=ORGANIZATIONS)
+    await world.begin_batch(mapped(O1, name="One", website="1"), batch_id="b8", phase=ORGANIZATIONS)
+    changed = outcome(O1, "UPDATED", target_id="77", image_json=b'{"name":"One","website":"1"}', pre_image_json=b'{"website":"2"}')
+    await world.settle(changed, batch_id="b8")
+    assert (await world.get(O1)).pre_image == '{"name":"Theirs","website":null}'
+    for scope, count in ((Scope(target_entity="organization"), 0), (Scope(), 1)):
+        run_id = f"run-undo-{count}"
+        async with world.ledger.transaction() as tx:
+            await tx.save_run(world.run(run_id, phase=ORGANIZATIONS, kind=RunKind.ROLLBACK, context_json=RunContext(scope=scope).to_json()))
+        await world.expect(O1, batch_id=run_id, phase=ORGANIZATIONS, run_id=run_id, is_undo=True)
+        told = await world.begin_batch(mapped(O1), batch_id=run_id, phase=ORGANIZATIONS, run_id=run_id, is_undo=True)
+        (decision,) = told.decisions
+        assert actions(told) == {O1: "RESTORE"}
+        assert [(one.last_image_json, one.pre_image_json) for one in decision.same_target] == [
+            (b'{"name":"Two","website":"2"}', b'{"name":"Theirs","website":null}')
+        ] * count
+        await world.settle(outcome(O1, "NOT_TRIED"), batch_id=run_id, run_id=run_id)
 
 
 @pytest.mark.requirement("L-11", "X-01")

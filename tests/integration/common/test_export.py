@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 from grpc import aio
@@ -72,10 +72,8 @@ flush()
 """
 
 
-async def test_naming_an_address_serves_metrics_as_text() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+async def test_naming_an_address_serves_metrics_as_text(free_port: Callable[[], int]) -> None:
+    port = free_port()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")} | {"TRANSLOAD_METRICS_LISTEN": f"127.0.0.1:{port}"}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(

@@ -9,22 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from services.common.errors import UnavailableError
+from services.common.errors import ConfigurationError, UnavailableError
 from services.ledger import migrate
-from services.ledger.sql.engine import Database, SqliteDatabase, normalise_url, open_database
+from services.ledger.sql.engine import SqliteDatabase, normalise_url, opened
 from services.ledger.sql.schema import is_current
 from services.ledger.sql.session import Runner
 from tests.fakes.clock import FakeClock
 from tests.fakes.postgres import PostgresUnavailableError, create_database, postgres_server
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
-    database = open_database(normalise_url(url))
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
 async def brought_up_to_date(url: str, clock: FakeClock) -> None:
@@ -39,7 +30,14 @@ async def brought_up_to_date(url: str, clock: FakeClock) -> None:
 
 
 async def test_an_empty_database_is_brought_up_to_date_once(tmp_path: Path, clock: FakeClock) -> None:
-    await brought_up_to_date(f"sqlite:///{tmp_path / 'ledger.db'}", clock)
+    await brought_up_to_date(f"sqlite:///{tmp_path / 'new' / 'ledger.db'}", clock)
+
+
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(ConfigurationError, match=r"taken/data of the database cannot be made"):
+        async with opened(f"sqlite:///{tmp_path / 'taken' / 'data' / 'ledger.db'}"):
+            pass
 
 
 async def test_the_same_on_postgresql(clock: FakeClock) -> None:

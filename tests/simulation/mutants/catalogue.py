@@ -200,11 +200,11 @@ def no_grace(put: Put) -> None:
 def take_a_twin(put: Put) -> None:
     """A record in doubt takes any that looks like it, whoever it belongs to."""
 
-    async def everything(_doubt: Doubt, _batch: Any, _works: Any, candidates: Any) -> Any:
+    async def everything(_doubt: Doubt, _batch: Any, _works: Any, candidates: Any, _created: Any) -> Any:
         return {sign: sorted(((found, "") for found in group), key=lambda entry: int(entry[0].target_id)) for sign, group in candidates.items()}
 
     put(Doubt, "_without_owned", everything)
-    put(Doubt, "_just_created", lambda _doubt, _entity: frozenset())
+    put(Doubt, "_just_created", lambda _doubt, _entity: {})
 
 
 def lose_a_page(put: Put) -> None:
@@ -244,7 +244,7 @@ def rollback_takes_edits(put: Put) -> None:
 def repair_overwrites(put: Put) -> None:
     """A repair sets a field back whatever stands in it by now."""
 
-    def impose(entity: Any, *, before: Any, last: Any, actual: Any) -> Any:
+    def impose(entity: Any, *, before: Any, last: Any, actual: Any, **_: Any) -> Any:
         del last
         return restore(entity, before=before, last=actual, actual=actual)
 

@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from sandbox.pipedrive.account.merging import merge
+from services.common.canonical import canonical_json
 from tests.unit.loader import payloads
-from tests.unit.loader.world import ACCOUNT, World
+from tests.unit.loader.world import ACCOUNT, Entry, World
 from transload.v1 import ledger_service_pb2 as pb
 
 ORG, TWIN = "organization:client/1", "organization:client/2"
@@ -186,6 +187,22 @@ async def test_new_records_refer_to_what_a_record_was_merged_into(world: World) 
     assert result_of(outcome) == "CREATED"
     assert stored(world, DEAL)["org_id"] == foreign.data["id"]
     assert len(world.ledger.moves) == 1
+
+
+@pytest.mark.requirement("L-11", "L-15", "X-01")
+async def test_two_records_of_a_batch_in_one_object_are_written_and_taken_back_one_after_the_other(world: World) -> None:
+    foreign = await world.client.call("organizations.create", world.context, body={"name": "Theirs", "website": "theirs.example"})
+    last = canonical_json({"name": "Theirs", "website": "theirs.example"})
+    for key in (ORG, TWIN):
+        world.ledger.entries[key] = Entry(state="loaded", target_id=str(foreign.data["id"]), image=last, is_preexisting=True, digest="old")
+    world.ledger.conflict_policy = "source"
+    await world.load("organization", {ORG: {"name": "First", "website": "1.example"}, TWIN: {"name": "Second", "website": "theirs.example"}})
+    assert (stored(world, ORG)["name"], stored(world, ORG)["website"]) == ("Second", "1.example")
+    assert orjson.loads(world.ledger.entry(TWIN).pre_image) == {"name": "First"}
+    world.ledger.entry(TWIN).pre_image = canonical_json({"name": "Theirs"})  # as the ledger keeps it
+    outcomes = await world.undo("organization", [ORG, TWIN])
+    assert [result_of(outcome) for outcome in outcomes.values()] == ["RESTORED", "RESTORED"]
+    assert (stored(world, ORG)["name"], stored(world, ORG)["website"]) == ("Theirs", "theirs.example")
 
 
 @pytest.mark.requirement("L-11")

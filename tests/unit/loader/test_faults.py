@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from services.common.errors import PausedError, RateLimitedError, TransientError
+from services.loader.work import Outcome, Result
 from tests.unit.loader import payloads
 from tests.unit.loader.test_worker import DEAL, ORG, PRODUCT, base, result_of
 from tests.unit.loader.world import ACCOUNT, Entry, SettleLostError, World, batch_of
@@ -186,6 +188,23 @@ async def test_what_a_twin_owns_by_now_is_not_taken_for_the_lost_one(world: Worl
     assert second.target_id == target_id
     assert first.target_id != target_id
     assert len(world.live("activity")) == 2
+
+
+@pytest.mark.requirement("L-10", "X-04")
+async def test_what_a_batch_made_whose_claim_ran_out_is_found_by_the_batch_that_took_it_over(world: World) -> None:
+    """A slow batch of this process has made the record and not settled it yet, when another batch of the process claims it in doubt."""
+    await base(world)
+    batch = {"activity:work_order/1": payloads.activity(DEAL)}
+    (made,) = (await world.load("activity", batch)).values()
+    assert made is not None
+    world.ledger.entries["activity:work_order/1"] = Entry(state="claimed", intent_time=world.clock.now())
+    slow: Any = SimpleNamespace(
+        target_entity="activity", works=[SimpleNamespace(key="activity:work_order/1", outcome=Outcome(Result.CREATED, made.target_id))]
+    )
+    with world.worker._upsert.unsettled(slow):
+        (found,) = (await world.load("activity", batch)).values()
+    assert found is not None
+    assert (found.target_id, len(world.live("activity"))) == (made.target_id, 1)
 
 
 async def test_an_archived_deal_in_doubt_is_found_in_its_own_listing(world: World) -> None:

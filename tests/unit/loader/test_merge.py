@@ -72,3 +72,35 @@ def test_taking_back_restores_what_is_still_ours_and_names_edits() -> None:
     before, last = {"name": "Old", "website": None, "industry": 3}, {"name": "New", "website": "w", "industry": 4}
     result = restore(ORG, before=before, last=last, actual={"name": "Edited", "website": "w", "industry": 3})
     assert (result.changes, result.conflicts) == ({"website": None}, ["name"])
+
+
+@pytest.mark.requirement("L-11", "L-15")
+def test_what_falls_with_another_field_is_noted_and_given_back() -> None:
+    """A lost deal is won in the source: Pipedrive empties the time and reason of the loss, which nobody sent."""
+    lost = {"status": "lost", "lost_time": "2025-12-03T12:00:00Z", "close_time": "2025-12-03T12:00:00Z", "lost_reason": "Too expensive"}
+    done = merge(DEAL, last={"status": "lost"}, payload={"status": "won", "won_time": "2026-01-01T00:00:00Z"}, actual=lost, policy=Policy("source"))
+    assert done.before == {**lost, "won_time": None}
+    won = {"status": "won", "won_time": "2026-01-01T00:00:00Z", "close_time": "2026-01-01T00:00:00Z"}
+    back = restore(DEAL, before=done.before, last=done.image, actual=won)
+    assert back.conflicts == []
+    assert DEAL.patch_body(back.changes, {**won, **lost}) == lost
+    # A person opened it again and closed it for another reason: that stays as a whole.
+    edited = {**lost, "lost_reason": "No answer"}
+    kept = restore(DEAL, before=done.before, last=done.image, actual=edited)
+    assert (kept.changes, kept.conflicts) == ({}, ["lost_reason"])
+
+
+@pytest.mark.requirement("L-15")
+def test_records_in_one_object_are_taken_back_together() -> None:
+    """What another record of ours wrote is not a person's, and goes back with the record's own fields; only these are told of."""
+    others = [({"name": "B", "industry": 5}, {"name": "Old", "industry": 3})]
+    back = restore(
+        ORG,
+        before={"name": "Old", "website": "w"},
+        last={"name": "A", "website": "x"},
+        actual={"name": "B", "website": "p", "industry": 5},
+        others=others,
+    )
+    assert (back.changes, back.conflicts) == ({"name": "Old", "industry": 3}, ["website"])
+    edited = restore(ORG, before={"website": "w"}, last={"website": "x"}, actual={"name": "P", "website": "x", "industry": 9}, others=others)
+    assert (edited.changes, edited.conflicts) == ({"website": "w"}, [])

@@ -177,6 +177,8 @@ class MemoryLedger:
         elif is_undo:
             decision.action = self._undo_action(entry)
             decision.last_image_json = canonical_json({**orjson.loads(entry.image or b"{}"), **orjson.loads(entry.planned or b"{}")})
+            others = [one for one in self.entries.values() if one is not entry and one.target_id == entry.target_id and one.pre_image]
+            decision.same_target.extend(pb.SameTarget(last_image_json=one.image, pre_image_json=one.pre_image) for one in others)
         elif record.key in self.matches and entry.load_time is None:
             entry.target_id, entry.match_policy = self.matches[record.key]
             entry.is_preexisting = True

@@ -20,7 +20,7 @@ from services.transformer.plan import MappingPlan
 from services.transformer.snapshot.envelope import envelope_of
 from services.transformer.snapshot.link_fields import link_values
 from services.transformer.snapshot.values import ValueIndex
-from transload.v1 import ledger_service_pb2, records_pb2
+from transload.v1 import ledger_service_pb2, records_pb2, transformer_service_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -210,6 +210,11 @@ class Result:
 
     def reasons(self) -> list[tuple[str, str]]:
         return [(ledger_service_pb2.IssueKind.Name(one.kind).removeprefix("ISSUE_KIND_"), one.reason) for one in self.issues]
+
+
+def has_errors(findings: Iterable[transformer_service_pb2.MappingFinding]) -> bool:
+    """Say whether the ledger would refuse to confirm a mapping with these findings."""
+    return any(one.severity == transformer_service_pb2.FINDING_SEVERITY_ERROR for one in findings)
 
 
 def map_all(plan: MappingPlan, snapshot: Any, *envelopes: Envelope) -> Result:

@@ -8,9 +8,10 @@ import pytest
 
 from services.common.errors import InvalidRequestError, MappingError
 from services.transformer.delta import compile_policy
-from services.transformer.lint import has_errors, lint
+from services.transformer.lint import lint
 from services.transformer.mapping.document import Mapping
 from services.transformer.mapping.reading import connector_mapping_text, load_mapping
+from tests.unit.transformer.support import has_errors
 from transload.v1 import transformer_service_pb2 as pb
 
 SECTION = """

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from services.transformer.lint import has_errors, lint
+from services.transformer.lint import lint
 from services.transformer.mapping.reading import load_mapping
 from tests.unit.transformer import examples
-from tests.unit.transformer.support import TARGET, Snapshot
+from tests.unit.transformer.support import TARGET, Snapshot, has_errors
 from transload.v1 import transformer_service_pb2 as pb
 
 HEAD = "source: x\n"

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from sandbox.octopuspro.account import Tenant
-from services.transformer.lint import has_errors, lint
+from services.transformer.lint import lint
 from services.transformer.mapping.reading import load_mapping
 from services.transformer.snapshot.envelope import Envelope
 from tests.unit.transformer import large_files
 from tests.unit.transformer.octopuspro_account import TARGET, BundleSnapshot, plan, proposal, read, write
-from tests.unit.transformer.support import Result, map_all
+from tests.unit.transformer.support import Result, has_errors, map_all
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from sandbox.servicetracker.schema import Field
-from services.transformer.lint import has_errors, lint
+from services.transformer.lint import lint
 from services.transformer.mapping.reading import load_mapping
 from services.transformer.names import NamedView, Names
 from tests.fixtures.servicetracker.org import org
 from tests.unit.transformer import large_files
 from tests.unit.transformer.servicetracker_account import OrgSnapshot, mapped, proposal, read_org
-from tests.unit.transformer.support import TARGET
+from tests.unit.transformer.support import TARGET, has_errors
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,6 @@ def _facts(bundle: Bundle, tables: dict[str, TableFacts], found: list[Finding]) 
     return BundleFacts(
         name=bundle.container.name,
         fingerprint=bundle.fingerprint,
-        export_kind="delta" if bundle.is_delta else "full",
         tenant=bundle.manifest.tenant or "",
         exported_at=bundle.manifest.exported_at or "",
         time_zone=bundle.formats.time_zone or "",

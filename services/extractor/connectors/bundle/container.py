@@ -13,7 +13,7 @@ import stat
 import unicodedata
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -285,8 +285,3 @@ def local_path(url: str) -> Path:
     if "://" in url:
         raise ConfigurationError("the connection's URL is not the path of a folder or ZIP, and not a file:// URL")
     return Path(url).expanduser()
-
-
-def stem_of(path: str) -> str:
-    """Answer a file's name without folder and extension."""
-    return PurePosixPath(path).stem

@@ -166,14 +166,12 @@ class EntityLayout(_Model):
     columns: dict[str, Column] = {}
     deleted_when: RowCondition | None = None
     archived_when: RowCondition | None = None
-    changed: str | None = None
-    """Column with the time a row was last changed; the check tells the newest."""
     unread_heads: tuple[str, ...] = ()
     """Heads of columns that are passed over unread, such as passwords: their cells stand on no page."""
 
     @model_validator(mode="after")
     def _check_names(self) -> EntityLayout:
-        named = [*self.id, *(rule.column for rule in (self.deleted_when, self.archived_when) if rule), *([self.changed] if self.changed else [])]
+        named = [*self.id, *(rule.column for rule in (self.deleted_when, self.archived_when) if rule)]
         if self.file is not None:
             named += [name for name in (self.file.path, self.file.name, self.file.kind_column, self.file.id_column) if name]
         named += [column.zone_column for column in self.columns.values() if column.zone_column]

@@ -92,7 +92,6 @@ class TableFacts(BaseModel):
     """Whether there are files that no row names; each is a record after the rows."""
     stop: str = ""
     """Why it cannot be read."""
-    newest_change: str = ""
 
 
 class BundleFacts(BaseModel):
@@ -101,7 +100,6 @@ class BundleFacts(BaseModel):
     name: str
     fingerprint: str
     """Changes when a table, the manifest or the layout in it changes."""
-    export_kind: str = "full"
     tenant: str = ""
     exported_at: str = ""
     time_zone: str = ""

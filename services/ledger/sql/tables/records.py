@@ -1,10 +1,10 @@
 """Mapped records, and what rollbacks take or kept."""
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Index, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
 from services.ledger.domain import RecordState
-from services.ledger.sql.tables.columns import CLUSTERED, one_of
+from services.ledger.sql.tables.columns import CLUSTERED, index_of_filled, one_of
 
 
 class RecordRow(SQLModel, table=True):
@@ -15,15 +15,9 @@ class RecordRow(SQLModel, table=True):
         one_of("state", RecordState),
         # Covers the summaries of X-04 and what a source record became.
         Index("ix_records_source", "migration_id", "source_entity", "source_id", "state"),
-        Index("ix_records_target", "target_entity", "target_id", sqlite_where=text("target_id <> ''"), postgresql_where=text("target_id <> ''")),
+        index_of_filled("ix_records_target", "target_entity", "target_id", filled="target_id"),
         Index("ix_records_phase", "migration_id", "phase", "target_entity"),
-        Index(
-            "ix_records_parent",
-            "migration_id",
-            "parent_target_id",
-            sqlite_where=text("parent_target_id <> ''"),
-            postgresql_where=text("parent_target_id <> ''"),
-        ),
+        index_of_filled("ix_records_parent", "migration_id", "parent_target_id", filled="parent_target_id"),
     )
 
     migration_id: str = Field(primary_key=True, foreign_key="migrations.migration_id")

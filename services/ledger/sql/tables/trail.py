@@ -1,26 +1,16 @@
 """The audit trail."""
 
-from sqlalchemy import BigInteger, Index, LargeBinary, text
+from sqlalchemy import BigInteger, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from services.ledger.sql.tables.columns import CLUSTERED
+from services.ledger.sql.tables.columns import CLUSTERED, index_of_filled
 
 
 class EventRow(SQLModel, table=True):
     """One line of the audit trail. Triggers refuse every change."""
 
     __tablename__ = "events"
-    __table_args__ = (
-        Index(
-            "ix_events_source",
-            "migration_id",
-            "source_key",
-            "sequence",
-            sqlite_where=text("source_key <> ''"),
-            postgresql_where=text("source_key <> ''"),
-        ),
-        CLUSTERED,
-    )
+    __table_args__ = (index_of_filled("ix_events_source", "migration_id", "source_key", "sequence", filled="source_key"), CLUSTERED)
 
     migration_id: str = Field(primary_key=True, foreign_key="migrations.migration_id")
     sequence: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
