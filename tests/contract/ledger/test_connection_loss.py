@@ -108,7 +108,7 @@ async def test_a_server_that_crashes_in_any_call_is_survived(quiet: dict[str, An
                 for _ in range(number):  # in another place of each call
                     await asyncio.sleep(0)
                 await asyncio.to_thread(server.crash)
-                answers: list[Any] = await asyncio.gather(call, return_exceptions=True)
+                answers = await asyncio.gather(call, return_exceptions=True)
                 assert not [one for one in answers if isinstance(one, BaseException) and not isinstance(one, UnavailableError)]
                 await asyncio.to_thread(server.start)
                 await journey.persist(step)
