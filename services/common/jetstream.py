@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nats.aio.client import Client
-from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js import api
-from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, ServiceUnavailableError
+from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
 from opentelemetry.trace import SpanKind
 
 from services.common import instruments, telemetry
 from services.common.backoff import Backoff
+from services.common.bus_connection import OUTAGES, Connection
+from services.common.bus_users import LEDGER_USER
 from services.common.clock import SystemClock
 from services.common.errors import PermanentError, UnavailableError
 from services.common.streams import CONSUMERS, STREAMS
@@ -24,28 +24,26 @@ from services.common.streams import CONSUMERS, STREAMS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from nats.aio.client import Client
     from nats.js.client import JetStreamContext
 
+    from services.common.bus_users import BusUser
     from services.common.clock import Clock
     from services.common.settings import NatsSettings
     from services.common.streams import ConsumerSpec, StreamSpec
 
 _LOG = telemetry.get_logger(__name__)
 
-CONNECT_TIMEOUT_SECONDS: Final = 2
-RECONNECT_WAIT_SECONDS: Final = 0.25
-# A dead peer behind a live address is noticed after two missed pings.
-PING_INTERVAL_SECONDS: Final = 10
 REQUEST_TIMEOUT_SECONDS: Final = 5.0
 PUBLISH_ATTEMPTS_MAX: Final = 5
 # What was sent on a connection that then broke is never answered. Repeating is harmless, so the first attempt does not wait long.
 PUBLISH_TIMEOUT_SECONDS_MIN: Final = 1.0
-DRAIN_SECONDS: Final = 5
+# An election takes the servers some seconds; who has had no answer for longer is connected to one that is cut off from the others.
+ELSEWHERE_SECONDS: Final = 10.0
 
 _STREAM_NAME_IN_USE: Final = 10058
 # The stream has as many messages or bytes as it may hold.
 _STREAM_FULL: Final = 10077
-_OUTAGES: Final = (NatsError, asyncio.TimeoutError, OSError, EOFError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +67,25 @@ class Bus:
         replicas: int = 1,
         streams: Sequence[StreamSpec] = STREAMS,
         consumers: Sequence[ConsumerSpec] = CONSUMERS,
+        manages: bool = True,
+        has_others: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        self._client = client
-        self._jetstream: JetStreamContext = client.jetstream(timeout=REQUEST_TIMEOUT_SECONDS)
+        """Takes a connection.
+
+        Args:
+            client: connected.
+            replicas: copies of each stream.
+            streams: what we publish to or consume.
+            consumers: what we consume, or declare.
+            manages: whether we declare streams and consumers; else we wait until somebody has.
+            has_others: whether there are servers to go to when this one does not answer.
+            clock: for tests.
+        """
+        self.use(client)
+        self._manages = manages
+        self._has_others = has_others
+        self._unanswered_since: float | None = None
         self._replicas = replicas
         self._streams = tuple(streams)
         self._consumers = tuple(consumers)
@@ -81,6 +94,11 @@ class Bus:
         self._declaring = asyncio.Lock()
         self._declared_time = float("-inf")
         self._published = instruments.counter(instruments.SENT)
+
+    def use(self, client: Client) -> None:
+        """Goes on with another connection."""
+        self._client = client
+        self._jetstream: JetStreamContext = client.jetstream(timeout=REQUEST_TIMEOUT_SECONDS)
 
     async def publish(self, subject: str, payload: bytes, *, msg_id: str, full_wait_seconds: float = 0.0) -> None:
         """Publishes and waits until the server has stored the message. Repeating with the same `msg_id` within two minutes stores it once.
@@ -101,6 +119,11 @@ class Bus:
         self._published.add(1, {"messaging.destination.name": attributes["messaging.destination.name"]})
 
     @property
+    def client(self) -> Client:
+        """The connection now."""
+        return self._client
+
+    @property
     def is_connected(self) -> bool:
         """Whether the connection stands now; while it does not, it is being made again."""
         return self._client.is_connected
@@ -117,18 +140,21 @@ class Bus:
         """
         if not self.is_connected:
             raise UnavailableError("NATS is not connected")
+        await self._go_elsewhere()
         try:
-            return await self._incarnation()
+            answer = await self._incarnation()
+        except NotFoundError:
+            await self.declare()
+            try:
+                answer = await self._incarnation()
+            except OUTAGES as error:
+                raise UnavailableError(f"NATS does not answer ({type(error).__name__})") from error
         except APIError as error:
-            if error.code != 404:  # noqa: PLR2004 - HTTP's "not found", as JetStream says it
-                raise UnavailableError(f"NATS answers {error.err_code}: {error.description}") from error
-        except _OUTAGES as error:
+            raise UnavailableError(f"NATS answers {error.err_code}: {error.description}") from error
+        except OUTAGES as error:
             raise UnavailableError(f"NATS does not answer ({type(error).__name__})") from error
-        await self.declare()
-        try:
-            return await self._incarnation()
-        except _OUTAGES as error:
-            raise UnavailableError(f"NATS does not answer ({type(error).__name__})") from error
+        self._unanswered_since = None
+        return answer
 
     async def lags(self) -> list[Lag]:
         """Answers how much waits in front of every consumer.
@@ -140,26 +166,30 @@ class Bus:
             raise UnavailableError("NATS is not connected")
         try:
             infos = [(spec, await self._jetstream.consumer_info(spec.stream.name, spec.name)) for spec in self._consumers]
-        except _OUTAGES as error:
+        except OUTAGES as error:
             raise UnavailableError(f"NATS does not answer ({type(error).__name__})") from error
         return [Lag(spec, info.num_pending or 0, info.num_ack_pending or 0) for spec, info in infos]
 
     async def declare(self) -> None:
         """Creates every stream and consumer that is missing and brings the others to what `streams` says; what waits in them stays.
 
+        Who does not manage them only looks whether they are there.
+
         Raises:
-            UnavailableError: the server does not answer or is not ready.
+            UnavailableError: the server does not answer or is not ready, or nobody has declared them yet.
         """
         asked = self._clock.monotonic()
         async with self._declaring:
             if self._declared_time >= asked:
                 return  # somebody else did it while we waited for the lock
             try:
-                for stream in self._streams:
-                    await self._declare_stream(stream)
-                for consumer in self._consumers:
-                    await self._jetstream.add_consumer(consumer.stream.name, _consumer_config(consumer))
-            except _OUTAGES as error:
+                if self._manages:
+                    await self._declare_all()
+                else:
+                    await self._incarnation()
+            except NotFoundError as error:
+                raise UnavailableError("the ledger has not declared the streams yet") from error
+            except OUTAGES as error:
                 raise UnavailableError(f"streams cannot be declared now ({type(error).__name__}: {error})") from error
             self._declared_time = self._clock.monotonic()
 
@@ -188,12 +218,29 @@ class Bus:
                     attempt = 0
                 else:
                     raise UnavailableError(f"stream {subject.partition('.')[0].upper()} is full", metadata={"stream": subject}) from error
-            except _OUTAGES as error:
+            except OUTAGES as error:
                 failure = error
             else:
                 return
             await self._clock.sleep(self._backoff.delay_seconds(attempt))
         raise UnavailableError(f"NATS did not store {msg_id} ({type(failure).__name__}: {failure})") from failure
+
+    async def _declare_all(self) -> None:
+        for stream in self._streams:
+            await self._declare_stream(stream)
+        for consumer in self._consumers:
+            await self._jetstream.add_consumer(consumer.stream.name, _consumer_config(consumer))
+
+    async def _go_elsewhere(self) -> None:
+        """Leaves a server that has not answered for long. It may be cut off from the others; our connection to it would stand for ever."""
+        now = self._clock.monotonic()
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+        elif self._has_others and now - self._unanswered_since >= ELSEWHERE_SECONDS:
+            self._unanswered_since = None
+            _LOG.warning("nats.left", problem="the server does not answer")
+            await self._client.force_reconnect()
+            raise UnavailableError("NATS is not connected: the server did not answer, another one is looked for")
 
     async def _declare_quietly(self) -> None:
         try:
@@ -222,52 +269,36 @@ class Bus:
 
     async def _incarnation(self) -> str:
         infos = [await self._jetstream.stream_info(stream.name) for stream in self._streams]
+        for consumer in self._consumers:
+            await self._jetstream.consumer_info(consumer.stream.name, consumer.name)
         return json.dumps({info.config.name: str(info.created) for info in infos}, sort_keys=True)
 
 
 @asynccontextmanager
-async def connect(settings: NatsSettings, *, name: str = "transload", clock: Clock | None = None) -> AsyncIterator[Bus]:
-    """Connects, waiting as long as it takes for a server to come up, declares streams and consumers, and drains when the block ends."""
-    clock = clock or SystemClock()
-    client = await _connect(settings, name, clock)
+async def connect(settings: NatsSettings, *, user: BusUser = LEDGER_USER, clock: Clock | None = None) -> AsyncIterator[Bus]:
+    """Connects, waiting as long as it takes for a server to come up and for the streams to be there, and drains when the block ends.
+
+    Raises:
+        ConfigurationError: the file of authorities cannot be used.
+    """
+    connection = Connection(settings, user, clock or SystemClock())
+    bus = Bus(
+        await connection.open(),
+        replicas=settings.replicas,
+        streams=user.streams,
+        consumers=user.consumers,
+        manages=user.manages,
+        has_others="," in settings.url,
+        clock=clock,
+    )
+    keeping = asyncio.create_task(connection.keep(bus))
     try:
-        bus = Bus(client, replicas=settings.replicas, clock=clock)
-        await _declare(bus, clock)
+        await _declare(bus, clock or SystemClock())
         yield bus
     finally:
-        await _drain(client)
-
-
-async def _connect(settings: NatsSettings, name: str, clock: Clock) -> Client:
-    backoff = Backoff(0.2, 2.0)
-    attempt = 0
-
-    async def on_disconnected() -> None:
-        if not (client.is_closed or client.is_draining):
-            _LOG.warning("nats.disconnected")
-
-    while True:
-        attempt += 1
-        client = Client()
-        try:
-            await client.connect(
-                settings.url.split(","),
-                name=name,
-                allow_reconnect=True,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type]  # any number of seconds works
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                ping_interval=PING_INTERVAL_SECONDS,
-                drain_timeout=DRAIN_SECONDS,
-                error_cb=_on_error,
-                disconnected_cb=on_disconnected,
-                reconnected_cb=_on_reconnected,
-            )
-        except _OUTAGES as error:
-            _LOG.warning("nats.not_connected", problem=type(error).__name__, attempt=attempt)
-        else:
-            return client
-        await clock.sleep(backoff.delay_seconds(attempt))
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await connection.drain(bus.client)
 
 
 async def _declare(bus: Bus, clock: Clock) -> None:
@@ -282,16 +313,6 @@ async def _declare(bus: Bus, clock: Clock) -> None:
         await clock.sleep(backoff.delay_seconds(attempt))
 
 
-async def _drain(client: Client) -> None:
-    try:
-        if client.is_connected:
-            await client.drain()
-        else:
-            await client.close()
-    except _OUTAGES as error:
-        _LOG.warning("nats.not_drained", problem=type(error).__name__)
-
-
 def _consumer_config(spec: ConsumerSpec) -> api.ConsumerConfig:
     return api.ConsumerConfig(
         durable_name=spec.name,
@@ -302,11 +323,3 @@ def _consumer_config(spec: ConsumerSpec) -> api.ConsumerConfig:
         max_deliver=-1,
         max_ack_pending=spec.unanswered_max,
     )
-
-
-async def _on_error(error: Exception) -> None:
-    _LOG.debug("nats.error", problem=type(error).__name__)
-
-
-async def _on_reconnected() -> None:
-    _LOG.info("nats.reconnected")

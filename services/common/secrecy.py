@@ -10,12 +10,13 @@ import base64
 import json
 import threading
 from typing import Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 MASK: Final = "[secret]"
 CHARACTERS_MIN: Final = 8
 """Shorter values are no secrets worth the name, and masking them would blank ordinary words."""
 _VALUES_MAX: Final = 256
+_TOKEN_SCHEMES: Final = ("nats", "tls")
 
 _known: dict[str, tuple[str, ...]] = {}
 _forms: tuple[str, ...] = ()
@@ -33,6 +34,20 @@ def remember(*values: str) -> None:
         while len(_known) > _VALUES_MAX:
             del _known[next(iter(_known))]
         _forms = tuple(form for forms in _known.values() for form in forms)
+
+
+def remember_credentials(addresses: str) -> None:
+    """Notes what addresses, separated by commas, hold of a user: the password, and for NATS a token, which stands where the name does.
+
+    Whoever fails to connect may name one address alone, or put it together anew.
+    """
+    for address in addresses.split(","):
+        try:
+            parts = urlsplit(address.strip())
+        except ValueError:
+            continue  # no address; whoever uses it says so
+        found = parts.password or (parts.username if parts.scheme in _TOKEN_SCHEMES else "") or ""
+        remember(found, unquote(found))
 
 
 def masked(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
 
 from services.common import secrecy
 from services.common.errors import ConfigurationError
+from transload.nkeys import KeyFormatError, NKey
 from transload.security import PLAIN, ChannelSecurity, SecurityError, TlsFiles, is_loopback
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ PREFIX: Final = "TRANSLOAD_"
 SHARED_NAMES: Final = frozenset(
     {
         "NATS_URL",
+        "NATS_URL_FILE",
         "NATS_REPLICAS",
+        "NATS_NKEY_SEED",
+        "NATS_NKEY_SEED_FILE",
+        "NATS_TLS_CA_FILE",
         "GRPC_LISTEN",
         "ADDRESS_FILE",
         "LEDGER_ADDRESS",
@@ -172,17 +177,36 @@ class EnvReader:
 
 @dataclass(frozen=True, slots=True)
 class NatsSettings:
-    """How to reach NATS."""
+    """How to reach NATS, and who we are there."""
 
     url: str = "nats://127.0.0.1:4222"
-    """`TRANSLOAD_NATS_URL`: one address or several with commas; credentials may stand in it, so it is never logged."""
+    """`TRANSLOAD_NATS_URL` or the file that `_FILE` names: one address or several with commas; credentials may stand in it, so it is never logged."""
     replicas: int = 1
     """`TRANSLOAD_NATS_REPLICAS`: copies of each stream, 1, 3 or 5; more than 1 needs a cluster of that many servers."""
+    key: NKey | None = None
+    """`TRANSLOAD_NATS_NKEY_SEED` or the file that `_FILE` names: the seed of our key, `SU...`; unset: NATS asks for none."""
+    ca_file: Path | None = None
+    """`TRANSLOAD_NATS_TLS_CA_FILE`: the authorities that vouch for the servers, in PEM; unset: without TLS."""
 
     @classmethod
     def from_env(cls, reader: EnvReader) -> Self:
         """Reads the group."""
-        return cls(url=reader.str("NATS_URL", "nats://127.0.0.1:4222"), replicas=reader.int("NATS_REPLICAS", 1, minimum=1, maximum=5))
+        url = reader.secret("NATS_URL", "nats://127.0.0.1:4222")
+        secrecy.remember_credentials(url)
+        ca_file = reader.str("NATS_TLS_CA_FILE", "")
+        return cls(
+            url=url,
+            replicas=reader.int("NATS_REPLICAS", 1, minimum=1, maximum=5),
+            key=cls._key(reader.secret("NATS_NKEY_SEED", "")),
+            ca_file=Path(ca_file).expanduser().absolute() if ca_file else None,
+        )
+
+    @staticmethod
+    def _key(seed: Text) -> NKey | None:
+        try:
+            return NKey.from_seed(seed) if seed else None
+        except KeyFormatError as error:
+            raise ConfigurationError(f"{PREFIX}NATS_NKEY_SEED {error}", metadata={"setting": PREFIX + "NATS_NKEY_SEED"}) from error
 
 
 @dataclass(frozen=True, slots=True)

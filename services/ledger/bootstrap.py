@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from services.common import grpc_client, jetstream, telemetry
+from services.common.bus_users import LEDGER_USER
 from services.common.clock import Clock, SystemClock
 from services.common.runtime import Service
 from services.common.staging import Staging
@@ -17,6 +18,7 @@ from services.ledger.lease import LeaseStore
 from services.ledger.ledger_servicer import LedgerServicer
 from services.ledger.migration_servicer import MigrationServicer
 from services.ledger.outbox import OutboxRelay
+from services.ledger.retention import Retention
 from services.ledger.runs.audit import AuditDriver
 from services.ledger.runs.clients import GrpcExtractor, GrpcLoader, GrpcTransformer, StagingSelections
 from services.ledger.runs.driver import Driver, Tools
@@ -83,7 +85,7 @@ async def _active(settings: LedgerSettings, database: Database, clock: Clock) ->
     """Wire the ledger that writes: database (brought up to date), NATS, the other services, relay and coordinator."""
     async with AsyncExitStack() as stack:
         ledger = await SqlLedger.on(database, clock=clock)
-        bus = await stack.enter_async_context(jetstream.connect(settings.nats, name="ledger"))
+        bus = await stack.enter_async_context(jetstream.connect(settings.nats, user=LEDGER_USER))
         extractor = await stack.enter_async_context(grpc_client.channel(settings.extractor_address, security=settings.grpc.security.peers))
         transformer = await stack.enter_async_context(grpc_client.channel(settings.transformer_address, security=settings.grpc.security.peers))
         loader = await stack.enter_async_context(grpc_client.channel(settings.loader_address, security=settings.grpc.security.peers))
@@ -109,7 +111,12 @@ async def _active(settings: LedgerSettings, database: Database, clock: Clock) ->
                 (ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server, workers),
                 (migration_service_pb2_grpc.add_MigrationServiceServicer_to_server, MigrationServicer(tools=tools)),
             ],
-            tasks=[relay.run, coordinator.run, *([Gauges(tools, bus.lags).run] if telemetry.is_measuring() else [])],
+            tasks=[
+                relay.run,
+                coordinator.run,
+                *([Gauges(tools, bus.lags).run] if telemetry.is_measuring() else []),
+                *([Retention(tools, settings.retention_days).run] if settings.retention_days else []),
+            ],
             on_refused=tools.refusals.note,
             # Without NATS people still see where things stand, so only the database decides whether the ledger is ready.
             pings={"database": ledger.ping},

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from services.common import grpc_client, jetstream, streams, telemetry
+from services.common.bus_users import LOADER_USER
 from services.common.clock import SystemClock
 from services.common.connections import Connections
 from services.common.consumer import Consumer
@@ -44,7 +45,7 @@ async def build(settings: LoaderSettings) -> AsyncIterator[Service]:
     clock = SystemClock()
     holder = f"{settings.telemetry.replica}/{uuid.uuid4().hex[:12]}"
     async with AsyncExitStack() as stack:
-        bus = await stack.enter_async_context(jetstream.connect(settings.nats))
+        bus = await stack.enter_async_context(jetstream.connect(settings.nats, user=LOADER_USER))
         ledger_channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address, security=settings.grpc.security.peers))
         http = await stack.enter_async_context(http_client(connections_max=settings.in_flight_max * 2, timeout_seconds=settings.call_timeout_seconds))
         ledger = LedgerClient(channel=ledger_channel, holder=holder)

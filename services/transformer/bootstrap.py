@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from services.common import grpc_client, jetstream, streams
+from services.common.bus_users import TRANSFORMER_USER
 from services.common.consumer import Consumer
 from services.common.runtime import Service
 from services.common.staging import Staging
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 async def build(settings: TransformerSettings) -> AsyncIterator[Service]:
     """Wire the transformer. Resources close in reverse order when the block ends."""
     async with AsyncExitStack() as stack:
-        bus = await stack.enter_async_context(jetstream.connect(settings.nats))
+        bus = await stack.enter_async_context(jetstream.connect(settings.nats, user=TRANSFORMER_USER))
         channel = await stack.enter_async_context(grpc_client.channel(settings.ledger_address, security=settings.grpc.security.peers))
         store = Staging.open(settings.staging.url)
         ledger = LedgerClient(ledger_service_pb2_grpc.LedgerServiceStub(channel))

@@ -17,6 +17,7 @@ import pytest
 from services.common import jetstream
 from services.common.settings import NatsSettings
 from tests.deploy.manifests import build
+from tools import nats_permissions
 
 SERVER = str(Path(sys.executable).with_name("nats-server"))
 START_SECONDS = 60
@@ -95,3 +96,7 @@ def test_what_was_answered_is_on_the_disk_and_the_servers_stop_within_their_time
     store = re.search(r'store_dir: "(.+)"', files["nats.conf"])
     assert store
     assert store[1] in {mount["mountPath"] for mount in workload.pod["containers"][0]["volumeMounts"]}
+
+
+def test_the_permissions_are_the_ones_the_code_needs() -> None:
+    assert nats_permissions.main(["--check"]) == 0, "python -m tools.nats_permissions"

@@ -26,6 +26,7 @@ from tests.fakes.postgres import PostgresUnavailableError, create_database, post
 from transload.client import Client
 from transload.embedded import simulators
 from transload.errors import TransloadCallError
+from transload.nkeys import NKey
 from transload.security import ChannelSecurity
 from transload.v1 import migration_service_pb2 as pb
 
@@ -134,13 +135,14 @@ def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("connector", "size", "database"), [("stel_order", 5, "sqlite"), ("servicetracker", 2, "postgresql")])
 async def test_no_secret_is_written_anywhere(connector: str, size: int, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {name: planted(name) for name in ("source", "pipedrive", "refresh", "service", "person", "viewer", "database")}
+    given["nats"] = NKey.generate().seed
     keys = iter((given["source"], given["pipedrive"]))
     # The stand-ins' own secrets have twenty bytes; the key of their control interface, which is none of the product's, has fewer.
     monkeypatch.setattr(simulators, "secrets", SimpleNamespace(token_hex=lambda count: next(keys) if count == 20 else secrets.token_hex(count)))
     search = Search(given)
     async with contextlib.AsyncExitStack() as exits:
         collecting = await exits.enter_async_context(collector())
-        env = collecting.environ | _access(tmp_path / "keys", given) | {"TRANSLOAD_LOG_LEVEL": "DEBUG"}
+        env = collecting.environ | _access(tmp_path / "keys", given) | {"TRANSLOAD_LOG_LEVEL": "DEBUG", "TRANSLOAD_NATS_NKEY_SEED": given["nats"]}
         store = None
         if database == "postgresql":
             server, store = await _postgres(exits)

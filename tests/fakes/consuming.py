@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from services.common.backoff import Backoff
 from services.common.consumer import Consumer, ConsumerPolicy
 from services.common.jetstream import Bus
-from services.common.streams import TRANSFORMER
+from services.common.streams import TRANSFORMER, ConsumerSpec
 
 POLL_SECONDS = 0.01
 WAIT_SECONDS_MAX = 8.0
@@ -60,5 +60,5 @@ class Recorder:
         del error
         self.buried.append(payload)
 
-    def consumer(self, bus: Bus, *, concurrency: int = 3) -> Consumer:
-        return Consumer(bus, TRANSFORMER, self.handle, concurrency=concurrency, on_buried=self.bury, policy=QUICK)
+    def consumer(self, bus: Bus, spec: ConsumerSpec = TRANSFORMER, *, concurrency: int = 3) -> Consumer:
+        return Consumer(bus, spec, self.handle, concurrency=concurrency, on_buried=self.bury, policy=QUICK)

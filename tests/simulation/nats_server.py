@@ -178,6 +178,13 @@ class NatsStore:
             return _no_stream()
         return SimpleNamespace(config=stream.config, created=stream.created, state=SimpleNamespace(messages=len(stream.messages)))
 
+    def consumer_info(self, name: str, consumer: str) -> object:
+        """Describe a stream's consumer."""
+        stream = self.streams.get(name)
+        if stream is None or stream.consumer is None or stream.consumer.durable_name != consumer:
+            return _no_stream()
+        return SimpleNamespace(config=stream.consumer)
+
     def pull(self, name: str, consumer: str, subscription: SimulatedSubscription, until: float) -> None:
         """Take a pull request; whoever asks for what is not there hears so."""
         stream = self.streams.get(name)
@@ -400,6 +407,10 @@ class SimulatedJetStream:
     async def stream_info(self, name: str) -> Any:
         """Describe a stream."""
         return await _request(self._store, lambda: self._store.stream_info(name), self._timeout)
+
+    async def consumer_info(self, stream: str, consumer: str) -> Any:
+        """Describe a consumer."""
+        return await _request(self._store, lambda: self._store.consumer_info(stream, consumer), self._timeout)
 
     async def pull_subscribe_bind(self, *, consumer: str, stream: str) -> SimulatedSubscription:
         """Open a subscription; nothing is asked of the server yet."""

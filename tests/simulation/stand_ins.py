@@ -18,9 +18,9 @@ import grpc
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.pool import Pool
 
+import services.common.bus_connection
 import services.common.grpc_client
 import services.common.grpc_server
-import services.common.jetstream
 import services.common.staging
 import services.extractor.http
 import services.ledger.coordinator
@@ -83,7 +83,7 @@ def stand_ins(world: World) -> Iterator[None]:
         _memory(put)
         put(grpc.aio, "insecure_channel", world.wire.insecure_channel)
         put(grpc.aio, "server", world.wire.server)
-        put(services.common.jetstream, "Client", type("Client", (SimulatedClient,), {"store": world.nats}))
+        put(services.common.bus_connection, "Client", type("Client", (SimulatedClient,), {"store": world.nats}))
         put(services.common.staging, "obstore", world.objects)
         put(services.common.staging, "from_url", lambda _url: None)
         put(services.extractor.http, "OnceTransport", lambda: SourceTransport(world.source, world.network, world.source_breakage))

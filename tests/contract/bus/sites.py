@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Protocol
 from unittest import mock
 
-import services.common.jetstream
+import services.common.bus_connection
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.nats_server import NatsStore, SimulatedClient
 from tests.simulation.network import Network
@@ -77,7 +77,7 @@ class SimulatedSite:
                 stack.enter_context(mock.patch.object(target, name, value))
 
             time_and_chance(put, Random(3))
-            put(services.common.jetstream, "Client", type("Client", (SimulatedClient,), {"store": self._store}))
+            put(services.common.bus_connection, "Client", type("Client", (SimulatedClient,), {"store": self._store}))
             try:
                 self._loop.run_until_complete(scenario())
             finally:

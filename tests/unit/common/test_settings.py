@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from services.common import secrecy
 from services.common.errors import ConfigurationError
 from services.common.settings import EnvReader, GrpcSettings, NatsSettings, StagingSettings, TelemetrySettings
+from services.ledger.settings import database_url
 
 
 def test_typed_values_are_read() -> None:
@@ -66,3 +68,33 @@ def test_shared_groups_have_safe_defaults() -> None:
 def test_an_unknown_log_level_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="TRANSLOAD_LOG_LEVEL"):
         TelemetrySettings.from_env(EnvReader({"TRANSLOAD_LOG_LEVEL": "loud"}))
+
+
+SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+
+
+def test_the_key_for_nats_comes_from_the_variable_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "seed").write_text(SEED + "\n")
+    (tmp_path / "url").write_text("nats://nats-0:4222,nats://nats-1:4222\n")
+    given = {"TRANSLOAD_NATS_NKEY_SEED_FILE": str(tmp_path / "seed"), "TRANSLOAD_NATS_URL_FILE": str(tmp_path / "url")}
+    reader = EnvReader(given | {"TRANSLOAD_NATS_TLS_CA_FILE": str(tmp_path / "ca.crt")})
+    settings = NatsSettings.from_env(reader)
+    assert settings.url == "nats://nats-0:4222,nats://nats-1:4222"
+    assert settings.ca_file == tmp_path / "ca.crt"
+    assert settings.key is not None
+    assert settings.key == NatsSettings.from_env(EnvReader({"TRANSLOAD_NATS_NKEY_SEED": SEED})).key
+    reader.refuse_unknown("loader")
+    EnvReader(given).refuse_unknown("extractor")
+
+
+def test_what_is_no_key_is_refused_without_being_repeated() -> None:
+    with pytest.raises(ConfigurationError, match="TRANSLOAD_NATS_NKEY_SEED is no key: its check sum is wrong") as caught:
+        NatsSettings.from_env(EnvReader({"TRANSLOAD_NATS_NKEY_SEED": SEED[:-2] + "ZY"}))
+    assert SEED[:-2] not in str(caught.value)
+
+
+def test_credentials_in_addresses_are_masked_wherever_they_turn_up() -> None:
+    NatsSettings.from_env(EnvReader({"TRANSLOAD_NATS_URL": "nats://anna:pass%2Fword-1@one:4222,tls://to-ken-in-place@two:4222"}))
+    database_url(EnvReader({"TRANSLOAD_LEDGER_DATABASE_URL": "postgresql://postgres:p4ss-of-ledger@db/ledger"}))
+    told = "anna pass/word-1 pass%2Fword-1 to-ken-in-place postgres p4ss-of-ledger"
+    assert secrecy.masked(told) == "anna [secret] [secret] [secret] postgres [secret]"
