@@ -50,6 +50,7 @@ from services.ledger.replaced import note_replaced
 from services.ledger.repository import Transaction
 from services.ledger.runs.context import RunContext
 from services.ledger.same_target import keep_first_pre_images, with_same_target
+from services.ledger.taken import is_taken
 
 _WRITING = frozenset({Action.CREATE, Action.UPDATE, Action.IN_DOUBT, Action.MATCH})
 _SETTLED = frozenset({RecordState.LOADED, RecordState.MATCHED, RecordState.WAITING})
@@ -111,14 +112,15 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
     migration, batch = await tx.get_migration(begin.migration_id), await tx.get_batch(begin.batch_id)
     if migration is None or batch is None or (batch.migration_id, batch.run_id) != (begin.migration_id, begin.run_id):
         raise NotFoundError(f"run {begin.run_id} of migration {begin.migration_id} waits for no batch {begin.batch_id}")
-    strangers = {record.key for record in begin.wanted} - set(batch.keys)
-    if strangers:
-        raise InvalidRequestError(f"batch {begin.batch_id} was announced without {min(strangers)}")
     run = check_taking_work(migration, await tx.get_run(begin.run_id), batch.phase, now)
     moment, since = (steady.now(), steady.started) if steady is not None else (now, None)
     claim = Claim(begin.holder, begin.token, begin.batch_id, now, moment + claim_ttl, moment, since)
     known = await tx.get_records(begin.migration_id, [record.key for record in begin.wanted])
-    pairs = [(known.get(wanted.key) or _unseen(begin, batch, wanted), wanted) for wanted in begin.wanted]
+    taken = [] if batch.is_undo else [wanted for wanted in begin.wanted if is_taken(wanted, known.get(wanted.key))]
+    strangers = {wanted.key for wanted in begin.wanted if wanted not in taken} - set(batch.keys)
+    if strangers:
+        raise InvalidRequestError(f"batch {begin.batch_id} was announced without {min(strangers)}")
+    pairs = [(known.get(wanted.key) or _unseen(begin, batch, wanted), wanted) for wanted in begin.wanted if wanted not in taken]
     known_targets = await _referred(tx, begin, [wanted for _, wanted in pairs])
     references = resolve_references([wanted for _, wanted in pairs], known_targets, batch.phase) if known_targets is not None else _NO_REFERENCES
     policies = Policies.of(run, migration)
@@ -147,6 +149,11 @@ async def begin_batch(tx: Transaction, begin: Begin, now: datetime, claim_ttl: t
             if standing.target_entity in MERGEABLE and standing.has_target and standing.state in _SETTLED
         }
     dropped = sorted(dropped_references(pairs, references))
+    if taken:
+        # The loader wants an answer for each record of the batch: nothing is to be done for these.
+        decided = {(one.record.key, one.record.source_key): one for one in decisions}
+        unseen = [_unseen(begin, batch, wanted) for wanted in begin.wanted]
+        decisions = [decided.get((one.key, one.source_key)) or Decision(one, Action.DONE) for one in unseen]
     return Begun(decisions, references, dropped, claim, migration, run, policies.field_conflicts(batch.target_entity), referred)
 
 

@@ -18,6 +18,7 @@ from services.ledger.lease import LeaseStore
 from services.ledger.ledger_servicer import LedgerServicer
 from services.ledger.migration_servicer import MigrationServicer
 from services.ledger.outbox import OutboxRelay
+from services.ledger.retention import Retention
 from services.ledger.runs.audit import AuditDriver
 from services.ledger.runs.clients import GrpcExtractor, GrpcLoader, GrpcTransformer, StagingSelections
 from services.ledger.runs.driver import Driver, Tools
@@ -28,9 +29,10 @@ from services.ledger.runs.rollback import RollbackDriver
 from services.ledger.runs.schema import SchemaDriver
 from services.ledger.settings import LedgerSettings
 from services.ledger.signing import load_signer
-from services.ledger.sql.engine import Database, PostgresDatabase, opened
+from services.ledger.sql.engine import Database, opened
 from services.ledger.sql.lease import lease_of
 from services.ledger.sql.ledger import SqlLedger
+from services.ledger.sql.postgres import PostgresDatabase
 from services.ledger.sql.schema import has_leases, upgrade
 from transload.v1 import ledger_service_pb2_grpc, migration_service_pb2_grpc
 
@@ -109,7 +111,12 @@ async def _active(settings: LedgerSettings, database: Database, clock: Clock) ->
                 (ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server, workers),
                 (migration_service_pb2_grpc.add_MigrationServiceServicer_to_server, MigrationServicer(tools=tools)),
             ],
-            tasks=[relay.run, coordinator.run, *([Gauges(tools, bus.lags).run] if telemetry.is_measuring() else [])],
+            tasks=[
+                relay.run,
+                coordinator.run,
+                *([Gauges(tools, bus.lags).run] if telemetry.is_measuring() else []),
+                *([Retention(tools, settings.retention_days).run] if settings.retention_days else []),
+            ],
             on_refused=tools.refusals.note,
             # Without NATS people still see where things stand, so only the database decides whether the ledger is ready.
             pings={"database": ledger.ping},

@@ -4,7 +4,7 @@ An intent (`intent_time`) is written with the claim of every create. As long as 
 next claim is told to find out first. Updates and deletes are repeated freely and need no intent.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,6 +24,7 @@ from services.ledger.domain import (
     PauseKind,
     Record,
     RecordState,
+    Reference,
     Resolution,
     Run,
     RunKind,
@@ -185,7 +186,7 @@ def is_paused(migration: Migration, now: datetime) -> bool:
     return False
 
 
-def resolve_references(wanted: Iterable[WantedRecord], known: Mapping[str, Standing], phase: int) -> References:
+def resolve_references(wanted: Sequence[WantedRecord], known: Mapping[str, Standing], phase: int) -> References:
     """Resolve every reference of a batch against the records they name."""
     ids: dict[str, str] = {}
     pending: set[str] = set()
@@ -202,7 +203,19 @@ def resolve_references(wanted: Iterable[WantedRecord], known: Mapping[str, Stand
                 ids[reference.key] = fallback.target_id
             else:
                 missing[reference.key] = _why(reference.key, target)
+    for reference, owner in _misread(wanted, known):
+        ids.pop(reference.key, None)
+        pending.discard(reference.key)
+        missing[reference.key] = f"{reference.key} of {reference.source_key} is not in Pipedrive: {owner} has its key"
     return References(ids=ids, pending=frozenset(pending), missing=missing)
+
+
+def _misread(wanted: Iterable[WantedRecord], known: Mapping[str, Standing]) -> Iterator[tuple[Reference, str]]:
+    """Yield references whose key another source record has: part 2 of record 1 and record 1/2 have one. What is there is not what is meant."""
+    for record in wanted:
+        for reference in record.references:
+            if reference.source_key and (target := known.get(reference.key)) is not None and target.source_key != reference.source_key:
+                yield reference, target.source_key
 
 
 def _why(key: str, target: Standing | None) -> str:

@@ -186,7 +186,7 @@ def issues_from(issues: Iterable[ledger_service_pb2.RecordIssue]) -> list[Issue]
 def wanted_from(record: records_pb2.MappedRecord) -> WantedRecord:
     """Answer the record a batch brings."""
     references = tuple(
-        Reference(reference.key, _MISSING.get(reference.missing_policy, MissingPolicy.REVIEW), reference.fallback_key)
+        Reference(reference.key, _MISSING.get(reference.missing_policy, MissingPolicy.REVIEW), reference.fallback_key, reference.source_key)
         for reference in record.references
     )
     return WantedRecord(

@@ -46,6 +46,9 @@ class LedgerSettings:
     """`TRANSLOAD_LEDGER_TICK_SECONDS`: longest time between two looks at a run without a change, 0.05 to 60."""
     poll_seconds: float = 2.0
     """`TRANSLOAD_LEDGER_POLL_SECONDS`: pause between two questions whether the extractor is alive, 0.1 to 60."""
+    retention_days: float = 0.0
+    """`TRANSLOAD_LEDGER_RETENTION_DAYS`: what the ledger keeps of people is erased so many days after a migration was completed or taken back as a
+    whole, 0 to 36500; 0: when somebody asks for it."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -67,6 +70,7 @@ class LedgerSettings:
             restart_seconds=reader.float("LEDGER_RESTART_SECONDS", 5.0, minimum=0, maximum=3600),
             tick_seconds=reader.float("LEDGER_TICK_SECONDS", 1.0, minimum=0.05, maximum=60),
             poll_seconds=reader.float("LEDGER_POLL_SECONDS", 2.0, minimum=0.1, maximum=60),
+            retention_days=reader.float("LEDGER_RETENTION_DAYS", 0.0, minimum=0, maximum=36_500),
         )
         reader.refuse_unknown("ledger")
         return settings

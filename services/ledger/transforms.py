@@ -30,6 +30,7 @@ from services.ledger.domain import (
 )
 from services.ledger.outcomes import DUPLICATE, KEPT
 from services.ledger.repository import Transaction
+from services.ledger.taken import refuse_taken
 
 ACTOR = "transformer"
 SKIPPED_BY_REVIEW = "SKIPPED_BY_REVIEW"
@@ -75,6 +76,7 @@ async def record_transform(tx: Transaction, transform: Transform, now: datetime)
         return False
     scope = await _scope(tx, transform)
     known = await _known_records(tx, transform, scope)
+    transform = await refuse_taken(tx, transform, known)
     await _drop_vanished(tx, transform, scope, known, now)
     left = await _without_held(tx, transform, _left(transform, scope, known))
     await _lose(tx, transform, Policies.of(run, migration), left, now)

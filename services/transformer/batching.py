@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from services.common.phases import phase_name
-from transload.v1 import records_pb2
+from transload.v1 import ledger_service_pb2, records_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,6 +39,35 @@ def cut(announcement: records_pb2.PageAnnouncement, records: Iterable[records_pb
                 )
             )
     return batches
+
+
+def each_key_once(
+    records: list[records_pb2.MappedRecord],
+) -> tuple[list[records_pb2.MappedRecord], list[ledger_service_pb2.RecordIssue]]:
+    """Answer the records without those whose key another one before them has, and an issue for each of those.
+
+    Two source records can come to one key (part 2 of record 1, and record 1/2), and so can two parts of one record. The ledger holds one record
+    under a key: the second would be lost there, unseen.
+    """
+    owners: dict[str, records_pb2.MappedRecord] = {}
+    kept: list[records_pb2.MappedRecord] = []
+    refused: list[ledger_service_pb2.RecordIssue] = []
+    for record in records:
+        owner = owners.setdefault(record.key, record)
+        if owner is record:
+            kept.append(record)
+        else:
+            refused.append(_refusal(record, owner))
+    return kept, refused
+
+
+def _refusal(record: records_pb2.MappedRecord, owner: records_pb2.MappedRecord) -> ledger_service_pb2.RecordIssue:
+    source_key, owner_key = (f"{one.source_entity}/{one.source_id}" for one in (record, owner))
+    if source_key == owner_key:
+        message = f"two parts of this record have the key {record.key}, and only the first was moved: tell them apart by `part` in the mapping"
+    else:
+        message = f"{record.key} is the key of what {owner_key} becomes, so this record was not moved under it: give it another id in the source"
+    return ledger_service_pb2.RecordIssue(kind=ledger_service_pb2.ISSUE_KIND_REJECTED, source_key=source_key, reason="DUPLICATE_KEY", message=message)
 
 
 def _chunks(records: list[records_pb2.MappedRecord]) -> Iterator[list[records_pb2.MappedRecord]]:

@@ -286,7 +286,8 @@ class Engine:
             tail = f"{envelope.entity}/{envelope.id}" + (f"/{part}" if part else "")
             fragments = [one for one in (heading("Full text of values that were cut"), facts(cut)) if one is not None]
             parent = f"{target.target}:{tail}"
-            reference = records_pb2.Reference(key=parent, missing_policy=records_pb2.MISSING_POLICY_REVIEW)
+            meant = envelope.source_key if parent.count("/") > 1 else ""
+            reference = records_pb2.Reference(key=parent, missing_policy=records_pb2.MISSING_POLICY_REVIEW, source_key=meant)
             at_note = Context(envelope=envelope, lookup=context.lookup, references={parent: reference})
             for number, content in enumerate(pack(fragments, NOTE_BYTES_MAX), start=1):
                 key = f"note:{tail}/{target.target}-{_LONG_TEXT_PART}" + (f"/{number}" if number > 1 else "")

@@ -7,10 +7,9 @@ Pipedrive are needed that do not exist yet, stand-ins are bound: they change no 
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,15 +17,16 @@ import orjson
 
 from services.common.phases import PHASES, TARGET_PHASES
 from services.transformer import plan_costs as costs
-from services.transformer.batching import cut
+from services.transformer.batching import cut, each_key_once
 from services.transformer.compile import compile_schema
 from services.transformer.engine import Engine
-from services.transformer.manifest import FALLBACK_USER_KEY, Manifest
+from services.transformer.manifest import FALLBACK_USER_KEY, PLACEHOLDER_ENTITY, Manifest
 from services.transformer.plan import MappingPlan
 from services.transformer.plan_matching import assumptions, plan_matching
 from services.transformer.plan_reading import plan_diff, plan_reconciliation, plan_rollback
 from services.transformer.plan_schema import plan_looks, plan_schema
 from services.transformer.plan_spending import Spending
+from services.transformer.plan_values import DealValues, short
 from services.transformer.sample import select_sample
 from transload.v1 import ledger_service_pb2, records_pb2
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from services.transformer.mapping.document import Mapping as MappingModel
+    from services.transformer.plan import EntityPlan
     from services.transformer.snapshot.envelope import Envelope
     from services.transformer.snapshot.lookup import Snapshot
 
@@ -43,9 +44,6 @@ _LINES, _LATE = records_pb2.PHASE_LINE_ITEMS, records_pb2.PHASE_LATE_LINKS
 _BEFORE_RECORDS: Final = frozenset({records_pb2.PHASE_USERS, records_pb2.PHASE_SCHEMA})
 _REFERRED_TO: Final = frozenset({"product", "organization", "person", "deal", "activity"})
 _HELD_KINDS: Final = frozenset({ledger_service_pb2.ISSUE_KIND_WAITING, ledger_service_pb2.ISSUE_KIND_REJECTED})
-_DIGITS: Final[Mapping[str, int]] = {"CLP": 0, "JPY": 0, "KRW": 0, "KWD": 3}
-"""Currencies whose amounts do not have two digits after the decimal point."""
-
 EXACT: Final = (
     "calls that create records, fields, options, pipelines, stages and activity types: each record is mapped as the load maps it",
     "bulk or single line items, deal by deal and batch by batch",
@@ -69,7 +67,7 @@ class _Keys:
         self._new = array("Q")
 
     def add(self, key: str) -> None:
-        self._new.append(_short(key))
+        self._new.append(short(key))
 
     def settle(self) -> None:
         """Make what was added findable."""
@@ -77,7 +75,7 @@ class _Keys:
         self._new = array("Q")
 
     def __contains__(self, key: str) -> bool:
-        wanted = _short(key)
+        wanted = short(key)
         place = bisect_left(self._sorted, wanted)
         return place < len(self._sorted) and self._sorted[place] == wanted
 
@@ -148,7 +146,11 @@ class _Planner:
         self._held: Counter[str] = Counter()
         self._index = index
         self._plan = plan
-        self._engine = Engine(plan)
+        # Each makes a placeholder once, with the first of its records that refers to it.
+        self._engine, self._sample_engine = Engine(plan), Engine(plan)
+        self._values = DealValues(is_whole_at_once=False)
+        self._placed: dict[str, records_pb2.MappedRecord] = {}
+        self._placed_in_sample: set[str] = set()
         self._keys = _Keys()
         self._progress = progress
         self._done = 0
@@ -156,44 +158,63 @@ class _Planner:
 
     def plan_records(self, schema: Iterable[records_pb2.MappedRecord]) -> None:
         """Map everything; what refers to the schema finds it."""
-        for key in (FALLBACK_USER_KEY, *(record.key for record in schema)):
-            self._keys.add(key)
+        self._keys.add(FALLBACK_USER_KEY)
+        for record in schema:
+            # People whom the mapping lists are matched like the source's own.
+            if record.target_entity != "user" or self._is_owner(record):
+                self._keys.add(record.key)
         self._keys.settle()
         present = set(self._index.entities())
         for phase in PHASES:
             for entity, entity_plan in self._plan.entities.items():
-                if entity not in present or phase not in entity_plan.phases or (phase == _LATE and _LINES in entity_plan.phases):
+                is_whole = _makes_whole_deals(entity_plan)
+                if entity not in present or phase not in entity_plan.phases or (phase == _LATE and is_whole):
                     continue
-                phases = [phase, _LATE] if phase == _LINES and _LATE in entity_plan.phases else [phase]
+                phases = [phase, _LATE] if phase == _LINES and is_whole else [phase]
                 for page in self._pages(entity):
-                    self._plan_page(page, phases)
+                    self._plan_page(page, phases, DealValues() if is_whole else self._values)
+            self._plan_placeholders(phase)
             self._keys.settle()
 
     def _pages(self, entity: str) -> Iterator[list[Envelope]]:
         for _, page in groupby(self._index.iterate(entity), key=lambda envelope: envelope.sequence):
             yield list(page)
 
-    def _plan_page(self, page: Sequence[Envelope], phases: Sequence[records_pb2.Phase.ValueType]) -> None:
-        sums: dict[str, float] = {}
+    def _plan_page(self, page: Sequence[Envelope], phases: Sequence[records_pb2.Phase.ValueType], values: DealValues) -> None:
         for phase in phases:
             made: list[records_pb2.MappedRecord] = []
             for envelope in page:
-                made.extend(self._mapped(envelope, phase))
+                for record in self._mapped(envelope, phase):
+                    if record.source_entity == PLACEHOLDER_ENTITY:
+                        self._placed[record.key] = record
+                        self._placed_in_sample |= {record.key} if envelope.source_key in self.selection else set()
+                    else:
+                        made.append(record)
                 self._done += 1
                 if self._progress is not None and self._done % PROGRESS_RECORDS == 0:
                     self._progress(self._done)
-            if phase == _LINES:
-                sums = _sums(made)
+            made, _ = each_key_once(made)
             in_sample = [record for record in made if f"{record.source_entity}/{record.source_id}" in self.selection]
             if phase in _BEFORE_RECORDS:
-                self._plan_batches("schema", phase, made, made, sums)
+                self._plan_batches("schema", phase, made, made, values)
                 continue
-            self._plan_batches("sample", phase, in_sample, in_sample, sums)
+            if phase == _LINES:
+                values.take("sample", in_sample)
+                values.take("load", made)
+            self._plan_batches("sample", phase, in_sample, in_sample, values)
             sampled = {record.key for record in in_sample}
-            self._plan_batches("load", phase, made, [record for record in made if record.key not in sampled], sums)
+            self._plan_batches("load", phase, made, [record for record in made if record.key not in sampled], values)
+
+    def _plan_placeholders(self, phase: records_pb2.Phase.ValueType) -> None:
+        """Count the placeholders of a phase: the sample makes those its records refer to, the load the others."""
+        for step, is_in_sample in (("sample", True), ("load", False)):
+            made = [record for key, record in sorted(self._placed.items()) if (key in self._placed_in_sample) is is_in_sample]
+            self._plan_batches(step, phase, made, made, self._values)
+        self._placed.clear()
 
     def _mapped(self, envelope: Envelope, phase: records_pb2.Phase.ValueType) -> Iterator[records_pb2.MappedRecord]:
-        mapped = self._engine.map_record(envelope, self._index, phase)
+        engine = self._sample_engine if envelope.source_key in self.selection else self._engine
+        mapped = engine.map_record(envelope, self._index, phase)
         for issue in mapped.issues:
             if issue.kind in _HELD_KINDS and issue.key:
                 self._held[issue.key.partition(":")[0]] += 1
@@ -234,7 +255,7 @@ class _Planner:
         phase: records_pb2.Phase.ValueType,
         all_records: Sequence[records_pb2.MappedRecord],
         created: Sequence[records_pb2.MappedRecord],
-        sums: Mapping[str, float],
+        values: DealValues,
     ) -> None:
         """Cut the batches of a page as the transformer does, and count the calls of those records that are created in this step."""
         keys = {record.key for record in created}
@@ -242,9 +263,9 @@ class _Planner:
         for batch in cut(announcement, all_records):
             records = [record for record in batch.records if record.key in keys]
             if records:
-                self.spending.spend(step, batch.target_entity, self._calls(batch.target_entity, records, sums), len(records))
+                self.spending.spend(step, batch.target_entity, self._calls(step, batch.target_entity, records, values), len(records))
 
-    def _calls(self, entity: str, records: Sequence[records_pb2.MappedRecord], sums: Mapping[str, float]) -> costs.Calls:
+    def _calls(self, step: str, entity: str, records: Sequence[records_pb2.MappedRecord], values: DealValues) -> costs.Calls:
         if entity == "user":
             return Counter({"users.list": 1})
         if entity == "line_item":
@@ -255,9 +276,10 @@ class _Planner:
                 self.spending.line_deals[source_entity] += 1
             return costs.lines_created(by_deal.values())
         if entity == "deal_value":
-            patches = sum(_is_set(orjson.loads(record.payload_json), sums) for record in records)
+            patches = values.count_set(step, records)
             self.patched += patches
-            return costs.read_by_ids("deal", len(records)) + Counter({"deals.update": patches})
+            deals = {orjson.loads(record.payload_json)["deal_id"]["$ref"] for record in records}
+            return costs.read_by_ids("deal", len(deals)) + Counter({"deals.update": patches})
         if entity == "organization_relation":
             self.spending.parents += len({orjson.loads(record.payload_json)["rel_owner_org_id"]["$ref"] for record in records})
         return Counter({f"{costs.OPERATIONS[entity]}.create": len(records)})
@@ -278,33 +300,9 @@ class _Planner:
         }
 
 
-def _sums(lines: Iterable[records_pb2.MappedRecord]) -> dict[str, float]:
-    """Answer what Pipedrive makes of the lines of each deal: each enabled line rounded, then their sum."""
-    sums: defaultdict[str, float] = defaultdict(float)
-    for record in lines:
-        line = orjson.loads(record.payload_json)
-        if line.get("is_enabled", True):
-            sums[record.group] += line_sum(line)
-        else:
-            sums[record.group] += 0.0
-    return sums
-
-
-def line_sum(line: Mapping[str, Any], digits: int = 2) -> float:
-    """Answer the sum of a line as Pipedrive is taken to compute it: price times quantity, less discount, plus tax where the price excludes it."""
-    total = float(line["item_price"]) * float(line["quantity"])
-    discount = float(line.get("discount") or 0)
-    total -= total * discount / 100 if line.get("discount_type", "percentage") == "percentage" else discount
-    if line.get("tax_method", "exclusive") == "exclusive":
-        total += total * float(line.get("tax") or 0) / 100
-    return round(total, digits)
-
-
-def _is_set(wanted: Mapping[str, Any], sums: Mapping[str, float]) -> bool:
-    """Say whether a deal's value must be set, because it is not what its lines make."""
-    digits = _DIGITS.get(str(wanted.get("currency")), 2)
-    return float(wanted.get("value") or 0) != round(sums.get(wanted["deal_id"]["$ref"], 0.0), digits)
-
-
-def _short(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest())
+def _makes_whole_deals(entity_plan: EntityPlan) -> bool:
+    """Say whether an entity makes its deals' lines and then their values, so that both are known page by page."""
+    lines = [target for target in entity_plan.targets if target.phase == _LINES]
+    hangs_on = [one.rule.sources for target in lines for one in target.fields if one.name == "deal_id"]
+    is_own = all([path for path, _ in sources] == ["self"] for sources in hangs_on)
+    return bool(lines) and is_own and _LATE in entity_plan.phases

@@ -13,7 +13,7 @@ import orjson
 from services.common import instruments, telemetry
 from services.common.phases import phase_name
 from services.common.streams import MAPPED
-from services.transformer.batching import cut
+from services.transformer.batching import cut, each_key_once
 from services.transformer.dependents import Dependents
 from services.transformer.engine import Engine, Mapped
 from services.transformer.held import HeldRecords
@@ -180,6 +180,8 @@ def map_page(
             mapped.records.extend(one.records)
             mapped.issues.extend(one.issues)
             mapped.waiting.extend(one.waiting)
+    mapped.records, refused = each_key_once(mapped.records)
+    mapped.issues.extend(refused)
     return mapped
 
 

@@ -53,6 +53,8 @@ class BundleJourney:
     mismatches: dict[str, pb.ListMismatchesResponse] = field(default_factory=dict)
     diff: list[pb.DiffRecord] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
+    """What the load was planned to spend, beside what it spent."""
 
     @property
     def label(self) -> str:
@@ -74,6 +76,7 @@ class BundleJourney:
             self.diff.extend(page.records)
         await self.rehearsal.approve()
         await self.rehearsal.step("load")
+        self.plan = json.loads(await client.plan_load(migration_id))
         await self.look("load")
 
     async def change(self) -> None:

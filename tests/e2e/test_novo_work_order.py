@@ -126,6 +126,13 @@ async def test_sums_agree_and_nothing_differs(journey: Journey, stop: str) -> No
     assert journey.mismatches[stop].field_count > 4_000
 
 
+@pytest.mark.requirement("L-01")
+async def test_every_call_was_planned(journey: Journey) -> None:
+    rows = {(one["step"], one["target_entity"]): (one["planned"], one["spent"]) for one in journey.plan["truth_rows"]}
+    assert {("sample", "organization"), ("load", "note"), ("schema", "user")} <= set(rows)
+    assert {place: tokens for place, tokens in rows.items() if tokens[0] != tokens[1]} == {}
+
+
 @pytest.mark.requirement("L-08")
 async def test_the_sample_shows_every_kind_of_record_without_a_difference(journey: Journey) -> None:
     wrong = [(one.key, row.target_field) for one in journey.diff for row in one.fields if row.verdict == pb.DIFF_VERDICT_DIFFERENT]

@@ -54,6 +54,7 @@ class Way:
     diff: list[pb.DiffRecord] = field(default_factory=list)
     mapping: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
     before: bytes = b""
     after: bytes = b""
     """Pipedrive before the migration, and after it was taken back."""
@@ -83,6 +84,7 @@ async def travel(rehearsal: Rehearsal) -> Way:
         way.diff.extend(page.records)
     await rehearsal.approve()
     await rehearsal.step("load")
+    way.plan = json.loads(await client.plan_load(name))
     way.stops["load"] = await look(rehearsal, generate(1, SIZE))
     await rehearsal.bundles.change(1)
     await rehearsal.step("delta")
@@ -578,6 +580,13 @@ async def test_a_later_bundle_brings_changes_new_rows_and_deletions(way: Way) ->
                 assert any(item.source_key == f"discussion/{change.id}" and item.reason == "SKIPPED_DELETED" for item in stop.review)
             case "deleted", _:
                 assert any(item.key.endswith(f"/line/{change.id}") and "does not become it" in item.message for item in stop.review)
+
+
+@pytest.mark.requirement("L-01")
+async def test_every_call_was_planned(way: Way) -> None:
+    rows = {(one["step"], one["target_entity"]): (one["planned"], one["spent"]) for one in way.plan["truth_rows"]}
+    assert {("sample", "person"), ("load", "note"), ("schema", "user")} <= set(rows)
+    assert {place: tokens for place, tokens in rows.items() if tokens[0] != tokens[1]} == {}
 
 
 @pytest.mark.requirement("L-01", "L-08", "G-11")

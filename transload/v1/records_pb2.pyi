@@ -241,22 +241,28 @@ class Reference(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     MISSING_POLICY_FIELD_NUMBER: _builtins.int
     FALLBACK_KEY_FIELD_NUMBER: _builtins.int
+    SOURCE_KEY_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Key of the record referred to, e.g. `organization:client/1042`."""
     missing_policy: Global___MissingPolicy.ValueType
     """What happens when it does not exist."""
     fallback_key: _builtins.str
     """With `MISSING_POLICY_FALLBACK`: the key used instead."""
+    source_key: _builtins.str
+    """The source record the key is meant to be of, `{entity}/{id}`. Set where the key has a slash behind its id: part 2 of record 1 and record 1/2 have one
+    key, and what refers to the one must not come to the other. Empty: whichever has the key.
+    """
     def __init__(
         self,
         *,
         key: _builtins.str = ...,
         missing_policy: Global___MissingPolicy.ValueType = ...,
         fallback_key: _builtins.str = ...,
+        source_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback_key", b"fallback_key", "key", b"key", "missing_policy", b"missing_policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback_key", b"fallback_key", "key", b"key", "missing_policy", b"missing_policy", "source_key", b"source_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

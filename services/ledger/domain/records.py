@@ -90,6 +90,13 @@ class Standing:
     reason: str
     target_entity: str = ""
     load_time: datetime | None = None
+    source_entity: str = ""
+    source_id: str = ""
+
+    @property
+    def source_key(self) -> str:
+        """`{entity}/{id}` of the source record."""
+        return f"{self.source_entity}/{self.source_id}"
 
     @property
     def has_target(self) -> bool:
@@ -104,6 +111,8 @@ class Reference:
     key: str
     policy: MissingPolicy = MissingPolicy.REVIEW
     fallback_key: str = ""
+    source_key: str = ""
+    """Source record the key is meant to be of, where its text can be read in several ways; empty: whichever has it."""
 
 
 @dataclass(frozen=True, slots=True)

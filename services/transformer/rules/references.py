@@ -73,11 +73,13 @@ def compile_reference(compiler: RuleCompiler, rule: RefRule) -> Source:
             return _without(rule, place, where, context)
         if may_stay_out and not snapshot_moves(compiler.mapping, place, context):
             return _without(rule, place, where, context)
-        key = f"{rule.to}:{place.entity}/{place.source_id}"
+        source_key = f"{place.entity}/{place.source_id}"
+        key = f"{rule.to}:{source_key}"
         if part is not None:
             key = f"{key}/{part(context)}"
         if key not in context.references:
-            context.references[key] = records_pb2.Reference(key=key, missing_policy=policy)
+            meant = source_key if key.count("/") > 1 else ""
+            context.references[key] = records_pb2.Reference(key=key, missing_policy=policy, source_key=meant)
         return {"$ref": key}
 
     def read(context: Context) -> str | None:

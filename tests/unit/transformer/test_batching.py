@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.transformer.batching import BATCH_BYTES_MAX, RECORDS_MAX, cut
+from services.transformer.batching import BATCH_BYTES_MAX, RECORDS_MAX, cut, each_key_once
 from transload.v1 import records_pb2
 
 ANNOUNCEMENT = records_pb2.PageAnnouncement(
@@ -32,6 +32,19 @@ def test_ids_say_run_page_phase_target_and_number() -> None:
     ]
     assert [len(batch.records) for batch in batches] == [100, 1]
     assert {(batch.attempt, batch.manifest_digest, batch.target_entity) for batch in batches} == {(2, "d", "line_item")}
+
+
+@pytest.mark.requirement("X-04")
+def test_of_two_records_with_one_key_the_second_is_refused_with_the_reason() -> None:
+    part, whole, again = (
+        records_pb2.MappedRecord(key=key, source_entity="x", source_id=source_id, payload_json=payload)
+        for key, source_id, payload in (("note:x/1/2", "1", b"part"), ("note:x/1/2", "1/2", b"whole"), ("note:x/1/2", "1", b"again"))
+    )
+    kept, refused = each_key_once([record(1), part, whole, again])
+    assert kept == [record(1), part]
+    assert [(one.source_key, one.key, one.reason) for one in refused] == [("x/1/2", "", "DUPLICATE_KEY"), ("x/1", "", "DUPLICATE_KEY")]
+    assert "what x/1 becomes" in refused[0].message
+    assert "two parts of this record" in refused[1].message
 
 
 def test_lines_of_one_deal_stay_together() -> None:

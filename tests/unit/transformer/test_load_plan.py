@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.common.canonical import canonical_json
 from services.common.phases import PHASES
 from services.ledger.runs import reconcile, rollback
 from services.ledger.runs import schema as schema_runs
@@ -16,9 +17,12 @@ from services.loader.entities.line_item import BULK_FROM, BULK_MAX
 from services.loader.pipedrive import costs as loader_costs
 from services.loader.pipedrive import lists
 from services.transformer import plan_costs as costs
-from services.transformer.load_plan import line_sum, plan_load
+from services.transformer.load_plan import plan_load
+from services.transformer.plan_values import DealValues, line_sum
+from tests.unit.transformer import test_novo_work_order as novo
 from tests.unit.transformer.profile_account import account, mapping_for
 from tests.unit.transformer.support import Snapshot
+from transload.v1 import records_pb2
 
 TARGET: dict[str, Any] = {"users": [{"id": 1, "email": "admin@example.com", "active_flag": True}], "fields": {}}
 
@@ -126,6 +130,62 @@ def test_what_the_account_has_is_not_created_again(snapshot: Snapshot, plan: dic
         "pipelines.create": 1,
         "stages.create": 1,
     }
+
+
+def novo_plan(overrides: dict[str, Any], sample_size: int = 0) -> dict[str, Any]:
+    return plan_load(Snapshot(novo.RECORDS), novo.plan_of(overrides).mapping, TARGET, sample_size=sample_size)
+
+
+def records_of(plan: dict[str, Any], step: str) -> dict[str, int]:
+    return {row["target_entity"]: row["records"] for row in plan["rows"] if row["step"] == step and row["records"]}
+
+
+@pytest.mark.requirement("L-01")
+def test_placeholders_are_made_by_the_step_that_refers_to_them_first() -> None:
+    whole = novo_plan({})
+    made = records_of(whole, "sample")["organization"] + records_of(whole, "load").get("organization", 0)
+    refers = {entity: rows for entity, rows in novo.RECORDS.items() if entity in {"work_order", "labor"}}
+    mapping = novo.plan_of({}, refers).mapping
+    sampled, none = (plan_load(Snapshot(refers), mapping, TARGET, sample_size=size) for size in (100, 1))
+    assert records_of(sampled, "sample")["organization"] == 1
+    assert "organization" not in records_of(sampled, "load")
+    assert sum(records_of(none, step).get("organization", 0) for step in ("sample", "load")) == 1
+    assert made == 6
+
+
+@pytest.mark.requirement("L-01", "L-04")
+def test_what_people_without_a_user_own_is_held_back_where_it_waits_for_them() -> None:
+    people = {"owners": {"people": {"ghost": {"email": "ghost@town.example", "is_listed": False}}}}
+    records = {**novo.RECORDS, "work_order": [{**one, "assigned_to": ["ghost"]} for one in novo.RECORDS["work_order"]]}
+    plans = {}
+    for word in ("wait", "fallback"):
+        mapping = novo.plan_of({"policies": {"unmatched_owner": word}, **people}, records).mapping
+        plans[word] = plan_load(Snapshot(records), mapping, TARGET)
+    assert sum(records_of(plans["fallback"], step).get("deal", 0) for step in ("sample", "load")) == 2
+    assert sum(records_of(plans["wait"], step).get("deal", 0) for step in ("sample", "load")) == 0
+    assert plans["wait"]["held_records"]["deal"] == 2
+
+
+def line(deal: str, price: float) -> records_pb2.MappedRecord:
+    content = canonical_json({"item_price": price, "quantity": 1, "deal_id": {"$ref": deal}})
+    return records_pb2.MappedRecord(target_entity="line_item", group=deal, payload_json=content)
+
+
+def value(deal: str, amount: float) -> records_pb2.MappedRecord:
+    return records_pb2.MappedRecord(target_entity="deal_value", payload_json=canonical_json({"deal_id": {"$ref": deal}, "value": amount}))
+
+
+@pytest.mark.requirement("L-01")
+def test_values_are_set_where_the_lines_of_all_pages_make_another_sum() -> None:
+    values = DealValues(is_whole_at_once=False)
+    values.take("sample", [line("deal:x/1", 10)])
+    values.take("load", [line("deal:x/1", 10), line("deal:x/2", 7)])
+    values.take("load", [line("deal:x/1", 5)])
+    assert values.count_set("sample", [value("deal:x/1", 15)]) == 1
+    assert values.count_set("load", [value("deal:x/1", 15), value("deal:x/2", 8), value("deal:x/2", 8)]) == 2
+    assert values.count_set("load", [value("deal:x/2", 8)]) == 0
+    assert values.count_set("load", [value("deal:x/3", 9)]) == 0  # no line: it keeps what it was created with
+    assert DealValues().count_set("load", [value("deal:x/3", 9)]) == 1
 
 
 def test_the_same_snapshot_gives_the_same_plan(snapshot: Snapshot, plan: dict[str, Any]) -> None:

@@ -72,6 +72,22 @@ def test_a_path_may_start_at_the_element_of_a_list() -> None:
     assert read("legal-name", "client", 1042, alias="line", element={"units": 3}) == "Electricidad Norte S.L."
 
 
+@pytest.mark.parametrize(
+    ("path", "element", "expected"),
+    [
+        ("part", {"part": 7}, {"part": 7}),
+        ("part.part", {"part": 7}, 7),
+        ("part.part", {"part": {"part": 9}}, {"part": 9}),
+        ("part.part.part", {"part": {"part": 9}}, 9),
+        ("part.account-id", {"account-id": 1042, "part": 1}, 1042),
+        ("part.client -> legal-name", {"account-id": 1042}, "Electricidad Norte S.L."),
+        ("part.part.client -> legal-name", {"part": {"account-id": 1042}}, "Electricidad Norte S.L."),
+    ],
+)
+def test_only_the_first_word_is_the_element_even_where_it_has_a_field_of_that_name(path: str, element: dict[str, Any], expected: object) -> None:
+    assert read(path, "sales_order", 200, alias="part", element=element) == expected
+
+
 @pytest.mark.requirement("X-01")
 def test_a_link_does_not_lead_to_a_record_of_another_kind_with_the_same_id() -> None:
     lead = {"account-id": 1042, "account-path": "app.stelorder.com/app/potentialClients/1042"}

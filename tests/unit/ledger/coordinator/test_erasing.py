@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, timedelta
 
 import orjson
 import pytest
 
-from services.ledger.domain import RunKind
+from services.ledger.domain import ERASED, RecordFilter, RunKind
+from services.ledger.retention import Retention
 from tests.unit.ledger.coordinator.world import ACTOR, CONTEXT, M, World
 from transload.audit import files
 from transload.audit.chain import format_time
@@ -98,3 +99,36 @@ async def test_a_rollback_keeps_and_names_what_it_cannot_compare_any_more(world:
     verdict = await export(world)
     assert verdict.is_whole
     assert verdict.erased_count
+
+
+async def test_what_is_kept_of_people_goes_some_days_after_the_end_and_never_before(world: World) -> None:
+    await world.until_loaded()
+    retention = Retention(world.tools, days=30)
+    world.clock.advance(timedelta(days=90).total_seconds())
+    assert await retention.look() == [], "it is still open"
+    await world.service.CompleteMigration(pb.CompleteMigrationRequest(migration_id=M, actor=ACTOR), CONTEXT)
+    world.clock.advance(timedelta(days=29).total_seconds())
+    await world.service.ErasePayloads(asked(with_rollback_data=True), CONTEXT)  # one person before the time does not stand for all
+    assert await retention.look() == []
+    world.clock.advance(timedelta(days=2).total_seconds())
+    assert await retention.look() == [M]
+    last = (await world.events())[-1]
+    assert (last.kind, last.actor) == (ERASED, "ledger/retention")
+    assert "30 days" in last.payload_json.decode()
+    assert await retention.look() == []
+    exported = await export(world)
+    assert exported.is_whole
+    async with world.ledger.read() as reader:
+        assert {record.image for record in await reader.list_records(M, RecordFilter())} == {""}
+
+
+async def test_a_rollback_after_the_end_puts_the_time_off(world: World) -> None:
+    await world.until_loaded()
+    await world.service.CompleteMigration(pb.CompleteMigrationRequest(migration_id=M, actor=ACTOR), CONTEXT)
+    world.clock.advance(timedelta(days=29).total_seconds())
+    await world.run(RunKind.ROLLBACK)
+    world.clock.advance(timedelta(days=29).total_seconds())
+    retention = Retention(world.tools, days=30)
+    assert await retention.look() == []
+    world.clock.advance(timedelta(days=2).total_seconds())
+    assert await retention.look() == [M]
