@@ -114,7 +114,7 @@ chaos: $(STAMP)  ## Kill random services of a real installation with three loade
 	TRANSLOAD_CHAOS_SECONDS=$(or $(SECONDS),600) TRANSLOAD_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -q -s tests/fault/test_chaos.py
 
 nats-faults: $(STAMP)  ## Kill, rob and cut off servers of a NATS cluster, each fault in a migration of its own (ten minutes)
-	TRANSLOAD_NATS_FAULTS=each $(BIN)/python -m pytest -q tests/fault/test_nats_cluster.py
+	TRANSLOAD_TEST_NATS_FAULTS=each $(BIN)/python -m pytest -q tests/fault/test_nats_cluster.py
 
 bench: $(STAMP)  ## Measure against a baseline in the same run
 	$(BIN)/python -m bench

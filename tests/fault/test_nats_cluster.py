@@ -29,7 +29,7 @@ LOAD_SECONDS = 300.0
 REQUESTS_BEFORE = 20
 REQUESTS_MEANWHILE = 25
 """Calls to Pipedrive while a fault lasts: work goes on."""
-EACH = os.environ.get("TRANSLOAD_NATS_FAULTS") == "each"
+EACH = os.environ.get("TRANSLOAD_TEST_NATS_FAULTS") == "each"
 Sums = dict[str, tuple[int, ...]]
 
 
