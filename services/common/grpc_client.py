@@ -210,7 +210,7 @@ def _attributes(method: str) -> dict[str, str]:
     return {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
 
 
-async def wait_until_serving(address: str, *, timeout_seconds: float, security: ChannelSecurity = PLAIN) -> None:
+async def wait_until_serving(address: str, *, timeout_seconds: float) -> None:
     """Waits until the service at `host:port`, or at one of several with commas, says SERVING.
 
     Raises:
@@ -218,7 +218,7 @@ async def wait_until_serving(address: str, *, timeout_seconds: float, security: 
     """
     try:
         async with asyncio.timeout(timeout_seconds), AsyncExitStack() as stack:
-            to = [await stack.enter_async_context(channel(one, security=security)) for one in addresses_of(address)]
+            to = [await stack.enter_async_context(channel(one)) for one in addresses_of(address)]
             while not any([await is_serving(one) for one in to]):  # noqa: ASYNC110 - the other process cannot set an event of ours
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
