@@ -17,7 +17,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry.trace import SpanKind
 
-from services.common import telemetry
+from services.common import secrecy, telemetry
 from services.common.errors import UnavailableError
 from services.common.rpc_errors import from_rpc_error
 from services.common.tls import PeerChannels, check_token_way
@@ -159,6 +159,8 @@ class _Channel:
 
     def _metadata(self, metadata: Any) -> Any:
         if self._security.token is not None:
+            # The file may hold another one than at the start.
+            secrecy.remember(self._security.token())
             metadata = [*(metadata or ()), *self._security.headers()]
         return _with_context(metadata) if self._is_traced else metadata
 
