@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
@@ -92,8 +93,11 @@ class Connection:
             if not (client.is_closed or client.is_draining):
                 _LOG.warning("nats.disconnected")
 
+        addresses = self._settings.url.split(",")
         options: dict[str, Any] = {
-            "servers": self._settings.url.split(","),
+            # In an order of our own, which the client keeps: it comes back to the server it left when it has tried all others.
+            "servers": random.SystemRandom().sample(addresses, len(addresses)),
+            "dont_randomize": True,
             "name": self._user.name,
             "inbox_prefix": self._user.inbox,
             "allow_reconnect": True,
