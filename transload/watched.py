@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ class Watched(Generic[T]):
         *,
         on_broken: Callable[[Exception], None] = lambda _: None,
         on_changed: Callable[[], None] = lambda: None,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Loads the first value. Whatever `load` raises is raised here.
 
@@ -42,13 +41,11 @@ class Watched(Generic[T]):
             load: reads them.
             on_broken: told what `load` raised for a change.
             on_changed: told that another value is in force.
-            monotonic: seconds of a clock that never goes back.
         """
         self._paths = tuple(paths)
         self._load = load
         self._on_broken = on_broken
         self._on_changed = on_changed
-        self._monotonic = monotonic
         self._lock = threading.Lock()
         self.generation = 0
         # The stamp is taken before the reading: what changes in between is read once more.
@@ -58,14 +55,14 @@ class Watched(Generic[T]):
 
     def current(self) -> T:
         """Answers the value in force now."""
-        if self._monotonic() >= self._next_look:
+        if monotonic() >= self._next_look:
             with self._lock:
-                if self._monotonic() >= self._next_look:
+                if monotonic() >= self._next_look:
                     self._refresh()
         return self._value
 
     def _refresh(self) -> None:
-        self._next_look = self._monotonic() + LOOK_SECONDS
+        self._next_look = monotonic() + LOOK_SECONDS
         stamp = self._look()
         if stamp == self._stamp:
             return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 METRICS_INTERVAL_MILLISECONDS: Final = 10_000
 SHUTDOWN_TIMEOUT_MILLISECONDS: Final = 5_000
 SPANS_MAX: Final = 16_384
-"""Spans that may wait for the collector, about 20 MB. OpenTelemetry's own 2,048 are some seconds of a load; above it the oldest are lost."""
+"""Spans that may wait for the collector. OpenTelemetry's own 2,048 are some seconds of a load; above it the oldest are lost."""
 QUEUE_VARIABLE: Final = "OTEL_BSP_MAX_QUEUE_SIZE"
 
 

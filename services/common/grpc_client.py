@@ -17,7 +17,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry.trace import SpanKind
 
-from services.common import telemetry
+from services.common import secrecy, telemetry
 from services.common.errors import UnavailableError
 from services.common.rpc_errors import from_rpc_error
 from services.common.tls import PeerChannels, check_token_way
@@ -159,6 +159,8 @@ class _Channel:
 
     def _metadata(self, metadata: Any) -> Any:
         if self._security.token is not None:
+            # The file may hold another one than at the start.
+            secrecy.remember(self._security.token())
             metadata = [*(metadata or ()), *self._security.headers()]
         return _with_context(metadata) if self._is_traced else metadata
 
@@ -210,7 +212,7 @@ def _attributes(method: str) -> dict[str, str]:
     return {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
 
 
-async def wait_until_serving(address: str, *, timeout_seconds: float, security: ChannelSecurity = PLAIN) -> None:
+async def wait_until_serving(address: str, *, timeout_seconds: float) -> None:
     """Waits until the service at `host:port`, or at one of several with commas, says SERVING.
 
     Raises:
@@ -218,7 +220,7 @@ async def wait_until_serving(address: str, *, timeout_seconds: float, security: 
     """
     try:
         async with asyncio.timeout(timeout_seconds), AsyncExitStack() as stack:
-            to = [await stack.enter_async_context(channel(one, security=security)) for one in addresses_of(address)]
+            to = [await stack.enter_async_context(channel(one)) for one in addresses_of(address)]
             while not any([await is_serving(one) for one in to]):  # noqa: ASYNC110 - the other process cannot set an event of ours
                 await asyncio.sleep(0.05)
     except TimeoutError as error:

@@ -18,15 +18,14 @@ _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(lock=WRIT
 _ROW = select(_LEASES).where(_LEASES.c.name == WRITER)
 
 
-def lease_of(database: Database, holder: str, *, length: timedelta = LEASE_LENGTH) -> LeaseStore:
+def lease_of(database: Database, holder: str) -> LeaseStore:
     """Answer the lease of a database's writer.
 
     Args:
         database: whose.
         holder: name of this process, for people who look at the row.
-        length: how long the lease lasts without being renewed.
     """
-    return SqlLease(database, holder, length) if isinstance(database, PostgresDatabase) else SoleLease(holder)
+    return SqlLease(database, holder) if isinstance(database, PostgresDatabase) else SoleLease(holder)
 
 
 class SqlLease:
@@ -34,8 +33,8 @@ class SqlLease:
 
     is_shared = True
 
-    def __init__(self, database: PostgresDatabase, holder: str, length: timedelta) -> None:
-        self._database, self._holder, self._length = database, holder, length
+    def __init__(self, database: PostgresDatabase, holder: str) -> None:
+        self._database, self._holder = database, holder
 
     async def take(self) -> Lease | None:
         """Take the lease unless somebody has it, or has a transaction open that would commit under the old term."""
@@ -43,7 +42,7 @@ class SqlLease:
         def work(connection: Connection) -> Lease | None:
             if not connection.execute(_TRY_LOCK).scalar():
                 return None
-            lease = taken(_last(connection), self._holder, _now(connection), self._length)
+            lease = taken(_last(connection), self._holder, _now(connection), LEASE_LENGTH)
             if lease is not None:
                 _write(connection, lease)
             return lease
@@ -58,7 +57,7 @@ class SqlLease:
         """Carry the lease on by the database's clock."""
 
         def work(connection: Connection) -> bool:
-            lease = renewed(_last(connection), mine, _now(connection), self._length)
+            lease = renewed(_last(connection), mine, _now(connection), LEASE_LENGTH)
             if lease is not None:
                 _write(connection, lease)
             return lease is not None
@@ -80,7 +79,7 @@ class SqlLease:
     async def is_free(self) -> bool:
         """Answer whether the lease has run out, by the database's clock."""
         async with self._database.write_beside() as run:
-            return await run(lambda connection: taken(_last(connection, locks=False), self._holder, _now(connection), self._length) is not None)
+            return await run(lambda connection: taken(_last(connection, locks=False), self._holder, _now(connection), LEASE_LENGTH) is not None)
 
     def on_lost(self, listener: Callable[[], None]) -> None:
         """Call `listener` when a transaction was refused."""

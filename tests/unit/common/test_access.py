@@ -11,6 +11,7 @@ from services.common.access.callers import Caller, Callers
 from services.common.access.guard import Guard
 from services.common.access.roles import OPEN, RULES, SERVICES, Role, page_rows
 from services.common.errors import AccessDeniedError, ConfigurationError, UnauthenticatedError
+from transload import watched
 from transload.watched import LOOK_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -152,10 +153,10 @@ def test_a_missing_list_is_refused(tmp_path: Path) -> None:
 
 def test_a_changed_list_is_read_again_and_a_broken_one_leaves_the_last_good_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = [0.0]
-    monkeypatch.setattr("transload.watched.time.monotonic", lambda: moment[0])
+    monkeypatch.setattr(watched, "monotonic", lambda: moment[0])
     path = tmp_path / "access.yaml"
     path.write_text("callers:\n" + ANA)
-    guard = _with_clock(path, moment)
+    guard = Guard(path)
     header = [("authorization", f"Bearer {TOKEN}")]
     path.write_text("callers: [")
     moment[0] += LOOK_SECONDS
@@ -173,10 +174,3 @@ def test_a_changed_list_is_read_again_and_a_broken_one_leaves_the_last_good_in_f
     moment[0] += LOOK_SECONDS
     with pytest.raises(UnauthenticatedError):
         guard.identify(header, {})
-
-
-def _with_clock(path: Path, moment: list[float]) -> Guard:
-    guard = Guard(path)
-    guard._callers._monotonic = lambda: moment[0]
-    guard._callers._next_look = 0.0
-    return guard

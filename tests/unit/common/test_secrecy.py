@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common import secrecy
+from services.common import grpc_client, secrecy
 from services.common.connections import ConnectionParts, Connections
-from services.common.errors import UnauthorizedError
+from services.common.errors import UnauthorizedError, UnavailableError
 from services.common.rpc_errors import status_of
 from services.common.settings import EnvReader
 from services.loader.pipedrive.errors import refusal
+from transload import watched
+from transload.security import ChannelSecurity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SECRET = "p/w+of=the source&7f3a91"
 
@@ -66,6 +69,18 @@ def test_what_is_read_as_a_secret_is_remembered() -> None:
     EnvReader(environ).secret("SERVICE_TOKEN")
     text = secrecy.masked(f"transload-client at https://org.example.com with {SECRET} and token-of-a-service")
     assert text == f"transload-client at https://org.example.com with {secrecy.MASK} and {secrecy.MASK}"
+
+
+async def test_a_token_that_changed_in_its_file_is_remembered_with_its_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched, "LOOK_SECONDS", 0.0)
+    file = tmp_path / "token"
+    file.write_text("token-of-yesterday")
+    security = ChannelSecurity.from_env({"TRANSLOAD_SERVICE_TOKEN_FILE": str(file)}, token_name="TRANSLOAD_SERVICE_TOKEN")
+    async with grpc_client.channel("127.0.0.1:1", security=security) as channel:
+        file.write_text("another-token-of-today")
+        with pytest.raises(UnavailableError):
+            await grpc_client.ping(channel, timeout_seconds=5)
+    assert secrecy.masked("said another-token-of-today") == f"said {secrecy.MASK}"
 
 
 def test_an_error_leaves_without_the_secret_that_the_other_side_repeated() -> None:

@@ -191,6 +191,16 @@ def test_how_sure_it_is(one: dict[str, Any], other: dict[str, Any], least: float
     assert least <= compare(ORGANIZATION, organization(**one), organization(**other)).score <= most
 
 
+def test_legal_forms_of_the_mapping_are_left_out_of_names_as_the_known_ones_are() -> None:
+    plain = {"policy": "match", "within_source": "keep_all", "certain": 0.9, "uncertain": 0.7, "keys": [{"key": "name", "fields": [], "score": 0.7}]}
+    known, own = Rules.of("organization", plain), Rules.of("organization", {**plain, "legal_forms": ["Handelsbolag", "H.B."]})
+    assert known is not None
+    assert own is not None
+    names = ("Acme Handelsbolag", "Acme H.B.", "Acme HB", "Acme GmbH")
+    assert [identify(known, {"name": name}).name for name in names] == ["acme handelsbolag", "acme hb", "acme hb", "acme"]
+    assert [identify(own, {"name": name}).name for name in names] == ["acme"] * 4
+
+
 def test_other_ids_of_another_system_are_never_one_without_a_person() -> None:
     one = organization(name="Acme", website="acme.example", custom_fields={"qb": "80-1"})
     other = organization(name="Acme", website="acme.example", custom_fields={"qb": "80-2"})

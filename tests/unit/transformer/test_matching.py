@@ -34,13 +34,14 @@ def test_without_the_section_nothing_is_matched_and_the_mapping_is_the_same() ->
 
 
 def test_the_usual_keys_and_what_is_said_instead() -> None:
-    found = compile_matching(mapping("{organization: {policy: match}, free_mail_hosts: [Post.Example]}"))["organization"]
+    found = compile_matching(mapping("{organization: {policy: match}, free_mail_hosts: [Post.Example], legal_forms: [Handelsbolag]}"))["organization"]
     assert [(key["key"], key["fields"], key["score"]) for key in found["keys"]] == [
         ("domain", ["website"], 0.92),
         ("name_and_postcode", [], 0.93),
         ("name", [], 0.72),
     ]
     assert {"post.example", "gmail.com"} <= set(found["free_mail_hosts"])
+    assert found["legal_forms"] == ["Handelsbolag"]
     section = "{organization: {within_source: review, keys: [{key: domain, is_enough: true}, {key: email, fields: [email]}], differ: [tax_id]}}"
     found = compile_matching(mapping(section))["organization"]
     assert found["keys"][0] == {"key": "domain", "fields": ["website"], "score": 0.92, "is_enough": True}
