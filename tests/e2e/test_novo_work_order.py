@@ -46,6 +46,9 @@ class Journey(BundleJourney):
     before: bytes = b""
     after: bytes = b""
     records: list[pb.RecordView] = field(default_factory=list)
+    delivered: bytes = b""
+    downloaded: bytes = b""
+    """The file that was replaced, in the bundle and in Pipedrive."""
 
     @property
     def changes(self) -> Changes:
@@ -80,10 +83,21 @@ async def travel(rehearsal: Rehearsal) -> Journey:
     await journey.load()
     await journey.change()
     journey.records = await rehearsal.records()
+    await fetch_the_replaced_file(journey)
     await lose_a_placeholder(journey)
     await rehearsal.step("rollback")
     journey.after = await rehearsal.pipedrive.export()
     return journey
+
+
+async def fetch_the_replaced_file(journey: Journey) -> None:
+    """Download a file whose bytes alone changed, and look at it in the bundle."""
+    rehearsal, (source_id,) = journey.rehearsal, journey.changes.replaced
+    (record,) = [one for one in journey.records if one.source_key == f"attachment/{source_id}" and one.target_entity == "file"]
+    async with httpx.AsyncClient(headers={"x-api-token": rehearsal.keys[1]}, trust_env=False) as http:
+        journey.downloaded = (await http.get(f"{rehearsal.pipedrive.url}/api/v1/files/{record.target_id}/download")).raise_for_status().content
+    newest = max(one for one in rehearsal.bundles.folder.iterdir() if one.is_dir())
+    journey.delivered = (newest / "attachments" / journey.changes.account.row("attachments", source_id)["Path"]).read_bytes()
 
 
 async def lose_a_placeholder(journey: Journey) -> None:
@@ -571,6 +585,21 @@ async def test_files_hang_on_deal_or_organization_and_the_trail_names_both_ids(j
                 assert found["org_id"] == loaded.organization_of_asset(row["Record ID"])
             case _:
                 assert found["org_id"] == home(loaded, loaded.account.row("pm_schedules", row["Record ID"]))
+
+
+@pytest.mark.requirement("NV-09", "L-11")
+async def test_a_file_that_was_replaced_comes_again_though_its_row_says_the_same(journey: Journey) -> None:
+    (source_id,) = journey.changes.replaced
+    before, after = ({one["id"]: one for one in journey.world(stop).state["files"]} for stop in ("load", "delta"))
+    (record,) = [one for one in journey.records if one.source_key == f"attachment/{source_id}" and one.target_entity == "file"]
+    assert int(record.target_id) not in before
+    row = journey.changes.account.row("attachments", source_id)
+    now = after[int(record.target_id)]
+    (old,) = [one for one in before.values() if one["name"] == row["File Name"] and one["org_id"] == now["org_id"]]
+    assert (old["id"] in after, now["file_size"]) == (False, old["file_size"])
+    (attached,) = [one for one in journey.changes.account.files if one.path == row["Path"]]
+    assert journey.downloaded == journey.delivered
+    assert len(journey.downloaded) == attached.size
 
 
 # ------------------------------------------------------------------ reports and delta
