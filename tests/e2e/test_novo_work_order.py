@@ -41,7 +41,7 @@ WISHES = {
     ("Custom fields", "organization.manufacturer", "Name"): "Maker",
     ("Custom fields", "organization.fax", "Decision"): "leave",
     ("Value maps", f"statuses/{words.TENANT_STATUS}", "Stage"): "work_orders.on_hold",
-    ("Owners", "5", "E-mail"): "user2@town.example",
+    ("Owners", "4", "E-mail"): "user2@town.example",
 }
 """What the customer wants otherwise than proposed, by sheet, row and column of the mapping workbook."""
 MAINTENANCE = "preventive_maintenance"
@@ -209,7 +209,7 @@ async def test_what_was_edited_in_the_workbook_stands_in_pipedrive(journey: Jour
     meant = [row for row in loaded.rows("work_orders") if row["Status"] == words.TENANT_STATUS]
     assert {loaded.stage(loaded.one("deals", f"work_order/{row['Work Order ID']}")) for row in meant} == {"On Hold"}
     other = {one["id"] for one in loaded.state["users"] if one["email"] == "user2@town.example"}
-    theirs = [row for row in loaded.rows("work_orders") if row["Assigned To"][:1] == ["user5"]]
+    theirs = [row for row in loaded.rows("work_orders") if row["Assigned To"][:1] == ["user4"]]
     assert {loaded.one("deals", f"work_order/{row['Work Order ID']}")["owner_id"] for row in theirs} == other
 
 
