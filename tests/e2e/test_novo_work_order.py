@@ -611,6 +611,8 @@ async def test_files_hang_on_deal_or_organization_and_the_trail_names_both_ids(j
         if row_id in defects:
             assert (f"attachment/{row_id}", expected[defects[row_id][0]]) in items(journey)
             continue
+        if row_id in journey.changes.replaced:
+            continue  # the delta put another file in its place
         found = files[targets[f"attachment/{row_id}"]]
         assert (found["name"], found["file_size"]) == (row["File Name"], row["Size (bytes)"])
         match row["Module"]:
