@@ -191,6 +191,15 @@ async def test_a_placeholder_that_somebody_deleted_is_made_again_with_what_hangs
     assert sum("<h3>Part NEVER-1</h3>" in one["content"] for one in world.notes("org_id", inventory)) == 1
 
 
+@pytest.mark.requirement("G-01")
+async def test_no_hash_of_the_account_stands_in_the_mapping(journey: Journey, loaded: World) -> None:
+    hashes = {one["field_code"] for one in loaded.state["fields"] if one["field_name"].startswith("Novo ")}
+    assert len(hashes) > 40
+    assert not [one for one in hashes if one in journey.mapping]
+    used = {name for deal in loaded.state["deals"] for name, value in deal["custom_fields"].items() if value is not None}
+    assert hashes & used
+
+
 @pytest.mark.requirement("G-08", "L-01")
 async def test_a_tenants_own_names_are_read_by_its_layout(journey: Journey, loaded: World) -> None:
     assert {one.source_entity: one.extracted_count for one in journey.summaries["load"].entities}["work_order"] == len(loaded.rows("work_orders"))

@@ -108,7 +108,7 @@ async def _load_a_sample(rehearsal: Rehearsal) -> dict[str, Any]:
     return state
 
 
-@pytest.mark.requirement("L-01")
+@pytest.mark.requirement("L-01", "G-05")
 async def test_the_scope_agrees_with_the_audit_and_its_own_sums(papers: Papers) -> None:
     scope, audit = papers.scope, papers.audit
     assert scope["summary"]["records"] + scope["summary"]["looked_up"] == audit["summary"]["records"]
