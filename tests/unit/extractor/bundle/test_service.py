@@ -66,7 +66,7 @@ async def test_a_file_that_was_replaced_comes_again_though_its_row_says_the_same
     for name in names:
         (place / name).write_bytes(b"x" * 2_000 if name == "large.pdf" else b"%PDF one")
     world = world_with(folder)
-    options = {"file_changes": how}
+    options: dict[str, Any] = {"file_changes": how}
     first = await extract(world, "x1", file_bytes_max=1_000, **options)
     assert [one["file"]["problem"] for one in first["attachment"]] == [None] * 5 + ["FILE_TOO_LARGE"]
     (place / "same.pdf").write_bytes(b"%PDF two")
