@@ -33,6 +33,7 @@ import psutil
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.willing_ledger import WillingLedger
 from sandbox.bundles import hostile
 from services.common.clock import SystemClock
 from services.common.connections import Connections
@@ -41,7 +42,7 @@ from services.extractor.budget import OutagePolicy
 from services.extractor.connectors.bundle.connector import BundleConnector
 from services.extractor.extraction import ExtractionSpec
 from services.extractor.jobs import Extractions
-from services.extractor.ports import Checkpoint, Grant, PageRecord, PageRef, Report, State
+from services.extractor.ports import PageRecord, PageRef
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,36 +86,17 @@ class Orders(BundleConnector, layout=LAYOUT):
 
 
 @dataclass
-class ForgetfulLedger:
+class ForgetfulLedger(WillingLedger):
     """Answers at once and keeps of a page only what must be told again."""
 
     pages_known: list[PageRef] = field(default_factory=list)
     row_count: int = 0
-    failure: str = ""
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def checkpoints(self, extraction_id: str) -> dict[str, Checkpoint]:
-        """Knows of nothing."""
-        del extraction_id
-        return {}
 
     async def record_page(self, migration_id: str, page: PageRecord) -> None:
         """Counts a page."""
         del migration_id
         self.row_count += len(page.source_ids)
         self.pages_known.append(PageRef(page.extraction_id, page.entity, page.digest, len(self.pages_known) + 1, len(page.source_ids)))
-
-    async def report(self, report: Report) -> None:
-        """Notices the end, and every failure on the way."""
-        if report.state in {State.FAILED, State.NO_ACCESS}:
-            self.failure = report.message
-        if not report.entity and report.state in {State.DONE, State.FAILED}:
-            self.ended.set()
-
-    async def debit(self, connection: str, day: str, daily_limit: int, extraction_id: str) -> Grant:
-        """Grants the call."""
-        del connection, day, daily_limit, extraction_id
-        return Grant(1, 0)
 
     async def pages(self, migration_id: str, *, after_sequence: int = 0) -> AsyncIterator[PageRef]:
         """Lists pages."""

@@ -24,6 +24,7 @@ import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
 
+from bench.willing_ledger import WillingLedger
 from services.common.canonical import canonical_json, digest
 from services.common.clock import SystemClock
 from services.common.connections import Connections
@@ -33,7 +34,7 @@ from services.extractor.connectors.stel_order.connector import StelOrder
 from services.extractor.extraction import ExtractionSpec
 from services.extractor.http import GetOnlyTransport
 from services.extractor.jobs import Extractions
-from services.extractor.ports import Checkpoint, Grant, PageRecord, PageRef, Report, State
+from services.extractor.ports import PageRecord, PageRef
 from services.transformer.compile import compile_schema
 from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.plan import MappingPlan
@@ -71,35 +72,16 @@ async def run() -> dict[str, float]:
 
 
 @dataclass
-class InstantLedger:
+class InstantLedger(WillingLedger):
     """The ledger as extractor and transformer see it: remembers pages and manifests, wants everything, answers at once."""
 
     recorded: list[PageRecord] = field(default_factory=list)
     manifests: dict[str, bytes] = field(default_factory=dict)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    failure: str = ""
-
-    async def checkpoints(self, extraction_id: str) -> dict[str, Checkpoint]:
-        """Nothing was read before."""
-        del extraction_id
-        return {}
 
     async def record_page(self, migration_id: str, page: PageRecord) -> None:
         """Remembers a page."""
         del migration_id
         self.recorded.append(page)
-
-    async def report(self, report: Report) -> None:
-        """Notices the end, and every failure on the way."""
-        if report.state in {State.FAILED, State.NO_ACCESS}:
-            self.failure = report.message
-        if not report.entity and report.state in {State.DONE, State.FAILED}:
-            self.ended.set()
-
-    async def debit(self, connection: str, day: str, daily_limit: int, extraction_id: str) -> Grant:
-        """Grants the call."""
-        del connection, day, daily_limit, extraction_id
-        return Grant(1, 0)
 
     async def pages(self, migration_id: str, *, after_sequence: int = 0) -> AsyncIterator[PageRef]:
         """Lists pages for the extractor."""

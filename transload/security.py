@@ -84,7 +84,7 @@ class TlsFiles:
             except ValueError as error:
                 raise SecurityError(f"{self.ca} holds no certificates in PEM") from error
         if (material.certificate is None) != (material.key is None):
-            raise SecurityError("a certificate and its private key belong together: name both files or none")
+            raise SecurityError("certificate and private key belong together: set TRANSLOAD_TLS_CERT_FILE and TRANSLOAD_TLS_KEY_FILE, or neither")
         if material.certificate is None or material.key is None:
             return
         try:

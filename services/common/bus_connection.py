@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +48,7 @@ class Connection:
         self._user = user
         self._clock = clock
         self._tls = _tls_context(settings)
+        self._client: Client | None = None
         self._was_closed = asyncio.Event()
         self._complained_times: dict[str, float] = {}
 
@@ -61,11 +64,12 @@ class Connection:
             except OUTAGES as error:
                 _LOG.warning("nats.not_connected", problem=type(error).__name__, attempt=attempt)
             except BaseException:
-                await client.close()
+                await _discard(client)
                 raise
             else:
+                self._client = client
                 return client
-            await client.close()
+            await _discard(client)
             await self._clock.sleep(backoff.delay_seconds(attempt))
 
     async def keep(self, bus: Bus) -> None:
@@ -92,8 +96,15 @@ class Connection:
             if not (client.is_closed or client.is_draining):
                 _LOG.warning("nats.disconnected")
 
+        async def on_closed() -> None:
+            if client is self._client:  # not one that never was of use, which we close ourselves
+                self._was_closed.set()
+
+        addresses = self._settings.url.split(",")
         options: dict[str, Any] = {
-            "servers": self._settings.url.split(","),
+            # In an order of our own, which the client keeps: it comes back to the server it left when it has tried all others.
+            "servers": random.SystemRandom().sample(addresses, len(addresses)),
+            "dont_randomize": True,
             "name": self._user.name,
             "inbox_prefix": self._user.inbox,
             "allow_reconnect": True,
@@ -105,7 +116,7 @@ class Connection:
             "error_cb": self._on_error,
             "disconnected_cb": on_disconnected,
             "reconnected_cb": _on_reconnected,
-            "closed_cb": self._on_closed,
+            "closed_cb": on_closed,
         }
         if self._settings.key is not None:
             # The client's own way to read seeds needs two more packages.
@@ -115,9 +126,6 @@ class Connection:
             # Encrypted from the first byte: a server, or somebody in its place, that offers no TLS is told nothing.
             options |= {"tls": self._tls, "tls_handshake_first": True}
         return options
-
-    async def _on_closed(self) -> None:
-        self._was_closed.set()
 
     async def _on_error(self, error: Exception) -> None:
         if _PERMISSIONS in str(error).lower():
@@ -140,6 +148,12 @@ def _tls_context(settings: NatsSettings) -> ssl.SSLContext | None:
     except OSError as error:
         name = "TRANSLOAD_NATS_TLS_CA_FILE"
         raise ConfigurationError(f"{name}: {settings.ca_file} cannot be used ({type(error).__name__})", metadata={"setting": name}) from error
+
+
+async def _discard(client: Client) -> None:
+    """Closes what never was of use. A client whose address was wrong has not even begun, and says so by an assertion."""
+    with contextlib.suppress(AssertionError, *OUTAGES):
+        await client.close()
 
 
 async def _on_reconnected() -> None:

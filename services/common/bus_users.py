@@ -82,9 +82,10 @@ USERS: Final = (LEDGER_USER, TRANSFORMER_USER, LOADER_USER)
 def authorization(users: tuple[BusUser, ...] = USERS) -> str:
     """Answers the servers' configuration of users.
 
-    Keys come from `keys.conf` beside it. Each user has two: while one takes the place of the other, both are let in.
+    Keys come from a folder beside the one of the configuration; `transload nats-keys` writes that file. Each user has two: while one takes the
+    place of the other, both are let in.
     """
-    lines = ['include "./keys/keys.conf"', ""]
+    lines = ['include "../nats-keys/keys.conf"', ""]
     for user in users:
         lines += [f"{user.name.upper()}: {{", *_listed("publish", user.may_publish), *_listed("subscribe", user.may_subscribe), "}"]
     lines += ["", "authorization {", "  users: ["]

@@ -140,21 +140,18 @@ class Bus:
         """
         if not self.is_connected:
             raise UnavailableError("NATS is not connected")
-        await self._go_elsewhere()
         try:
-            answer = await self._incarnation()
+            return await self._incarnation()
         except NotFoundError:
             await self.declare()
             try:
-                answer = await self._incarnation()
+                return await self._incarnation()
             except OUTAGES as error:
                 raise UnavailableError(f"NATS does not answer ({type(error).__name__})") from error
         except APIError as error:
             raise UnavailableError(f"NATS answers {error.err_code}: {error.description}") from error
         except OUTAGES as error:
             raise UnavailableError(f"NATS does not answer ({type(error).__name__})") from error
-        self._unanswered_since = None
-        return answer
 
     async def lags(self) -> list[Lag]:
         """Answers how much waits in front of every consumer.
@@ -240,7 +237,6 @@ class Bus:
             self._unanswered_since = None
             _LOG.warning("nats.left", problem="the server does not answer")
             await self._client.force_reconnect()
-            raise UnavailableError("NATS is not connected: the server did not answer, another one is looked for")
 
     async def _declare_quietly(self) -> None:
         try:
@@ -268,9 +264,17 @@ class Bus:
             await self._jetstream.update_stream(config)
 
     async def _incarnation(self) -> str:
-        infos = [await self._jetstream.stream_info(stream.name) for stream in self._streams]
-        for consumer in self._consumers:
-            await self._jetstream.consumer_info(consumer.stream.name, consumer.name)
+        try:
+            infos = [await self._jetstream.stream_info(stream.name) for stream in self._streams]
+            for consumer in self._consumers:
+                await self._jetstream.consumer_info(consumer.stream.name, consumer.name)
+        except NotFoundError:
+            self._unanswered_since = None
+            raise
+        except (*OUTAGES, asyncio.CancelledError):  # cancelled: who asked had no more patience
+            await self._go_elsewhere()
+            raise
+        self._unanswered_since = None
         return json.dumps({info.config.name: str(info.created) for info in infos}, sort_keys=True)
 
 

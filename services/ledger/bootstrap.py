@@ -29,9 +29,10 @@ from services.ledger.runs.rollback import RollbackDriver
 from services.ledger.runs.schema import SchemaDriver
 from services.ledger.settings import LedgerSettings
 from services.ledger.signing import load_signer
-from services.ledger.sql.engine import Database, PostgresDatabase, opened
+from services.ledger.sql.engine import Database, opened
 from services.ledger.sql.lease import lease_of
 from services.ledger.sql.ledger import SqlLedger
+from services.ledger.sql.postgres import PostgresDatabase
 from services.ledger.sql.schema import has_leases, upgrade
 from transload.v1 import ledger_service_pb2_grpc, migration_service_pb2_grpc
 

@@ -17,6 +17,7 @@ from services.common.errors import (
     ClaimHeldError,
     ConfigurationError,
     PausedError,
+    PreconditionError,
     RateLimitedError,
     TransientError,
     TransloadError,
@@ -51,6 +52,8 @@ _SETTLES_MAX: Final = 10
 _CONNECTIONS_KEPT: Final = 100
 _AWAY: Final = "TARGET_UNREACHABLE"
 _USED_UP: Final = "TARGET_QUOTA_EXHAUSTED"
+# State of a run in which the ledger wants work done.
+_RUNNING: Final = "running"
 _PAUSING: Final = frozenset({"TARGET_QUOTA_EXHAUSTED", "TARGET_BLOCKED", "TARGET_UNAUTHORIZED"})
 # After a stop the ledger is asked again so soon; while it is paused it refuses at no cost, and a person's `resume` is noticed.
 _LOOK_AGAIN_SECONDS: Final = 10.0
@@ -120,6 +123,11 @@ class LoadWorker:
         try:
             async with self._hands.of(self._connections.get(message.migration_id, message.migration_id)):
                 await self._handle(message)
+        except PreconditionError as error:
+            # A message that came twice may outlive its run; handed back it would come again for ever. What is wanted is announced again.
+            if error.metadata.get("allowed") != _RUNNING:
+                raise
+            _LOG.info("batch.unwanted", migration_id=message.migration_id, batch_id=message.batch_id, run_state=error.metadata.get("state", ""))
         except (RateLimitedError, TransientError) as error:
             # What concerns one target is marked with it: batches for others do not wait.
             connection = self._connections.get(message.migration_id, "")

@@ -31,6 +31,7 @@ PEERS = {
 }
 CLIENT = {"transload/client": "true"}
 STRANGER = {"app.kubernetes.io/name": "something-else"}
+# 9464 is closed to every pod of the namespace and open to Prometheus, see below.
 CLOSED_PORTS = (22, 80, 443, 2379, 5432, 6222, 6443, 8080, 8222, 9464, 50052)
 
 
@@ -117,6 +118,26 @@ def test_everything_is_denied_first_and_only_some_reach_the_outside(overlay: str
         expected["transload-ledger"] = expected.get("transload-ledger", set()) | {5432}
         expected["transload-migration"] = {5432}
     assert outside == expected
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_who_comes_from_another_namespace_is_named_and_reaches_one_port(overlay: str) -> None:
+    """Metrics and monitoring are plain text without a login: nobody but who reads them may come, not even from the namespace itself."""
+    built = build(overlay)
+    found: set[tuple[str, str, str, int]] = set()
+    for name, labels in pods(built).items():
+        for policy in built.all("NetworkPolicy"):
+            for rule in policy["spec"].get("ingress", []) if selects(policy["spec"]["podSelector"], labels) else []:
+                for peer in rule["from"]:
+                    assert set(peer) <= {"podSelector", "namespaceSelector"}
+                    if "namespaceSelector" in peer:
+                        (space,), (caller,) = peer["namespaceSelector"]["matchLabels"].values(), peer["podSelector"]["matchLabels"].values()
+                        found |= {(space, caller, name, one["port"]) for one in rule["ports"]}
+    services = {workload.name for _, workload, _ in built.services()}
+    expected = {("cnpg-system", "cloudnative-pg", one["metadata"]["name"], 8000) for one in built.all("Cluster")}
+    if overlay != "local":
+        expected |= {("monitoring", "prometheus", name, 9464) for name in services} | {("keda", "keda-operator", "nats", 8222)}
+    assert found == expected
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

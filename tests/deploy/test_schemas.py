@@ -16,7 +16,7 @@ from tests.deploy.manifests import KUBERNETES, OVERLAYS, build
 
 VERSIONS = ("1.34", "1.35", "1.36", "1.37")
 READ_ONCE = cache(utils.schema_contents)
-OPERATORS = ("keda.sh", "postgresql.cnpg.io", "barmancloud.cnpg.io", "cert-manager.io")
+OPERATORS = ("keda.sh", "postgresql.cnpg.io", "barmancloud.cnpg.io", "cert-manager.io", "monitoring.coreos.com")
 
 
 def is_of_operator(manifest: dict[str, Any]) -> bool:

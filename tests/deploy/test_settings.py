@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from services.common.bus_users import USERS
 from services.common.instruments import INSTRUMENTS
 from services.common.settings import EnvReader
 from services.extractor.settings import ExtractorSettings
 from services.ledger.settings import LedgerSettings
 from services.loader.settings import LoaderSettings
 from services.transformer.settings import TransformerSettings
-from tests.deploy.manifests import KUBERNETES, OVERLAYS, ROOT, build
+from tests.deploy.manifests import KUBERNETES, OVERLAYS, ROOT, build, selects
 from tests.fakes.certificates import Authority, environ_of
+from transload.nkeys import NKey
 
 READERS: dict[str, Callable[[Mapping[str, str]], object]] = {
     "extractor": ExtractorSettings.from_env,
@@ -35,7 +37,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What secrets hold that are read at the start, here."""
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "uri").write_text("postgresql://transload:secret@transload-postgres-rw.transload:5432/transload", encoding="utf-8")
-    return environ_of(Authority(folder).issue("transload-ledger")) | {"TRANSLOAD_LEDGER_DATABASE_URL_FILE": str(folder / "uri")}
+    (folder / "seed").write_text(NKey.generate().seed, encoding="utf-8")
+    given = {"TRANSLOAD_LEDGER_DATABASE_URL_FILE": str(folder / "uri"), "TRANSLOAD_NATS_NKEY_SEED_FILE": str(folder / "seed")}
+    return environ_of(Authority(folder).issue("transload-ledger")) | given
 
 
 def read_names(monkeypatch: pytest.MonkeyPatch, overlay: str, files: dict[str, str]) -> dict[str, set[str]]:
@@ -91,7 +95,7 @@ def test_replicas_streams_and_addresses_agree_with_the_workloads(overlay: str) -
     servers = environ["TRANSLOAD_NATS_URL"].split(",")
     assert servers == [f"nats://nats-{number}.{nats.manifest['spec']['serviceName']}:4222" for number in range(nats.manifest["spec"]["replicas"])]
     assert int(environ["TRANSLOAD_NATS_REPLICAS"]) == len(servers)
-    config = built.named("ConfigMap")[nats.pod["volumes"][0]["configMap"]["name"]]["data"]["nats.conf"]
+    config = built.named("ConfigMap")[next(one["configMap"]["name"] for one in nats.pod["volumes"] if "configMap" in one)]["data"]["nats.conf"]
     routes = re.findall(r'"nats://(nats-\d)\.nats-peers:6222"', config)
     assert len(routes) == (len(servers) if len(servers) > 1 else 0)
     loader = built.workload("transload-loader")
@@ -103,6 +107,29 @@ def test_replicas_streams_and_addresses_agree_with_the_workloads(overlay: str) -
     for name, workload, _ in built.services():
         assert workload.ports()["grpc"] == port
         assert environ[f"TRANSLOAD_{name.upper()}_ADDRESS"] == f"transload-{name}:{port}"
+
+
+@pytest.mark.parametrize("overlay", ["production", "production-external-postgres"])
+def test_exactly_the_services_that_nats_knows_have_a_key_each_its_own(overlay: str) -> None:
+    built = build(overlay)
+    found = {}
+    for name, workload, container in built.services():
+        volumes = {volume["name"]: volume.get("secret", {}).get("secretName") for volume in workload.pod["volumes"]}
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        if seed := built.environ(container).get("TRANSLOAD_NATS_NKEY_SEED_FILE"):
+            found[name] = volumes[mounts[seed.rpartition("/")[0]]]
+    assert found == {user.name: f"transload-nats-{user.name}" for user in USERS}
+
+
+@pytest.mark.parametrize("overlay", ["production", "production-external-postgres"])
+def test_prometheus_finds_the_port_that_the_services_serve_metrics_at(overlay: str) -> None:
+    built = build(overlay)
+    monitor = built.named("PodMonitor")["transload"]["spec"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    watched = {one.name for one in built.workloads if selects(monitor["selector"], one.labels)}
+    assert watched == {workload.name for _, workload, _ in built.services()}
+    for _, workload, container in built.services():
+        assert built.environ(container)["TRANSLOAD_METRICS_LISTEN"] == f"0.0.0.0:{workload.ports()[endpoint['port']]}"
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

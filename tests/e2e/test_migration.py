@@ -287,7 +287,10 @@ async def test_an_oversize_file_is_flagged(journey: Journey) -> None:
 
 async def test_keys_stand_in_no_log(journey: Journey) -> None:
     keys = journey.rehearsal.keys
-    for log in journey.rehearsal.installation.logs.glob("*.log"):
+    logs = sorted(journey.rehearsal.installation.logs.glob("*.log"))
+    assert {"extractor.log", "transformer.log", "loader.log", "ledger.log"} <= {log.name for log in logs}
+    assert keys
+    for log in logs:
         text = log.read_text(errors="replace")
         assert not any(key in text for key in keys), log.name
         assert "token=" not in text, log.name

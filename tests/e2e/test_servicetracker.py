@@ -160,6 +160,8 @@ async def test_technicians_without_a_user_are_named_before_anything_moves(way: W
 
 @pytest.mark.requirement("ST-06")
 async def test_notes_and_files_are_on_the_deal(stop: Stop) -> None:
+    assert stop.org.rows("Note")
+    assert stop.org.rows("Attachment")
     for row in stop.org.rows("Note"):
         deal = stop.account.one("deals", "work_order", row["ParentId"])
         assert deal is not None
@@ -199,9 +201,10 @@ async def test_images_in_notes_are_files_and_the_note_shows_them(stop: Stop) -> 
 async def test_what_cannot_be_uploaded_is_in_review(stop: Stop) -> None:
     reasons = {item.source_key: item.reason for item in stop.items}
     wanted = {"file_too_large": "FILE_TOO_LARGE", "file_missing": "FILE_UNAVAILABLE", "file_of_missing_row": "REFERENCE_MISSING"}
-    for row_id, kinds in stop.org.defects.items():
-        for kind in kinds & wanted.keys():
-            assert reasons[f"attachment/{row_id}"] == wanted[kind]
+    planted = [(row_id, kind) for row_id, kinds in stop.org.defects.items() for kind in kinds & wanted.keys()]
+    assert {kind for _, kind in planted} == wanted.keys()
+    for row_id, kind in planted:
+        assert reasons[f"attachment/{row_id}"] == wanted[kind]
 
 
 @pytest.mark.requirement("ST-08", "D-01")

@@ -60,12 +60,14 @@ class NatsCluster:
         self.befores = {name: NKey.generate() for name in keys}
         """Keys that are let in beside, while one takes the place of another."""
         self.nodes = [Node(number, folder / f"nats-{number}") for number in range(3)]
+        self._folder = folder
         self._keeper = keeper
         self._tls = tls
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write_keys()
         for node in self.nodes:
-            node.folder.mkdir(parents=True)
+            node.folder.mkdir()
             node.doors = {peer.number: keeper.door(peer.route_port) for peer in self.nodes if peer is not node}
-            self.write_keys(node)
             (node.folder / "auth.conf").write_text(authorization())
             (node.folder / "nats.conf").write_text(self._configuration(node))
 
@@ -113,12 +115,13 @@ class NatsCluster:
             if node.process is not None:
                 subprocess.run([SERVER, "--signal", f"reload={node.process.pid}"], check=True, capture_output=True)
 
-    def write_keys(self, node: Node) -> None:
-        """Write the keys a server lets in."""
-        (node.folder / "keys").mkdir(exist_ok=True)
+    def write_keys(self) -> None:
+        """Write the keys that are let in."""
         slots = {f"{name.upper()}_KEY": key for name, key in self.keys.items()}
         slots |= {f"{name.upper()}_KEY_BEFORE": key for name, key in self.befores.items()}
-        (node.folder / "keys" / "keys.conf").write_text("".join(f'{slot}: "{key.public}"\n' for slot, key in slots.items()))
+        folder = self._folder / "nats-keys"
+        folder.mkdir(exist_ok=True)
+        (folder / "keys.conf").write_text("".join(f'{slot}: "{key.public}"\n' for slot, key in slots.items()))
 
     @contextmanager
     def cut_off(self, node: Node) -> Iterator[None]:

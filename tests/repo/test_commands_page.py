@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools import commands_page
 
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("commands_page", ROOT / "tools" / "commands_page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-PAGE = _load()
-COMMANDS = dict(PAGE.commands())
+COMMANDS = dict(commands_page.commands())
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.PAGE.read_text(encoding="utf-8") == PAGE.render(), "run `python tools/commands_page.py`"
+    assert commands_page.PAGE.read_text(encoding="utf-8") == commands_page.render(), "run `python tools/commands_page.py`"
 
 
 def test_the_tree_is_walked_to_its_leaves() -> None:
@@ -36,7 +22,7 @@ def test_the_tree_is_walked_to_its_leaves() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_its_arguments_and_options_are_named_and_explained(name: str) -> None:
-    text = PAGE.PAGE.read_text(encoding="utf-8")
+    text = commands_page.PAGE.read_text(encoding="utf-8")
     section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
     common = text.split("\n## Options of many commands\n")[1].split("\n## ")[0]
     assert COMMANDS[name].help, "a command says what it does"

@@ -228,7 +228,8 @@ class Known:
         pair = next((pair for pair in self.pairs if pair.subject == (subject[0], int(subject[1]))), None)
         if pair is None or not pair.is_taken or pair.policy == UPDATE:
             return False
-        return pair.policy == LINK_ONLY or _is_filled(pair.before.get(_STANDS_IN[name]))
+        # What people merged into it filled it before we could.
+        return pair.policy == LINK_ONLY or pair.place in self.touched or _is_filled(pair.before.get(_STANDS_IN[name]))
 
     def problems(self, state: State, changed: Container[tuple[str, int]]) -> list[str]:
         """Say what is wrong with what was there before. What the source changed meanwhile may be known or not."""

@@ -136,7 +136,13 @@ class Operator:
         for item in items:
             resolution, candidate = answer(item)
             self.trace.note(f"says {resolution} {candidate} to {item.key}: {item.message}")
-            await self._insist(partial(self._resolve, item.review_item_id, resolution, candidate))
+            try:
+                await self._insist(partial(self._resolve, item.review_item_id, resolution, candidate))
+            except TransloadCallError as error:
+                if error.reason != "INVALID_REQUEST" or not candidate:
+                    raise
+                self.trace.note(f"says create, since the candidate is not there any more: {error}")
+                await self._insist(partial(self._resolve, item.review_item_id, "create", ""))
         return bool(items)
 
     async def _matches_asked(self) -> list[pb.ReviewItem]:

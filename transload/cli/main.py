@@ -9,6 +9,7 @@ from transload.cli import (
     diff,
     mapping,
     migrations,
+    nats_keys,
     plan,
     quota,
     reconciliation,
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("status")(stack.status)
+app.command("nats-keys")(nats_keys.nats_keys)
 app.add_typer(source.app, name="source")
 app.add_typer(migrations.app, name="migration")
 app.add_typer(audit.app, name="audit")

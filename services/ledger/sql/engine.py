@@ -1,4 +1,7 @@
-"""Opens the database: SQLite for the embedded default, PostgreSQL for production. All that differs between them stands here."""
+"""Opens the database: SQLite for the embedded default, which is here, or PostgreSQL for production, which is in `postgres`.
+
+All that differs between them stands in these two modules.
+"""
 
 import asyncio
 import contextvars
@@ -8,13 +11,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Engine, NullPool, QueuePool, RootTransaction, create_engine, event, text
+from sqlalchemy import Connection, Engine, QueuePool, RootTransaction, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import ArgumentError
 
-from services.common.errors import ConfigurationError, TransloadError, UnavailableError
+from services.common.errors import ConfigurationError, UnavailableError
+from services.ledger.sql.driver_errors import Translated
+from services.ledger.sql.postgres import PostgresDatabase
 from services.ledger.sql.session import Item, Runner
 
 WRITER_CACHE_KIB: Final = 4096
@@ -24,23 +27,6 @@ READERS_MAX: Final = 8
 BUSY_TIMEOUT_SECONDS: Final = 30.0
 """How long SQLite waits for another process's lock (a copy being made, a person's shell)."""
 
-COMMAND_SECONDS: Final = 30.0
-"""How long PostgreSQL may take over one statement, and a dead connection is believed in."""
-CONNECT_SECONDS: Final = 10.0
-IDLE_SECONDS: Final = 10.0
-"""PostgreSQL ends a transaction that says nothing for so long: a process that was stopped in one would keep the others from writing."""
-
-WRITER_LOCK: Final = 7_215_306_841
-"""Advisory lock of the one writer on PostgreSQL; any number will do as long as it stays."""
-WRITER: Final = "writer"
-"""Name of the lease of the one writer."""
-_LOCK: Final = text("SELECT pg_advisory_xact_lock(:lock)").bindparams(lock=WRITER_LOCK)
-# A statement of its own: it has to see what was committed while the lock was waited for.
-_TERM: Final = text("SELECT term FROM leases WHERE name = :name").bindparams(name=WRITER)
-# Classes of PostgreSQL's error codes that say nothing of the statement: connection, rolled back, no resources, locks, an operator, disk.
-_PASSING_CODES: Final = ("08", "40", "53", "55", "57", "58")
-_PASSING_STATES: Final = frozenset({"25P03", "25006"})
-"""Idle in a transaction for too long; a server that only reads, because another has become the first."""
 _DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg"}
 
 
@@ -133,68 +119,6 @@ def _make_folder(folder: Path) -> None:
         raise ConfigurationError(f"TRANSLOAD_LEDGER_DATABASE_URL: the folder {folder} of the database cannot be made: {problem}") from error
 
 
-class PostgresDatabase:
-    """PostgreSQL through asyncpg."""
-
-    dialect = "postgresql"
-
-    def __init__(self, url: URL) -> None:
-        self._patient = _postgres_engine(url, poolclass=NullPool, seconds=None)
-        self._writer = _postgres_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
-        self._reader = _postgres_engine(url, pool_size=READERS_MAX, max_overflow=0, pool_pre_ping=True, isolation_level="REPEATABLE READ")
-        self._side = _postgres_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
-        self._term: int | None = None
-        self._on_lost: Callable[[], None] = lambda: None
-
-    def fence(self, term: int | None) -> None:
-        """Let the writer commit only while this is the term of the lease; None takes the fence away."""
-        self._term = term
-
-    def on_lost(self, listener: Callable[[], None]) -> None:
-        """Call `listener` when the fence refused a transaction."""
-        self._on_lost = listener
-
-    @asynccontextmanager
-    async def write(self, *, is_patient: bool = False) -> AsyncIterator[Runner]:
-        """Begin the writer's transaction. The lock holds off other processes' writers, and until it is given back nobody can take the lease."""
-        async with _in_greenlets(self._patient if is_patient else self._writer) as run:
-            await run(lambda connection: connection.execute(_LOCK).close())
-            if self._term is not None and self._term != await run(lambda connection: connection.execute(_TERM).scalar()):
-                self._on_lost()
-                raise UnavailableError("this ledger stands by: another one writes; ask again", reason="LEDGER_STANDBY")
-            yield run
-
-    @asynccontextmanager
-    async def write_beside(self) -> AsyncIterator[Runner]:
-        """Begin a transaction on a connection of its own, that waits for no writer."""
-        async with _in_greenlets(self._side) as run:
-            yield run
-
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Runner]:
-        """Begin a read."""
-        async with _in_greenlets(self._reader) as run:
-            yield run
-
-    async def write_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
-        """Run `work` inside the writer's transaction."""
-        async with self.write() as run:
-            return await work(run)
-
-    async def read_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
-        """Run `work` on one consistent state."""
-        async with self.read() as run:
-            return await work(run)
-
-    async def scrub(self) -> None:
-        """Do nothing: what was deleted goes with the next VACUUM FULL, which is an operator's to run."""
-
-    async def close(self) -> None:
-        """Close all connections."""
-        for engine in (self._reader, self._writer, self._side, self._patient):
-            await engine.dispose()
-
-
 class SqliteDatabase:
     """SQLite in a file, in threads: one hop a statement where an async driver makes four, and one hop a transaction that runs as a whole."""
 
@@ -237,7 +161,7 @@ class SqliteDatabase:
                 connection.close()
             return bool(busy)
 
-        with _Translated():
+        with Translated():
             is_busy = await _uninterrupted(self._writer_thread, work)
         if is_busy:
             raise UnavailableError("the ledger's database is being read: old copies of what was erased are not out of its log yet; ask again")
@@ -248,57 +172,6 @@ class SqliteDatabase:
         await asyncio.to_thread(self._writer_thread.shutdown)
         self._reader.dispose()
         self._writer.dispose()
-
-
-class _Translated:
-    """Keeps the driver's exceptions inside. Around calls of the driver only: what a caller's own block raises is not the database's fault."""
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Translate."""
-        if isinstance(error, PoolTimeoutError | OSError) or (isinstance(error, DBAPIError) and _is_away(error)):
-            raise UnavailableError(f"the ledger's database does not answer or refuses to write: {_words(error)}") from error
-        if isinstance(error, SQLAlchemyError):
-            raise TransloadError(f"the ledger's database refused a statement: {_words(error)}") from error
-
-
-def _is_away(error: DBAPIError) -> bool:
-    state = str(getattr(error.orig, "sqlstate", None) or "")
-    if state.startswith(_PASSING_CODES) or state in _PASSING_STATES:
-        return True
-    return error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}
-
-
-def _words(error: BaseException) -> str:
-    """Answer the driver's first line, without statement and parameters."""
-    origin = getattr(error, "orig", None) or error
-    return str(origin).partition("\n")[0][:200]
-
-
-@asynccontextmanager
-async def _in_greenlets(engine: AsyncEngine) -> AsyncIterator[Runner]:
-    async def run(work: Callable[[Connection], Item], /) -> Item:
-        with _Translated():
-            return await connection.run_sync(work)
-
-    with _Translated():
-        connection = await engine.connect()
-    try:
-        with _Translated():
-            transaction = await connection.begin()
-        try:
-            yield run
-        except BaseException:
-            with _Translated():
-                await transaction.rollback()
-            raise
-        with _Translated():
-            await transaction.commit()
-    finally:
-        with _Translated():
-            await connection.close()
 
 
 async def _uninterrupted(threads: ThreadPoolExecutor, work: Callable[[], Item]) -> Item:
@@ -315,25 +188,25 @@ async def _uninterrupted(threads: ThreadPoolExecutor, work: Callable[[], Item]) 
 
 def _in_this_thread(engine: Engine, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
     async def run(statement: Callable[[Connection], Any], /) -> Any:
-        with _Translated():
+        with Translated():
             return statement(connection)
 
-    with _Translated():
+    with Translated():
         connection = engine.connect()
     try:
-        with _Translated():
+        with Translated():
             transaction = connection.begin()
         try:
             answer = _driven(work(run))
         except BaseException:
-            with _Translated():
+            with Translated():
                 transaction.rollback()
             raise
-        with _Translated():
+        with Translated():
             transaction.commit()
         return answer
     finally:
-        with _Translated():
+        with Translated():
             connection.close()
 
 
@@ -351,7 +224,7 @@ def _driven(work: Coroutine[Any, Any, Item]) -> Item:
 @asynccontextmanager
 async def _in_threads(engine: Engine, threads: ThreadPoolExecutor) -> AsyncIterator[Runner]:
     async def go(work: Callable[[], Item]) -> Item:
-        with _Translated():
+        with Translated():
             return await _uninterrupted(threads, work)
 
     opened: list[tuple[Connection, RootTransaction]] = []
@@ -383,12 +256,6 @@ async def _in_threads(engine: Engine, threads: ThreadPoolExecutor) -> AsyncItera
         await go(lambda: end(is_good=False))
         raise
     await go(lambda: end(is_good=True))
-
-
-def _postgres_engine(url: URL, *, seconds: float | None = COMMAND_SECONDS, **options: Any) -> AsyncEngine:
-    told = {"application_name": "transload-ledger", "idle_in_transaction_session_timeout": str(round(IDLE_SECONDS * 1000))}
-    arguments = {"timeout": CONNECT_SECONDS, "command_timeout": seconds, "server_settings": told}
-    return create_async_engine(url, hide_parameters=True, connect_args=arguments, **options)
 
 
 def _sqlite_engine(url: URL, *, size: int, begin: str, is_writer: bool) -> Engine:

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, RowMapping, insert, select, text, update
 
 from services.ledger.lease import LEASE_LENGTH, Lease, LeaseStore, SoleLease, renewed, taken
 from services.ledger.sql import tables
-from services.ledger.sql.engine import WRITER, WRITER_LOCK, Database, PostgresDatabase
+from services.ledger.sql.engine import Database
+from services.ledger.sql.postgres import WRITER, WRITER_LOCK, PostgresDatabase
 from services.ledger.sql.rows import from_micros, to_micros
 from services.ledger.sql.session import table_of
 

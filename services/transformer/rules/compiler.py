@@ -6,7 +6,7 @@ import string
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common.errors import MappingError
-from services.transformer.catalogue import bind
+from services.transformer.catalogue import CATALOGUE, bind
 from services.transformer.empty import is_empty
 from services.transformer.note_images import place_images
 from services.transformer.paths import Getter, Path, compile_path, parse_path
@@ -252,7 +252,7 @@ class RuleCompiler:
         try:
             return name, bind(name, options)
         except KeyError as error:
-            raise MappingError(f"there is no transform `{name}`") from error
+            raise MappingError(f"there is no transform `{name}`; known: {', '.join(CATALOGUE)}") from error
         except TypeError as error:
             raise MappingError(f"transform `{name}`: {error}") from error
 
@@ -260,7 +260,7 @@ class RuleCompiler:
         """Compile a value map: a function from the source value to its entry, or to one column of it."""
         map_name, _, column = name.partition(".")
         if map_name not in self.mapping.value_maps:
-            raise MappingError(f"there is no value map `{map_name}`")
+            raise MappingError(f"there is no value map `{map_name}`; known: {', '.join(sorted(self.mapping.value_maps)) or 'none'}")
         table: dict[str, Any] = {}
         for key, entry in self.mapping.value_maps[map_name].items():
             table[str(key).casefold().strip()] = entry.get(column) if isinstance(entry, dict) else entry

@@ -40,7 +40,10 @@ def sort_key(value: object) -> tuple[int, float, str]:
 
 
 def each(value: object, *, template: str, needs: str | None = None) -> list[str] | None:
-    """Write every object of a list as text: keys in braces are filled in. Objects without any of them, or without the key `needs`, are left out."""
+    """Write every object of a list as text: keys in braces are filled in.
+
+    Objects without any of them, without the key `needs`, or whose own field `deleted` is true are left out.
+    """
     elements = value if isinstance(value, list) else [value]
     written = []
     for element in elements:

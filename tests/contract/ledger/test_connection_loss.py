@@ -17,6 +17,7 @@ from tests.contract.ledger.journey import Journey, state
 from tests.contract.ledger.world import M, World
 from tests.fakes.clock import FakeClock
 from tests.fakes.cutting_proxy import COMMIT, Cut, CuttingProxy, cutting_proxy
+from tests.fakes.postgres import create_database, postgres_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -94,6 +95,25 @@ async def test_a_server_that_restarts_is_survived(database_url: str, quiet: dict
                 await tx.save_migration(journey.world.migration("late"))
         await watcher.close()
         assert await state(ledger) == quiet
+
+
+async def test_a_server_that_crashes_in_any_call_is_survived(quiet: dict[str, Any], clock: FakeClock) -> None:
+    """The server's processes end without a word in the middle of a call, and it recovers from its log: what was answered is there."""
+    with postgres_process(is_durable=True) as server:
+        async with SqlLedger.open(await create_database(server.url, "ledger"), clock=clock) as ledger:
+            journey = Journey(World(ledger, clock))
+            await journey.persist(journey.world.begin)
+            for number, step in enumerate(journey.steps().values()):
+                call = asyncio.ensure_future(step())
+                for _ in range(number):  # in another place of each call
+                    await asyncio.sleep(0)
+                await asyncio.to_thread(server.crash)
+                answers = await asyncio.gather(call, return_exceptions=True)
+                assert not [one for one in answers if isinstance(one, BaseException) and not isinstance(one, UnavailableError)]
+                await asyncio.to_thread(server.start)
+                await journey.persist(step)
+            assert set(journey.reasons) <= {"UNAVAILABLE"}
+            assert await state(ledger) == quiet
 
 
 @pytest.mark.parametrize("cut", list(Cut))

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from services.common.errors import UnavailableError
 from services.ledger.leading import leading
 from services.ledger.lease import Lease, LeaseStore
-from services.ledger.sql import engine
-from services.ledger.sql.engine import Database, PostgresDatabase, opened
+from services.ledger.sql import postgres
+from services.ledger.sql.engine import Database, opened
 from services.ledger.sql.lease import lease_of
 from services.ledger.sql.ledger import SqlLedger
 from tests.contract.ledger.world import M, World
@@ -48,7 +48,7 @@ class Replica:
 
     async def let_expire(self) -> None:
         """Make the lease run out, as the database's clock would."""
-        assert isinstance(self.database, PostgresDatabase)
+        assert isinstance(self.database, postgres.PostgresDatabase)
         async with self.database.write_beside() as run:
             await run(lambda connection: connection.execute(text("UPDATE leases SET expire_time = 1")).close())
 
@@ -107,7 +107,7 @@ async def test_what_comes_from_an_older_term_is_refused_and_its_ledger_told(pair
 async def test_a_writer_stopped_in_a_transaction_holds_up_nobody_and_cannot_commit(
     database_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(postgres, "IDLE_SECONDS", 0.5)
     async with replica(database_url, "a", clock) as one, replica(database_url, "b", clock) as two:
         await one.take()
         with pytest.raises(UnavailableError):  # noqa: PT012 - the end of the transaction is what raises

@@ -226,8 +226,7 @@ def problems(caplog: pytest.LogCaptureFixture, event: str) -> list[str]:
 
 
 def change_keys(cluster: NatsCluster) -> None:
-    for node in cluster.nodes:
-        cluster.write_keys(node)
+    cluster.write_keys()
     cluster.reload()
 
 
@@ -254,3 +253,24 @@ async def test_authorities_that_cannot_be_read_are_named(own_nats_server: NatsSe
     with pytest.raises(ConfigurationError, match="TRANSLOAD_NATS_TLS_CA_FILE"):
         async with jetstream.connect(NatsSettings(own_nats_server.url, ca_file=tmp_path / "nothing.pem")):
             pass
+
+
+@pytest.mark.slow
+async def test_who_is_connected_to_a_server_cut_off_from_the_others_leaves_it(
+    cluster: NatsCluster, ledger: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jetstream, "ELSEWHERE_SECONDS", 1.0)
+    first = next(node for node in cluster.nodes if "ledger" in cluster.clients(node))
+    with cluster.cut_off(first):
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await ledger.ping()
+                    await ledger.publish("raw.m.client", b"while it is cut off", msg_id="cut off")
+                except UnavailableError:
+                    await asyncio.sleep(0.1)
+                else:
+                    break
+        assert "ledger" not in cluster.clients(first)
+        assert [node for node in cluster.nodes if "ledger" in cluster.clients(node)]
+    await asyncio.to_thread(cluster.wait_until_whole)

@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import nats.errors
 import pytest
+from nats.aio.client import Client
 from nats.js import api
 
-from services.common import jetstream
+from services.common import bus_connection, jetstream
 from services.common.errors import PermanentError, UnavailableError
 from services.common.jetstream import Bus
 from services.common.settings import NatsSettings
@@ -139,3 +141,26 @@ asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", script, nats_server.url], capture_output=True, text=True, check=False, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_an_attempt_that_failed_leaves_the_connection_that_came_after_it_alone(
+    own_nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Flaky(Client):
+        attempts = 0
+
+        async def connect(self, **options: Any) -> None:  # type: ignore[override]
+            Flaky.attempts += 1
+            if Flaky.attempts == 2:  # as far as a client comes before it speaks to a server
+                self._closed_cb, self._flush_queue = options["closed_cb"], asyncio.Queue()
+            if Flaky.attempts <= 2:
+                raise nats.errors.NoServersError
+            await super().connect(**options)
+
+    monkeypatch.setattr(bus_connection, "Client", Flaky)
+    async with jetstream.connect(NatsSettings(own_nats_server.url)) as bus:
+        first = bus.client
+        await asyncio.sleep(0)  # whoever replaces connections had its turn
+        await bus.ping()
+        await bus.publish("raw.m.client", b"x", msg_id="x")
+        assert (bus.client is first, Flaky.attempts) == (True, 3)

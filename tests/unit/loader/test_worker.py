@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
-from services.common.errors import ClaimHeldError
+from services.common.errors import ClaimHeldError, PreconditionError
+from services.ledger.claims import check_taking_work
 from services.loader.readback import ReadBack
 from tests.unit.loader import payloads
 from tests.unit.loader.world import World, batch_of
@@ -275,3 +276,28 @@ async def test_a_batch_that_comes_twice_at_once_is_worked_on_once(world: World, 
     assert world.ledger.begin_count == 1
     await world.worker.handle(payload)  # the message that was handed back finds it done
     assert len([one for one in world.live("organization") if one["name"] == payloads.organization()["name"]]) == 1
+
+
+async def test_a_message_that_outlived_its_run_is_done_with(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left over after a server of NATS died, it would come back every minute for ever. Refused for another reason it comes again."""
+    payload = batch_of("organization", {ORG: payloads.organization()}).SerializeToString()
+
+    async def refuse(batch: MappedBatch) -> pb.BeginBatchResponse:
+        raise PreconditionError("not now") if batch.batch_id in refused else refusal_of_the_ledger()
+
+    before = world.live("organization")
+    monkeypatch.setattr(world.ledger, "begin", refuse)
+    refused: set[str] = set()
+    await world.worker.handle(payload)
+    refused.add(MappedBatch.FromString(payload).batch_id)
+    with pytest.raises(PreconditionError, match="not now"):
+        await world.worker.handle(payload)
+    assert world.live("organization") == before
+
+
+def refusal_of_the_ledger() -> PreconditionError:
+    """What the ledger itself says of a run that is over."""
+    migration: Any = None
+    with pytest.raises(PreconditionError) as caught:
+        check_taking_work(migration, None, 1, datetime(2026, 1, 1, tzinfo=UTC))
+    return caught.value

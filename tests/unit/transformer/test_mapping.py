@@ -61,10 +61,10 @@ def test_what_cannot_be_read_is_named_with_its_place(text: str, words: str) -> N
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ("name: {from: legal-name, transforms: [shout]}", "no transform `shout`"),
+        ("name: {from: legal-name, transforms: [shout]}", "no transform `shout`; known: absolute, add_days"),
         ("name: {from: legal-name, transforms: [{truncate: {size: 5}}]}", "truncate"),
         ("name: nowhere -> name", "not a link"),
-        ("name: {from: a, map: states}", "no value map `states`"),
+        ("name: {from: a, map: states}", "no value map `states`; known: none"),
         ("name: {from: a, when: rich}", "no condition `rich`"),
         ("colour: a", "no field `colour`"),
     ],

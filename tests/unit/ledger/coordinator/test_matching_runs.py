@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +11,9 @@ import pytest
 from services.common.errors import InvalidRequestError
 from services.ledger.domain import RunKind
 from tests.fakes.clock import FakeClock
+from tests.unit.ledger.coordinator.deaths import after_a_death
 from tests.unit.ledger.coordinator.test_restarts import STRIDE, end_of
-from tests.unit.ledger.coordinator.world import ACTOR, CONTEXT, CrashError, M, World, open_world
+from tests.unit.ledger.coordinator.world import ACTOR, CONTEXT, M, World, open_world
 from transload.v1 import migration_service_pb2 as pb
 from transload.v1.migration_service_pb2 import RunState
 
@@ -181,21 +181,7 @@ async def test_nothing_is_kept_for_matching_once_nothing_is_created_any_more(wor
 
 
 async def run_with_a_crash(base: Path, folder: Path, prepared: World, kind: RunKind, at: int) -> tuple[str, int]:
-    shutil.copytree(base, folder)
-    clock = FakeClock(prepared.clock.now(), is_automatic=True)
-    async for world in open_world(folder, clock):
-        arrange(world)
-        world.pipedrive = copy.deepcopy(prepared.pipedrive)
-        world.staging, world.selections = dict(prepared.staging), dict(prepared.selections)
-        run_id = await world.start(kind)
-        world.fuse.at, world.fuse.points = at, 0
-        try:
-            run = await world.finish(run_id)
-        except CrashError:
-            world.fuse.at = 0
-            world.restart()
-            run = await world.finish(run_id)
-        assert run.state == RunState.RUN_STATE_SUCCEEDED, at
+    async with after_a_death(prepared, base, folder, kind, at, arrange=arrange) as world:
         assert set(world.pipedrive.creations.values()) <= {1}, at
         points = world.fuse.points
         end = await end_of(world)
@@ -205,7 +191,6 @@ async def run_with_a_crash(base: Path, folder: Path, prepared: World, kind: RunK
             await world.run(RunKind.ROLLBACK)
         assert strangers(world) == THERE, at
         return end, points
-    raise AssertionError
 
 
 @pytest.mark.parametrize("kind", [RunKind.SAMPLE, RunKind.ROLLBACK])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import shutil
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ import pytest
 
 from services.ledger.domain import PauseKind, RunKind
 from tests.fakes.clock import FakeClock
+from tests.unit.ledger.coordinator.deaths import after_a_death
 from tests.unit.ledger.coordinator.world import ACTOR, CONTEXT, CrashError, FakePipedrive, Fuse, M, World, open_world
 from transload.v1 import ledger_service_pb2 as ledger_pb
 from transload.v1 import migration_service_pb2 as pb
@@ -33,23 +32,9 @@ async def prepare(folder: Path, kind: RunKind) -> World:
 
 async def run_with_a_crash(prepared: World, base: Path, folder: Path, kind: RunKind, at: int) -> tuple[str, int]:
     """Run on a copy with a death at the `at`-th point; answers the end, and how many points were passed without one."""
-    shutil.copytree(base, folder)
-    clock = FakeClock(prepared.clock.now(), is_automatic=True)
-    async for world in open_world(folder, clock):
-        world.pipedrive = copy.deepcopy(prepared.pipedrive)
-        world.staging, world.selections = dict(prepared.staging), dict(prepared.selections)
-        run_id = await world.start(kind)
-        world.fuse.at, world.fuse.points = at, 0
-        try:
-            run = await world.finish(run_id)
-        except CrashError:
-            world.fuse.at = 0
-            world.restart()
-            run = await world.finish(run_id)
-        assert run.state == RunState.RUN_STATE_SUCCEEDED, at
+    async with after_a_death(prepared, base, folder, kind, at) as world:
         assert set(world.pipedrive.creations.values()) == {1}, at
         return await end_of(world), world.fuse.points
-    raise AssertionError
 
 
 async def end_of(world: World) -> str:
