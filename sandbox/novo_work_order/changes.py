@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -24,12 +24,14 @@ class Changes:
         changed: ids by table.
         added: ids by table.
         deleted: ids by table.
+        replaced: attachments whose rows say the same, and whose files are others of the same size.
     """
 
     account: Account
     changed: dict[str, list[str]] = field(default_factory=dict)
     added: dict[str, list[str]] = field(default_factory=dict)
     deleted: dict[str, list[str]] = field(default_factory=dict)
+    replaced: list[str] = field(default_factory=list)
 
 
 def later(account: Account, seed: int) -> Changes:
@@ -60,6 +62,7 @@ def later(account: Account, seed: int) -> Changes:
     touched = changes.changed.get("work_orders", [])
     left = [row for row in orders if str(row["Work Order ID"]) not in touched and row["Work Order ID"] not in parents]
     _delete_order(changes, left[0]) if left else None
+    _replace_file(changes)
     return changes
 
 
@@ -73,6 +76,15 @@ def _delete(changes: Changes, table: str, rng: random.Random, count: int) -> Non
     for row in rng.sample(rows, min(count, len(rows))):
         rows.remove(row)
         changes.deleted.setdefault(table, []).append(str(row[KEYS[table]]))
+
+
+def _replace_file(changes: Changes) -> None:
+    """Put another file of the same size in the place of the first one of a piece of equipment."""
+    row = next(one for one in changes.account.tables["attachments"] if one["Module"] == "Asset")
+    for place, one in enumerate(changes.account.files):
+        if one.path == row["Path"]:
+            changes.account.files[place] = replace(one, seed=one.seed + 1_000)
+            changes.replaced.append(str(row["Attachment ID"]))
 
 
 def _delete_order(changes: Changes, order: Row) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from services.transformer.links import OWN_ID, Links
+from services.transformer.links import OWN_ID, Links, Place
 from services.transformer.mapping.links import LinkRule
 
 if TYPE_CHECKING:
@@ -76,14 +76,15 @@ class Dependents:
             parent_id = node.data.get(_names(rule.by)[0])
             if node.entity not in ([rule.many] if isinstance(rule.many, str) else rule.many) or parent_id is None:
                 return []
-            parents = (lookup.get(source, str(parent_id)) for source in sources)
+            parents = (lookup.get(*self._links.survivor(rule, Place(source, str(parent_id)), lookup)) for source in sources)
             return [one for one in parents if one is not None]
         allowed = None if rule.entity is None else [rule.entity] if isinstance(rule.entity, str) else rule.entity
         if allowed is not None and node.entity not in allowed:
             return []
         if rule.by is not None:
             return [one for source in sources for one in self._back_by_value(rule, keys, source, node, lookup)]
-        return lookup.children(sources, ".".join((*keys, str(rule.id))), node.id)
+        name = ".".join((*keys, str(rule.id)))
+        return [one for source_id in self._links.merged(rule, node, lookup) for one in lookup.children(sources, name, source_id)]
 
     @staticmethod
     def _back_by_value(rule: LinkRule, keys: tuple[str, ...], source: str, node: Envelope, lookup: Lookup) -> Iterable[Envelope]:

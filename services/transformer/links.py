@@ -60,6 +60,10 @@ class Links:
         Of a list of ids the link's `pick` says which one counts; without it none does. Links that go by a value need `lookup`.
         """
         rule = self.rules[name]
+        place = self._located(name, rule, node, lookup)
+        return self.survivor(rule, place, lookup) if place is not None and lookup is not None else place
+
+    def _located(self, name: str, rule: LinkRule, node: Envelope | Mapping[str, Any], lookup: Lookup | None) -> Place | None:
         if rule.decided is None:
             return self._as_written(name, rule, node, lookup)
         if (decided := self._decided(rule, node)) is not None:
@@ -119,8 +123,31 @@ class Links:
                     return found[0]
         return None
 
+    @staticmethod
+    def survivor(rule: LinkRule, place: Place, lookup: Lookup) -> Place:
+        """Answer the record that stays of one that was merged into another; any other place as it is."""
+        if rule.merged_into is None:
+            return place
+        passed = {place}
+        while (one := lookup.get(*place)) is not None and one.is_deleted and not is_empty(stays := one.data.get(rule.merged_into)):
+            place = Place(place.entity, str(stays))
+            if place in passed:
+                break
+            passed.add(place)
+        return place
+
+    def merged(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> list[str]:
+        """Answer the ids of a record and of those that were merged into it."""
+        ids = [node.id]
+        for one in ids if rule.merged_into else ():
+            merged = lookup.children([node.entity], str(rule.merged_into), one)
+            ids += [child.id for child in merged if child.is_deleted and child.id not in ids]
+        return ids
+
     def _at(self, rule: LinkRule, place: Place, lookup: Lookup) -> Envelope | None:
-        return lookup.get(place.entity, place.source_id) if rule.by is None else self._by_value(rule, place, lookup)
+        if rule.by is not None:
+            return self._by_value(rule, place, lookup)
+        return lookup.get(*self.survivor(rule, place, lookup))
 
     def places(self, name: str, node: Envelope, lookup: Lookup) -> list[Place]:
         """Answer where a link by id leads; a field that holds a list of ids, or of objects with an id, leads to each of them."""
@@ -130,7 +157,8 @@ class Links:
             place = self.locate(name, node, lookup)
             return [place] if place is not None else []
         source_ids = [element.get("id") if isinstance(element, dict) else element for element in ids]
-        places = [Place(entity, str(one)) for one in source_ids if not is_empty(one) for entity in _names(rule.entity)[:1]]
+        named = [Place(entity, str(one)) for one in source_ids if not is_empty(one) for entity in _names(rule.entity)[:1]]
+        places = [self.survivor(rule, place, lookup) for place in named]
         if rule.by is None:
             return places
         return [place if (one := self._by_value(rule, place, lookup)) is None else Place(one.entity, one.id) for place in places]
@@ -194,7 +222,8 @@ class Links:
         return [found for place in places if (found := self._at(rule, place, lookup)) is not None]
 
     def _back(self, rule: LinkRule, node: Envelope, lookup: Lookup) -> list[Envelope]:
-        children = lookup.children(_names(rule.many), _names(rule.by)[0], node.id)
+        ids = self.merged(rule, node, lookup)
+        children = [child for one in ids for child in lookup.children(_names(rule.many), _names(rule.by)[0], one)]
         return [child for child in children if not child.is_deleted and self._points_to(rule, child, node)]
 
     def _points_to(self, rule: LinkRule, child: Envelope, node: Envelope) -> bool:

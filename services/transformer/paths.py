@@ -142,7 +142,7 @@ def follow(links: Links, link: str, node: Any, context: Context) -> Any:
 def compile_locate(link: str, links: Links) -> Callable[[Any, Context], Place | None]:
     """Make a function that says where a link leads from a record. One that asks the snapshot does so once for each record that is being mapped."""
     rule = links.rules[link]
-    if rule.by is None and rule.decided is None:
+    if rule.by is None and rule.decided is None and rule.merged_into is None:
         return lambda node, context: links.locate(link, node, context.lookup)
     name = f"{link} place"
 

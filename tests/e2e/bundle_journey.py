@@ -65,12 +65,16 @@ class BundleJourney:
         """Compare the account as it was at a stop with what Pipedrive held."""
         raise NotImplementedError
 
+    async def decide(self) -> None:
+        """Change what the audit proposes, as a person does who reads it; here all of it is agreed to."""
+
     async def load(self) -> None:
         """Go from the audit to the first stop, after the load."""
         client, migration_id = self.rehearsal.client, self.rehearsal.migration_id
         await self.rehearsal.step("audit")
         self.audit = json.loads(await client.get_audit(migration_id))
         self.mapping = (await client.get_mapping(migration_id)).mapping_yaml
+        await self.decide()
         await self.rehearsal.run_to(pb.MIGRATION_STATE_SAMPLED)
         async for page in client.iterate_diff(migration_id):
             self.diff.extend(page.records)

@@ -28,8 +28,11 @@ class Org:
 
     def rows(self, name: str) -> list[Row]:
         """Return the live rows of an object; the package's begin with a point."""
-        found = self._rows.get(f"{self._namespace}__{name[1:]}" if name.startswith(".") else name, [])
-        return [row for row in found if not row["IsDeleted"]]
+        return [row for row in self.every(name) if not row["IsDeleted"]]
+
+    def every(self, name: str) -> list[Row]:
+        """Return the rows of an object, deleted ones too."""
+        return self._rows.get(f"{self._namespace}__{name[1:]}" if name.startswith(".") else name, [])
 
     def of(self, row: Row, field: str) -> Any:
         """Return a value; the package's fields begin with a point."""
@@ -165,6 +168,11 @@ class Check:
                 if parent is None or (parent["id"], found["id"]) not in related:
                     yield f"{row['Id']} is not below its parent"
 
+    def survivor(self, account_id: str) -> str:
+        """Return the customer that stays of one that was merged into another."""
+        masters = {row["Id"]: row["MasterRecordId"] for row in self.org.every("Account") if row["IsDeleted"] and row["MasterRecordId"]}
+        return str(masters.get(account_id, account_id))
+
     def people(self) -> Iterator[str]:
         """ST-01: every contact a person of its customer; a customer without contacts is its own."""
         for row in self.org.rows("Contact"):
@@ -174,7 +182,7 @@ class Check:
             if found is None:
                 yield f"{row['Id']} is missing or doubled"
                 continue
-            customer = self.account.one("organizations", "customer", row["AccountId"]) if row["AccountId"] else None
+            customer = self.account.one("organizations", "customer", self.survivor(row["AccountId"])) if row["AccountId"] else None
             phones = [one["value"] for one in found["phones"]]
             checks = {
                 "name": found["name"] == row["Name"],

@@ -25,6 +25,8 @@ from tests.e2e.bundle_journey import BundleJourney
 from tests.e2e.checker import CENT
 from tests.e2e.harness import Rehearsal, installation
 from tests.e2e.novo_world import World, due_days, plus_months, utc
+from tests.e2e.test_command_line import Command
+from tests.e2e.workbooks import edit_workbook
 from transload.v1 import migration_service_pb2 as pb
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
@@ -35,6 +37,13 @@ USERS = [
     {"name": "Admin", "email": "admin@town.example", "active": True, "admin": True},
     *({"name": f"User {number}", "email": f"user{number}@town.example", "active": True} for number in range(1, 5)),
 ]
+WISHES = {
+    ("Custom fields", "organization.manufacturer", "Name"): "Maker",
+    ("Custom fields", "organization.fax", "Decision"): "leave",
+    ("Value maps", f"statuses/{words.TENANT_STATUS}", "Stage"): "work_orders.on_hold",
+    ("Owners", "4", "E-mail"): "user2@town.example",
+}
+"""What the customer wants otherwise than proposed, by sheet, row and column of the mapping workbook."""
 MAINTENANCE = "preventive_maintenance"
 STAGE_STATUS = {"Completed": "won", "Cancelled": "lost"}
 
@@ -46,6 +55,19 @@ class Journey(BundleJourney):
     before: bytes = b""
     after: bytes = b""
     records: list[pb.RecordView] = field(default_factory=list)
+    workbook: dict[str, Any] = field(default_factory=dict)
+    delivered: bytes = b""
+    downloaded: bytes = b""
+    """The file that was replaced, in the bundle and in Pipedrive."""
+
+    async def decide(self) -> None:
+        """Export the mapping as a workbook, edit it in a spreadsheet, and import it."""
+        folder = self.rehearsal.installation.folder
+        command = Command(self.rehearsal.installation.stack.addresses["ledger"], folder, self.rehearsal.migration_id)
+        written, edited = folder / "mapping.xlsx", folder / "edited.xlsx"
+        await command.data("mapping", "export-workbook", str(written))
+        edit_workbook(written, edited, WISHES)
+        self.workbook = await command.data("mapping", "import-workbook", str(edited))
 
     @property
     def changes(self) -> Changes:
@@ -80,10 +102,21 @@ async def travel(rehearsal: Rehearsal) -> Journey:
     await journey.load()
     await journey.change()
     journey.records = await rehearsal.records()
+    await fetch_the_replaced_file(journey)
     await lose_a_placeholder(journey)
     await rehearsal.step("rollback")
     journey.after = await rehearsal.pipedrive.export()
     return journey
+
+
+async def fetch_the_replaced_file(journey: Journey) -> None:
+    """Download a file whose bytes alone changed, and look at it in the bundle."""
+    rehearsal, (source_id,) = journey.rehearsal, journey.changes.replaced
+    (record,) = [one for one in journey.records if one.source_key == f"attachment/{source_id}" and one.target_entity == "file"]
+    async with httpx.AsyncClient(headers={"x-api-token": rehearsal.installation.key(f"{rehearsal.migration_id}-target")}, trust_env=False) as http:
+        journey.downloaded = (await http.get(f"{rehearsal.pipedrive.url}/api/v1/files/{record.target_id}/download")).raise_for_status().content
+    newest = max(one for one in rehearsal.bundles.folder.iterdir() if one.is_dir())
+    journey.delivered = (newest / "attachments" / journey.changes.account.row("attachments", source_id)["Path"]).read_bytes()
 
 
 async def lose_a_placeholder(journey: Journey) -> None:
@@ -158,11 +191,35 @@ async def test_a_placeholder_that_somebody_deleted_is_made_again_with_what_hangs
     assert sum("<h3>Part NEVER-1</h3>" in one["content"] for one in world.notes("org_id", inventory)) == 1
 
 
+@pytest.mark.requirement("G-01")
+async def test_no_hash_of_the_account_stands_in_the_mapping(journey: Journey, loaded: World) -> None:
+    hashes = {one["field_code"] for one in loaded.state["fields"] if one["field_name"].startswith("Novo ")}
+    assert len(hashes) > 40
+    assert not [one for one in hashes if one in journey.mapping]
+    used = {name for deal in loaded.state["deals"] for name, value in deal["custom_fields"].items() if value is not None}
+    assert hashes & used
+
+
 @pytest.mark.requirement("G-08", "L-01")
 async def test_a_tenants_own_names_are_read_by_its_layout(journey: Journey, loaded: World) -> None:
     assert {one.source_entity: one.extracted_count for one in journey.summaries["load"].entities}["work_order"] == len(loaded.rows("work_orders"))
     assert loaded.stage(loaded.one("deals", "work_order/20002")) == "In Progress"
     assert loaded.one("organizations", "asset/502")["name"].endswith("502")
+
+
+@pytest.mark.requirement("L-02", "L-03", "L-04", "L-05")
+async def test_what_was_edited_in_the_workbook_stands_in_pipedrive(journey: Journey, loaded: World) -> None:
+    assert {(one["sheet"], one["row"], one["column"]): one["new"] for one in journey.workbook["changes"]} == WISHES
+    assert (journey.workbook["problems"], journey.workbook["stored_version"]) == ([], 2)
+    names = {one["field_name"] for one in loaded.state["fields"] if one["entity"] == "organization"}
+    assert ("Maker" in names, {"Novo Manufacturer", "Novo Fax"} & names) == (True, set())
+    renamed = {loaded.custom("organization", loaded.one("organizations", f"asset/{row['Asset ID']}")).get("Maker") for row in loaded.rows("assets")}
+    assert renamed == {row["Manufacturer"] for row in loaded.rows("assets")}
+    meant = [row for row in loaded.rows("work_orders") if row["Status"] == words.TENANT_STATUS]
+    assert {loaded.stage(loaded.one("deals", f"work_order/{row['Work Order ID']}")) for row in meant} == {"On Hold"}
+    other = {one["id"] for one in loaded.state["users"] if one["email"] == "user2@town.example"}
+    theirs = [row for row in loaded.rows("work_orders") if row["Assigned To"][:1] == ["user4"]]
+    assert {loaded.one("deals", f"work_order/{row['Work Order ID']}")["owner_id"] for row in theirs} == other
 
 
 # ------------------------------------------------------------------ organizations
@@ -201,7 +258,7 @@ async def test_assets_are_organizations_with_their_fields(world: World) -> None:
         texts = {
             "Novo Asset Serial": "Serial Number",
             "Novo Asset Type": "Asset Type",
-            "Novo Manufacturer": "Manufacturer",
+            "Maker": "Manufacturer",
             "Novo Model": "Model",
             "Novo Department": "Department",
             "Novo Status": "Status",
@@ -372,11 +429,12 @@ async def test_statuses_are_stages_and_priorities_options_value_by_value(world: 
     for row in world.rows("work_orders"):
         found = world.one("deals", f"work_order/{row['Work Order ID']}")
         custom = world.custom("deal", found)
-        assert world.stage(found) == (row["Status"] or "No status")
+        meant = "On Hold" if row["Status"] == words.TENANT_STATUS else row["Status"]
+        assert world.stage(found) == (meant or "No status")
         assert found["status"] == STAGE_STATUS.get(row["Status"], "open")
         assert custom.get("Novo Status") == row["Status"]
         assert custom["Novo Priority"] == row["Priority"].capitalize()
-        stages[world.stage(found)] += 1
+        stages[row["Status"]] += 1
         priorities[custom["Novo Priority"]] += 1
         if row["Status"] in STAGE_STATUS:
             assert found["won_time" if row["Status"] == "Completed" else "lost_time"] == utc(row["Date Completed"])
@@ -562,6 +620,8 @@ async def test_files_hang_on_deal_or_organization_and_the_trail_names_both_ids(j
         if row_id in defects:
             assert (f"attachment/{row_id}", expected[defects[row_id][0]]) in items(journey)
             continue
+        if row_id in journey.changes.replaced:
+            continue  # the delta put another file in its place
         found = files[targets[f"attachment/{row_id}"]]
         assert (found["name"], found["file_size"]) == (row["File Name"], row["Size (bytes)"])
         match row["Module"]:
@@ -571,6 +631,21 @@ async def test_files_hang_on_deal_or_organization_and_the_trail_names_both_ids(j
                 assert found["org_id"] == loaded.organization_of_asset(row["Record ID"])
             case _:
                 assert found["org_id"] == home(loaded, loaded.account.row("pm_schedules", row["Record ID"]))
+
+
+@pytest.mark.requirement("NV-09", "L-11")
+async def test_a_file_that_was_replaced_comes_again_though_its_row_says_the_same(journey: Journey) -> None:
+    (source_id,) = journey.changes.replaced
+    before, after = ({one["id"]: one for one in journey.world(stop).state["files"]} for stop in ("load", "delta"))
+    (record,) = [one for one in journey.records if one.source_key == f"attachment/{source_id}" and one.target_entity == "file"]
+    assert int(record.target_id) not in before
+    row = journey.changes.account.row("attachments", source_id)
+    now = after[int(record.target_id)]
+    (old,) = [one for one in before.values() if one["name"] == row["File Name"] and one.get("org_id") == now["org_id"]]
+    assert (old["id"] in after, now["file_size"]) == (False, old["file_size"])
+    (attached,) = [one for one in journey.changes.account.files if one.path == row["Path"]]
+    assert journey.downloaded == journey.delivered
+    assert len(journey.downloaded) == attached.size
 
 
 # ------------------------------------------------------------------ reports and delta

@@ -16,6 +16,7 @@ from openpyxl import load_workbook
 
 from tests.e2e.harness import Rehearsal, installation
 from tests.e2e.test_command_line import Command
+from tests.e2e.workbooks import edit_workbook
 from transload.scope import digest_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -54,12 +55,12 @@ async def papers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pape
         exported = await command.data("mapping", "export-workbook", str(workbook))
         unchanged = await command.data("mapping", "import-workbook", str(workbook))
         wrong = folder / "wrong.xlsx"
-        _edit(workbook, wrong, WRONG)
+        edit_workbook(workbook, wrong, WRONG)
         refused = json.loads((await command.text("mapping", "import-workbook", str(wrong), "--json", exit_status=1)).strip())
         refused_text = await command.text("mapping", "import-workbook", str(wrong), exit_status=1)
         version = (await command.data("mapping", "show"))["version"]
         edited = folder / "edited.xlsx"
-        _edit(workbook, edited, EDITS)
+        edit_workbook(workbook, edited, EDITS)
         tried = await command.data("mapping", "import-workbook", str(edited), "--dry-run")
         imported = await command.data("mapping", "import-workbook", str(edited))
         again = await command.text("mapping", "import-workbook", str(edited), exit_status=1)
@@ -99,17 +100,6 @@ EDITS = {
 }
 
 
-def _edit(source: Path, file: Path, values: dict[tuple[str, str, str], Any]) -> None:
-    """Write values into a copy of a workbook, as a person does in a spreadsheet."""
-    book = load_workbook(source)
-    for (name, key, column), value in values.items():
-        sheet = book[name]
-        headings = {cell.value: position for position, cell in enumerate(sheet[1])}
-        (row,) = [row for row in sheet.iter_rows(min_row=2) if row[0].value == key]
-        row[headings[column]].value = value
-    book.save(file)
-
-
 async def _load_a_sample(rehearsal: Rehearsal) -> dict[str, Any]:
     await rehearsal.confirm()
     await rehearsal.step("schema")
@@ -118,7 +108,7 @@ async def _load_a_sample(rehearsal: Rehearsal) -> dict[str, Any]:
     return state
 
 
-@pytest.mark.requirement("L-01")
+@pytest.mark.requirement("L-01", "G-05")
 async def test_the_scope_agrees_with_the_audit_and_its_own_sums(papers: Papers) -> None:
     scope, audit = papers.scope, papers.audit
     assert scope["summary"]["records"] + scope["summary"]["looked_up"] == audit["summary"]["records"]

@@ -86,8 +86,13 @@ def _removed(account: Account) -> None:
     account.store.delete("Account", row["Id"], LAST_DAY)
     account.defect("deleted", "Account", row)
     loser = account.add("Account", {"Name": "Merged away Ltd", "OwnerId": account.users[0]["Id"]}, moment(rng, 0.5))
-    account.store.update("Account", loser["Id"], {"MasterRecordId": account.customers[0]["Id"], "IsDeleted": True}, LAST_DAY)
+    with_contacts = {row["AccountId"] for row in account.store.live("Contact")}
+    winner = next(row for row in account.customers if row["Id"] in with_contacts)
+    account.store.update("Account", loser["Id"], {"MasterRecordId": winner["Id"], "IsDeleted": True}, LAST_DAY)
     account.defect("merged", "Account", loser, "MasterRecordId")
+    # The platform moves what it knows of to the one that stays; what a package keeps in fields of its own still names the one that is gone.
+    stayed = account.add("Contact", {"LastName": "Stayed", "Name": "Stayed", "AccountId": loser["Id"]}, moment(rng, 0.5))
+    account.defect("contact_of_merged_customer", "Contact", stayed, "AccountId")
     contact = account.add("Contact", {"LastName": "Left", "Name": "Left", "AccountId": account.customers[0]["Id"]}, moment(rng, 0.5))
     account.store.delete("Contact", contact["Id"], LAST_DAY)
     account.defect("deleted", "Contact", contact)

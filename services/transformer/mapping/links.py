@@ -28,6 +28,8 @@ class LinkRule(Model):
     """With `by`: where no value is the same, one of which letters and digits are."""
     decided: str | None = None
     """Value map in which a person says where it leads: by this record's `{entity}/{id}`, by what is written, by `*` for what leads nowhere."""
+    merged_into: str | None = None
+    """Field of the other record that names the one it was merged into: where that is deleted, the link leads to the record that stays."""
     chain: Literal["up", "down"] | None = None
     """All ancestors, nearest first, or all descendants, over any number of steps."""
     only: list[str] | None = None

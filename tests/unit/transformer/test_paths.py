@@ -96,6 +96,25 @@ def test_a_link_does_not_lead_to_a_record_of_another_kind_with_the_same_id() -> 
     assert LINKS.locate("client", {"account-id": None, "account-path": None}) is None
 
 
+@pytest.mark.requirement("X-01")
+def test_a_link_to_a_record_that_was_merged_leads_to_the_one_that_stays() -> None:
+    rows = {"1": "2", "2": "3", "3": "", "8": "9", "9": "8"}
+    data = [{"id": one, "master_id": master or None, "deleted": bool(master)} for one, master in rows.items()]
+    snapshot = Snapshot({"client": data, "contact": [{"id": 5, "client_id": "1"}, {"id": 6, "client_id": "3"}, {"id": 7, "client_id": "8"}]})
+    links = Links(
+        {
+            "client": LinkRule(id="client_id", entity="client", merged_into="master_id"),
+            "contacts": LinkRule(many="contact", by="client_id", merged_into="master_id"),
+        },
+        {},
+    )
+    assert [links.locate("client", snapshot.one("contact", one), snapshot) for one in (5, 6)] == [("client", "3"), ("client", "3")]
+    assert links.follow("client", snapshot.one("contact", 5), snapshot).id == "3"
+    assert links.locate("client", snapshot.one("contact", 7), snapshot) in {("client", "8"), ("client", "9")}  # round in a circle: it ends
+    assert [one.id for one in links.follow("contacts", snapshot.one("client", 3), snapshot)] == ["6", "5"]
+    assert links.locate("client", snapshot.one("contact", 5)) == ("client", "1")  # as written, where nothing is looked up
+
+
 def test_a_chain_that_bites_its_tail_ends() -> None:
     snapshot = Snapshot({"sales_order": [{"id": 1, **examples.link("parent-document", "salesOrders", 1)}]})
     found = LINKS.follow("ancestors", snapshot.one("sales_order", 1), snapshot)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sandbox.servicetracker.schema import Field
+from services.transformer.links import Links
 from services.transformer.lint import lint
 from services.transformer.mapping.reading import load_mapping
 from services.transformer.names import NamedView, Names
@@ -183,6 +184,18 @@ def test_merged_and_deleted_customers_stay_behind(snapshot: OrgSnapshot) -> None
     assert len(gone) == 2
     assert not any(f"organization:customer/{row_id}" in result.payloads for row_id in gone)
     assert result.reasons().count(("SKIPPED", "SKIPPED_DELETED")) == 2
+
+
+@pytest.mark.requirement("ST-01", "X-01")
+def test_what_named_a_customer_that_was_merged_is_of_the_one_that_stays(snapshot: OrgSnapshot) -> None:
+    (loser,) = [row for row in snapshot.org.rows("Account") if row["IsDeleted"] and row["MasterRecordId"]]
+    (contact,) = [row for row in snapshot.org.rows("Contact") if row["AccountId"] == loser["Id"]]
+    stays = {"$ref": f"organization:customer/{loser['MasterRecordId']}"}
+    assert mapped(snapshot, "contact").payloads[f"person:contact/{contact['Id']}"]["org_id"] == stays
+    links = Links(load_mapping(proposal(snapshot)).links, {})
+    winner = snapshot.one("customer", loser["MasterRecordId"])
+    view = NamedView(snapshot, Names(load_mapping(proposal(snapshot))))  # type: ignore[arg-type]
+    assert contact["Id"] in {one.id for one in links.follow("contacts", winner, view)}
 
 
 @pytest.mark.requirement("D-07", "L-02")

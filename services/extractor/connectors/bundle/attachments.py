@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import mimetypes
 import re
 import zipfile
 import zlib
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -123,6 +124,18 @@ async def open_member(finder: FileFinder, container: Container, path: str) -> As
         yield SourceFile(_chunks(stream), content_type=mimetypes.guess_type(member.path)[0] or "", byte_count=member.byte_count)
     finally:
         await asyncio.to_thread(stream.close)
+
+
+def member_digest(container: Container, member: Member) -> str:
+    """Answer the SHA-256 of a file's bytes as staging names it; empty where they cannot be read."""
+    sha256 = hashlib.sha256()
+    try:
+        with closing(container.open(member.path)) as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                sha256.update(chunk)
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, KeyError):
+        return ""
+    return sha256.hexdigest()
 
 
 async def _chunks(stream: IO[bytes]) -> AsyncIterator[bytes]:

@@ -121,14 +121,14 @@ class LastVersions(_Database):
     """The last frozen version of every record of a table, over all extractions, and which of them the bundle still has."""
 
     def __init__(self, path: Path) -> None:
-        schema = "CREATE TABLE last (id TEXT PRIMARY KEY, hash TEXT, sequence INTEGER, is_gone INTEGER, is_there INTEGER) WITHOUT ROWID;"
-        super().__init__(path, schema)
+        columns = "id TEXT PRIMARY KEY, hash TEXT, sequence INTEGER, is_gone INTEGER, is_there INTEGER, bytes INTEGER, digest TEXT"
+        super().__init__(path, f"CREATE TABLE last ({columns}) WITHOUT ROWID;")
 
     def add(self, sequence: int, envelopes: Iterable[Mapping[str, Any]]) -> None:
         """Take a frozen page; later pages replace earlier ones."""
         self._database.executemany(
-            "INSERT OR REPLACE INTO last VALUES (?, ?, ?, ?, 0)",
-            ((one["id"], _frozen_version(one), sequence, one["is_deleted"]) for one in envelopes),
+            "INSERT OR REPLACE INTO last VALUES (?, ?, ?, ?, 0, ?, ?)",
+            ((one["id"], _frozen_version(one), sequence, one["is_deleted"], *_frozen_file(one)) for one in envelopes),
         )
 
     def changed(self, records: Sequence[RawRecord]) -> set[str]:
@@ -140,6 +140,11 @@ class LastVersions(_Database):
         }
         self._database.execute("UPDATE last SET is_there = 1 WHERE id IN (SELECT value FROM json_each(?))", (ids,))
         return {one.source_id for one in records if known.get(one.source_id) != (_version(one.data, is_archived=one.is_archived), one.is_deleted)}
+
+    def files(self, ids: Iterable[str]) -> dict[str, tuple[int, str]]:
+        """Answer size and digest of the files that these records had; an empty digest where only the size is known."""
+        query = "SELECT id, bytes, digest FROM last WHERE bytes IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+        return {one: (byte_count, digest) for one, byte_count, digest in self._rows(query, _json(ids))}
 
     def missing(self, sequence: int) -> set[str]:
         """Answer the records whose last version is on this page, that were not deleted then and are not in the bundle now."""
@@ -162,6 +167,14 @@ def _frozen_version(envelope: Mapping[str, Any]) -> str:
     if isinstance(file, dict) and file.get("problem") == UNAVAILABLE:
         return ""
     return _version(envelope["data"], is_archived=bool(envelope["is_archived"]))
+
+
+def _frozen_file(envelope: Mapping[str, Any]) -> tuple[int | None, str]:
+    """Answer size and digest of the file that was read with a record; no size where none was."""
+    file = envelope.get("file")
+    if not isinstance(file, dict) or file.get("problem") == UNAVAILABLE or not isinstance(file.get("byte_count"), int):
+        return None, ""
+    return file["byte_count"], str(file.get("digest") or "")
 
 
 def _json(values: Iterable[str]) -> str:

@@ -32,6 +32,8 @@ class BundleOptions(BaseModel):
     """Tables without their id column that may be read all the same: their rows are known by what they hold."""
     deletions: Literal["report", "all", "ignore"] = "report"
     """What is missing in a later full bundle: deleted, unless it is more than half of a table; deleted in any case; or left as it is."""
+    file_changes: Literal["bytes", "size", "ignore"] = "bytes"
+    """How a later bundle shows that a file is another one although its row says the same: by all its bytes, by its size alone, or not at all."""
     shares: dict[str, str] = Field(default_factory=dict)
     """Folder of the bundle by network share or drive that paths of files begin with."""
     page_rows: int = Field(1_000, ge=1, le=10_000)

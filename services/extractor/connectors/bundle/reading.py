@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from services.extractor.connector import Cursor, EntityMalformedError, RawRecord
-from services.extractor.connectors.bundle.attachments import FileFinder
+from services.extractor.connectors.bundle.attachments import FileFinder, member_digest, parse_link
 from services.extractor.connectors.bundle.dates import zone_of
 from services.extractor.connectors.bundle.rows import RowReader, holds, row_id
 from services.extractor.connectors.bundle.workbooks import BrokenTableError
@@ -130,7 +130,24 @@ class TableReader:
         if self._last is None:
             return records[max(0, self._after_row - first) :]
         changed = self._last.changed(records)
+        changed |= self._other_files([one for one in records[max(0, self._after_row - first) :] if one.source_id not in changed])
         return [record for place, record in enumerate(records, start=first) if place >= self._after_row and record.source_id in changed]
+
+    def _other_files(self, records: Sequence[RawRecord]) -> set[str]:
+        """Answer the ids of records whose rows are what they were, and whose files are not."""
+        how, finder = self._bundle.options.file_changes, self._finder
+        if finder is None or self._last is None or how == "ignore":
+            return set()
+        before = self._last.files(one.source_id for one in records if not one.is_deleted)
+        found: set[str] = set()
+        for record in records:
+            # A file that is not in this bundle stays as it is: some exports bring new files only.
+            if record.source_id not in before or record.link is None or (member := finder.find(parse_link(record.link)[1])) is None:
+                continue
+            byte_count, digest = before[record.source_id]
+            if member.byte_count != byte_count or (how == "bytes" and digest and member_digest(self._bundle.container, member) not in {digest, ""}):
+                found.add(record.source_id)
+        return found
 
     def _record(self, source_id: str, data: dict[str, Any]) -> RawRecord:
         is_deleted, is_archived = holds(self._layout.deleted_when, data), holds(self._layout.archived_when, data)

@@ -21,6 +21,7 @@ from services.extractor.connector import (
     SourcePage,
 )
 from services.extractor.connectors.stel_order.client import StelClient
+from services.extractor.connectors.stel_order.compared import only_changed
 from services.extractor.connectors.stel_order.entities import BY_NAME, DERIVED_BY_NAME, ENTITIES
 from services.extractor.connectors.stel_order.errors import refusal_of
 from services.extractor.connectors.stel_order.files import attachment_record, count_derived, derived_pages, file_version
@@ -33,7 +34,10 @@ PLANS: Final[Mapping[str, tuple[int, int]]] = {"lite": (60, 300), "business": (6
 
 
 class StelOrder:
-    """Reads a STEL Order account. Options: `plan`, `calls_per_minute`, `calls_per_day`, `day_zone`, `counts_files`, `closing_pass`."""
+    """Reads a STEL Order account.
+
+    Options: `plan`, `calls_per_minute`, `calls_per_day`, `day_zone`, `counts_files`, `closing_pass`, `full_compare`.
+    """
 
     name: ClassVar[str] = "stel_order"
     entities: ClassVar[tuple[SourceEntity, ...]] = ENTITIES
@@ -44,6 +48,7 @@ class StelOrder:
         self._client = client
         self._files_http = files_http
         self._closes = bool(context.options.get("closing_pass", True))
+        self._compares = bool(context.options.get("full_compare", False))
 
     @staticmethod
     def limits(options: Mapping[str, Any]) -> CallLimits:
@@ -77,11 +82,15 @@ class StelOrder:
                 yield page
             return
         collection = BY_NAME[entity]
-        reader = CollectionReader(self._client, collection, changed_since=scope.changed_since, closes=self._closes, clock=self._context.clock)
+        compares = self._compares and collection.has_lines and scope.changed_since is not None
+        since = None if compares else scope.changed_since
+        reader = CollectionReader(self._client, collection, changed_since=since, closes=self._closes, clock=self._context.clock)
         make = attachment_record if collection.entity.has_files else _record
         touched = TouchedRecords(self._client, collection, self._context.frozen)
         pages = touched.pages(cursor) if touched.is_place(cursor) else reader.pages(cursor)
-        if scope.changed_since is not None and collection.touched_by is not None and not touched.is_place(cursor):
+        if compares and not touched.is_place(cursor):
+            pages = only_changed(pages, entity, self._context.frozen)
+        elif scope.changed_since is not None and collection.touched_by is not None and not touched.is_place(cursor):
             pages = touched.follow(pages)
         async for raw in pages:
             page = SourcePage(raw.cursor, raw.next_cursor, tuple(make(data) for data in raw.records))

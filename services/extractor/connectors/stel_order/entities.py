@@ -37,6 +37,8 @@ class Collection:
     is_filter_proven: bool = False
     """Whether others have seen the filter work here; unproven ones are tried and verified in a delta, never for a closing pass."""
     touched_by: TouchedBy | None = None
+    has_lines: bool = False
+    """A document: whose lines may be edited without its stamp saying so (inferred by the reference)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ def _tried(name: str, path: str, *, is_reference_data: bool = False) -> Collecti
 
 def _proven(name: str, path: str) -> Collection:
     return Collection(SourceEntity(name, path), ChangeMethod.FILTER, is_filter_proven=True)
+
+
+def _document(name: str, path: str) -> Collection:
+    return Collection(SourceEntity(name, path), ChangeMethod.FILTER, is_filter_proven=True, has_lines=True)
 
 
 def _sorted(name: str, path: str) -> Collection:
@@ -82,21 +88,22 @@ COLLECTIONS: Final[tuple[Collection, ...]] = (
     _sorted("product", "products"),
     _sorted("service", "services"),
     _tried("asset", "assets"),
-    _proven("sales_estimate", "salesEstimates"),
-    _proven("sales_order", "salesOrders"),
-    _proven("work_order", "workOrders"),
+    _document("sales_estimate", "salesEstimates"),
+    _document("sales_order", "salesOrders"),
+    _document("work_order", "workOrders"),
     _tried("ordinary_invoice_receipt", "ordinaryInvoiceReceipts"),
     Collection(
         SourceEntity("ordinary_invoice", "ordinaryInvoices"),
         ChangeMethod.FILTER,
         is_filter_proven=True,
         touched_by=TouchedBy("ordinary_invoice_receipt", "original-element-id"),
+        has_lines=True,
     ),
     _tried("potential_client", "potentialClients"),
-    _proven("work_estimate", "workEstimates"),
-    _proven("sales_delivery_note", "salesDeliveryNotes"),
-    _proven("work_delivery_note", "workDeliveryNotes"),
-    _proven("refund_invoice", "refundInvoices"),
+    _document("work_estimate", "workEstimates"),
+    _document("sales_delivery_note", "salesDeliveryNotes"),
+    _document("work_delivery_note", "workDeliveryNotes"),
+    _document("refund_invoice", "refundInvoices"),
     _tried("refund_invoice_receipt", "refundInvoiceReceipts"),
     _proven("incident", "incidents"),
     _proven("event", "events"),

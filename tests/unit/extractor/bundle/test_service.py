@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,42 @@ async def test_an_extraction_freezes_findings_rows_and_files(tmp_path: Path) -> 
     assert [one["id"] for one in changed["attachment"]] == ["2"]
 
 
-async def extract(world: World, extraction_id: str, *, changed: bool = False) -> dict[str, list[dict[str, Any]]]:
+@pytest.mark.requirement("L-11")
+@pytest.mark.parametrize(("how", "found"), [("bytes", {"1", "2", "6"}), ("size", {"2", "6"}), ("ignore", set())])
+async def test_a_file_that_was_replaced_comes_again_though_its_row_says_the_same(tmp_path: Path, how: str, found: set[str]) -> None:
+    names = ("same.pdf", "longer.pdf", "equal.pdf", "touched.pdf", "gone.pdf", "large.pdf")
+    rows = "".join(f"{number},Customer,1,{name},{name}\n" for number, name in enumerate(names, start=1))
+    attachments = "Attachment ID,Module,Record ID,File Name,Path\n" + rows
+    folder = bundle(tmp_path, attachments=attachments)
+    place = folder / "attachments"
+    place.mkdir()
+    for name in names:
+        (place / name).write_bytes(b"x" * 2_000 if name == "large.pdf" else b"%PDF one")
+    world = world_with(folder)
+    options: dict[str, Any] = {"file_changes": how}
+    first = await extract(world, "x1", file_bytes_max=1_000, **options)
+    assert [one["file"]["problem"] for one in first["attachment"]] == [None] * 5 + ["FILE_TOO_LARGE"]
+    (place / "same.pdf").write_bytes(b"%PDF two")
+    (place / "longer.pdf").write_bytes(b"%PDF longer")
+    (place / "touched.pdf").write_bytes(b"%PDF one")
+    (place / "gone.pdf").unlink()
+    (place / "large.pdf").write_bytes(b"x" * 3_000)
+    changed = await extract(world, "x2", changed=True, file_bytes_max=1_000, **options)
+    assert {one["id"] for one in changed.get("attachment", [])} == found
+    if how == "bytes":
+        digests = {one["id"]: one["file"].get("digest") for one in changed["attachment"]}
+        assert digests == {"1": hashlib.sha256(b"%PDF two").hexdigest(), "2": hashlib.sha256(b"%PDF longer").hexdigest(), "6": None}
+    again = await extract(world, "x3", changed=True, file_bytes_max=1_000, **options)
+    assert again.get("attachment", []) == []
+
+
+async def extract(
+    world: World, extraction_id: str, *, changed: bool = False, file_bytes_max: int = 0, **options: Any
+) -> dict[str, list[dict[str, Any]]]:
     scope = ReadScope(changed_since=world.clock.now() if changed else None, includes_archived=True, includes_deleted=True)
     extractions = world.extractions()
-    await extractions.start(ExtractionSpec("m1", extraction_id, "toy_shop", "town", scope=scope, options={"page_rows": 2}), ToyShop)
+    given = {"page_rows": 2, **options}
+    await extractions.start(ExtractionSpec("m1", extraction_id, "toy_shop", "town", scope, frozenset(), file_bytes_max, given), ToyShop)
     job = extractions._jobs[extraction_id].task
     assert job is not None
     await job
