@@ -10,7 +10,7 @@ SEED ?= 1
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: k8s-check k8s-lint lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
+.PHONY: k8s-check k8s-lint lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants fuzz help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -112,6 +112,9 @@ simulate-mutants: $(STAMP)  ## Look for each bug put in on purpose, with at most
 
 chaos: $(STAMP)  ## Kill random services of a real installation with three loaders for SECONDS (default 600), from seed SEED on
 	TRANSLOAD_CHAOS_SECONDS=$(or $(SECONDS),600) TRANSLOAD_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -q -s tests/fault/test_chaos.py
+
+fuzz: $(STAMP)  ## Send malformed requests to every method and malformed messages to every stream: SEED=7 COUNT=100 MESSAGES=200, POSTGRES=1
+	$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(or $(COUNT),100) --messages $(or $(MESSAGES),200) $(if $(filter 1,$(POSTGRES)),--postgres)
 
 bench: $(STAMP)  ## Measure against a baseline in the same run
 	$(BIN)/python -m bench

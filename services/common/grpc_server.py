@@ -15,7 +15,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from services.common import instruments, telemetry
+from services.common import contract, instruments, telemetry
 from services.common.access.guard import Guard
 from services.common.access.interceptor import AccessInterceptor
 from services.common.access.refusals import Refusal, Refusals
@@ -43,6 +43,7 @@ OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.keepalive_permit_without_calls", 1),
 )
 STREAM_GRACE_SECONDS: Final = 1.0
+_CONTRACTS: Final = "/transload."
 _CODE_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 LIVENESS: Final = "liveness"
@@ -109,6 +110,8 @@ async def serve(
     interceptors: list[aio.ServerInterceptor[Any, Any]] = [errors, DeadlineInterceptor()]
     if security.access_file is not None:
         interceptors.insert(1, AccessInterceptor(Guard(security.access_file), Refusals(on_refused)))
+    else:
+        interceptors.append(ContractInterceptor())
     if telemetry.is_measuring():
         interceptors.insert(0, TelemetryInterceptor())
     server = aio.server(interceptors=interceptors, options=[*OPTIONS, *(MAX_CONNECTION_AGE if security.tls else ())])
@@ -252,7 +255,8 @@ class ErrorInterceptor(_Wrapping):
 
 
 async def _abort(method: str, error: Exception, context: aio.ServicerContext[Any, Any]) -> None:
-    if not isinstance(error, TransloadError):
+    if not isinstance(error, TransloadError) or error.reason == TransloadError.default_reason:
+        # The words of what we did not foresee are a database's or Python's; callers get the reason, the log the rest.
         _LOG.exception("rpc.failed", error, method=method)
         error = TransloadError("internal error; the log of the service has the details")
     code, message, trailing = status_of(error)
@@ -288,6 +292,32 @@ class DeadlineInterceptor(_Wrapping):
         del method
         async for response in handler(request, context):
             yield response
+
+
+class ContractInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Reads requests in gRPC's stead, which would answer UNKNOWN, with the parser's words, to what it cannot parse. Stands next to the handlers.
+
+    Where callers are known, the guard of access reads them.
+    """
+
+    async def intercept_service(self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Wraps the handler of one call of ours; health and reflection are the library's own."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.request_streaming or not handler_call_details.method.startswith(_CONTRACTS):
+            return handler
+        parse = handler.request_deserializer
+        if handler.response_streaming:
+
+            async def answer_stream(raw: bytes, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+                async for response in handler.unary_stream(contract.read(parse, raw), context):
+                    yield response
+
+            return grpc.unary_stream_rpc_method_handler(answer_stream, response_serializer=handler.response_serializer)
+
+        async def answer(raw: bytes, context: aio.ServicerContext[Any, Any]) -> Any:
+            return await handler.unary_unary(contract.read(parse, raw), context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, response_serializer=handler.response_serializer)
 
 
 class TelemetryInterceptor(_Wrapping):

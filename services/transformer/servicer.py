@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import orjson
 
@@ -13,6 +14,7 @@ from services.common.errors import InvalidRequestError, MappingError
 from services.transformer import exports, load_plan, sample
 from services.transformer.compile import compile_schema, dispositions
 from services.transformer.delta import compile_policy
+from services.transformer.documents import read_connector_options, read_target
 from services.transformer.lint import lint
 from services.transformer.mapping.reading import connector_mapping_text, load_mapping
 from services.transformer.matching import compile_matching
@@ -26,7 +28,7 @@ from transload.v1 import transformer_service_pb2 as pb
 from transload.v1.transformer_service_pb2_grpc import TransformerServiceServicer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from grpc import aio
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from services.transformer.plans import Plans
     from services.transformer.snapshot.index import SnapshotIndex
     from services.transformer.snapshot.view import SnapshotView
+
+Result = TypeVar("Result")
 
 PREVIEW_KEYS_MAX: Final = 200
 CHANGES_MAX: Final = 10_000
@@ -64,7 +68,7 @@ class TransformerServicer(TransformerServiceServicer):
         del context
         view = await self._view(request.snapshot)
         base = connector_mapping_text(request.snapshot.connector)
-        target = _target(request.target_json)
+        target = read_target(request.target_json)
         text = await asyncio.to_thread(propose, base, view, target, request.overrides_yaml, today=self._clock.now().date())
         mapping = load_mapping(text)
         findings = await asyncio.to_thread(lint, mapping, named(view, mapping), target)
@@ -78,7 +82,7 @@ class TransformerServicer(TransformerServiceServicer):
         except MappingError as error:
             return pb.ValidateMappingResponse(findings=[pb.MappingFinding(severity=pb.FINDING_SEVERITY_ERROR, message=error.message)])
         view = named(await self._view(request.snapshot), mapping) if request.HasField("snapshot") else None
-        findings = await asyncio.to_thread(lint, mapping, view, _target(request.target_json))
+        findings = await asyncio.to_thread(lint, mapping, view, read_target(request.target_json))
         return pb.ValidateMappingResponse(findings=findings, mapping_digest=mapping.digest)
 
     async def CompileSchema(self, request: pb.CompileSchemaRequest, context: aio.ServicerContext[Any, Any]) -> pb.CompileSchemaResponse:  # noqa: N802
@@ -99,29 +103,26 @@ class TransformerServicer(TransformerServiceServicer):
         del context
         mapping = load_mapping(request.mapping_yaml or connector_mapping_text(request.snapshot.connector))
         view = named(await self._view(request.snapshot), mapping)
-        options = orjson.loads(request.connector_json or b"{}")
-        work = asyncio.create_task(asyncio.to_thread(profile_source, view, mapping, _target(request.target_json), options=options))
-        while not work.done():
-            await asyncio.wait({work}, timeout=PROGRESS_SECONDS)
-            if not work.done():
+        options = read_connector_options(request.connector_json)
+        target = read_target(request.target_json)
+        async with _beside(profile_source, view, mapping, target, options=options) as work:
+            async for _ in _seconds_until(work):
                 yield pb.ProfileSourceResponse()
+            report = await work
         count = await asyncio.to_thread(lambda: sum(view.count(entity) for entity in view.entities()))
-        yield pb.ProfileSourceResponse(record_count=count, report_json=canonical_json(work.result()))
+        yield pb.ProfileSourceResponse(record_count=count, report_json=canonical_json(report))
 
     async def PlanTokens(self, request: pb.PlanTokensRequest, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[pb.PlanTokensResponse]:  # noqa: N802
         """Plan what a migration spends; a message a second tells that it goes on."""
         del context
         size = _sample_size(request.sample_size)
-        mapping, target, told = load_mapping(request.mapping_yaml), _target(request.target_json), [0]
+        mapping, target, told = load_mapping(request.mapping_yaml), read_target(request.target_json), [0]
         view = named(await self._view(request.snapshot), mapping)
-        work = asyncio.create_task(
-            asyncio.to_thread(load_plan.plan_load, view, mapping, target, sample_size=size, progress=lambda count: told.__setitem__(0, count))
-        )
-        while not work.done():
-            await asyncio.wait({work}, timeout=PROGRESS_SECONDS)
-            if not work.done():
+        async with _beside(load_plan.plan_load, view, mapping, target, sample_size=size, progress=lambda count: told.__setitem__(0, count)) as work:
+            async for _ in _seconds_until(work):
                 yield pb.PlanTokensResponse(record_count=told[0])
-        yield pb.PlanTokensResponse(record_count=told[0], plan_json=canonical_json(work.result()))
+            plan = await work
+        yield pb.PlanTokensResponse(record_count=told[0], plan_json=canonical_json(plan))
 
     async def DescribeMapping(  # noqa: N802
         self, request: pb.DescribeMappingRequest, context: aio.ServicerContext[Any, Any]
@@ -129,13 +130,12 @@ class TransformerServicer(TransformerServiceServicer):
         """Write a mapping as a workbook; a message a second tells that it goes on."""
         del context
         view = named(await self._view(request.snapshot), load_mapping(request.mapping_yaml))
-        target, told = _target(request.target_json), [0]
-        work = asyncio.create_task(asyncio.to_thread(describe, request.mapping_yaml, view, target, progress=lambda count: told.__setitem__(0, count)))
-        while not work.done():
-            await asyncio.wait({work}, timeout=PROGRESS_SECONDS)
-            if not work.done():
+        target, told = read_target(request.target_json), [0]
+        async with _beside(describe, request.mapping_yaml, view, target, progress=lambda count: told.__setitem__(0, count)) as work:
+            async for _ in _seconds_until(work):
                 yield pb.DescribeMappingResponse(record_count=told[0])
-        yield pb.DescribeMappingResponse(record_count=told[0], workbook_json=canonical_json(work.result()))
+            workbook = await work
+        yield pb.DescribeMappingResponse(record_count=told[0], workbook_json=canonical_json(workbook))
 
     async def ReviseMapping(self, request: pb.ReviseMappingRequest, context: aio.ServicerContext[Any, Any]) -> pb.ReviseMappingResponse:  # noqa: N802
         """Answer what edited cells make of a mapping."""
@@ -144,7 +144,7 @@ class TransformerServicer(TransformerServiceServicer):
             raise InvalidRequestError(f"changes: {len(request.changes)} given, at most {CHANGES_MAX}")
         view = named(await self._view(request.snapshot), load_mapping(request.mapping_yaml))
         changes = [Change(one.sheet, one.row, one.column, one.value) for one in request.changes]
-        revision = await asyncio.to_thread(revise, request.mapping_yaml, view, _target(request.target_json), changes)
+        revision = await asyncio.to_thread(revise, request.mapping_yaml, view, read_target(request.target_json), changes)
         return pb.ReviseMappingResponse(
             revisions=[
                 pb.MappingRevision(path=one.path, old_value=one.old, new_value=one.new, problem=one.problem, allowed=one.allowed)
@@ -196,7 +196,27 @@ class TransformerServicer(TransformerServiceServicer):
     async def _view(self, snapshot: pb.Snapshot) -> SnapshotView:
         if not snapshot.migration_id:
             raise InvalidRequestError("snapshot.migration_id is required")
+        if snapshot.sequence < 0:
+            raise InvalidRequestError("snapshot.sequence: must not be negative")
         return await self._index.ensure(snapshot.migration_id, snapshot.sequence)
+
+
+@asynccontextmanager
+async def _beside(act: Callable[..., Result], *args: Any, **kwargs: Any) -> AsyncIterator[asyncio.Future[Result]]:
+    """Lets work run beside the event loop while the block runs. A caller that leaves does not stop it, but nobody waits for what comes of it."""
+    work = asyncio.ensure_future(asyncio.to_thread(act, *args, **kwargs))
+    try:
+        yield work
+    finally:
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+async def _seconds_until(work: asyncio.Future[Any]) -> AsyncIterator[None]:
+    """Yields every second until the work is done."""
+    while not work.done():
+        await asyncio.wait({work}, timeout=PROGRESS_SECONDS)
+        if not work.done():
+            yield None
 
 
 def _sample_size(wanted: int) -> int:
@@ -204,13 +224,3 @@ def _sample_size(wanted: int) -> int:
     if not 1 <= size <= SAMPLE_SIZE_MAX:
         raise InvalidRequestError(f"size must be 1 to {SAMPLE_SIZE_MAX}, not {size}")
     return size
-
-
-def _target(target_json: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(target_json or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequestError("target_json is not JSON") from error
-    if not isinstance(document, dict):
-        raise InvalidRequestError("target_json must be an object")
-    return document
