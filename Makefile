@@ -10,7 +10,7 @@ SEED ?= 1
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: k8s-check k8s-lint lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants fuzz help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
+.PHONY: k8s-check k8s-lint lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants fuzz soak help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -115,6 +115,9 @@ chaos: $(STAMP)  ## Kill random services of a real installation with three loade
 
 fuzz: $(STAMP)  ## Send malformed requests to every method and malformed messages to every stream: SEED=7 COUNT=100 MESSAGES=200, POSTGRES=1
 	$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(or $(COUNT),100) --messages $(or $(MESSAGES),200) $(if $(filter 1,$(POSTGRES)),--postgres)
+
+soak: $(STAMP)  ## Run ten migrations at once into two companies for MINUTES (default 30) and judge memory, handles and budgets
+	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),30)
 
 bench: $(STAMP)  ## Measure against a baseline in the same run
 	$(BIN)/python -m bench

@@ -21,6 +21,7 @@ from services.common.access.interceptor import AccessInterceptor
 from services.common.access.refusals import Refusal, Refusals
 from services.common.errors import ConfigurationError, TransloadError, UnavailableError
 from services.common.grpc_client import MESSAGE_BYTES_MAX, UNARY_DEADLINE_SECONDS, Deadline, deadline
+from services.common.open_streams import OpenStream, OpenStreams
 from services.common.rpc_errors import status_of
 from services.common.settings import OPEN, SecuritySettings
 from services.common.tls import MAX_CONNECTION_AGE, server_credentials
@@ -93,6 +94,7 @@ async def serve(
     security: SecuritySettings = OPEN,
     health_listen: str = "",
     on_refused: Callable[[Refusal], Awaitable[None]] | None = None,
+    streams: OpenStreams | None = None,
 ) -> AsyncIterator[Server]:
     """Starts a server on `host:port` (port 0 takes a free one), NOT_SERVING until told otherwise; stops it at once when the block ends.
 
@@ -102,11 +104,12 @@ async def serve(
         security: TLS, and who may call; by default everybody.
         health_listen: where health alone is answered without TLS; empty: nowhere.
         on_refused: told that somebody known may not do what it asked for.
+        streams: how many streams may be open at once; by default 1,000.
 
     Raises:
         ConfigurationError: the address cannot be bound, or a certificate or the list of callers cannot be used.
     """
-    errors = ErrorInterceptor()
+    errors = ErrorInterceptor(OpenStreams() if streams is None else streams)
     interceptors: list[aio.ServerInterceptor[Any, Any]] = [errors, DeadlineInterceptor()]
     if security.access_file is not None:
         interceptors.insert(1, AccessInterceptor(Guard(security.access_file), Refusals(on_refused)))
@@ -212,15 +215,14 @@ class _Wrapping(aio.ServerInterceptor):  # type: ignore[type-arg]
 class ErrorInterceptor(_Wrapping):
     """Turns our errors into `google.rpc.Status`, and everything else into INTERNAL without details but with a logged traceback."""
 
-    def __init__(self) -> None:
-        self._streams: set[asyncio.Task[Any]] = set()
+    def __init__(self, streams: OpenStreams) -> None:
+        self._streams = streams
         self._is_stopping = False
 
     def end_streams(self) -> None:
         """Ends every running stream with UNAVAILABLE."""
         self._is_stopping = True
-        for task in self._streams:
-            task.cancel()
+        self._streams.cancel_all()
 
     async def around_unary(self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
         """Guards one call."""
@@ -235,12 +237,13 @@ class ErrorInterceptor(_Wrapping):
         self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[Any]:
         """Guards one stream."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._streams.add(task)
+        stream: OpenStream | None = None
         try:
+            stream = self._streams.enter(method)
             async for response in handler(request, context):
+                stream.offered = time.monotonic()
                 yield response
+                stream.offered = None
         except aio.AbortError:
             raise
         except asyncio.CancelledError:
@@ -250,8 +253,8 @@ class ErrorInterceptor(_Wrapping):
         except Exception as error:  # noqa: BLE001 - the outermost frame of a call
             await _abort(method, error, context)
         finally:
-            if task is not None:
-                self._streams.discard(task)
+            if stream is not None:
+                self._streams.leave(stream)
 
 
 async def _abort(method: str, error: Exception, context: aio.ServicerContext[Any, Any]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import orjson
@@ -43,6 +45,8 @@ PREVIEW_KEYS_MAX: Final = 200
 CHANGES_MAX: Final = 10_000
 SAMPLE_SIZE_DEFAULT: Final = 150
 SAMPLE_SIZE_MAX: Final = 500
+HANDS: Final = 4
+"""Long answers (profile, plan, workbook) that are worked out at once; the next ones wait their turn, and tell their callers that they go on."""
 CHUNK_BYTES: Final = 64 * 1024
 PROGRESS_SECONDS: Final = 1.0
 
@@ -62,6 +66,12 @@ class TransformerServicer(TransformerServiceServicer):
         self._plans = plans
         self._store = store
         self._clock = clock or SystemClock()
+        # Apart from the threads everything else needs: callers that ask for much, or leave while it is made, must not keep the migrations waiting.
+        self._hands = ThreadPoolExecutor(HANDS, thread_name_prefix="answers")
+
+    def close(self) -> None:
+        """Begin nothing more. What runs cannot be stopped, and nobody waits for it."""
+        self._hands.shutdown(wait=False, cancel_futures=True)
 
     async def ProposeMapping(self, request: pb.ProposeMappingRequest, context: aio.ServicerContext[Any, Any]) -> pb.ProposeMappingResponse:  # noqa: N802
         """Build the mapping of a migration."""
@@ -105,7 +115,7 @@ class TransformerServicer(TransformerServiceServicer):
         view = named(await self._view(request.snapshot), mapping)
         options = read_connector_options(request.connector_json)
         target = read_target(request.target_json)
-        async with _beside(profile_source, view, mapping, target, options=options) as work:
+        async with self._beside(profile_source, view, mapping, target, options=options) as work:
             async for _ in _seconds_until(work):
                 yield pb.ProfileSourceResponse()
             report = await work
@@ -118,7 +128,9 @@ class TransformerServicer(TransformerServiceServicer):
         size = _sample_size(request.sample_size)
         mapping, target, told = load_mapping(request.mapping_yaml), read_target(request.target_json), [0]
         view = named(await self._view(request.snapshot), mapping)
-        async with _beside(load_plan.plan_load, view, mapping, target, sample_size=size, progress=lambda count: told.__setitem__(0, count)) as work:
+        async with self._beside(
+            load_plan.plan_load, view, mapping, target, sample_size=size, progress=lambda count: told.__setitem__(0, count)
+        ) as work:
             async for _ in _seconds_until(work):
                 yield pb.PlanTokensResponse(record_count=told[0])
             plan = await work
@@ -131,7 +143,7 @@ class TransformerServicer(TransformerServiceServicer):
         del context
         view = named(await self._view(request.snapshot), load_mapping(request.mapping_yaml))
         target, told = read_target(request.target_json), [0]
-        async with _beside(describe, request.mapping_yaml, view, target, progress=lambda count: told.__setitem__(0, count)) as work:
+        async with self._beside(describe, request.mapping_yaml, view, target, progress=lambda count: told.__setitem__(0, count)) as work:
             async for _ in _seconds_until(work):
                 yield pb.DescribeMappingResponse(record_count=told[0])
             workbook = await work
@@ -193,22 +205,21 @@ class TransformerServicer(TransformerServiceServicer):
             for start in range(0, max(len(content), 1), CHUNK_BYTES):
                 yield pb.ExportReferenceResponse(file_name=name, content=content[start : start + CHUNK_BYTES])
 
+    @asynccontextmanager
+    async def _beside(self, act: Callable[..., Result], *args: Any, **kwargs: Any) -> AsyncIterator[asyncio.Future[Result]]:
+        """Let work run beside the event loop while the block runs. When the caller leaves, what has not begun never begins."""
+        work = asyncio.get_running_loop().run_in_executor(self._hands, partial(act, *args, **kwargs))
+        try:
+            yield work
+        finally:
+            work.cancel()
+
     async def _view(self, snapshot: pb.Snapshot) -> SnapshotView:
         if not snapshot.migration_id:
             raise InvalidRequestError("snapshot.migration_id is required")
         if snapshot.sequence < 0:
             raise InvalidRequestError("snapshot.sequence: must not be negative")
         return await self._index.ensure(snapshot.migration_id, snapshot.sequence)
-
-
-@asynccontextmanager
-async def _beside(act: Callable[..., Result], *args: Any, **kwargs: Any) -> AsyncIterator[asyncio.Future[Result]]:
-    """Lets work run beside the event loop while the block runs. A caller that leaves does not stop it, but nobody waits for what comes of it."""
-    work = asyncio.ensure_future(asyncio.to_thread(act, *args, **kwargs))
-    try:
-        yield work
-    finally:
-        work.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 async def _seconds_until(work: asyncio.Future[Any]) -> AsyncIterator[None]:
