@@ -10,7 +10,7 @@ SEED ?= 1
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: nats-faults k8s-check k8s-lint lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean
+.PHONY: nats-faults k8s-check k8s-lint lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean fuzz soak
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -115,6 +115,12 @@ chaos: $(STAMP)  ## Kill random services of a real installation with three loade
 
 nats-faults: $(STAMP)  ## Kill, rob and cut off servers of a NATS cluster, each fault in a migration of its own (ten minutes)
 	TRANSLOAD_TEST_NATS_FAULTS=each $(BIN)/python -m pytest -q tests/fault/test_nats_cluster.py
+
+fuzz: $(STAMP)  ## Send malformed requests to every method and malformed messages to every stream: SEED=7 COUNT=100 MESSAGES=200, POSTGRES=1
+	$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(or $(COUNT),100) --messages $(or $(MESSAGES),200) $(if $(filter 1,$(POSTGRES)),--postgres)
+
+soak: $(STAMP)  ## Run ten migrations at once into two companies for MINUTES (default 30) and judge memory, handles and budgets
+	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),30)
 
 bench: $(STAMP)  ## Measure against a baseline in the same run
 	$(BIN)/python -m bench

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from bench import (
+    api_clients,
     audit_verification,
     bundle_extraction,
     end_to_end,
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "plan_against_truth": plan_against_truth.run,
     "resources": resources.run,
     "telemetry": telemetry.run,
+    "api_clients": api_clients.run,
 }
 RESULT = Path(".transload") / "bench.json"
 

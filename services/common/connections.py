@@ -78,7 +78,7 @@ class Connections:
             return value
         variable = _variable(name, part)
         folder = self._environ.get("TRANSLOAD_CONNECTIONS_DIR", "")
-        places = f"set {variable} or {variable}_FILE" + (f", or write it to {Path(folder) / name / part}" if folder else "")
+        places = f"set {variable} or {variable}_FILE" + (f", or write it to the file {name}/{part} in TRANSLOAD_CONNECTIONS_DIR" if folder else "")
         raise ConfigurationError(f"connection {name!r} has no {part}: {places}", metadata={"setting": variable, "connection": name})
 
     def _part(self, name: str, part: str) -> str:
@@ -102,7 +102,12 @@ def _read(path: Path, variable: str, name: str) -> str:
     try:
         value = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {type(error).__name__}", metadata={"setting": variable, "connection": name}) from error
+        facts = {"setting": variable, "connection": name}
+        raise ConfigurationError(f"the file of {variable} cannot be read: {_why(error)}", metadata=facts) from error
     if not value:
-        raise ConfigurationError(f"{path} is empty", metadata={"setting": variable, "connection": name})
+        raise ConfigurationError(f"the file of {variable} is empty", metadata={"setting": variable, "connection": name})
     return value
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or "no answer") if isinstance(error, OSError) else "it is no UTF-8"

@@ -7,6 +7,7 @@ The answer follows the class of the error (see `errors`). What no answer reached
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,18 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from services.common import instruments, telemetry
 from services.common.backoff import Backoff
 from services.common.clock import SystemClock
-from services.common.errors import ClaimHeldError, PausedError, PermanentError, RateLimitedError, TransientError, TransloadError, UnavailableError
+from services.common.errors import (
+    ClaimHeldError,
+    InvalidRequestError,
+    NotFoundError,
+    PausedError,
+    PermanentError,
+    PreconditionError,
+    RateLimitedError,
+    TransientError,
+    TransloadError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,6 +52,8 @@ FETCH_SECONDS: Final = 2.0
 RECONNECT_POLL_SECONDS: Final = 0.1
 ACK_SECONDS: Final = 5.0
 _OUTAGES: Final = (NatsError, asyncio.TimeoutError, OSError, EOFError)
+_UNWANTED: Final = (NotFoundError, PreconditionError)
+"""Whoever was asked knows nothing of the work, or does not want it any more: the message is left over from a run that ended, or made up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +64,16 @@ class ConsumerPolicy:
         transient: pauses after a failure that may pass.
         held: pauses while another worker holds the claim or the migration is paused.
         pause_seconds_max: longest pause asked for by a rate limit that we keep in one go, so that a raised limit is noticed.
-        bug_deliveries_max: deliveries after which a message that always meets an unknown error is buried; only when there is somebody to bury it.
+        bug_deliveries_max: deliveries after which a message that always meets an unknown error is buried. Work that is still wanted is announced
+            again by the ledger, so a message that is given up is not work that is lost.
+        refused_deliveries_max: the same for a message whose work nobody knows or wants.
     """
 
     transient: Backoff = field(default_factory=lambda: Backoff(0.5, 60.0))
     held: Backoff = field(default_factory=lambda: Backoff(1.0, 8.0))
     pause_seconds_max: float = 60.0
     bug_deliveries_max: int = 20
+    refused_deliveries_max: int = 6
 
 
 class Consumer:
@@ -96,7 +113,7 @@ class Consumer:
         self._paused_until = float("-inf")
         self._settled = instruments.counter(instruments.CONSUMED)
         # There as 0 from the start, so that an alert on what should never come has something to look at.
-        for answer in ("ack", "nak", "term", "none"):
+        for answer in ("ack", "nak", "term", "drop", "none"):
             self._settled.add(0, {instruments.STREAM: spec.stream.name, instruments.ANSWER: answer})
         self._duration = instruments.histogram(instruments.PROCESS_SECONDS)
 
@@ -186,15 +203,25 @@ class Consumer:
             fields["reason"] = error.reason
         else:
             _LOG.exception("message.failed", error, **fields)
-        is_hopeless = not isinstance(error, TransloadError) and self._on_buried is not None and delivery >= self._policy.bug_deliveries_max
-        if isinstance(error, PermanentError) or is_hopeless:
+        if isinstance(error, _UNWANTED) and delivery >= self._policy.refused_deliveries_max:
+            # No alarm: after a rollback, what was announced before is in nobody's way, and what is still wanted is announced again.
+            _LOG.warning("message.dropped", **_named(message), **fields)
+            return await self._answer("drop", message.term)
+        if self._is_hopeless(error, delivery):
             if await self._bury(message, error):
-                _LOG.error("message.buried", **fields)
+                _LOG.error("message.buried", **_named(message), **fields)
                 return await self._answer("term", message.term)
             return await self._answer("nak", lambda: message.nak(delay=self._policy.transient.delay_seconds(delivery)))
         delay_seconds = self._delay_seconds(error, delivery)
         _LOG.info("message.handed_back", delay_seconds=round(delay_seconds, 2), **fields)
         return await self._answer("nak", lambda: message.nak(delay=delay_seconds))
+
+    def _is_hopeless(self, error: Exception, delivery: int) -> bool:
+        if isinstance(error, PermanentError):
+            return True
+        if isinstance(error, InvalidRequestError):
+            return delivery >= self._policy.refused_deliveries_max
+        return not isinstance(error, TransloadError) and delivery >= self._policy.bug_deliveries_max
 
     def _delay_seconds(self, error: Exception, delivery: int) -> float:
         """Says when the message shall come back; a rate limit and an outage also keep us from fetching others meanwhile.
@@ -274,3 +301,9 @@ class Consumer:
         finally:
             sleeping.cancel()
             stopping.cancel()
+
+
+def _named(message: Msg) -> dict[str, object]:
+    """Enough to find a message at its sender again, and nothing of what is in it."""
+    digest = hashlib.sha256(message.data).hexdigest()
+    return {"message_id": (message.headers or {}).get("Nats-Msg-Id", ""), "bytes": len(message.data), "sha256": digest}

@@ -9,11 +9,12 @@
     ├── PausedError               the migration is paused                    ABORTED             nak
     ├── PermanentError            repeating gives the same answer            INVALID_ARGUMENT    buried, then term
     │   ├── InvalidRecordError    the record's own values are at fault       INVALID_ARGUMENT    buried, then term
+    │   ├── MalformedMessageError a queued message is none of its stream     INVALID_ARGUMENT    buried, then term
     │   ├── MappingError          a rule of the mapping is at fault          FAILED_PRECONDITION buried, then term
     │   └── TargetRejectedError   Pipedrive refused the record               FAILED_PRECONDITION buried, then term
-    ├── PreconditionError         the state does not allow the step          FAILED_PRECONDITION nak with backoff
-    ├── NotFoundError             the named thing does not exist             NOT_FOUND           nak with backoff
-    ├── InvalidRequestError       the request breaks the contract            INVALID_ARGUMENT    nak with backoff
+    ├── PreconditionError         the state does not allow the step          FAILED_PRECONDITION nak, in the end dropped
+    ├── NotFoundError             the named thing does not exist             NOT_FOUND           nak, in the end dropped
+    ├── InvalidRequestError       the request breaks the contract            INVALID_ARGUMENT    nak, in the end buried
     ├── UnauthorizedError         a credential was refused                   FAILED_PRECONDITION nak with backoff
     └── ConfigurationError        a setting is missing or malformed          FAILED_PRECONDITION nak with backoff
 
@@ -86,6 +87,12 @@ class PermanentError(TransloadError):
 
 class InvalidRecordError(PermanentError):
     """The record's own values are at fault."""
+
+
+class MalformedMessageError(PermanentError):
+    """A message of a stream is none that belongs there; whoever sends such is at fault."""
+
+    default_reason = "INVALID_REQUEST"
 
 
 class MappingError(PermanentError):

@@ -15,12 +15,13 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from services.common import instruments, telemetry
+from services.common import contract, instruments, telemetry
 from services.common.access.guard import Guard
 from services.common.access.interceptor import AccessInterceptor
 from services.common.access.refusals import Refusal, Refusals
 from services.common.errors import ConfigurationError, TransloadError, UnavailableError
 from services.common.grpc_client import MESSAGE_BYTES_MAX, UNARY_DEADLINE_SECONDS, Deadline, deadline
+from services.common.open_streams import OpenStream, OpenStreams
 from services.common.rpc_errors import status_of
 from services.common.settings import OPEN, SecuritySettings
 from services.common.tls import MAX_CONNECTION_AGE, server_credentials
@@ -43,6 +44,7 @@ OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.keepalive_permit_without_calls", 1),
 )
 STREAM_GRACE_SECONDS: Final = 1.0
+_CONTRACTS: Final = "/transload."
 _CODE_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 LIVENESS: Final = "liveness"
@@ -92,6 +94,7 @@ async def serve(
     security: SecuritySettings = OPEN,
     health_listen: str = "",
     on_refused: Callable[[Refusal], Awaitable[None]] | None = None,
+    streams: OpenStreams | None = None,
 ) -> AsyncIterator[Server]:
     """Starts a server on `host:port` (port 0 takes a free one), NOT_SERVING until told otherwise; stops it at once when the block ends.
 
@@ -101,14 +104,17 @@ async def serve(
         security: TLS, and who may call; by default everybody.
         health_listen: where health alone is answered without TLS; empty: nowhere.
         on_refused: told that somebody known may not do what it asked for.
+        streams: how many streams may be open at once; by default 1,000.
 
     Raises:
         ConfigurationError: the address cannot be bound, or a certificate or the list of callers cannot be used.
     """
-    errors = ErrorInterceptor()
+    errors = ErrorInterceptor(OpenStreams() if streams is None else streams)
     interceptors: list[aio.ServerInterceptor[Any, Any]] = [errors, DeadlineInterceptor()]
     if security.access_file is not None:
         interceptors.insert(1, AccessInterceptor(Guard(security.access_file), Refusals(on_refused)))
+    else:
+        interceptors.append(ContractInterceptor())
     if telemetry.is_measuring():
         interceptors.insert(0, TelemetryInterceptor())
     server = aio.server(interceptors=interceptors, options=[*OPTIONS, *(MAX_CONNECTION_AGE if security.tls else ())])
@@ -209,15 +215,14 @@ class _Wrapping(aio.ServerInterceptor):  # type: ignore[type-arg]
 class ErrorInterceptor(_Wrapping):
     """Turns our errors into `google.rpc.Status`, and everything else into INTERNAL without details but with a logged traceback."""
 
-    def __init__(self) -> None:
-        self._streams: set[asyncio.Task[Any]] = set()
+    def __init__(self, streams: OpenStreams) -> None:
+        self._streams = streams
         self._is_stopping = False
 
     def end_streams(self) -> None:
         """Ends every running stream with UNAVAILABLE."""
         self._is_stopping = True
-        for task in self._streams:
-            task.cancel()
+        self._streams.cancel_all()
 
     async def around_unary(self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
         """Guards one call."""
@@ -232,12 +237,13 @@ class ErrorInterceptor(_Wrapping):
         self, method: str, handler: Callable[..., Any], request: Any, context: aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[Any]:
         """Guards one stream."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._streams.add(task)
+        stream: OpenStream | None = None
         try:
+            stream = self._streams.enter(method)
             async for response in handler(request, context):
+                stream.offered = time.monotonic()
                 yield response
+                stream.offered = None
         except aio.AbortError:
             raise
         except asyncio.CancelledError:
@@ -247,12 +253,13 @@ class ErrorInterceptor(_Wrapping):
         except Exception as error:  # noqa: BLE001 - the outermost frame of a call
             await _abort(method, error, context)
         finally:
-            if task is not None:
-                self._streams.discard(task)
+            if stream is not None:
+                self._streams.leave(stream)
 
 
 async def _abort(method: str, error: Exception, context: aio.ServicerContext[Any, Any]) -> None:
-    if not isinstance(error, TransloadError):
+    if not isinstance(error, TransloadError) or error.reason == TransloadError.default_reason:
+        # The words of what we did not foresee are a database's or Python's; callers get the reason, the log the rest.
         _LOG.exception("rpc.failed", error, method=method)
         error = TransloadError("internal error; the log of the service has the details")
     code, message, trailing = status_of(error)
@@ -288,6 +295,32 @@ class DeadlineInterceptor(_Wrapping):
         del method
         async for response in handler(request, context):
             yield response
+
+
+class ContractInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Reads requests in gRPC's stead, which would answer UNKNOWN, with the parser's words, to what it cannot parse. Stands next to the handlers.
+
+    Where callers are known, the guard of access reads them.
+    """
+
+    async def intercept_service(self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Wraps the handler of one call of ours; health and reflection are the library's own."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.request_streaming or not handler_call_details.method.startswith(_CONTRACTS):
+            return handler
+        parse = handler.request_deserializer
+        if handler.response_streaming:
+
+            async def answer_stream(raw: bytes, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+                async for response in handler.unary_stream(contract.read(parse, raw), context):
+                    yield response
+
+            return grpc.unary_stream_rpc_method_handler(answer_stream, response_serializer=handler.response_serializer)
+
+        async def answer(raw: bytes, context: aio.ServicerContext[Any, Any]) -> Any:
+            return await handler.unary_unary(contract.read(parse, raw), context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, response_serializer=handler.response_serializer)
 
 
 class TelemetryInterceptor(_Wrapping):

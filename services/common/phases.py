@@ -54,6 +54,11 @@ _NAMES: Final = {phase: Phase.Name(phase).removeprefix("PHASE_").lower() for pha
 _BY_NAME: Final = {name: phase for phase, name in _NAMES.items()}
 
 
+def is_phase(number: int) -> bool:
+    """Says whether work can belong to it: a message of another process may hold any number."""
+    return number in _NAMES
+
+
 def phase_name(phase: Phase.ValueType) -> str:
     """Answers the name used in subjects, logs and reports, e.g. `line_items`. Raises KeyError for the unspecified phase."""
     return _NAMES[phase]

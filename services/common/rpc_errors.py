@@ -29,6 +29,7 @@ _CODES: Final[dict[type[errors.TransloadError], grpc.StatusCode]] = {
     errors.PausedError: grpc.StatusCode.ABORTED,
     errors.PermanentError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidRecordError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.MalformedMessageError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.MappingError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.TargetRejectedError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.PreconditionError: grpc.StatusCode.FAILED_PRECONDITION,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -30,6 +31,8 @@ COMPRESSION_LEVEL: Final = 6
 CHUNK_BYTES: Final = 1024 * 1024
 PROBLEM_CHARACTERS_MAX: Final = 300
 _INCOMING: Final = "incoming"
+_NAME_CHARACTERS_MAX: Final = 300
+_NAME: Final = re.compile(r"(?!\.)[A-Za-z0-9._-]+(?:/(?!\.)[A-Za-z0-9._-]+)*")
 
 
 class Staging:
@@ -91,6 +94,7 @@ class Staging:
 
     async def get_blob(self, name: str) -> bytes:
         """Reads everything under `name`."""
+        _check_name(name)
         try:
             result = await obstore.get_async(self._store, name)
             return bytes(await result.bytes_async())
@@ -158,6 +162,7 @@ class Staging:
             byte_count: how many bytes; None: the whole file, from its beginning.
         """
         name = f"files/{digest}"
+        _check_name(name)
         options: GetOptions = {} if byte_count is None else {"range": (first_byte, first_byte + byte_count)}
         try:
             result = await obstore.get_async(self._store, name, options=options)
@@ -193,6 +198,16 @@ async def _close(writer: obstore.AsyncWritableFile) -> None:
 
 def _incoming_name() -> str:
     return f"{_INCOMING}/{uuid.uuid4().hex}"
+
+
+def _check_name(name: str) -> None:
+    """Refuses what nothing is ever written under: names come in messages of other processes, and stores differ in what they make of odd ones.
+
+    Raises:
+        NotFoundError: it cannot be there.
+    """
+    if len(name) > _NAME_CHARACTERS_MAX or not _NAME.fullmatch(name):
+        raise NotFoundError("there is nothing of this name in staging", metadata={"name": name[:_NAME_CHARACTERS_MAX]})
 
 
 def _compress(data: bytes) -> tuple[str, bytes]:

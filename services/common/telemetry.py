@@ -166,6 +166,8 @@ def _log_to_stderr(service_name: str, replica: str, log_level: str) -> None:
     root.setLevel(logging.WARNING)
     for ours in ("services", "transload"):
         logging.getLogger(ours).setLevel(log_level)
+    # A client that leaves in the middle of a stream is no error of ours; gRPC logs it as one, with a traceback.
+    logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: "ExecuteBatchError raised in core" not in record.getMessage())
     # The NATS client logs every reconnection attempt with a traceback; `jetstream` says the same in one line.
     logging.getLogger("nats").setLevel(logging.CRITICAL)
 

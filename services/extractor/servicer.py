@@ -1,12 +1,12 @@
 """`ExtractorService`: requests in, domain calls, answers out."""
 
-import re
 from datetime import UTC
 from typing import Any, Final
 
 import orjson
 from grpc import aio
 
+from services.common.contract import check_migration_id
 from services.common.errors import InvalidRequestError
 from services.extractor.connector import FindingSeverity, ReadScope
 from services.extractor.extraction import ExtractionSpec
@@ -21,7 +21,6 @@ _SEVERITIES: Final = {
     FindingSeverity.WARNING: pb.SOURCE_FINDING_SEVERITY_WARNING,
     FindingSeverity.INFO: pb.SOURCE_FINDING_SEVERITY_INFO,
 }
-_MIGRATION_ID: Final = re.compile(r"[a-z0-9-]{1,63}")
 
 
 class ExtractorServicer(pb_grpc.ExtractorServiceServicer):
@@ -85,8 +84,7 @@ def spec_from_proto(spec: pb.ExtractionSpec) -> ExtractionSpec:
     Raises:
         InvalidRequestError: A field is missing or malformed; the message names it.
     """
-    if not _MIGRATION_ID.fullmatch(spec.migration_id):
-        raise InvalidRequestError(f"spec.migration_id: {spec.migration_id!r} is not 1 to 63 characters of [a-z0-9-]")
+    check_migration_id(spec.migration_id, "spec.migration_id")
     for field in ("extraction_id", "connector", "connection"):
         if not getattr(spec, field):
             raise InvalidRequestError(f"spec.{field} is required")

@@ -267,18 +267,28 @@ class Settle:
     """Merges that were found out."""
 
 
+async def _check_run(tx: Transaction, request: Settle, batch: Batch | None) -> None:
+    """Refuse outcomes of a run there is none of: they would be counted nowhere."""
+    if batch is not None and batch.run_id == request.run_id:
+        return
+    run = await tx.get_run(request.run_id)
+    if run is None or run.migration_id != request.migration_id:
+        raise NotFoundError(f"migration {request.migration_id} has no run {request.run_id}")
+
+
 async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
     """Store the outcomes of a batch; answers whether every record of it is final or waits in review.
 
     Outcomes are facts: they are stored whatever became of the run and the pause since.
 
     Raises:
-        NotFoundError: no such migration.
+        NotFoundError: no such migration or run.
         InvalidRequestError: an outcome names a record the ledger does not know.
     """
     batch = await tx.get_batch(request.batch_id)
     if batch is not None and batch.migration_id != request.migration_id:
         raise NotFoundError(f"migration {request.migration_id} has no batch {request.batch_id}")
+    await _check_run(tx, request, batch)
     merged: dict[str, int] = {}
     if request.moves:
         migration = await tx.get_migration(request.migration_id)

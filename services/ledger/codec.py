@@ -1,5 +1,6 @@
 """The contract's messages to the domain and back. Rules of the contract that need no storage are checked here."""
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -42,6 +43,8 @@ _RESULTS: Final = {ledger_service_pb2.OutcomeResult.Value(f"OUTCOME_RESULT_{resu
 _ISSUES: Final = {ledger_service_pb2.IssueKind.Value(f"ISSUE_KIND_{kind.name}"): kind for kind in IssueKind}
 _EXTRACTION: Final = {ledger_service_pb2.ExtractionState.Value(f"EXTRACTION_STATE_{state.name}"): state for state in ExtractionState}
 _ACTIONS: Final = {action: ledger_service_pb2.RecordAction.Value(f"RECORD_ACTION_{action.name}") for action in Action}
+_CONFLICT_TEXTS: Final = ("field", "decision", "by")
+_CONFLICT_KEYS: Final = frozenset({*_CONFLICT_TEXTS, "source", "target"})
 _REASONS: Final = frozenset(name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.keys())  # noqa: SIM118 - an enum, not a dict
 
 
@@ -179,7 +182,7 @@ def issues_from(issues: Iterable[ledger_service_pb2.RecordIssue]) -> list[Issue]
         if issue.key:
             RecordKey.parse(issue.key)
         reason = check_reason(require(issue.reason, "issues.reason"), "issues.reason")
-        found.append(Issue(_ISSUES[issue.kind], entity, source_id, issue.key, reason, _words(issue.message)))
+        found.append(Issue(_ISSUES[issue.kind], entity, source_id, issue.key, reason, words(issue.message)))
     return found
 
 
@@ -189,6 +192,7 @@ def wanted_from(record: records_pb2.MappedRecord) -> WantedRecord:
         Reference(reference.key, _MISSING.get(reference.missing_policy, MissingPolicy.REVIEW), reference.fallback_key, reference.source_key)
         for reference in record.references
     )
+    json_object(record.payload_json, "batch.records.payload_json")
     return WantedRecord(
         key=require(record.key, "batch.records.key"),
         target_entity=record.target_entity,
@@ -257,25 +261,58 @@ def outcome_from(outcome: ledger_service_pb2.RecordOutcome) -> Outcome:
         result=result,
         target_id=outcome.target_id,
         parent_target_id=outcome.parent_target_id,
-        image=outcome.image_json.decode(),
-        pre_image=outcome.pre_image_json.decode(),
+        image=json_object(outcome.image_json, "outcomes.image_json"),
+        pre_image=json_object(outcome.pre_image_json, "outcomes.pre_image_json"),
         payload_digest=outcome.payload_digest,
         reason=reason,
-        message=_words(outcome.message),
+        message=words(outcome.message),
         flag_reason=check_reason(outcome.flag_reason, "outcomes.flag_reason"),
-        edited_fields=tuple(map(_words, outcome.edited_fields)),
+        edited_fields=tuple(map(words, outcome.edited_fields)),
         stuck_fields=tuple(outcome.stuck_fields),
         calls=tuple(call_from(call) for call in outcome.calls),
         token_count=sum(call.token_count for call in outcome.calls),
-        conflicts=tuple(orjson.loads(outcome.conflicts_json)) if outcome.conflicts_json else (),
-        asked=outcome.asked_json.decode(),
-        declined=outcome.declined_json.decode(),
+        conflicts=_conflicts(outcome.conflicts_json),
+        asked=json_object(outcome.asked_json, "outcomes.asked_json"),
+        declined=json_object(outcome.declined_json, "outcomes.declined_json"),
         is_partly_done=outcome.is_partly_done,
-        planned=outcome.planned_json.decode(),
+        planned=json_object(outcome.planned_json, "outcomes.planned_json"),
     )
 
 
-def _words(message: str) -> str:
+def json_object(raw: bytes, field: str) -> str:
+    """Answer the text of a JSON object that may be empty.
+
+    Raises:
+        InvalidRequestError: it is something else.
+    """
+    if raw and not isinstance(_json(raw, field), dict):
+        raise InvalidRequestError(f"{field}: must be a JSON object")
+    return raw.decode()
+
+
+def _conflicts(raw: bytes) -> tuple[dict[str, Any], ...]:
+    field = "outcomes.conflicts_json"
+    found = _json(raw, field) if raw else []
+    if not isinstance(found, list) or not all(isinstance(one, dict) and one.keys() >= _CONFLICT_KEYS for one in found):
+        raise InvalidRequestError(f"{field}: must be a list of objects with {', '.join(sorted(_CONFLICT_KEYS))}")
+    if not all(isinstance(one[key], str) for one in found for key in _CONFLICT_TEXTS):
+        raise InvalidRequestError(f"{field}: {', '.join(_CONFLICT_TEXTS)} must be texts")
+    return tuple(found)
+
+
+def _json(raw: bytes, field: str) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        # Images may hold half a surrogate pair as an escape, which orjson does not read.
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise InvalidRequestError(f"{field}: is not JSON") from None
+
+
+def words(message: str) -> str:
     """Answer a message without the NUL characters PostgreSQL cannot hold; hostile values are quoted in messages."""
     return message.replace("\0", "\N{REPLACEMENT CHARACTER}")
 

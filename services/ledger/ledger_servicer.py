@@ -8,6 +8,7 @@ from grpc import aio
 
 from services.common.canonical import canonical_json
 from services.common.clock import Clock, SteadyClock
+from services.common.contract import page_position
 from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger import budgets, codec, sources
 from services.ledger.batches import Begin, Settle, begin_batch, settle_batch
@@ -24,6 +25,9 @@ TERM_MAX: Final = timedelta(seconds=600)
 PAGES_DEFAULT: Final = 500
 PAGES_MAX: Final = 1000
 LOOKUP_MAX: Final = 1000
+CALLS_MAX: Final = 1_000_000
+"""Calls of a source debited at once: more than any plan allows a day."""
+_INT32_MAX: Final = 2**31 - 1
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -87,7 +91,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         report = sources.StateReport(
             state=codec.extraction_state_from(request.state),
             reason=codec.check_reason(request.reason, "reason"),
-            message=request.message,
+            message=codec.words(request.message),
             resume_time=codec.from_timestamp(request, "resume_time"),
         )
         async with self._ledger.transaction() as tx:
@@ -99,6 +103,8 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         """Take calls from a source connection's budget of the day."""
         if request.call_count < 0 or request.daily_limit < 0:
             raise InvalidRequestError("call_count and daily_limit must not be negative")
+        if request.call_count > CALLS_MAX:
+            raise InvalidRequestError(f"call_count: at most {CALLS_MAX} at once, not {request.call_count}")
         debit = sources.Debit(
             connection=codec.require(request.connection, "connection"),
             day=codec.require(request.day, "day"),
@@ -108,12 +114,14 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
             request_id=request.request_id,
         )
         granted, used = await self._ledger.transact(lambda tx: sources.debit_source_calls(tx, debit, self._clock.now()))
-        return pb.DebitSourceCallsResponse(granted_count=granted, used_count=used)
+        return pb.DebitSourceCallsResponse(granted_count=granted, used_count=min(used, _INT32_MAX))
 
     async def ListPages(self, request: pb.ListPagesRequest, context: Context) -> pb.ListPagesResponse:  # noqa: N802, ARG002
         """List pages in the order of their sequence."""
+        if request.page_size < 0:
+            raise InvalidRequestError("page_size: must not be negative")
         size = min(request.page_size or PAGES_DEFAULT, PAGES_MAX)
-        after = max(request.after_sequence, _token(request.page_token))
+        after = max(request.after_sequence, page_position(request.page_token))
         async with self._ledger.read() as reader:
             await _migration(reader, request.migration_id)
             pages = await reader.list_pages(request.migration_id, after_sequence=after, until_sequence=request.until_sequence, limit=size + 1)
@@ -250,7 +258,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         reason = codec.check_reason(request.reason, "reason")
         async with self._ledger.transaction() as tx:
             resume_time = codec.from_timestamp(request, "resume_time")
-            await sources.report_target(tx, connection, reason, request.message, resume_time, is_quota_found=request.is_quota_found)
+            await sources.report_target(tx, connection, reason, codec.words(request.message), resume_time, is_quota_found=request.is_quota_found)
         return pb.ReportTargetResponse()
 
 
@@ -259,11 +267,3 @@ async def _migration(reader: Reader, migration_id: str) -> Migration:
     if migration is None:
         raise NotFoundError(f"there is no migration {migration_id}", reason="MIGRATION_NOT_FOUND")
     return migration
-
-
-def _token(page_token: str) -> int:
-    if not page_token:
-        return 0
-    if not page_token.isdecimal():
-        raise InvalidRequestError("page_token is not one of ours")
-    return int(page_token)

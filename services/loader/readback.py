@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from services.common.contract import page_position
 from services.common.errors import InvalidRequestError
 from services.loader.entities import NAMED_ENTITIES, RECORD_ENTITIES, schema
 from services.loader.entities.base import LIST_FROM, Found, OffsetEntity, stamp
@@ -173,8 +174,7 @@ class ReadBack:
             raise InvalidRequestError(f"there is no list of all {target_entity!r}")
         since = stamp(mark.changed_since)
         if isinstance(entity, OffsetEntity):
-            if mark.page_token and not mark.page_token.isdecimal():
-                raise InvalidRequestError("page_token is not one of ours")
+            page_position(mark.page_token)
             is_file = entity is FILE
             query: dict[str, str | int] = {"sort": "id DESC"} if is_file else {"sort": "id ASC", "updated_since": since}
             start = int(mark.page_token or 0)

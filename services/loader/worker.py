@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry import trace
 
-from services.common import telemetry
+from services.common import contract, telemetry
 from services.common.backoff import Backoff
 from services.common.errors import (
     ClaimHeldError,
@@ -116,7 +116,7 @@ class LoadWorker:
             RateLimitedError: the budget is used up, the breaker is open, or the token was refused; what was done is settled.
             TransientError: something did not answer, or outcomes are unknown; what was done is settled.
         """
-        message = MappedBatch.FromString(payload)
+        message = contract.read_queued(MappedBatch, payload)
         if message.batch_id in self._in_hand:
             raise ClaimHeldError("this process works on the batch already: the message came twice")
         self._in_hand.add(message.batch_id)

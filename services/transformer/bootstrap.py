@@ -36,11 +36,11 @@ async def build(settings: TransformerSettings) -> AsyncIterator[Service]:
         stack.callback(index.close)
         plans = Plans(ledger)
         worker = TransformWorker(ledger=ledger, bus=bus, store=store, index=index, plans=plans)
+        servicer = TransformerServicer(index=index, plans=plans, store=store)
+        stack.callback(servicer.close)
         yield Service(
             name="transformer",
-            servicers=[
-                (transformer_service_pb2_grpc.add_TransformerServiceServicer_to_server, TransformerServicer(index=index, plans=plans, store=store))
-            ],
+            servicers=[(transformer_service_pb2_grpc.add_TransformerServiceServicer_to_server, servicer)],
             consumers=[Consumer(bus, streams.TRANSFORMER, worker.handle, concurrency=settings.concurrency)],
             # The ledger pings the transformer; asking for its liveness only keeps the two from waiting for each other.
             pings={"nats": bus.ping, "ledger": partial(grpc_client.ping, channel)},

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from services.common import instruments, telemetry
-from services.common.phases import phase_name
+from services.common import contract, instruments, telemetry
+from services.common.contract import check_migration_id
+from services.common.errors import InvalidRequestError, MalformedMessageError
+from services.common.phases import is_phase, phase_name
 from services.common.streams import MAPPED
 from services.transformer.batching import cut, each_key_once
 from services.transformer.dependents import Dependents
@@ -69,6 +71,20 @@ class Store(Protocol):
         """Answer a blob's content."""
 
 
+def _check(announcement: records_pb2.PageAnnouncement) -> None:
+    """Refuse what no ledger announces.
+
+    Raises:
+        MalformedMessageError: it is that.
+    """
+    if not is_phase(announcement.phase) or announcement.snapshot_sequence < 0:
+        raise MalformedMessageError("a PageAnnouncement without a phase or a snapshot")
+    try:
+        check_migration_id(announcement.migration_id)
+    except InvalidRequestError as error:
+        raise MalformedMessageError(f"a PageAnnouncement: {error.message}") from None
+
+
 class TransformWorker:
     """Maps announced pages."""
 
@@ -91,9 +107,11 @@ class TransformWorker:
         Raises:
             TransientError: the ledger, staging or the stream does not take part now.
             MappingError: the mapping of the manifest cannot be compiled.
+            MalformedMessageError: it is no announcement.
         """
-        announcement = records_pb2.PageAnnouncement.FromString(message)
+        announcement = contract.read_queued(records_pb2.PageAnnouncement, message)
         page = announcement.page
+        _check(announcement)
         attributes = {
             instruments.MIGRATION: announcement.migration_id,
             "transload.run_id": announcement.run_id,

@@ -13,7 +13,7 @@ from services.common.streams import TRANSFORMER, ConsumerSpec
 
 POLL_SECONDS = 0.01
 WAIT_SECONDS_MAX = 8.0
-QUICK = ConsumerPolicy(transient=Backoff(0.05, 0.2), held=Backoff(0.05, 0.2), bug_deliveries_max=4)
+QUICK = ConsumerPolicy(transient=Backoff(0.05, 0.2), held=Backoff(0.05, 0.2), bug_deliveries_max=4, refused_deliveries_max=3)
 
 
 async def until(condition: Callable[[], bool], *, seconds_max: float = WAIT_SECONDS_MAX) -> None:
@@ -60,5 +60,5 @@ class Recorder:
         del error
         self.buried.append(payload)
 
-    def consumer(self, bus: Bus, spec: ConsumerSpec = TRANSFORMER, *, concurrency: int = 3) -> Consumer:
-        return Consumer(bus, spec, self.handle, concurrency=concurrency, on_buried=self.bury, policy=QUICK)
+    def consumer(self, bus: Bus, spec: ConsumerSpec = TRANSFORMER, *, concurrency: int = 3, buries: bool = True) -> Consumer:
+        return Consumer(bus, spec, self.handle, concurrency=concurrency, on_buried=self.bury if buries else None, policy=QUICK)

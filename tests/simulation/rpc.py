@@ -124,7 +124,8 @@ class SimulatedServer:
             handler = await self._handler(call.method)
             if handler is None:
                 raise Status(grpc.StatusCode.UNIMPLEMENTED, f"{call.method} is not served")
-            request = handler.request_deserializer(call.request)
+            # As in gRPC: without one the handler is given the bytes.
+            request = handler.request_deserializer(call.request) if handler.request_deserializer is not None else call.request
             if handler.response_streaming:
                 async for response in handler.unary_stream(request, call.context):
                     call.send(handler.response_serializer(response))

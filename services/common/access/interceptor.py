@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from google.protobuf.message import DecodeError
 from grpc import aio
 
+from services.common import contract
 from services.common.access.refusals import Refusal, Refusals
 from services.common.access.roles import OPEN
-from services.common.errors import AccessDeniedError, InvalidRequestError, TransloadError, UnauthenticatedError
+from services.common.errors import AccessDeniedError, TransloadError, UnauthenticatedError
 from services.common.rpc_errors import status_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class AccessInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]
     async def _admit(self, method: str, raw: bytes, parse: Callable[[bytes], Any], context: Context) -> Any:
         """Answers the request of a caller who may call, with the name it goes by here in place of the one it claims."""
         caller = await self._caller(method, raw, parse, context)
-        request = _parsed(raw, parse)
+        request = contract.read(parse, raw)
         if "actor" in request.DESCRIPTOR.fields_by_name:
             request.actor = caller.actor
         return request
@@ -89,14 +89,7 @@ class AccessInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]
         try:
             self._guard.check(caller, method)
         except AccessDeniedError as error:
-            migration_id = getattr(_parsed(raw, parse), "migration_id", "") if parse is not None else ""
+            migration_id = getattr(contract.read(parse, raw), "migration_id", "") if parse is not None else ""
             await self._refusals.known(Refusal(caller.actor, migration_id, error.reason, error.metadata), method)
             raise
         return caller
-
-
-def _parsed(raw: bytes, parse: Callable[[bytes], Any]) -> Any:
-    try:
-        return parse(raw)
-    except DecodeError as error:
-        raise InvalidRequestError("the request cannot be read: it is no message of this RPC") from error

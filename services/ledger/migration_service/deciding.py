@@ -106,14 +106,3 @@ def page_size(asked: int, kind: str) -> int:
     if asked < 0:
         raise InvalidRequestError("page_size: must not be negative")
     return min(asked or default, most)
-
-
-def position_of(token: str) -> int:
-    """Answer the place a page token stands for.
-
-    Raises:
-        InvalidRequestError: It was never answered.
-    """
-    if token and not token.isdecimal():
-        raise InvalidRequestError("page_token: not one that was answered before")
-    return int(token or "0")

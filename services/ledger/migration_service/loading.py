@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from services.common.access.refusals import Refusal
+from services.common.contract import page_position
 from services.common.errors import AccessDeniedError, InvalidRequestError, NotFoundError
 from services.ledger import migrations
 from services.ledger.domain import ReportKind, RunKind
-from services.ledger.migration_service.deciding import Deciding, page_size, position_of
+from services.ledger.migration_service.deciding import Deciding, page_size
 from services.ledger.migrations import require_migration
 from services.ledger.runs.context import RunContext
 from services.ledger.runs.driver import mapping_yaml_of
@@ -45,7 +46,7 @@ class Loading(Deciding):
             report = await reader.get_report(request.migration_id, ReportKind.DIFF)
             if report is None or not migration.diff_digest:
                 raise NotFoundError("there is no diff of the present mapping: run a sample first")
-            rows = await reader.list_report_rows(request.migration_id, ReportKind.DIFF, after=position_of(request.page_token), limit=size)
+            rows = await reader.list_report_rows(request.migration_id, ReportKind.DIFF, after=page_position(request.page_token), limit=size)
         head = orjson.loads(report.content)
         return pb.GetDiffResponse(
             mapping_digest=head["mapping_digest"],

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from services.common.contract import page_position
 from services.common.errors import InvalidRequestError, NotFoundError
 from services.common.sampling import NONE
 from services.ledger import codec, mismatches
 from services.ledger import migration_codec as write
 from services.ledger.domain import ReportKind, RunKind
-from services.ledger.migration_service.deciding import Deciding, page_size, position_of
+from services.ledger.migration_service.deciding import Deciding, page_size
 from services.ledger.migrations import require_migration
 from services.ledger.reconciled import describe_reconciliation
 from services.ledger.runs.context import RunContext
@@ -56,7 +57,7 @@ class Reconciling(Deciding):
             report = await reader.get_report(request.migration_id, ReportKind.RECONCILIATION)
             if report is None:
                 raise NotFoundError("there is no reconciliation yet: run one first")
-            after = position_of(request.page_token)
+            after = page_position(request.page_token)
             rows = await reader.list_report_rows(request.migration_id, ReportKind.RECONCILIATION, after=after, limit=size)
         head = orjson.loads(report.content)
         return pb.ListMismatchesResponse(

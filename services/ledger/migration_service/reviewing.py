@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from services.common.contract import page_position
 from services.common.errors import InvalidRequestError
 from services.ledger import codec, review
 from services.ledger import migration_codec as write
 from services.ledger.domain import Resolution, ReviewFilter
 from services.ledger.matching.named import find_named
-from services.ledger.migration_service.deciding import Deciding, page_size, position_of
+from services.ledger.migration_service.deciding import Deciding, page_size
 from services.ledger.migrations import require_migration
 from transload.v1 import migration_service_pb2 as pb
 
@@ -30,7 +31,7 @@ class Reviewing(Deciding):
         which = ReviewFilter(reason=request.reason, includes_resolved=request.includes_resolved)
         async with self._ledger.read() as reader:
             await require_migration(reader, request.migration_id)
-            items = await reader.list_review_items(request.migration_id, which, after_order=position_of(request.page_token), limit=size)
+            items = await reader.list_review_items(request.migration_id, which, after_order=page_position(request.page_token), limit=size)
         token = str(items[-1].order) if len(items) == size else ""
         return pb.ListReviewItemsResponse(review_items=[write.review_item_to_proto(item) for item in items], next_page_token=token)
 

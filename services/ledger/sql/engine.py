@@ -129,6 +129,8 @@ class SqliteDatabase:
         self._reader = _sqlite_engine(url, size=READERS_MAX, begin="BEGIN", is_writer=False)
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
         self._reader_threads = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="ledger-reader")
+        # Who waits for a connection must not wait in a thread: those who have one need the threads to go on and to give it back.
+        self._readers = asyncio.Semaphore(READERS_MAX)
 
     @asynccontextmanager
     async def write(self, *, is_patient: bool = False) -> AsyncIterator[Runner]:  # noqa: ARG002 - SQLite has no limit that would have to be lifted
@@ -139,7 +141,7 @@ class SqliteDatabase:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Runner]:
         """Begin a read."""
-        async with _in_threads(self._reader, self._reader_threads) as run:
+        async with self._readers, _in_threads(self._reader, self._reader_threads) as run:
             yield run
 
     async def write_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
@@ -148,7 +150,8 @@ class SqliteDatabase:
 
     async def read_whole(self, work: Callable[[Runner], Coroutine[Any, Any, Item]]) -> Item:
         """Run `work` and everything around it in a reader's thread."""
-        return await _uninterrupted(self._reader_threads, lambda: _in_this_thread(self._reader, work))
+        async with self._readers:
+            return await _uninterrupted(self._reader_threads, lambda: _in_this_thread(self._reader, work))
 
     async def scrub(self) -> None:
         """Move the log into the database and empty it: deleted content is overwritten there (`secure_delete`), but old copies stand in the log."""

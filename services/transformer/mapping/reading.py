@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from pydantic import ValidationError
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 
 _LAYERS = ("account", "overrides")
+DEPTH_MAX: Final = 60
+"""Objects and lists inside each other in a mapping; the files that come with the connectors need less than 20."""
+VALUES_MAX: Final = 1_000_000
+_TOO_DEEP: Final = f"the mapping has more than {DEPTH_MAX} objects or lists inside each other"
 
 
 def merge(base: Any, layer: Any) -> Any:
@@ -58,15 +62,47 @@ def read_document(text: str) -> dict[str, Any]:
     Raises:
         MappingError: it is no YAML, or something else than an object.
     """
+    loader = _Loader(text)
     try:
-        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - derived from the safe loader
+        node = loader.get_single_node()
+        if node is not None:
+            _weigh(node, 1, {})
+        document = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         raise MappingError(f"the mapping is not readable YAML: {error}") from error
+    except RecursionError:
+        raise MappingError(_TOO_DEEP) from None
+    except (ValueError, TypeError, AttributeError) as error:
+        # The reader's own words for `!!int x`, `2001-99-99`, or a list as a key are Python's.
+        raise MappingError("the mapping is not readable YAML: a date or a number in it is none, or a key is no text") from error
+    finally:
+        loader.dispose()
     if document is None:
         return {}
     if not isinstance(document, dict):
         raise MappingError("the mapping must be an object with keys such as `entities`")
     return document
+
+
+def _weigh(node: yaml.Node, depth: int, known: dict[int, int]) -> int:
+    """Answer how many values a node stands for, those that aliases repeat included: a few lines can stand for more than memory holds.
+
+    Raises:
+        MappingError: there are too many, or they lie too deep inside each other.
+    """
+    if depth > DEPTH_MAX:
+        raise MappingError(_TOO_DEEP)
+    if (weight := known.get(id(node))) is not None:
+        return weight
+    weight = 1
+    if isinstance(node, yaml.SequenceNode):
+        weight += sum(_weigh(one, depth + 1, known) for one in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        weight += sum(_weigh(key, depth + 1, known) + _weigh(value, depth + 1, known) for key, value in node.value)
+    if weight > VALUES_MAX:
+        raise MappingError(f"the mapping stands for more than {VALUES_MAX} values: aliases repeat too much")
+    known[id(node)] = weight
+    return weight
 
 
 def load_mapping(text: str) -> Mapping:

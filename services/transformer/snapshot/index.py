@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from services.common.contract import check_migration_id
 from services.transformer.snapshot.database import delete_file, open_file, take_in
 from services.transformer.snapshot.view import SnapshotView
 
@@ -63,9 +64,10 @@ class SnapshotIndex:
         """Answer a view of the pages up to `sequence`, taking in those that are missing. 0 means all there are now.
 
         Raises:
+            InvalidRequestError: no migration can have this id; it would name a file somewhere else.
             UnavailableError: the ledger or staging does not answer; what was taken in stays.
         """
-        migration = self._migration(migration_id)
+        migration = self._migration(check_migration_id(migration_id))
         async with migration.lock:
             if not migration.is_open:
                 migration.sequence = await asyncio.to_thread(open_file, migration.path)

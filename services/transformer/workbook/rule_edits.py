@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NOTHING: Final[Mapping[str, Any]] = {"value": None}
 """A rule that gives no value."""
 PATHS_SEPARATOR: Final = ";"
+_CHAIN_CHARACTERS_MAX: Final = 10_000
 
 
 def written_chain(steps: Sequence[str | dict[str, Any]]) -> str:
@@ -36,14 +37,16 @@ def read_chain(written: str) -> list[Any]:
         Refused: it cannot be read, or names a transform that is not there.
     """
     try:
-        steps = yaml.safe_load(f"[{written}]")
-    except yaml.YAMLError as error:
+        steps = yaml.safe_load(f"[{written}]") if len(written) <= _CHAIN_CHARACTERS_MAX else None
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Refused(
             f"{written!r} cannot be read; write names separated by commas, options in braces: strip, {{truncate: {{length: 80}}}}"
         ) from error
+    if not isinstance(steps, list):
+        raise Refused(f"no chain of transforms of at most {_CHAIN_CHARACTERS_MAX} characters")
     for step in steps:
         name = next(iter(step)) if isinstance(step, dict) and len(step) == 1 else step
-        if name not in CATALOGUE:
+        if not isinstance(name, str) or name not in CATALOGUE:
             raise Refused(f"there is no transform {name!r}", sorted(CATALOGUE))
     return list(steps)
 

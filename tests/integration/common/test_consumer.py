@@ -53,6 +53,24 @@ async def test_every_kind_of_message_ends_acknowledged_or_buried(bus: Bus, recor
     assert await waiting_count(bus) == 0
 
 
+@pytest.mark.requirement("X-04")
+async def test_a_message_that_nobody_can_use_is_given_up_and_the_next_one_handled(bus: Bus, recorder: Recorder) -> None:
+    recorder.endless = {
+        b"none": errors.MalformedMessageError("no message of this stream"),
+        b"unknown": errors.NotFoundError("no such batch"),
+        b"broken": errors.InvalidRequestError("strangers in the batch"),
+        b"over": errors.PreconditionError("the run is over"),
+        b"bug": KeyError("always"),
+    }
+    async with consuming(recorder.consumer(bus, buries=False)):
+        await publish(bus, *recorder.endless, b"good")
+        await until(
+            lambda: recorder.handled == [b"good"] and len(recorder.tried) == 1 + 3 * QUICK.refused_deliveries_max + QUICK.bug_deliveries_max + 1
+        )
+    assert recorder.tried.count(b"none") == 1
+    assert await waiting_count(bus) == 0
+
+
 async def test_a_message_published_twice_arrives_once(bus: Bus, recorder: Recorder) -> None:
     await publish(bus, b"a", b"a", b"b")
     async with consuming(recorder.consumer(bus)):

@@ -17,6 +17,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from services.common import errors, grpc_client
 from services.common.grpc_server import LIVENESS, Server, serve
+from services.common.open_streams import OpenStreams
+from tests.fakes.consuming import until
 from transload.errors import from_rpc_error
 from transload.v1 import loader_service_pb2 as pb
 from transload.v1 import loader_service_pb2_grpc as stubs
@@ -65,6 +67,65 @@ def failing(error: Exception) -> Callable[[], Awaitable[None]]:
 async def stub_of(server: Server, **options: Any) -> AsyncIterator[Any]:
     async with grpc_client.channel(server.address, **options) as channel:
         yield stubs.LoaderServiceStub(channel)
+
+
+class Talker(Loader):
+    """Answers with as much as is taken."""
+
+    def __init__(self) -> None:
+        super().__init__(nothing)
+        self.made = 0
+        self.ended = 0
+
+    async def DigestFiles(self, request: pb.DigestFilesRequest, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[pb.DigestFilesResponse]:
+        try:
+            for _ in range(1_000):
+                self.made += 1
+                yield pb.DigestFilesResponse(target_id="x" * 100_000)
+        finally:
+            self.ended += 1
+
+
+@asynccontextmanager
+async def never_reading(address: str, count: int) -> AsyncIterator[list[Any]]:
+    options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 5), ("grpc.use_local_subchannel_pool", 1)]
+    async with aio.insecure_channel(address, options=options) as channel:
+        calls = [stubs.LoaderServiceStub(channel).DigestFiles(pb.DigestFilesRequest()) for _ in range(count)]
+        yield calls
+        for call in calls:
+            call.cancel()
+
+
+async def test_no_more_is_made_for_a_client_than_it_takes() -> None:
+    talker = Talker()
+    async with serve("127.0.0.1:0", [(stubs.add_LoaderServiceServicer_to_server, talker)]) as server:
+        async with never_reading(server.address, 3):
+            await until(lambda: talker.made == 3)
+            async with stub_of(server) as reader:
+                assert len([one async for one in reader.DigestFiles(pb.DigestFilesRequest())]) == 1_000
+            assert talker.made == 3 + 1_000, "one message waits for each, and no second one"
+        await until(lambda: talker.ended == 4)
+
+
+async def test_a_stalled_stream_makes_room_for_one_that_is_read() -> None:
+    talker, streams = Talker(), OpenStreams(streams_max=2, stalled_seconds=0.0)
+    async with serve("127.0.0.1:0", [(stubs.add_LoaderServiceServicer_to_server, talker)], streams=streams) as server:
+        async with never_reading(server.address, 2), stub_of(server) as reader:
+            await until(lambda: talker.made == 2)
+            assert len([one async for one in reader.DigestFiles(pb.DigestFilesRequest())]) == 1_000
+            await until(lambda: talker.ended == 2)  # the reader, and who made room for it
+            assert len(streams) == 1
+        await until(lambda: len(streams) == 0)
+
+
+async def test_where_no_stream_is_stalled_one_too_many_is_refused() -> None:
+    talker, streams = Talker(), OpenStreams(streams_max=2, stalled_seconds=60.0)
+    async with serve("127.0.0.1:0", [(stubs.add_LoaderServiceServicer_to_server, talker)], streams=streams) as server:
+        async with never_reading(server.address, 2), aio.insecure_channel(server.address) as channel:
+            await until(lambda: talker.made == 2)
+            with pytest.raises(aio.AioRpcError) as refused:
+                await stubs.LoaderServiceStub(channel).DigestFiles(pb.DigestFilesRequest()).read()
+        assert from_rpc_error(refused.value).reason == "UNAVAILABLE"
 
 
 async def test_an_error_arrives_as_the_class_that_was_raised() -> None:

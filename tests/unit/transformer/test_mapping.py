@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.common.errors import MappingError, NotFoundError
-from services.transformer.mapping.reading import connector_mapping_text, load_mapping, merge
+from services.transformer.mapping.reading import DEPTH_MAX, connector_mapping_text, load_mapping, merge, read_document
 from services.transformer.plan import MappingPlan
 
 SMALL = """
@@ -88,3 +88,27 @@ def test_the_stel_order_file_can_be_read_and_compiled(base_text: str) -> None:
     assert list(mapping.entities)[:2] == ["employee", "account_category"]
     assert all(entity in plan.entities for entity, rule in mapping.entities.items() if rule.use == "move")
     assert all(reason.strip() for rule in mapping.entities.values() for reason in rule.not_moved.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: 2001-99-99", "a: !!int x", "a: !!float x", "a: !!timestamp 1", "? [a]\n: b", "? {a: b}\n: c", "a: !!binary x", "? ? ? a", "[" * 20_000],
+)
+def test_values_that_yaml_cannot_mean_are_errors_of_the_mapping(text: str) -> None:
+    with pytest.raises(MappingError):
+        read_document(text)
+
+
+def test_a_mapping_has_no_bottomless_depth() -> None:
+    deep = "a: " + "[" * (DEPTH_MAX - 2) + "]" * (DEPTH_MAX - 2)
+    assert read_document(deep)
+    for text in (f"a: {'[' * DEPTH_MAX}{']' * DEPTH_MAX}", "- " * 2_000 + "x", "a: &a [*a]"):
+        with pytest.raises(MappingError, match="inside each other"):
+            read_document(text)
+
+
+def test_aliases_do_not_stand_for_more_than_memory_holds() -> None:
+    names = "abcdefghij"
+    lines = [f"{name}: &{name} [{', '.join([f'*{before}' if before else '1'] * 9)}]" for before, name in zip(["", *names], names, strict=False)]
+    with pytest.raises(MappingError, match="aliases repeat too much"):
+        read_document("\n".join(lines))
