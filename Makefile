@@ -10,7 +10,7 @@ SEED ?= 1
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: nats-faults k8s-check k8s-lint lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean fuzz soak
+.PHONY: nats-faults k8s-check k8s-lint lock licences sbom check-security chaos simulate simulate-many simulate-table simulate-mutants help install proto proto-check fmt lint types imports test test-fast test-all run bench coverage-table clean fuzz soak install-s3 whole-way
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -84,6 +84,14 @@ $(LINTER)/.installed: locks/lint.txt
 k8s-lint: $(STAMP) $(LINTER)/.installed  ## Look over manifests and Dockerfile with checkov, which is installed apart
 	$(BIN)/python -m tools.k8s_lint $(LINTER)/bin/checkov
 
+OBJECT_STORE := .venv-s3
+$(OBJECT_STORE)/.installed: locks/s3.txt
+	@test -d $(OBJECT_STORE) || $(PYTHON) -m venv $(OBJECT_STORE)
+	@$(OBJECT_STORE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement locks/s3.txt
+	@touch $@
+
+install-s3: $(OBJECT_STORE)/.installed  ## Install the S3 server of tests, apart; tests on S3 skip without it
+
 lock: $(STAMP)  ## Write locks/: the versions of constraints.txt with their hashes
 	$(BIN)/python tools/lock.py
 
@@ -122,8 +130,11 @@ fuzz: $(STAMP)  ## Send malformed requests to every method and malformed message
 soak: $(STAMP)  ## Run ten migrations at once into two companies for MINUTES (default 30) and judge memory, handles and budgets
 	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),30)
 
+whole-way: $(STAMP) $(OBJECT_STORE)/.installed  ## Migrate on PostgreSQL, a NATS cluster and S3 with mTLS and roles, quietly and with deaths
+	TRANSLOAD_WHOLE_WAY=1 $(BIN)/python -m pytest -q -s tests/fault/test_whole_way.py
+
 bench: $(STAMP)  ## Measure against a baseline in the same run
 	$(BIN)/python -m bench
 
 clean:  ## Remove the virtual environment and all run data
-	rm -rf $(VENV) $(LINTER) .transload build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LINTER) $(OBJECT_STORE) .transload build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

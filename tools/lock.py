@@ -3,7 +3,7 @@
     python tools/lock.py            write locks/*.txt (asks the package index)
 
 `runtime.txt` is what the image installs, `build.txt` what builds the wheel, `all.txt` everything a developer or CI installs, `lint.txt` the linter of
-the manifests. No file names an index.
+the manifests, `s3.txt` the object store of tests. No file names an index.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ HEADER: Final = "# Written by `make lock`: constraints.txt with the SHA-256 of e
 PYTHON_VERSION: Final = "3.11"
 LINTER: Final = "checkov==3.3.30"
 """Of the manifests. It is installed apart, because its hundred packages want other versions than ours."""
+OBJECT_STORE: Final = ("moto[s3]==5.2.5", "flask", "flask-cors")
+"""For tests; installed apart for the same reason. What its server needs for S3 alone."""
 
 
 def main() -> int:
@@ -35,6 +37,7 @@ def main() -> int:
     write("build.txt", project["build-system"]["requires"])
     write("all.txt", [*runtime, *(name for group in extras.values() for name in group), *project["build-system"]["requires"]])
     write("lint.txt", [LINTER], constraints=())
+    write("s3.txt", list(OBJECT_STORE), constraints=())
     return 0
 
 

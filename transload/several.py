@@ -62,12 +62,15 @@ class SeveralChannels:
         return invoke
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-        """Answers a stream from where calls are answered now; when it breaks, the next one is opened elsewhere."""
+        """Answers a stream from the first address that has one to give; once something came, a stream that breaks is the caller's to open again."""
 
         def invoke(request: Any, **options: Any) -> _Stream:
-            index = self._current
-            stream = self._channels[index]().unary_stream(method, *args, **kwargs)(request, **options)
-            return _Stream(stream, lambda: self._move_on(index))
+            def begin() -> tuple[Any, Callable[[], None]]:
+                index = self._current
+                stream = self._channels[index]().unary_stream(method, *args, **kwargs)(request, **options)
+                return stream, lambda: self._move_on(index)
+
+            return _Stream(begin, len(self._channels))
 
         return invoke
 
@@ -82,19 +85,35 @@ class SeveralChannels:
 
 
 class _Stream:
-    """A stream that tells when its address is away."""
+    """A stream that is begun at the next address while nothing has come and the one before is away."""
 
-    def __init__(self, stream: Any, on_away: Callable[[], None]) -> None:
-        self._stream, self._on_away = stream, on_away
+    def __init__(self, begin: Callable[[], tuple[Any, Callable[[], None]]], address_count: int) -> None:
+        """Begins at the address in use.
+
+        Args:
+            begin: begins a stream there; answers it, and what tells that this address is away.
+            address_count: how many there are to try.
+        """
+        self._begin = begin
+        self._left_count = address_count
+        self._stream, self._leave = begin()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        try:
-            async for response in self._stream:
-                yield response
-        except aio.AioRpcError as error:
-            if error.code() in _AWAY:
-                self._on_away()
-            raise
+        while True:
+            has_begun = False
+            try:
+                async for response in self._stream:
+                    has_begun = True
+                    yield response
+            except aio.AioRpcError as error:
+                if error.code() in _AWAY:
+                    self._leave()
+                self._left_count -= 1
+                if has_begun or error.code() is not grpc.StatusCode.UNAVAILABLE or self._left_count <= 0:
+                    raise
+            else:
+                return
+            self._stream, self._leave = self._begin()
 
     def cancel(self) -> bool:
         """Ends the stream."""

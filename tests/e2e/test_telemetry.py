@@ -10,14 +10,13 @@ import pytest
 import pytest_asyncio
 
 from services.common.keys import RecordKey
+from tests.e2e.graphs import EXTRACTOR, LEDGER, LOADER, SETTLE, TRANSFORMER, Graphs
 from tests.e2e.harness import ACTOR, USERS, installation
-from tests.fakes.collector import Collector, SpanView, collector
+from tests.fakes.collector import Collector, collector
 from transload.v1 import migration_service_pb2 as pb
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("telemetry"), pytest.mark.slow]
 
-LEDGER, EXTRACTOR, TRANSFORMER, LOADER = "transload-ledger", "transload-extractor", "transload-transformer", "transload-loader"
-SETTLE = "transload.v1.LedgerService/SettleBatch"
 NAMES = frozenset({"name", "legal-name", "surname", "full-name", "formatted-address"})
 CONTACTS = frozenset({"email", "phone", "phone2", "fax", "website", "tax-identification-number", "iban"})
 PERSONAL = NAMES | CONTACTS | {"comments", "private-comments"}
@@ -60,13 +59,6 @@ def _texts(record: dict[str, Any]) -> Iterator[str]:
             yield value
 
 
-def _calls_for_records(seen: Seen) -> dict[str, SpanView]:
-    """Answer the Pipedrive calls that were made for one source record each, one by key."""
-    spans = [span for span in seen.collector.spans.values() if span.service == LOADER and span.attributes.get("transload.record.key")]
-    calls = {span.attributes["transload.record.key"]: span for span in spans}
-    return {key: span for key, span in calls.items() if RecordKey.parse(key).source_entity != "schema"}
-
-
 async def test_all_four_services_export(seen: Seen) -> None:
     assert seen.collector.services == {LEDGER, EXTRACTOR, TRANSFORMER, LOADER}
 
@@ -75,9 +67,9 @@ async def test_no_span_names_a_cause_that_never_came(seen: Seen) -> None:
     assert seen.collector.lost_parents() == []
 
 
-async def test_the_way_of_a_record_is_one_connected_set_of_spans(seen: Seen) -> None:
-    calls = _calls_for_records(seen)
-    assert {RecordKey.parse(key).target_entity for key in calls} >= {
+async def test_the_way_of_a_record_from_page_to_commit_is_one_connected_set_of_spans(seen: Seen) -> None:
+    graphs = Graphs(seen.collector)
+    assert {RecordKey.parse(key).target_entity for key in graphs.record_calls} >= {
         "organization",
         "person",
         "deal",
@@ -87,50 +79,23 @@ async def test_the_way_of_a_record_is_one_connected_set_of_spans(seen: Seen) -> 
         "product",
         "file",
     }
-    settled = {cause for span in seen.collector.find(LEDGER, SETTLE) for cause in seen.collector.causes(span)}
-    for key, call in calls.items():
-        causes = seen.collector.causes(call)
-        pages = [span for span in causes.values() if (span.service, span.name) == (EXTRACTOR, "extractor.page")]
-        mappings = [span for span in causes.values() if (span.service, span.name) == (TRANSFORMER, "transform")]
-        handling = [span for span in causes.values() if (span.service, span.name) == (LOADER, "process MAPPED")]
-        assert [page.attributes["transload.entity"] for page in pages] == [RecordKey.parse(key).source_entity], key
-        assert len(mappings) == len(handling) == 1, key
-        assert handling[0].span_id in settled, f"{key}: the ledger's settling stands in no connection with the call"
+    assert [gap for key in graphs.record_calls for gap in graphs.gaps(key)] == []
+    assert set(graphs.settled_in.values()) == {span.span_id for span in seen.collector.find(LEDGER, SETTLE)}, "settled without a commit"
 
 
 async def test_a_records_graph_ends_at_the_ledgers_commit(seen: Seen) -> None:
-    commits = {span.parent_id for span in seen.collector.find(LEDGER, "ledger.transaction")}
-    committed: dict[str, str] = {}
-    for settled in seen.collector.find(LEDGER, SETTLE):
-        assert settled.span_id in commits, "settled without a commit"
-        committed |= {cause.span_id: settled.span_id for cause in seen.collector.causes(settled).values() if cause.name == "process MAPPED"}
-    for key, call in _calls_for_records(seen).items():
+    graphs = Graphs(seen.collector)
+    for key, call in graphs.record_calls.items():
         handling = next(span for span in seen.collector.causes(call).values() if span.name == "process MAPPED")
-        settled = seen.collector.spans[committed[handling.span_id]]
+        settled = seen.collector.spans[graphs.settled_in[handling.span_id]]
         assert "extractor.page" in {span.name for span in seen.collector.causes(settled).values()}, key
 
 
 async def test_calls_to_pipedrive_are_found_from_a_records_id(seen: Seen) -> None:
-    calls = [span for span in seen.collector.spans.values() if span.service == LOADER and "transload.tokens" in span.attributes]
-
-    def is_found(call: SpanView) -> bool:
-        named = {
-            name
-            for span in seen.collector.causes(call).values()
-            for name in ("transload.record.key", "transload.record.keys")
-            if span.attributes.get(name)
-        }
-        return bool(named)
-
-    # Looks at the account, and reading the sample back for the diff, are made for no record.
-    lost = [call for call in calls if not is_found(call) and not _is_inspection(seen, call)]
-    assert len(calls) > 100
-    assert len(lost) <= len(calls) // 100, (sorted({call.name for call in lost}), len(calls))
-
-
-def _is_inspection(seen: Seen, call: SpanView) -> bool:
-    """Whether a call was made for the account as a whole, at the ledger's wish and in no batch."""
-    return any(span.name.startswith("transload.v1.LoaderService/") for span in seen.collector.causes(call).values())
+    graphs = Graphs(seen.collector)
+    lost = graphs.calls_without_record()
+    assert len(graphs.calls) > 100
+    assert len(lost) <= len(graphs.calls) // 100, (sorted({call.name for call in lost}), len(graphs.calls))
 
 
 async def test_a_page_leads_to_its_source_calls_and_files(seen: Seen) -> None:

@@ -1,5 +1,6 @@
 """What has to hold after every fault: everything there once, nothing pending, the trail whole."""
 
+from sandbox.pipedrive.control.check_journal import violations
 from tests.e2e.checker import Checker, ownership_problems
 from tests.e2e.harness import Rehearsal
 
@@ -32,3 +33,10 @@ async def assert_owned_once(rehearsal: Rehearsal, before: bytes) -> None:
         owned.setdefault(record.target_entity, []).append(record.target_id)
     problems = ownership_problems(before, await rehearsal.pipedrive.export(), owned)
     assert not problems, "\n".join(problems)
+
+
+async def assert_within_limits(rehearsal: Rehearsal) -> None:
+    """Check Pipedrive's own journal: no window and no day overrun, and nothing refused for it."""
+    journal = await rehearsal.pipedrive.control("GET", "journal", limit=1_000_000)
+    assert violations(journal) == []
+    assert [entry for entry in journal["entries"] if entry["status"] == 429 and not entry["fault"]] == []

@@ -12,12 +12,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from sandbox.pipedrive.control.check_journal import violations
 from tests.e2e.checker import diff_of
 from tests.e2e.harness import Installation, Rehearsal, installation
 from tests.fault.chaos import Killer, go_to_approval, insist, killing, take_step
 from tests.fault.conftest import IMPATIENT
-from tests.fault.proof import assert_complete, assert_owned_once
+from tests.fault.proof import assert_complete, assert_owned_once, assert_within_limits
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -53,13 +52,6 @@ async def add_faults(rehearsal: Rehearsal, rng: random.Random) -> None:
     ]
     await rehearsal.pipedrive.faults(*rules)
     await rehearsal.stel.faults({"kind": "cut", "every": 17}, {"kind": "status", "status": 503, "every": 23})
-
-
-async def assert_within_limits(rehearsal: Rehearsal) -> None:
-    """Check Pipedrive's own journal: no window and no day overrun, and nothing refused for it."""
-    journal = await rehearsal.pipedrive.control("GET", "journal", limit=1_000_000)
-    assert violations(journal) == []
-    assert [entry for entry in journal["entries"] if entry["status"] == 429 and not entry["fault"]] == []
 
 
 @pytest.mark.requirement("L-10", "L-13", "L-14", "X-04", "G-03")

@@ -81,12 +81,13 @@ def test_a_lock_is_closed(name: str) -> None:
                 assert normal(need.name) in packages, f"{package} needs {need.name}"
 
 
-def test_the_linter_of_the_manifests_is_locked_too() -> None:
+def test_what_is_installed_apart_is_locked_too() -> None:
     assert "checkov" in locked("lint")
+    assert "moto" in locked("s3")
 
 
 def test_no_file_names_an_index() -> None:
-    for name in (*LOCKS, "lint"):
+    for name in (*LOCKS, "lint", "s3"):
         assert "://" not in (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8")
     for path in (ROOT / "constraints.txt", ROOT / "pyproject.toml", ROOT / "Makefile"):
         assert "index-url" not in path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What product code relies on of the object store, shown on a local folder and on the simulated store alike."""
+"""What product code relies on of the object store, shown on a local folder, on a store with the protocol of S3 and on the simulated one alike."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 import services.common.staging
 from services.common.errors import NotFoundError
 from services.common.staging import Staging
+from tests.fakes.s3 import ObjectStore as S3Store
+from tests.fakes.s3 import object_store
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.network import Network
 from tests.simulation.object_store import ObjectStore
@@ -21,7 +23,7 @@ from tests.simulation.stand_ins import time_and_chance
 from tests.simulation.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from pathlib import Path
 
     Scenario = Callable[[Staging], Coroutine[Any, Any, None]]
@@ -31,12 +33,24 @@ class Run(Protocol):
     def __call__(self, scenario: Scenario, /) -> None: ...
 
 
-@pytest.fixture(params=["folder", "simulated"])
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
+    with object_store(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture(params=["folder", "s3", "simulated"])
+def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a scenario on a store of its own."""
 
     def on_folder(scenario: Scenario) -> None:
         asyncio.run(scenario(Staging.open((tmp_path / "staging").as_uri())))
+
+    if request.param == "s3":
+        environ = request.getfixturevalue("bucket").environ | {"no_proxy": "127.0.0.1"}
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        return lambda scenario: asyncio.run(scenario(Staging.open(environ["TRANSLOAD_STAGING_URL"])))
 
     def simulated(scenario: Scenario) -> None:
         loop = SimulatedLoop(Random(1))

@@ -38,6 +38,11 @@ class Working(MigrationServicer):
     async def WatchMigration(self, request: pb.WatchMigrationRequest, context: Any) -> AsyncIterator[pb.WatchMigrationResponse]:
         yield pb.WatchMigrationResponse(migration=pb.Migration(migration_id="acme"))
 
+    async def ExportAudit(self, request: pb.ExportAuditRequest, context: Any) -> AsyncIterator[pb.ExportAuditResponse]:
+        yield pb.ExportAuditResponse(events=[pb.Event(sequence=1)])
+        if request.migration_id == "breaks":
+            raise UnavailableError("the ledger goes away")
+
 
 @asynccontextmanager
 async def ledger(servicer: object, listen: str = "127.0.0.1:0", *, is_serving: bool = True) -> AsyncIterator[str]:
@@ -59,6 +64,28 @@ async def test_a_worker_and_a_person_reach_the_one_at_work_wherever_it_stands() 
                 assert [message.migration.migration_id async for message in client.watch("acme")] == ["acme"]
                 assert (await client.get_migration("acme")).migration_id == "acme"
         await grpc_client.wait_until_serving(f"{standby},{active}", timeout_seconds=5)
+
+
+async def test_a_stream_begins_where_work_is_done_and_is_never_begun_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transload.client.RETRY_DELAYS_SECONDS", ())
+    async with ledger(Standby(MigrationServicer), is_serving=False) as standby, ledger(Working()) as active:
+        for addresses in (f"{standby},{active}", f"{DEAD},{standby},{active}"):
+            async with Client.connect(addresses, actor="a") as client:
+                assert [event.sequence async for event in client.export_audit("acme")] == [1]
+            async with Client.connect(addresses, actor="a") as client:
+                assert [message.migration.migration_id async for message in client.watch("acme")] == ["acme"]
+            async with Client.connect(addresses, actor="a") as client:
+                events = client.export_audit("breaks")
+                assert (await anext(events)).sequence == 1
+                with pytest.raises(TransloadCallError):
+                    await anext(events)
+            request = pb.ExportAuditRequest(migration_id="acme")
+            async with grpc_client.channel(addresses) as channel:
+                stream = migration_service_pb2_grpc.MigrationServiceStub(channel).ExportAudit(request)
+                assert [len(answer.events) async for answer in stream] == [1]
+    async with Client.connect(f"{DEAD},127.0.0.1:1", actor="a") as client:
+        with pytest.raises(TransloadCallError):
+            await anext(client.export_audit("acme"))
 
 
 async def test_a_ledger_that_stands_by_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
