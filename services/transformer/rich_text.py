@@ -34,7 +34,9 @@ def rich_text(value: object) -> str | None:
 def _of_rtf(written: str) -> str:
     """Read RTF; what only looks like it stays as it is."""
     try:
-        return str(rtf_to_text(written, errors="replace")).replace("\x00", "").strip()  # type: ignore[no-untyped-call]
+        found = str(rtf_to_text(written, errors="replace"))  # type: ignore[no-untyped-call]
+        # RTF writes characters beyond the first 65,536 as two halves, which belong together; a half alone gets a mark.
+        return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "").strip()
     except Exception:  # noqa: BLE001 - the parser promises nothing about broken RTF, and a note must not hold a record back
         return written
 

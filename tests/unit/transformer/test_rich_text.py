@@ -23,6 +23,8 @@ RTF = r"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}}\f0\fs20 Gate code is
         ("one<br>two<br/>three", "one\ntwo\nthree"),
         (RTF, "Gate code is 4471.\nAsk for René at the desk."),
         ("{\\rtf1 }", None),
+        (r"{\rtf1 Tank \u-10179?\u-8642? full}", "Tank 😾 full"),
+        (r"{\rtf1 Cut \u-10179? here}", "Cut \ufffd here"),
         ("  ", None),
         ("<p></p>", None),
     ],
