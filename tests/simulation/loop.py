@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from random import Random
 
 
-STEPS_MAX: Final = 600_000
+STEPS_MAX: Final = 2_000_000
 """Callbacks after which a simulation counts as endless; a usual one takes 30,000."""
 
 
