@@ -47,7 +47,7 @@ class Curve:
         before, after, few, many = self.quarters()
         if after > before * growth_max + SLACK_MIB:
             return f"{name} grew from {before:.0f} to {after:.0f} MiB"
-        return f"{name} held {few} handles, then {many}" if many > few + HANDLES_SLACK else ""
+        return f"{name} held {few} handles, then {many}" if many > max(few + HANDLES_SLACK, few * growth_max) else ""
 
 
 @asynccontextmanager

@@ -36,6 +36,8 @@ class Dialect:
 
 RFC = Dialect()
 """What a good exporter writes."""
+WINDOWS = Dialect(encoding="cp1252", delimiter=";", errors="replace")
+"""What an old one writes in Europe; the guide's toy source does."""
 
 
 @dataclass(slots=True)

@@ -205,6 +205,6 @@ def assert_spans_are_connected(collecting: Collector) -> None:
     gaps = {key: found for key in graphs.record_calls if (found := graphs.gaps(key))}
     lost = graphs.calls_without_record()
     sys.stderr.write(f"{len(gaps)} of {len(graphs.record_calls)} records with gaps, {len(lost)} of {len(graphs.calls)} calls without a record\n")
-    # A process that is killed takes the spans along that it had not sent yet: a call's parent with it.
-    assert len(gaps) <= len(graphs.record_calls) // 20, gaps
+    # A process that is killed takes the spans along that it had not sent yet, up to five seconds of them: a call's parent with it.
+    assert len(gaps) <= len(graphs.record_calls) // 5, gaps
     assert len(lost) <= len(graphs.calls) // 100, sorted({call.name for call in lost})

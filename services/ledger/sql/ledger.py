@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from services.common import instruments, telemetry
 from services.common.clock import Clock
+from services.common.errors import UnavailableError
 from services.ledger.audit import new_salt
 from services.ledger.domain import Migration, OutboxMessage, Run
 from services.ledger.repository import Listener
@@ -97,7 +98,8 @@ class SqlLedger:
         """Bring an open database up to date and answer the ledger on it. Arguments and errors are those of `open`."""
         await upgrade(database)
         # What a crash right after an erasure left of it in the log of the database.
-        await database.scrub()
+        with suppress(UnavailableError):  # another process opens it too, and does the same
+            await database.scrub()
         return cls(database, clock, salt)
 
     @asynccontextmanager
