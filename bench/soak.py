@@ -50,7 +50,7 @@ class Company:
     migrations: list[str] = field(default_factory=list)
     steps: int = 0
     schema: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Two migrations that make the same custom fields at once make them twice."""
+    """Two migrations that make the same custom fields at once make them twice (a known limit, told in the operations guide)."""
     looks: list[tuple[int, bool]] = field(default_factory=list)
     """Requests so far and whether the budget was used up, look by look."""
 

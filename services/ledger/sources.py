@@ -8,10 +8,10 @@ import orjson
 
 from services.common.errors import InvalidRequestError, NotFoundError
 from services.ledger.domain import EventDraft, ExtractionEntity, ExtractionState, Migration, Page, PauseKind, ReviewItem, SourceRecord, review_item
+from services.ledger.outcomes import DUPLICATE
 from services.ledger.repository import Transaction
 
 ACTOR = "extractor"
-DUPLICATE = "DUPLICATE_KEY"
 _USED_UP = "TARGET_QUOTA_EXHAUSTED"
 _QUOTA = "SOURCE_QUOTA_EXHAUSTED"
 

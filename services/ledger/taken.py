@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from services.ledger.domain import Issue, IssueKind
+from services.ledger.outcomes import DUPLICATE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from services.ledger.domain import Record, WantedRecord
     from services.ledger.repository import Reader
     from services.ledger.transforms import Transform
-
-DUPLICATE_KEY = "DUPLICATE_KEY"
 
 
 def is_taken(wanted: WantedRecord, record: Record | None) -> bool:
@@ -55,7 +54,7 @@ def _issues(records: Mapping[str, WantedRecord], taken: Mapping[str, Record]) ->
             source_entity=records[key].source_entity,
             source_id=records[key].source_id,
             key="",
-            reason=DUPLICATE_KEY,
+            reason=DUPLICATE,
             message=f"{key} is the key of what {owner.source_key} becomes, so this record was not moved under it: give it another id in the source",
         )
         for key, owner in taken.items()

@@ -72,8 +72,8 @@ class Lookout:
             NotWantedError: it is not as it was, be it by a person or by our own call; what to send has to be worked out anew.
             TransloadError: it cannot be read.
         """
-        before, now = self.actual.pop(work.target_id, None), self._clock.monotonic()
-        self.actual.update(await self._entity.read(self._batch.client, self._batch.shared, [work.target_id]))
+        before, now = self.actual.get(work.target_id), self._clock.monotonic()
+        await self.refresh(work)
         self._times[work.key] = now
         after = self.actual.get(work.target_id)
         if before is None or after is None or before.image != after.image:
