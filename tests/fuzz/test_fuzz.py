@@ -29,7 +29,8 @@ async def test_malformed_requests_and_messages_meet_a_documented_error_and_nothi
         await campaign.attack_streams(MESSAGES_EACH)
         await prove_well(campaign)
     assert not campaign.problems, "\n\n".join(f"{problem}\n  {where}" for problem, where in campaign.problems.items())
-    assert campaign.answers["OK"] > len(methods), "hardly anything got past the door: the requests are too wrong to find anything"
+    # A sixth or so is answered OK, varying with what each kill and order left behind; a maker that has gone wrong gets next to nothing past.
+    assert campaign.answers["OK"] * 12 > campaign.answers.total(), "hardly anything got past the door: the requests are too wrong to find anything"
 
 
 def test_the_same_seed_makes_the_same_requests() -> None:
