@@ -40,6 +40,7 @@ from services.ledger.domain import (
     WantedRecord,
     review_item_of,
 )
+from services.ledger.due_values import note_due_values
 from services.ledger.matching.followers import forget_gone, let_go
 from services.ledger.matching.identity import Rules
 from services.ledger.matching.matcher import Matched, Matcher
@@ -317,6 +318,7 @@ async def settle_batch(tx: Transaction, request: Settle, now: datetime) -> bool:
     records |= {settlement.record.key: settlement.record for settlement in found}
     await _keep(tx, request, found, sender, token_count, target_entity=batch.target_entity if batch is not None else "")
     await note_replaced(tx, request.migration_id, before, found)
+    await note_due_values(tx, request.migration_id, found)
     results = Counter({(entity, "merged"): count for entity, count in merged.items()})
     for settlement in found:
         results.update({(settlement.record.target_entity, word): count for word, count in settlement.results})

@@ -1,4 +1,4 @@
-"""What was deleted in Pipedrive and is made anew: the id it had, for as long as something may be linked to it."""
+"""What was deleted in Pipedrive and is made anew: the id it had, for as long as something may be linked to it or stand for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 
 from services.common.canonical import canonical_json
 from services.common.edits import LINKS
-from services.ledger.domain import ClaimAction, OutcomeResult, ReportKind
+from services.ledger.domain import OutcomeResult, ReportKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -38,12 +38,12 @@ class Replaced:
 
 
 async def note_replaced(tx: Transaction, migration_id: str, before: Mapping[str, Record], found: Sequence[Settlement]) -> None:
-    """Note which of the settled records were gone when they were to be changed; `before` are the records as they were claimed."""
+    """Note which of the settled records were gone when they were to be changed or linked; `before` are the records as they were claimed."""
     gone = [before[one.record.key] for one in found if one.event.result == OutcomeResult.GONE and one.record.key in before]
     rows = [
         canonical_json(asdict(Replaced(record.key, record.target_entity, record.target_id)))
         for record in gone
-        if record.claim_action is ClaimAction.UPDATE and record.target_entity in _LINKED and record.target_id
+        if record.target_entity in _LINKED and record.target_id
     ]
     if rows:
         await tx.add_report_rows(migration_id, ReportKind.REPLACED, rows)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,10 @@ class Account:
     async def change(self, collection: str, source_id: str, **values: Any) -> None:
         await self.rehearsal.stel.control("POST", "change", {"collection": collection, "id": int(source_id), "values": values})
 
+    async def values(self, target_ids: Iterable[str]) -> dict[str, float]:
+        """What deals are worth."""
+        return {target_id: (await self.live("deals", target_id) or {}).get("value", -1) for target_id in target_ids}
+
     async def records(self, target_entity: str, source_entity: str) -> list[pb.RecordView]:
         found = await self.rehearsal.records(target_entity=target_entity, source_entity=source_entity)
         return [record for record in found if record.state == "loaded"]
@@ -69,9 +73,9 @@ class Account:
         answer = await self.rehearsal.client.get_record(self.rehearsal.migration_id, key)
         return [(event.kind, event.result) for event in answer.events if event.key == key]
 
-    async def delta(self, conflicts: Sequence[str] = ()) -> dict[str, dict[str, int]]:
+    async def delta(self, conflicts: Sequence[str] = (), deletions: Sequence[str] = ()) -> dict[str, dict[str, int]]:
         """Run a delta to its good end; answer target entity → result → count."""
-        await self.rehearsal.client.run_delta(self.rehearsal.migration_id, conflicts=conflicts)
+        await self.rehearsal.client.run_delta(self.rehearsal.migration_id, conflicts=conflicts, deletions=deletions)
         migration = self.rehearsal.expect_success(await self.rehearsal.finish(), "delta")
         sums: dict[str, dict[str, int]] = {}
         for result in migration.latest_run.results:
@@ -221,6 +225,42 @@ async def test_what_a_person_deleted_comes_back_and_all_that_hung_on_it_hangs_on
     # All of it is done: the next delta writes nothing.
     sums = await account.delta()
     assert not any(own.get("updated") or own.get("created") or own.get("deleted") for own in sums.values())
+
+
+async def test_a_deal_keeps_the_value_of_its_document_whatever_becomes_of_its_lines(account: Account) -> None:
+    """D-01: Pipedrive works a deal's value out of its lines whenever one changes; the document's own total need not be their sum."""
+    truth = await account.rehearsal.stel.control("GET", "truth")
+    invoices = {str(one["id"]): one for one in truth["collections"]["ordinaryInvoices"]}
+    deals = [one for one in await account.records("deal", "ordinary_invoice") if len(sold(invoices[source_id(one)])) > 1]
+    product, edited, shortened = deals[:3]
+    totals = {deal.target_id: round(invoices[source_id(deal)]["total-amount"] + 10, 2) for deal in (product, edited, shortened)}
+    for deal in (product, edited, shortened):
+        await account.change("ordinaryInvoices", source_id(deal), **{"total-amount": totals[deal.target_id]})
+    await account.delta()
+    assert await account.values(totals) == totals
+    for deal, change in ((edited, {"item-name": "Another name"}), (shortened, {"deleted": True})):
+        lines = invoices[source_id(deal)]["lines"]
+        changed = sold(invoices[source_id(deal)])[0]["id"]
+        await account.change("ordinaryInvoices", source_id(deal), lines=[line | change if line["id"] == changed else line for line in lines])
+    sums = await account.delta(deletions=["line_item=delete"])
+    assert (sums["line_item"]["updated"], sums["line_item"]["deleted"]) == (1, 1)
+    assert await account.values(totals) == totals
+    # A product that is made anew moves the lines of deals whose documents did not change.
+    item = sold(invoices[source_id(product)])[0]["item-path"].strip("/").split("/")[-2:]
+    made = next(one for one in await account.rehearsal.records(target_entity="product") if source_id(one) == item[1] and one.state == "loaded")
+    await account.call("DELETE", f"/v2/products/{made.target_id}")
+    await account.change(item[0], item[1], description="Said anew")
+    sums = await account.delta(conflicts=["source"])
+    assert sums["line_item"]["updated"] >= 1
+    assert (await account.record(made.key)).target_id != made.target_id
+    assert await account.values(totals) == totals
+    sums = await account.delta()
+    assert not any(own.get("updated") or own.get("created") or own.get("deleted") for own in sums.values()), "the next delta has nothing to do"
+
+
+def sold(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Lines of a document that become lines of its deal."""
+    return [line for line in document["lines"] if line["line-type"] == "ITEM" and not line["deleted"]]
 
 
 def linked(state: dict[str, Any], kind: str, organization_id: str) -> set[int]:

@@ -210,13 +210,22 @@ class Judge:
         return {(change["collection"], change["id"]) for changes in self._world.source_changes for change in changes}
 
     def settle_conflicts(self) -> None:
-        """Forget edits of people that a delta overwrote because the source wins."""
-        if self.conflicts != "source":
+        """Forget edits of people that a delta overwrote because the source wins, or because a record was matched with what was edited."""
+        changed = self._rewritten() | (self._carried_on() if self.conflicts == "source" else set())
+        if not changed:
             return
-        changed, now = self._carried_on(), by_place(self._world.state())
+        now = by_place(self._world.state())
         self._world.people.deeds[:] = [
             deed for deed in self._world.people.deeds if deed.kind != "edit" or deed.place not in changed or deed.stands_in(now.get(deed.place, {}))
         ]
+
+    def _rewritten(self) -> set[Place]:
+        """Answer records that one of ours was taken for, where what is matched becomes as the source has it."""
+        if self._known is None:
+            return set()
+        kinds = self._known.matching.rewriting
+        rows = self._rows("SELECT target_entity, target_id FROM records WHERE state = 'matched' AND is_preexisting AND target_id != ''")
+        return {(TABLES[kind], int(target_id)) for kind, target_id in rows if kind in kinds}
 
     def after_clash(self, deed: Deed) -> list[str]:
         """Say whether an edit beside a change of the source was decided by the policy."""

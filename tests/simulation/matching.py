@@ -76,6 +76,11 @@ class Matching:
         return cls(organization, person, product, within_source, decision, has_twins=draw.random() < 0.5)
 
     @property
+    def rewriting(self) -> frozenset[str]:
+        """Target entities whose matched records become as the source has them."""
+        return frozenset(entity for entity, _, _ in ENTITIES.values() if getattr(self, entity) == UPDATE)
+
+    @property
     def overrides(self) -> str:
         """Answer the section of the mapping."""
         rules = {entity: {"policy": getattr(self, entity)} for entity, _, _ in ENTITIES.values()}

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+PROGRESS_EVERY = 100
+"""Seeds between two words on how far it has come."""
+
+
 def run_one(seed: int, *, is_quiet: bool, mutant: str = "", is_matched: bool = False) -> int:
     """Replay a seed; answers the exit code."""
     with mutated(mutant) if mutant else nullcontext():
@@ -46,6 +50,8 @@ def run_many(seeds: Sequence[int], *, workers: int, seconds_max: float = 0.0, is
             again = f"make simulate SEED={verdict.seed}{' MATCHED=1' if is_matched else ''}"
             sys.stdout.write(f"seed {verdict.seed}: {'; '.join(verdict.problems)[:600]}\n  replay it with: {again}\n")
             sys.stdout.flush()
+        if len(verdicts) % PROGRESS_EVERY == 0:
+            sys.stderr.write(f"{len(verdicts)} of {len(seeds)} seeds after {time.monotonic() - began:.0f} s\n")
     sys.stdout.write(figures(verdicts, time.monotonic() - began) + "\n")
     return 1 if any(verdict.problems for verdict in verdicts) else 0
 

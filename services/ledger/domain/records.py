@@ -173,3 +173,5 @@ class RecordFilter:
     """Only records that stand in Pipedrive."""
     gone: str = ""
     """Only records of which this was decided when the source had them no more."""
+    is_due: bool = False
+    """Only records without a digest: what stands in Pipedrive has to be looked at again."""

@@ -29,6 +29,7 @@ from services.ledger.domain import (
 from services.ledger.matching.choice import Choice, Place, Verdict, choose
 from services.ledger.matching.identity import Identity, identify
 from services.ledger.matching.score import STRANGERS, Judgement, compare
+from services.ledger.replaced import replaced_rows
 from transload.v1.records_pb2 import MappedRecord
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class Matcher:
         self._replica = replica
         self._now = now
         self._index = _Index()
+        self._gone: set[str] = set()
 
     async def decide(self, pairs: Sequence[tuple[Decision, WantedRecord, Record]], references: References) -> Matched:
         """Decide on creates; other decisions stay as they are.
@@ -164,6 +166,9 @@ class Matcher:
         for record in await self._tx.list_records_by_target(self._run.migration_id, self._rules.entity, sorted(ids)):
             if record.has_target:
                 self._index.owners[record.target_id].append(record)
+        rows = replaced_rows(self._tx, self._run.migration_id)
+        # Others that were taken for one that is gone are still written down under its id; they follow as soon as it has another.
+        self._gone = {row.target_id async for _, row in rows if row.target_entity == self._rules.entity}
 
     def _decide_one(self, case: _Case, matched: Matched) -> Decision:
         record = case.record
@@ -300,7 +305,9 @@ class Matcher:
             return self._in_pipedrive(Place(name, record.target_id, "", other.title, judgement))
         return Place(name, "", name, other.title, judgement, is_waiting=record.state is RecordState.WAITING)
 
-    def _in_pipedrive(self, place: Place) -> Place:
+    def _in_pipedrive(self, place: Place) -> Place | None:
+        if place.target_id in self._gone:
+            return None
         owners = self._index.owners.get(place.target_id, ())
         maker = next((owner.key for owner in owners if not owner.is_preexisting), "")
         return replace(place, key=maker, has_first=any(owner.is_preexisting for owner in owners))

@@ -71,6 +71,8 @@ class RunContext:
     """When the records announced last were compared with what was loaded, seconds since 1970; 0: they were not."""
     includes_rolled_back: bool = False
     """A delta takes up what partial rollbacks took back."""
+    has_schema_turn: bool = False
+    """No other run changes the schema of the Pipedrive company until this one ends, see `services.ledger.runs.schema_turn`."""
     counts: dict[str, int] = field(default_factory=dict)
     """Sums that grow with the step (fields compared, records deleted)."""
 

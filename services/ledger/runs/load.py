@@ -19,17 +19,18 @@ from services.ledger.runs.manifest import save_manifest
 from services.ledger.runs.match_index import bound_matching
 from services.ledger.runs.phases import PhaseWork, save_selection
 from services.ledger.runs.relink import RelinkWork
-from services.ledger.runs.removal import RemovalWork
+from services.ledger.runs.removal import LINES, RemovalWork
 from transload.v1.records_pb2 import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from datetime import datetime
 
     from services.ledger.domain import Migration
     from services.ledger.repository import Reader, Transaction
 
 DATA_PHASES = tuple(phase for phase in PHASES if phase not in {Phase.PHASE_USERS, Phase.PHASE_SCHEMA})
+"""Of a load, in order; the last are the late links."""
 SAMPLE_SIZE_DEFAULT = 150
 # The source's clock and ours may differ, and a change may become visible later than its own time says.
 DELTA_OVERLAP = timedelta(hours=1)
@@ -37,7 +38,7 @@ ROWS_PER_READ = 500
 
 _PHASES, _USERS, _REBIND, _FINISH, _DIFF = "phases", "users", "rebind", "finish", "diff"
 _EXTRACT, _UNREAD, _EXTRACT_UNREAD, _PREPARE = "extract", "unread", "extract_unread", "prepare"
-_REMOVE = "remove"
+_SHORTEN, _LATE_LINKS, _REMOVE = "shorten", "late_links", "remove"
 
 
 class SampleDriver:
@@ -141,6 +142,7 @@ class DeltaDriver:
         self._tools = tools
         self._phases = PhaseWork(tools)
         self._extraction = ExtractionWork(tools)
+        self._shortening = RemovalWork(tools, LINES)
         self._removal = RemovalWork(tools)
         self._relink = RelinkWork(tools)
 
@@ -160,9 +162,11 @@ class DeltaDriver:
         if step == _REBIND:
             return await self._rebind(migration, run)
         if step == _PHASES:
-            if run.phase and await self._relink.advance(run):
-                return AT_ONCE
-            return await self._phases.advance(migration, run, phases=DATA_PHASES, next_step=_REMOVE)
+            return await self._through(migration, run, DATA_PHASES[:-1], _SHORTEN)
+        if step == _SHORTEN:
+            return await self._shortening.advance(run, next_step=_LATE_LINKS)
+        if step == _LATE_LINKS:
+            return await self._through(migration, run, DATA_PHASES[-1:], _REMOVE)
         if step == _REMOVE:
             return await self._removal.advance(run, next_step=_FINISH)
         if step == _FINISH:
@@ -170,10 +174,17 @@ class DeltaDriver:
             return await finish_load(self._tools, run)
         return await self._begin(migration, run)
 
+    async def _through(self, migration: Migration, run: Run, phases: Sequence[int], next_step: str) -> float:
+        if run.phase and await self._relink.advance(run):
+            return AT_ONCE
+        return await self._phases.advance(migration, run, phases=phases, next_step=next_step)
+
     async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:
         """Announce unfinished work again."""
-        if RunContext.of(run).step == _REMOVE:
-            return 0 if untransformed_only else await self._removal.announce_again(run)
+        step = RunContext.of(run).step
+        if step in {_SHORTEN, _REMOVE}:
+            removal = self._removal if step == _REMOVE else self._shortening
+            return 0 if untransformed_only else await removal.announce_again(run)
         return await self._phases.announce_again(migration, run, untransformed_only=untransformed_only)
 
     async def _begin(self, migration: Migration, run: Run) -> float:

@@ -2,7 +2,7 @@
 
 The old ids are noted when a record turns out to be gone. When a later phase begins, its records that were loaded with a link to one of them are
 mapped again, so that the loader compares them field by field and patches the link alone; what a person made of it since is decided like any other
-field.
+field. The value of a deal whose lines changed is mapped again in the same way (`services.ledger.due_values`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from services.common.phases import LATE_LINKS
 from services.ledger.domain import EventDraft, Match, RecordFilter, RecordState, ReportKind
 from services.ledger.repair import relink
 from services.ledger.replaced import Replaced, replaced_rows
@@ -45,9 +46,9 @@ class RelinkWork:
             return False
         async with self.tools.ledger.read() as reader:
             moved = _moved(await _replaced_now(reader, run.migration_id))
-            if not moved:
+            if not moved and run.phase != LATE_LINKS:
                 return False
-            which = RecordFilter(phase=run.phase, has_target=True)
+            which = RecordFilter(phase=run.phase, has_target=True, is_due=not moved)
             records = await reader.list_records(run.migration_id, which, after_key=context.after_key, limit=RECORDS_PER_STEP)
             known = await _selected(reader, run.migration_id)
         keys = [record.key for record in records if _is_to_link(record, moved)]
@@ -93,7 +94,7 @@ def _is_to_link(record: Record, moved: Mapping[tuple[str, str], str]) -> bool:
     if record.state not in _SETTLED or record.gone:
         return False
     if record.target_entity == "deal_value":  # its image has the value only; the deal is its id
-        return ("deal", record.target_id) in moved
+        return ("deal", record.target_id) in moved or not record.payload_digest
     image: dict[str, Any] = orjson.loads(record.image or "{}")
     return bool(relink(image, moved))
 
@@ -125,4 +126,4 @@ async def _follow(transaction: Transaction, migration_id: str, moved: Mapping[tu
 
 def _is_follower(record: Record, old: Collection[str]) -> bool:
     match = Match.of(record.match)
-    return match is not None and bool(match.first_key) and record.target_id in old
+    return match is not None and record.is_preexisting and record.target_id in old

@@ -1,8 +1,9 @@
-"""The last step of a delta: what the source has no more, and is to go by policy or by a person's word, is deleted from Pipedrive (L-11).
+"""What the source has no more, and is to go by policy or by a person's word, is deleted from Pipedrive at the end of a delta (L-11).
 
 It goes through the loader with the claims of a rollback, in the order of the phases: a record first, then what hung on it. So when a record must
 stay, because a person changed it or because something the source still has hangs on it, its parts stay with it, and a person is asked. Each round
 takes the next records by key and notes how far it came in the transaction that announces them; what was deleted before a crash is found deleted.
+Lines of deals that stay go before the deals' values are written, because Pipedrive works these out anew with every line that goes.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ _NAMED_MAX = 3
 _DATA_PHASES = tuple(phase for phase in PHASES if phase not in {Phase.PHASE_USERS, Phase.PHASE_SCHEMA})
 ORDER: tuple[tuple[int, str], ...] = tuple((int(phase), entity) for phase in _DATA_PHASES for entity, own in TARGET_PHASES.items() if own == phase)
 """(phase, target entity) in the order things are deleted."""
+LINES: tuple[tuple[int, str], ...] = ((int(Phase.PHASE_LINE_ITEMS), "line_item"),)
+"""The same, for lines of deals that stay."""
 
 
 class RemovalWork:
     """Deletes, one target entity after the other."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, order: tuple[tuple[int, str], ...] = ORDER) -> None:
         self._tools = tools
+        self._order = order
 
     async def advance(self, run: Run, *, next_step: str) -> float:
         """Do the next round; `position` counts the target entities done, `announced_sequence` numbers the batches."""
@@ -46,12 +50,12 @@ class RemovalWork:
         # What was announced last comes to its end first: whether a record stays decides on its parts, and the run must not end before its work.
         if run.phase and not is_done(await self._tools.ledger.look(lambda reader: reader.phase_progress(run.run_id, run.phase))):
             return ON_CHANGE_SECONDS
-        if context.position >= len(ORDER):
+        if context.position >= len(self._order):
             async with self._tools.ledger.transaction() as transaction:
                 now = await fresh(transaction, run)
                 await save_step(transaction, now, RunContext.of(now).at(next_step), phase=0)
             return AT_ONCE
-        phase, entity = ORDER[context.position]
+        phase, entity = self._order[context.position]
         async with self._tools.ledger.transaction() as transaction:
             now = await fresh(transaction, run)
             held = RunContext.of(now)
@@ -61,16 +65,24 @@ class RemovalWork:
 
     async def announce_again(self, run: Run) -> int:
         """Announce unfinished batches again; they are made from the ledger alone."""
-        return await undo_batches.announce_again(self._tools, run, dict.fromkeys(phase for phase, _ in ORDER))
+        return await undo_batches.announce_again(self._tools, run, dict.fromkeys(phase for phase, _ in self._order))
 
     async def _round(self, transaction: Transaction, run: Run, context: RunContext, phase: int, entity: str) -> None:
         which = RecordFilter(target_entity=entity, gone=DELETE, has_target=True)
         records = await transaction.list_records(run.migration_id, which, after_key=context.after_key, limit=RECORDS_PER_ROUND)
         chosen = [record for record in records if _is_to_go(record)]
+        if self._order is LINES:
+            chosen = await _of_deals_that_stay(transaction, chosen)
         chosen = await self._without_parts_that_stay(transaction, chosen)
         chosen = await self._ask_about_needed(transaction, run, chosen)
         number = await undo_batches.announce(
-            transaction, run, prefix="remove", phase=phase, entity=entity, records=chosen, number=context.announced_sequence
+            transaction,
+            run,
+            prefix="shorten" if self._order is LINES else "remove",
+            phase=phase,
+            entity=entity,
+            records=chosen,
+            number=context.announced_sequence,
         )
         is_last = len(records) < RECORDS_PER_ROUND
         held = replace(
@@ -131,6 +143,15 @@ class RemovalWork:
         if asked:
             await transaction.add_run_results(run.run_id, {(asked[0].target_entity, "gone_ask"): len(asked)})
         return [record for record in records if record.key not in needed]
+
+
+async def _of_deals_that_stay(transaction: Transaction, lines: Sequence[Record]) -> list[Record]:
+    """Answer the lines whose deal does not go: what becomes of the others is decided with their deals."""
+    if not lines:
+        return []
+    deals = await transaction.list_records_by_target(lines[0].migration_id, "deal", {line.parent_target_id for line in lines})
+    going = {deal.target_id for deal in deals if deal.gone}
+    return [line for line in lines if line.parent_target_id not in going]
 
 
 def _is_to_go(record: Record) -> bool:

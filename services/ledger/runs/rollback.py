@@ -34,6 +34,7 @@ from services.ledger.runs.phases import is_done
 from services.ledger.runs.reading import read_records
 from services.ledger.runs.rollback_plan import deals_with_doubtful_lines, plan_of_run
 from services.ledger.runs.rounds import end_with_deals, keep_some
+from services.ledger.runs.schema_turn import takes_turn
 from services.ledger.runs.sweep import sweep
 from transload.v1.records_pb2 import Phase
 
@@ -144,6 +145,8 @@ class RollbackDriver:
         if (kind := self._to_sweep(context, entity, has_more=bool(records))) is not None:
             await self._sweep(migration, run, kind)
         elif records:
+            if phase == Phase.PHASE_SCHEMA and not context.has_schema_turn and not await takes_turn(tools, migration, run):
+                return ON_CHANGE_SECONDS
             await self._round(migration, run, phase, entity, records)
         else:
             await self._next_entity(run, context, phase, entity)

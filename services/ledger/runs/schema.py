@@ -28,6 +28,7 @@ from services.ledger.runs.driver import (
 )
 from services.ledger.runs.manifest import save_manifest
 from services.ledger.runs.phases import OPEN_BATCHES, PhaseWork, batch_message, is_done
+from services.ledger.runs.schema_turn import takes_turn
 from transload.v1.records_pb2 import Phase
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class SchemaDriver:
             return await self._advance_groups(migration, run, Phase.PHASE_SCHEMA, SCHEMA_ENTITIES, _BIND)
         if step == _BIND:
             return await self._bind(migration, run)
+        if not await takes_turn(self._tools, migration, run):
+            return ON_CHANGE_SECONDS
         return await inspect_target(self._tools, migration, run, next_step=_COMPILE)
 
     async def announce_again(self, migration: Migration, run: Run, *, untransformed_only: bool = False) -> int:

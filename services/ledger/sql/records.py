@@ -48,6 +48,8 @@ def _where(which: RecordFilter) -> list[ColumnElement[bool]]:
         found.append(_RECORDS.c.gone == which.gone)
     if which.has_target:
         found.append(_HAS_TARGET)
+    if which.is_due:
+        found.append(_RECORDS.c.payload_digest == "")
     return found
 
 

@@ -206,3 +206,32 @@ async def test_a_death_at_any_point_leads_to_the_same_end_and_back(tmp_path: Pat
     for at in range(1, points, STRIDE):
         end, _ = await run_with_a_crash(base, tmp_path / f"crash-{at}", prepared, kind, at=at)
         assert end == whole, f"dying at point {at} of {points}"
+
+
+@pytest.mark.requirement("L-11", "L-16")
+@pytest.mark.parametrize(("first", "second"), [("4", "5"), ("1", "3")])
+async def test_who_stood_for_one_that_is_gone_is_no_match_for_it_and_follows(world: World, first: str, second: str) -> None:
+    """Simulation seed 286: of two taken for one organization the first was matched with the second for ever, since that still had the old id."""
+    arrange(world)
+    world.source["client"]["3"] = {"name": "Client 1"}
+    await world.until_loaded()
+    old = await target_of(world, first)
+    assert await target_of(world, second) == old
+    del world.pipedrive.records["organization", old]
+    world.source["client"][first] = {"name": f"CLIENT {first}"}
+    world.changes = {"client": {first: world.source["client"][first]}}
+    run = await world.run(RunKind.DELTA)
+    assert run.state == RunState.RUN_STATE_SUCCEEDED, run.message
+    new = await target_of(world, first)
+    assert new not in {"", old}
+    assert await target_of(world, second) == new
+    assert [place for place, image in world.pipedrive.records.items() if str(image.get("name")).casefold() == f"client {first}"].count(
+        ("organization", new)
+    ) == 1
+    notes = [image for (entity, _), image in world.pipedrive.records.items() if entity == "note"]
+    assert old not in {note["org_id"] for note in notes}, "what hung on either is linked anew"
+
+
+async def target_of(world: World, client: str) -> str:
+    async with world.ledger.read() as reader:
+        return (await reader.get_records(M, [f"organization:client/{client}"]))[f"organization:client/{client}"].target_id
