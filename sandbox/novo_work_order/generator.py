@@ -158,16 +158,18 @@ def _contacts(account: Account, rng: random.Random, plan: Plan) -> None:
             )
     if plan.is_clean:
         return
-    rows = account.tables["contacts"]
-    rows[0]["Department"] = "Ufficio Tecnico"  # a department that no list has
-    account.mark("contacts", rows[0]["Contact ID"], "department_not_listed")
-    rows[1]["Department"] = "public works "
-    rows[2] |= {"Email": None, "Phone": None, "Cell Phone": None}
-    account.mark("contacts", rows[2]["Contact ID"], "contact_without_email")
-    rows[3]["Account ID"] = 99_999
-    account.mark("contacts", rows[3]["Contact ID"], "contact_of_missing_account")
-    rows[4]["Account ID"] = None
-    account.mark("contacts", rows[4]["Contact ID"], "contact_without_account")
+    defects: tuple[tuple[str, Row], ...] = (
+        ("department_not_listed", {"Department": "Ufficio Tecnico"}),
+        ("", {"Department": "public works "}),
+        ("contact_without_email", {"Email": None, "Phone": None, "Cell Phone": None}),
+        ("contact_of_missing_account", {"Account ID": 99_999}),
+        ("contact_without_account", {"Account ID": None}),
+    )
+    # A small account has room for some of them only.
+    for row, (kind, values) in zip(account.tables["contacts"], defects, strict=False):
+        row |= values
+        if kind:
+            account.mark("contacts", row["Contact ID"], kind)
 
 
 def _asset(account: Account, rng: random.Random, asset_id: int, name: str, **values: Any) -> Row:

@@ -159,6 +159,8 @@ def _spoil(account: Account) -> None:
     rows: list[dict[str, Any]] = account.tables["work_orders"]
 
     def spoil(place: int, kind: str, **values: Any) -> None:
+        if place >= len(rows):
+            return  # a small account has room for some of them only
         rows[place] |= values
         account.mark("work_orders", rows[place]["Work Order ID"], kind)
 
@@ -168,7 +170,7 @@ def _spoil(account: Account) -> None:
     spoil(4, "status_of_the_tenant", Status=words.TENANT_STATUS)
     spoil(6, "priority_in_capitals", Priority="HIGH")
     spoil(7, "order_without_status", Status=None)
-    spoil(8, "costs_differ", **{"Total Cost": round(rows[8]["Total Cost"] + 10, 2)})
+    spoil(8, "costs_differ", **{"Total Cost": round(sum(row["Total Cost"] for row in rows[8:9]) + 10, 2)})
     spoil(9, "broken_date", **{"Date Due": "when it is dry"})
     spoil(10, "unknown_worker", **{"Assigned To": ["ghost"]})
     spoil(12, "order_of_an_asset_only", **{"Account ID": None, "Contact ID": None, "Asset ID": [str(account.tables["assets"][0]["Asset ID"])]})

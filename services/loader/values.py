@@ -48,10 +48,19 @@ class DealValues:
             if found is not None and value_image(found.image) == (wanted := value_image(work.body)):
                 work.outcome = Outcome(Result.UNCHANGED, found.target_id, image=wanted)
 
-        async def act(work: Work) -> Outcome:
-            return await _decide(batch, work, deals.get(_deal_id(work)), is_edited=work.key in edited)
+        written: dict[str, Image] = {}
 
-        await self._attempts.each(batch, [work for work in works if work.outcome is None], act)
+        async def act(work: Work) -> Outcome:
+            """Each line of a sale may bring the value of its deal: it is written once."""
+            deal_id, wanted = _deal_id(work), value_image(work.body)
+            if written.get(deal_id) == wanted:
+                return Outcome(Result.UNCHANGED, deal_id, image=wanted)
+            outcome = await _decide(batch, work, deals.get(deal_id), is_edited=work.key in edited)
+            if outcome.result is Result.UPDATED:
+                written[deal_id] = wanted
+            return outcome
+
+        await self._attempts.each(batch, [work for work in works if work.outcome is None], act, turn=_deal_id)
 
 
 async def _decide(batch: Batch, work: Work, found: Found | None, *, is_edited: bool) -> Outcome:

@@ -43,11 +43,8 @@ class DealValues:
             self._sums[place] = self._sums.get(place, 0.0) + (line_sum(line) if line.get("is_enabled", True) else 0.0)
 
     def count_set(self, step: str, batch: Iterable[MappedRecord]) -> int:
-        """Count which `deal_value`s of a batch are written: those that are not what the lines make, where no batch before this one wrote it.
-
-        The loader looks at the deals of a batch once: two values for one deal in it are written twice.
-        """
-        places = [place for record in batch if (place := self._differing(step, record)) is not None]
+        """Count which `deal_value`s of a batch are written: one for each deal whose value is not what its lines make, unless an earlier batch did."""
+        places = {place for record in batch if (place := self._differing(step, record)) is not None}
         self._set.update(places)
         return len(places)
 

@@ -214,10 +214,17 @@ class Judge:
         changed = self._rewritten() | (self._carried_on() if self.conflicts == "source" else set())
         if not changed:
             return
-        now = by_place(self._world.state())
-        self._world.people.deeds[:] = [
-            deed for deed in self._world.people.deeds if deed.kind != "edit" or deed.place not in changed or deed.stands_in(now.get(deed.place, {}))
-        ]
+        now, deeds = by_place(self._world.state()), self._world.people.deeds
+        standing: set[Place] = set()
+        for position in reversed(range(len(deeds))):
+            deed = deeds[position]
+            # Whoever edits a record again stands on what stood there then.
+            if deed.kind != "edit" or deed.place not in changed or deed.place in standing:
+                continue
+            if deed.stands_in(now.get(deed.place, {})):
+                standing.add(deed.place)
+            else:
+                del deeds[position]
 
     def _rewritten(self) -> set[Place]:
         """Answer records that one of ours was taken for, where what is matched becomes as the source has it."""

@@ -73,7 +73,7 @@ class _Case:
     Attributes:
         decision: create it, as far as is known.
         wanted: as it came.
-        record: as the ledger knows it.
+        record: as the ledger knows it; what was taken back still has its old place there, which it has not any more in the decision's.
         payload: references resolved.
     """
 
@@ -229,7 +229,7 @@ class Matcher:
     def _merge(self, case: _Case, match: Match, matched: Matched) -> Decision:
         """Take it for a record of this migration that stands in Pipedrive. Nothing is written there, so the ledger does it alone."""
         merged = replace(
-            _unclaimed(case.record, self._now),
+            _unclaimed(case.decision.record, self._now),
             state=RecordState.MATCHED,
             target_id=match.target_id,
             is_preexisting=True,
@@ -257,7 +257,7 @@ class Matcher:
         advice = "Resolve with `match` (and the id of a candidate, or of another one), `create` or `skip`"
         message = f"may be {_A[self._rules.entity]} that exists: {named}. {advice}"
         waiting = replace(
-            _unclaimed(case.record, self._now),
+            _unclaimed(case.decision.record, self._now),
             state=RecordState.WAITING,
             reason=MATCH_UNCERTAIN,
             message=message,

@@ -151,6 +151,23 @@ async def test_one_that_is_gone_meanwhile_is_looked_for_anew(world: World) -> No
     assert actions(again) == {O1: "CREATE"}
 
 
+@pytest.mark.parametrize("name", ["Acme", "Acme Holding"])
+async def test_what_was_taken_back_and_is_doubtful_now_has_no_place_in_pipedrive(world: World, name: str) -> None:
+    """Simulation seeds 200 and 281: the second delivery took it for loaded, under the id it had before."""
+    await begin(world)
+    payload = {"name": "Acme", "website": "acme.example"}
+    await ask(world, _1=payload)
+    await created(world, "1", "31", **payload)
+    async with world.ledger.transaction() as tx:
+        await tx.save_records([replace(await world.get(O1), state=RecordState.UNDONE, payload_digest=mapped(O1, name=name).payload_digest)])
+    await there(world, "40", name=name)
+    for batch_id in ("b5", "b6"):
+        await world.expect(O1, batch_id=batch_id, phase=ORGANIZATIONS)
+        assert actions(await world.begin_batch(mapped(O1, name=name), batch_id=batch_id, phase=ORGANIZATIONS)) == {O1: "BLOCKED"}
+    record = await world.get(O1)
+    assert (record.state, record.target_id, record.payload_digest) == (RecordState.WAITING, "", "")
+
+
 @pytest.mark.parametrize("second", ["same batch", "another loader", "later"])
 async def test_of_two_that_come_to_the_same_record_only_the_first_writes(world: World, second: str) -> None:
     await begin(world, policy="update")

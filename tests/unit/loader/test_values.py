@@ -54,6 +54,16 @@ async def test_a_value_that_differs_is_written(world: World) -> None:
     assert value(world) == 25.41
 
 
+@pytest.mark.requirement("RS-03", "D-01")
+async def test_a_value_that_several_lines_bring_is_written_once(world: World) -> None:
+    records = {f"deal_value:document_line/{line}": next(iter(wanted(25.41).values())) for line in range(4)}
+    world.app.journal.clear()
+    outcomes = await world.load("deal_value", records)
+    assert sorted(result_of(outcome) for outcome in outcomes.values()) == ["UNCHANGED", "UNCHANGED", "UNCHANGED", "UPDATED"]
+    assert methods(world) == ["GET", "PATCH"]
+    assert value(world) == 25.41
+
+
 @pytest.mark.requirement("L-11")
 async def test_a_sum_pipedrive_made_of_changed_lines_is_no_persons_edit(world: World) -> None:
     await load(world, 25.41)
