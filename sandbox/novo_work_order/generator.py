@@ -167,7 +167,7 @@ def _contacts(account: Account, rng: random.Random, plan: Plan) -> None:
     )
     # A small account has room for some of them only.
     for row, (kind, values) in zip(account.tables["contacts"], defects, strict=False):
-        row |= values
+        row.update(values)
         if kind:
             account.mark("contacts", row["Contact ID"], kind)
 

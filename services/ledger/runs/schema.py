@@ -197,8 +197,8 @@ def _expected(run: Run, record: MappedRecord) -> Record:
 
 
 def _refusal(record: Record) -> RunFailedError:
+    reason = record.reason or "TARGET_REJECTED"
+    advice = "use the token of an administrator" if reason == "TARGET_FORBIDDEN" else "make room for it in Pipedrive or change the mapping"
     return RunFailedError(
-        record.reason or "TARGET_REJECTED",
-        f"{record.key} does not stand in Pipedrive: {record.message or record.reason}. "
-        "Make room for it in Pipedrive or change the mapping, then apply the schema again.",
+        reason, f"{record.key} does not stand in Pipedrive: {(record.message or reason).rstrip('.')}; {advice}, then apply the schema again"
     )
