@@ -49,6 +49,8 @@ async def test_two_migrations_that_make_one_accounts_schema_at_once_make_it_once
         for kind in ("fields", "pipelines", "activity_types"):
             names = Counter((one.get("entity"), one.get("field_name") or one.get("name"), one.get("field_type")) for one in state[kind])
             assert {name: count for name, count in names.items() if count > 1} == {}, kind
+        first, second = sorted([await looked_and_ended(installed, migration_id, run) for migration_id, run in zip(both, runs, strict=True)])
+        assert first[1] <= second[0], "the second looks at the account when the first is done with it"
         results = [{entry.result: entry.count for entry in run.results if entry.target_entity == "custom_field"} for run in runs]
         created, matched = (sum(one.get(word, 0) for one in results) for word in ("created", "matched"))
         assert created == matched > 0, "what one made the other found"
@@ -59,3 +61,12 @@ async def audited(installed: Installation, migration_id: str) -> None:
     await installed.client.start_audit(migration_id)
     assert (await installed.client.wait(migration_id)).latest_run.state == pb.RUN_STATE_SUCCEEDED
     await installed.client.confirm_mapping(migration_id, (await installed.client.get_mapping(migration_id)).digest)
+
+
+async def looked_and_ended(installed: Installation, migration_id: str, run: pb.Run) -> tuple[int, int]:
+    """When a run looked at the account, and when it ended, nanoseconds."""
+    events = [event async for event in installed.client.export_audit(migration_id)]
+    own = [event for event in events if json.loads(event.payload_json or b"{}").get("run_id") == run.run_id]
+    (looked,) = [event for event in own if event.kind == "target.inspected"]
+    (ended,) = [event for event in own if event.kind == "run.succeeded"]
+    return looked.event_time.ToNanoseconds(), ended.event_time.ToNanoseconds()
