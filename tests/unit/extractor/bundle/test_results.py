@@ -103,6 +103,20 @@ def as_text(value: object) -> str:
     return words.get(written.casefold(), written)
 
 
+@pytest.mark.requirement("RS-05")
+@pytest.mark.parametrize("heads", ["Outcome,Disposition", "Disposition,Outcome"])
+async def test_an_export_with_outcome_and_disposition_loses_neither(tmp_path: Path, heads: str) -> None:
+    place = write_bundle(account(14), BundleWriter(tmp_path / "b"))
+    (place / "activities.csv").write_text(f"Activity ID,Subject,{heads}\n1,Call,Reached,Sold\n", encoding="utf-8")
+    async with results(place) as connector:
+        pages = [page async for page in connector.read("activity", START, EVERYTHING)]
+    (activity,) = [record for page in pages for record in page.records]
+    first, second = heads.split(",")
+    said = {first: "Reached", second: "Sold"}
+    assert activity.data["outcome"] == said["Outcome"]
+    assert activity.data["other_columns"] == {"Disposition": said["Disposition"]}, "it stands in the note, under its own name"
+
+
 @pytest.mark.requirement("D-05")
 async def test_a_file_of_persons_is_never_taken_for_companies(tmp_path: Path) -> None:
     folder = tmp_path / "b"
