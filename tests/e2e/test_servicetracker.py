@@ -16,6 +16,8 @@ from sandbox.stel_order.binaries import content
 from tests.e2e.checker import diff_of
 from tests.e2e.harness import Rehearsal, installation
 from tests.e2e.org_checker import Account, Check, Org, readable
+from tests.e2e.test_command_line import Command
+from tests.e2e.workbooks import edit_workbook
 from transload.v1 import migration_service_pb2 as pb
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
@@ -304,6 +306,18 @@ choices:
   work_order_value: {value: ordered}
 policies: {oversize_files: link}
 """
+KWAME = "a01Da0000000003IAA"
+"""A technician without a user in Pipedrive."""
+MATEO = 2
+"""A user of Pipedrive."""
+WISHES = {
+    ("Custom fields", "organization.number", "Name"): "Customer No",
+    ("Custom fields", "organization.fax", "Decision"): "leave",
+    ("Value maps", "work_order_states/Aborted", "Status"): "lost",
+    ("Pipelines", "stage/work_orders.draft", "Name"): "Just entered",
+    ("Owners", KWAME, "E-mail"): "mateo.ruiz@example.com",
+}
+"""What the customer wants otherwise than proposed, by sheet, row and column of the mapping workbook."""
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -314,8 +328,42 @@ async def otherwise(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S
         installation(tmp_path_factory.mktemp("otherwise")) as installed,
         installed.rehearsal(connector="servicetracker", size=9, source=("--namespace", NAMESPACE), options=options) as rehearsal,
     ):
+        await rehearsal.step("audit")
+        command = Command(installed.stack.addresses["ledger"], installed.folder, rehearsal.migration_id)
+        written, edited = installed.folder / "mapping.xlsx", installed.folder / "edited.xlsx"
+        await command.data("mapping", "export-workbook", str(written))
+        edit_workbook(written, edited, WISHES)
+        answer = await command.data("mapping", "import-workbook", str(edited))
+        assert {(one["sheet"], one["row"], one["column"]): one["new"] for one in answer["changes"]} == WISHES
         await rehearsal.run_to(pb.MIGRATION_STATE_LOADED)
         yield await _look(rehearsal)
+
+
+@pytest.mark.requirement("L-02", "L-03", "L-04", "L-05")
+async def test_what_was_edited_in_the_workbook_stands_in_pipedrive(otherwise: Stop) -> None:
+    org, account = otherwise.org, otherwise.account
+    names = {one["field_name"] for one in account.target.state["fields"] if one["entity"] == "organization"}
+    assert ("Customer No" in names, {"ST Number", "ST Fax"} & names) == (True, set())
+    for row in org.rows("Account"):
+        customer = account.one("organizations", "customer", row["Id"])
+        assert customer is not None
+        assert account.custom("organization", customer).get("Customer No") == row["AccountNumber"]
+    stages = {one["name"] for one in account.target.state["stages"]}
+    assert ("Just entered" in stages, account.users[MATEO]) == (True, "mateo.ruiz@example.com")
+    seen: Counter[str] = Counter()
+    for row in filter(org.order_is_whole, org.rows(".Work_Order__c")):
+        deal = account.one("deals", "work_order", row["Id"])
+        assert deal is not None
+        if org.of(row, ".Status") == "Aborted":
+            assert deal["status"] == "lost"
+            seen["aborted"] += 1
+        if org.of(row, ".Status") == "Draft":
+            assert account.stages[deal["stage_id"]] == "Just entered"
+            seen["draft"] += 1
+        if org.of(row, ".Technician") == KWAME:
+            assert deal["owner_id"] == MATEO
+            seen["technician"] += 1
+    assert set(seen) == {"aborted", "draft", "technician"}
 
 
 @pytest.mark.requirement("ST-02", "ST-03", "ST-04", "ST-06", "ST-08", "ST-09", "X-07")
