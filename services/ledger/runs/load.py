@@ -19,7 +19,7 @@ from services.ledger.runs.manifest import save_manifest
 from services.ledger.runs.match_index import bound_matching
 from services.ledger.runs.phases import PhaseWork, save_selection
 from services.ledger.runs.relink import RelinkWork
-from services.ledger.runs.removal import LINES, RemovalWork
+from services.ledger.runs.removal import RemovalWork
 from transload.v1.records_pb2 import Phase
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class DeltaDriver:
         self._tools = tools
         self._phases = PhaseWork(tools)
         self._extraction = ExtractionWork(tools)
-        self._shortening = RemovalWork(tools, LINES)
+        self._shortening = RemovalWork(tools, only_shortens=True)
         self._removal = RemovalWork(tools)
         self._relink = RelinkWork(tools)
 

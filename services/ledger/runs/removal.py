@@ -33,16 +33,17 @@ _NAMED_MAX = 3
 _DATA_PHASES = tuple(phase for phase in PHASES if phase not in {Phase.PHASE_USERS, Phase.PHASE_SCHEMA})
 ORDER: tuple[tuple[int, str], ...] = tuple((int(phase), entity) for phase in _DATA_PHASES for entity, own in TARGET_PHASES.items() if own == phase)
 """(phase, target entity) in the order things are deleted."""
-LINES: tuple[tuple[int, str], ...] = ((int(Phase.PHASE_LINE_ITEMS), "line_item"),)
-"""The same, for lines of deals that stay."""
+_LINES: tuple[tuple[int, str], ...] = ((int(Phase.PHASE_LINE_ITEMS), "line_item"),)
 
 
 class RemovalWork:
     """Deletes, one target entity after the other."""
 
-    def __init__(self, tools: Tools, order: tuple[tuple[int, str], ...] = ORDER) -> None:
+    def __init__(self, tools: Tools, *, only_shortens: bool = False) -> None:
+        """Delete all of it, or only lines of deals that stay."""
         self._tools = tools
-        self._order = order
+        self._only_shortens = only_shortens
+        self._order = _LINES if only_shortens else ORDER
 
     async def advance(self, run: Run, *, next_step: str) -> float:
         """Do the next round; `position` counts the target entities done, `announced_sequence` numbers the batches."""
@@ -71,14 +72,14 @@ class RemovalWork:
         which = RecordFilter(target_entity=entity, gone=DELETE, has_target=True)
         records = await transaction.list_records(run.migration_id, which, after_key=context.after_key, limit=RECORDS_PER_ROUND)
         chosen = [record for record in records if _is_to_go(record)]
-        if self._order is LINES:
+        if self._only_shortens:
             chosen = await _of_deals_that_stay(transaction, chosen)
         chosen = await self._without_parts_that_stay(transaction, chosen)
         chosen = await self._ask_about_needed(transaction, run, chosen)
         number = await undo_batches.announce(
             transaction,
             run,
-            prefix="shorten" if self._order is LINES else "remove",
+            prefix="shorten" if self._only_shortens else "remove",
             phase=phase,
             entity=entity,
             records=chosen,
