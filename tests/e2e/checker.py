@@ -234,17 +234,19 @@ class Checker:
         lines: Counter[int] = Counter(line["deal_id"] for line in self._target.state["deal_products"])
         gone = {(name, item["id"]) for name in CATALOGUE_ENTITIES for item in self._source[name] if item["deleted"] or item.get("inactive")}
         for document, deal in self.arrived(collection):
-            self._linked(collection, document, deal)
-            self._owner(collection, document, document.get("agent-id"), deal)
+            is_shared = self._is_merged("deals", deal["id"])  # it is the deal of several documents, and what was written last stands in it
+            if not is_shared:
+                self._linked(collection, document, deal)
+                self._owner(collection, document, document.get("agent-id"), deal)
             items = [line for line in document["lines"] if line["line-type"] == "ITEM" and not line["deleted"]]
             sold = [line for line in items if reference(line["item-path"]) not in gone]
             if not len(sold) <= lines[deal["id"]] <= len(items):
-                if self._is_merged("deals", deal["id"]):
+                if is_shared:
                     self._sold.setdefault(self._survivor("deals", deal["id"]), {})[collection, document["id"]] = len(sold)
                     continue
                 self._problem(f"{collection}/{document['id']}: {lines[deal['id']]} lines instead of {len(sold)}")
-            if self._is_merged("deals", deal["id"]):
-                continue  # it is the deal of several documents now, and what was written last stands in it
+            if is_shared:
+                continue
             wanted = document["total-amount"] if (collection, document["id"]) in valued else 0
             if abs(deal["value"] - wanted) > CENT:
                 self._problem(f"{collection}/{document['id']}: value {deal['value']} instead of {wanted}")

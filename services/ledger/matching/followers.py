@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from services.ledger.domain import TARGET_CANDIDATE, OutcomeResult, RecordState, Resolution
+from services.ledger.domain import TARGET_CANDIDATE, EventDraft, Match, OutcomeResult, RecordState, Resolution
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from services.ledger.domain import Record
     from services.ledger.outcomes import Settlement
     from services.ledger.repository import Transaction
 
@@ -47,3 +48,22 @@ async def let_go(tx: Transaction, migration_id: str, found: Sequence[Settlement]
             if record.is_preexisting and record.match and record.has_target and record.key not in settled
         ]
         await tx.save_records(followers)
+
+
+async def follow(transaction: Transaction, migration_id: str, moved: Mapping[tuple[str, str], str], actor: str) -> None:
+    """Let records that were taken for one that was made anew stand under its new id."""
+    for entity in {entity for entity, _ in moved}:
+        old = {target_id for kind, target_id in moved if kind == entity}
+        followers = [one for one in await transaction.list_records_by_target(migration_id, entity, old) if _is_follower(one, old)]
+        await transaction.save_records([replace(one, target_id=moved[entity, one.target_id]) for one in followers])
+        events = [
+            EventDraft("match.decided", actor, one.key, one.source_key, moved[entity, one.target_id], "followed", {"from_target_id": one.target_id})
+            for one in followers
+        ]
+        if events:
+            await transaction.append_events(migration_id, events)
+
+
+def _is_follower(record: Record, old: Collection[str]) -> bool:
+    match = Match.of(record.match)
+    return match is not None and record.is_preexisting and record.target_id in old

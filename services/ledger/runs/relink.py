@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from services.common.phases import LATE_LINKS
-from services.ledger.domain import EventDraft, Match, RecordFilter, RecordState, ReportKind
+from services.ledger.domain import RecordFilter, RecordState, ReportKind
+from services.ledger.matching.followers import follow
 from services.ledger.repair import relink
 from services.ledger.replaced import Replaced, replaced_rows
 from services.ledger.runs.context import RunContext
@@ -21,10 +22,10 @@ from services.ledger.runs.driver import Tools, fresh, save_step
 from services.ledger.runs.phases import KEYS_PER_SELECTION_ROW
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from services.ledger.domain import Record, Run
-    from services.ledger.repository import Reader, Transaction
+    from services.ledger.repository import Reader
 
 RECORDS_PER_STEP = 1000
 _SETTLED = frozenset({RecordState.LOADED, RecordState.MATCHED})
@@ -60,7 +61,7 @@ class RelinkWork:
             held = RunContext.of(now)
             if now.phase != run.phase or held.after_key != context.after_key or held.relinked_phase == run.phase:
                 return True
-            await _follow(transaction, run.migration_id, moved, self.tools.actor)
+            await follow(transaction, run.migration_id, moved, self.tools.actor)
             current = await transaction.get_records(run.migration_id, keys)
             await transaction.save_records([replace(record, payload_digest="") for record in current.values() if record.state in _SETTLED])
             rows = [orjson.dumps(new[start : start + KEYS_PER_SELECTION_ROW]) for start in range(0, len(new), KEYS_PER_SELECTION_ROW)]
@@ -108,22 +109,3 @@ async def _selected(reader: Reader, migration_id: str) -> set[str]:
             keys.update(orjson.loads(row))
             after = position
     return keys
-
-
-async def _follow(transaction: Transaction, migration_id: str, moved: Mapping[tuple[str, str], str], actor: str) -> None:
-    """Let records that were taken for one that was made anew stand under its new id."""
-    for entity in {entity for entity, _ in moved}:
-        old = {target_id for kind, target_id in moved if kind == entity}
-        followers = [one for one in await transaction.list_records_by_target(migration_id, entity, old) if _is_follower(one, old)]
-        await transaction.save_records([replace(one, target_id=moved[entity, one.target_id]) for one in followers])
-        events = [
-            EventDraft("match.decided", actor, one.key, one.source_key, moved[entity, one.target_id], "followed", {"from_target_id": one.target_id})
-            for one in followers
-        ]
-        if events:
-            await transaction.append_events(migration_id, events)
-
-
-def _is_follower(record: Record, old: Collection[str]) -> bool:
-    match = Match.of(record.match)
-    return match is not None and record.is_preexisting and record.target_id in old

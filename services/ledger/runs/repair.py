@@ -17,6 +17,7 @@ import orjson
 from services.common.canonical import canonical_json
 from services.common.edits import LINKS
 from services.ledger.domain import Batch, EventDraft, RecordFilter, RecordState, ReportKind
+from services.ledger.matching.followers import follow
 from services.ledger.origins import carried_key, possible_origins
 from services.ledger.reconciliation import BYTES, VALUE_FIELDS, compare, is_compared
 from services.ledger.repair import PARTICIPANTS, Repair, RepairAction, adopted, copy_key, expected_of, forgotten, hangs_on, patched_entity, relink
@@ -159,6 +160,7 @@ class RepairDriver:
                     changed.append(replace(record, image=canonical_json(image | fields).decode(), update_time=self._tools.clock.now()))
             await transaction.save_records(changed)
             await transaction.add_report_rows(now.migration_id, ReportKind.REPAIR, [row.to_row() for row in rows])
+            await follow(transaction, now.migration_id, moved, self._tools.actor)
             held = RunContext.of(now)
             if len(records) == ROWS_PER_CHUNK:
                 await save_step(transaction, now, replace(held, after_key=records[-1].key), activity="relinking what hung on missing records")

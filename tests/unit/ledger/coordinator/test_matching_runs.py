@@ -12,6 +12,8 @@ from services.common.errors import InvalidRequestError
 from services.ledger.domain import RunKind
 from tests.fakes.clock import FakeClock
 from tests.unit.ledger.coordinator.deaths import after_a_death
+from tests.unit.ledger.coordinator.test_reconcile_runs import mismatches
+from tests.unit.ledger.coordinator.test_repair_runs import repair
 from tests.unit.ledger.coordinator.test_restarts import STRIDE, end_of
 from tests.unit.ledger.coordinator.world import ACTOR, CONTEXT, M, World, open_world
 from transload.v1 import migration_service_pb2 as pb
@@ -235,3 +237,18 @@ async def test_who_stood_for_one_that_is_gone_is_no_match_for_it_and_follows(wor
 async def target_of(world: World, client: str) -> str:
     async with world.ledger.read() as reader:
         return (await reader.get_records(M, [f"organization:client/{client}"]))[f"organization:client/{client}"].target_id
+
+
+@pytest.mark.requirement("L-13", "L-16")
+async def test_who_stood_for_one_that_a_repair_made_again_follows(world: World) -> None:
+    """Simulation seed 1425: what the source brought later for the second was refused, because its organization was not there."""
+    arrange(world)
+    await world.until_loaded()
+    old = await target_of(world, "4")
+    assert await target_of(world, "5") == old
+    del world.pipedrive.records["organization", old]
+    await mismatches(world)
+    await repair(world, "organization:client/4")
+    new = await target_of(world, "4")
+    assert new != old
+    assert await target_of(world, "5") == new
