@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow]
 
-TAKE_OVER_SECONDS = 90.0
+TAKE_OVER_SECONDS = 240.0
 LOAD_SECONDS = 400.0
 POLL_SECONDS = 0.1
 
