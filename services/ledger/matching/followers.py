@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from services.ledger.domain import TARGET_CANDIDATE, EventDraft, Match, OutcomeResult, RecordState, Resolution
+from services.ledger.domain import TARGET_CANDIDATE, EventDraft, OutcomeResult, RecordState, Resolution
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from services.ledger.domain import Record
     from services.ledger.outcomes import Settlement
     from services.ledger.repository import Transaction
 
@@ -54,7 +53,7 @@ async def follow(transaction: Transaction, migration_id: str, moved: Mapping[tup
     """Let records that were taken for one that was made anew stand under its new id."""
     for entity in {entity for entity, _ in moved}:
         old = {target_id for kind, target_id in moved if kind == entity}
-        followers = [one for one in await transaction.list_records_by_target(migration_id, entity, old) if _is_follower(one, old)]
+        followers = [one for one in await transaction.list_records_by_target(migration_id, entity, old) if one.is_preexisting and one.match]
         await transaction.save_records([replace(one, target_id=moved[entity, one.target_id]) for one in followers])
         events = [
             EventDraft("match.decided", actor, one.key, one.source_key, moved[entity, one.target_id], "followed", {"from_target_id": one.target_id})
@@ -62,8 +61,3 @@ async def follow(transaction: Transaction, migration_id: str, moved: Mapping[tup
         ]
         if events:
             await transaction.append_events(migration_id, events)
-
-
-def _is_follower(record: Record, old: Collection[str]) -> bool:
-    match = Match.of(record.match)
-    return match is not None and record.is_preexisting and record.target_id in old
